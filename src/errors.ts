@@ -1,0 +1,75 @@
+/**
+ * Every failure Mayfly can have, in one table.
+ *
+ * An ending that we expect (tests still fail, budget spent, nothing to change) is a value: see `FixOutcome` in job.ts.
+ * Everything else is a `FixError` whose code is a key of this table, so that no call site invents a retry policy,
+ * an exit code or a sentence that a user sees. `docs/errors.md` is tested against it.
+ */
+
+interface ErrorRow {
+  /** Whether the queue may try the run again: `later` for what passes by itself, `never` for what needs a person. */
+  readonly retry: 'later' | 'never';
+  /** Exit code of the command line. 2 is a usage error, as in most Unix tools; 3 the host lacks something; 4 outside service; 1 the rest. */
+  readonly exitCode: 1 | 2 | 3 | 4 | 130;
+  /** The sentence a user may see: what happened, and what to do next. Never contains outside data. */
+  readonly user: string;
+}
+
+export const errorTable = {
+  usage: { retry: 'never', exitCode: 2, user: 'The command was not understood. Run `mayfly --help`.' },
+  config_invalid: { retry: 'never', exitCode: 2, user: 'The configuration is not valid. Correct the settings named above and start again.' },
+  runtime_too_old: { retry: 'never', exitCode: 3, user: 'Mayfly needs Node 26. Run `npm ci` in the checkout: it brings its own.' },
+  host_incomplete: { retry: 'never', exitCode: 3, user: 'This host lacks something that Mayfly needs. Run `npx mayfly setup`.' },
+  template_missing: { retry: 'never', exitCode: 3, user: 'There is no guest template yet. Run `npx mayfly image build`.' },
+  template_failed: { retry: 'never', exitCode: 3, user: 'The guest template could not be built. The log above says why; run `npx mayfly image build` again when it is mended.' },
+  redis_unavailable: { retry: 'later', exitCode: 4, user: 'Redis does not answer. Check REDIS_URL and that the server runs.' },
+  issue_unreadable: { retry: 'never', exitCode: 2, user: 'The issue file cannot be read. Give an existing file, or the text itself.' },
+  repository_unreachable: { retry: 'later', exitCode: 4, user: 'The repository could not be read. Check that it exists and that the App is installed on it.' },
+  repository_empty: { retry: 'never', exitCode: 2, user: 'The repository has no commit to start from. Push one and try again.' },
+  base_unknown: { retry: 'never', exitCode: 2, user: 'The base is not a commit, branch or tag of this repository. Check its name.' },
+  github_credentials: { retry: 'never', exitCode: 2, user: 'GitHub does not accept the App credentials. Check APP_ID and PRIVATE_KEY.' },
+  github_refused: { retry: 'never', exitCode: 4, user: 'GitHub refused a request that Mayfly needs. Check the permissions of the App.' },
+  github_unavailable: { retry: 'later', exitCode: 4, user: 'GitHub does not answer as it should. The run will be tried again.' },
+  model_unknown: { retry: 'never', exitCode: 2, user: 'The model name is not understood. Write it as vendor/name, for example anthropic/claude-sonnet-4-5.' },
+  model_credentials: { retry: 'never', exitCode: 2, user: 'The model vendor does not accept the API key. Check the key of that vendor.' },
+  model_unavailable: { retry: 'later', exitCode: 4, user: 'The model does not answer. The run will be tried again.' },
+  model_refused: { retry: 'never', exitCode: 4, user: 'The model vendor refused the request. Check the model name and the account.' },
+  sandbox_boot: { retry: 'later', exitCode: 3, user: 'The micro-VM did not start. Run `npx mayfly image build`; if it stays so, look at the log of the run.' },
+  sandbox_thaw: { retry: 'later', exitCode: 3, user: 'The micro-VM could not be given its own identity, so it was thrown away. The run will be tried again.' },
+  sandbox_lost: { retry: 'later', exitCode: 1, user: 'The micro-VM went away in the middle of the run. The run will be tried again.' },
+  sandbox_leftover: { retry: 'never', exitCode: 1, user: 'Something of a micro-VM was left behind. The log names it; it is removed at the next start.' },
+  sandbox_unlimited: { retry: 'never', exitCode: 3, user: 'No control group is writable, so a VM could not be limited. Run as root, or set MAYFLY_ALLOW_UNLIMITED_VMS=1 if you accept that.' },
+  guest_disk_full: { retry: 'never', exitCode: 1, user: 'The disk of the micro-VM is full. Raise MAYFLY_GUEST_DISK_GIB or make the setup smaller.' },
+  setup_failed: { retry: 'never', exitCode: 1, user: 'A setup command failed in the micro-VM, so the work was not begun. Correct the command and try again.' },
+  clone_failed: { retry: 'later', exitCode: 1, user: 'The repository could not be put into the micro-VM. The run will be tried again.' },
+  patch_unreadable: { retry: 'never', exitCode: 1, user: 'The changes in the micro-VM could not be read, so nothing was published.' },
+  cancelled: { retry: 'never', exitCode: 130, user: 'The run was stopped.' },
+  lock_lost: { retry: 'later', exitCode: 1, user: 'The worker lost its claim on the run. Another worker takes it up.' },
+  job_invalid: { retry: 'never', exitCode: 1, user: 'A queued job was not made by this Mayfly, so it was refused.' },
+  disk_full: { retry: 'later', exitCode: 3, user: 'The disk of this host is full. Free some space and try again.' },
+  internal: { retry: 'never', exitCode: 1, user: 'Something went wrong on our side. The log has the details under the run id.' },
+} as const satisfies Record<string, ErrorRow>;
+
+export type ErrorCode = keyof typeof errorTable;
+
+/** A failure with a code of the table. `details` go to the log only, never to a user. */
+export class FixError extends Error {
+  override readonly name = 'FixError';
+  readonly code: ErrorCode;
+  readonly details: Readonly<Record<string, unknown>>;
+
+  constructor(code: ErrorCode, options: { cause?: unknown; details?: Record<string, unknown> } = {}) {
+    super(errorTable[code].user, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.details = options.details ?? {};
+  }
+
+  get row(): ErrorRow {
+    return errorTable[this.code];
+  }
+}
+
+/** Any thrown thing as a FixError; what is not one already becomes `internal` and keeps its cause. */
+export function asFixError(thrown: unknown, fallback: ErrorCode = 'internal'): FixError {
+  return thrown instanceof FixError ? thrown : new FixError(fallback, { cause: thrown });
+}

@@ -1,0 +1,39 @@
+/** The only way out of a VM: a host-side HTTP proxy, default deny, one per VM, with a ledger. */
+import type { Duplex } from 'node:stream';
+import type { Log } from '../log.ts';
+
+/** One attempt to get out, allowed or not. */
+export interface LedgerEntry {
+  readonly at: string;
+  readonly phase: string;
+  readonly method: string;
+  readonly host: string;
+  readonly port: number;
+  readonly decision: 'allowed' | 'refused' | 'failed';
+  /** The rule that decided, in words: `allow registry.npmjs.org`, `not on the list`, `private address`, ... */
+  readonly rule: string;
+  readonly bytesIn: number;
+  readonly bytesOut: number;
+}
+
+export interface GatewayOptions {
+  /** Host names; `*.example.org` matches any number of labels below it. */
+  readonly allow: readonly string[];
+  /** Hosts that the operator vouches for although their address is private (a corporate registry). */
+  readonly internal: readonly string[];
+  /** `http://proxy:3128`, when the host itself has to go through one. Credentials in it never enter the VM. */
+  readonly upstreamProxy: URL | null;
+  /** Named in the refusal: which settings key would allow the host. */
+  readonly settingsKey: string;
+  readonly log: Log;
+}
+
+export interface Gateway {
+  /** Takes one connection from the guest. */
+  accept(stream: Duplex): void;
+  /** A new phase with a new allowlist; open tunnels to hosts that are no longer allowed are cut. */
+  enter(phase: string, allow: readonly string[]): void;
+  readonly ledger: readonly LedgerEntry[];
+  close(): Promise<void>;
+}
+

@@ -1,0 +1,34 @@
+/** Bare mirrors on the host: the only git that the host runs, and only over what GitHub (or the user's own directory) gave. */
+import type { Readable } from 'node:stream';
+
+export interface MirrorSource {
+  /** `https://...` or a local directory. Never carries a credential. */
+  readonly url: string;
+  /** Read-only token, given to git by GIT_CONFIG_* environment; never in argv, URL or a file. */
+  readonly token: string | null;
+  /** Branch, tag or commit; null for the remote's HEAD. */
+  readonly ref: string | null;
+}
+
+export interface TreeEntry {
+  readonly mode: string;
+  readonly sha: string;
+  /** Null for a gitlink. */
+  readonly size: number | null;
+}
+
+/** One commit of a mirror. */
+export interface Snapshot {
+  readonly sha: string;
+  /** Every file of the commit by path. */
+  tree(signal: AbortSignal): Promise<ReadonlyMap<string, TreeEntry>>;
+  /** A file's bytes; null when there is none, or when it is larger than `maxBytes`. */
+  readFile(path: string, maxBytes: number, signal: AbortSignal): Promise<Buffer | null>;
+  /** One pack with this commit and its last `ancestors` ancestors, no other ref; `shallow` goes to .git/shallow in the guest. */
+  pack(ancestors: number, signal: AbortSignal): Promise<{ readonly stream: Readable; readonly shallow: readonly string[] }>;
+}
+
+export interface Mirrors {
+  /** Throws `repository_unreachable`, `repository_empty`, `base_unknown`, `disk_full`, `cancelled`. */
+  fetch(source: MirrorSource, signal: AbortSignal): Promise<Snapshot>;
+}

@@ -1,0 +1,119 @@
+/**
+ * The words that every folder shares: what is asked (Job), what comes out of the VM (Patch), what the host
+ * saw (Proof), how a run ended (FixOutcome). Plain data; nothing here knows GitHub, Redis or a VM.
+ */
+import { randomBytes } from 'node:crypto';
+import { z } from 'zod';
+import type { ErrorCode } from './errors.ts';
+
+/** Identifies one repository on one GitHub. Ids, not names, are what stays when a repository is renamed. */
+export const Repository = z.object({
+  id: z.number().int(),
+  owner: z.string().max(100),
+  name: z.string().max(100),
+  private: z.boolean(),
+  defaultBranch: z.string().max(255),
+});
+export type Repository = z.infer<typeof Repository>;
+
+/** One run to do: ids and the approved text as it was at the trigger. Crosses Redis; holds no token. */
+export const FixJob = z.object({
+  version: z.literal(1),
+  runId: z.string().regex(/^r[0-9a-z]{15}$/),
+  /** Semantic key of the trigger (design.md section 3): the same trigger is worked on once, however often it is delivered. */
+  key: z.string().max(200),
+  deliveryId: z.string().max(100),
+  installationId: z.number().int(),
+  repository: Repository,
+  issue: z.object({
+    number: z.number().int(),
+    title: z.string().max(1024),
+    body: z.string().max(65_536),
+  }),
+  /** Who asked: a person with write access, checked at the trigger and again at the start. */
+  actor: z.object({ id: z.number().int(), login: z.string().max(100) }),
+  trigger: z.discriminatedUnion('kind', [
+    z.object({ kind: z.literal('label'), label: z.string().max(100) }),
+    z.object({ kind: z.literal('comment'), commentId: z.number().int(), instruction: z.string().max(65_536) }),
+  ]),
+  requestedAt: z.iso.datetime(),
+});
+export type FixJob = z.infer<typeof FixJob>;
+
+/** A new run id: `r`, eight characters of time, seven of chance; sorts by time, safe in file names and DNS labels. */
+export function newRunId(now = Date.now()): string {
+  const chance = Number(randomBytes(5).readUIntBE(0, 5) % 36 ** 7);
+  return `r${now.toString(36).padStart(8, '0').slice(-8)}${chance.toString(36).padStart(7, '0')}`;
+}
+
+/** One changed file of a patch. `100755` is executable. Symlinks, gitlinks and anything else never get this far. */
+export interface PatchFile {
+  readonly path: string;
+  readonly change:
+    | { readonly kind: 'write'; readonly mode: '100644' | '100755'; readonly content: Uint8Array }
+    | { readonly kind: 'delete' };
+}
+
+/** What came out of the VM, against a base commit. Data, never a repository. */
+export interface Patch {
+  readonly baseSha: string;
+  readonly files: readonly PatchFile[];
+}
+
+export interface TestRun {
+  readonly command: string;
+  readonly exitCode: number | null;
+  readonly ended: 'exited' | 'timeout' | 'cancelled';
+  readonly durationMs: number;
+  /** The end of stdout and stderr together, clipped. Hostile text. */
+  readonly output: string;
+}
+
+/** What a second clean VM showed. `nothing_to_run` when no test command is known. */
+export type Verdict = 'proven' | 'not_contradicted' | 'regressed' | 'could_not_run' | 'nothing_to_run';
+
+export interface Proof {
+  readonly verdict: Verdict;
+  /** Where the command came from: the command line, the settings, or a file that the host found it in. */
+  readonly source: string | null;
+  readonly base: TestRun | null;
+  readonly patched: TestRun | null;
+}
+
+export interface Usage {
+  readonly inputTokens: number;
+  readonly outputTokens: number;
+  readonly cachedInputTokens: number;
+}
+
+export interface PullRequest {
+  readonly number: number;
+  readonly url: string;
+  readonly title: string;
+  readonly draft: boolean;
+  readonly branch: string;
+  readonly headSha: string;
+}
+
+export type Limit = 'steps' | 'tokens' | 'cost' | 'time' | 'malformed_calls';
+export type RefusalReason =
+  | 'not_permitted'
+  | 'issue_closed'
+  | 'pull_request_open'
+  | 'settings_invalid'
+  | 'patch_too_large'
+  | 'patch_protected_path'
+  | 'patch_mode'
+  | 'patch_path'
+  | 'patch_secret'
+  | 'stale_base';
+
+/** How a run ended. `failed` carries the code of the error table that a FixError had. */
+export type FixOutcome =
+  | { readonly kind: 'published'; readonly pullRequest: PullRequest }
+  | { readonly kind: 'patched' }
+  | { readonly kind: 'no_change' }
+  | { readonly kind: 'gave_up'; readonly limit: Limit }
+  | { readonly kind: 'refused'; readonly reason: RefusalReason; readonly detail?: string }
+  | { readonly kind: 'cancelled' }
+  | { readonly kind: 'failed'; readonly code: ErrorCode };

@@ -1,0 +1,34 @@
+/** The port of the queue: intake events from the web role, runs for the workers. The only link between the two. */
+import type { FixJob } from '../job.ts';
+import type { Log } from '../log.ts';
+
+export interface IntakeQueue {
+  /** Durable when it returns. Throws `redis_unavailable` after `deadlineMs`, whatever the Redis client does. */
+  add(event: { readonly key: string; readonly deliveryId: string }, deadlineMs: number): Promise<'queued' | 'duplicate'>;
+  close(): Promise<void>;
+}
+
+/** What a run is given beside its job. */
+export interface RunContext {
+  readonly attempt: number;
+  readonly lastAttempt: boolean;
+  /** One per run: user's stop, lost lock, shutdown. Its reason is a FixError (`cancelled`, `lock_lost`). */
+  readonly signal: AbortSignal;
+  readonly log: Log;
+  /** True while this worker still owns the run: asked before each step of publishing. */
+  ownsRun(): Promise<boolean>;
+}
+
+export interface WorkerQueue {
+  /** False when this trigger was queued before. */
+  addRun(job: FixJob): Promise<boolean>;
+  /** Stops what waits or runs for an issue, on whatever worker; returns the run ids. */
+  cancelIssue(repositoryId: number, issue: number, reason: 'stop' | 'unlabeled' | 'closed'): Promise<readonly string[]>;
+  consume(handlers: {
+    /** Parsed by the caller: it crossed a boundary. Throwing a FixError decides by its table row whether it is tried again. */
+    readonly intake: (event: unknown, log: Log) => Promise<void>;
+    readonly run: (job: FixJob, context: RunContext) => Promise<void>;
+  }): Promise<void>;
+  /** Takes nothing new, waits for what runs up to `graceMs`, then aborts it. */
+  close(graceMs: number): Promise<void>;
+}

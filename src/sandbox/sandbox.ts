@@ -1,0 +1,85 @@
+/**
+ * The port of a throwaway VM. A provider boots one and hands back a byte stream; everything in this file is
+ * built once on top of that stream (SSH) and tested once for every provider.
+ */
+import type { Duplex, Readable, Writable } from 'node:stream';
+
+export type GuestUser = 'agent' | 'root';
+
+export interface ExecOptions {
+  /** Who runs it. Default `agent`, who owns /workspace. */
+  readonly user?: GuestUser;
+  /** Default `/workspace`. */
+  readonly cwd?: string;
+  /** Added to the guest's own environment (proxy, CA, registry). Travels by stdin, never in an argument. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** Default: empty and closed. */
+  readonly stdin?: Readable | Uint8Array | string;
+  /** Standard output goes here unclipped, instead of into the result. The sink bounds its own size: it throws or destroys itself. */
+  readonly stdout?: Writable;
+  readonly timeoutMs?: number;
+  readonly signal?: AbortSignal;
+  /** Kept of each of stdout and stderr: the first and the last half of it. Default 64 KiB. */
+  readonly maxOutputBytes?: number;
+}
+
+/** Always a value; exec throws only when the sandbox itself is gone (`sandbox_lost`). */
+export interface ExecResult {
+  /** Null when a signal ended it. */
+  readonly exitCode: number | null;
+  /** `SIGKILL`, ... when a signal ended it. */
+  readonly signal: string | null;
+  readonly stdout: string;
+  readonly stderr: string;
+  /** Why it ended. `timeout`, `cancelled` and `output_sink`: we ended it, and every process that it had started. */
+  readonly ended: 'exited' | 'timeout' | 'cancelled' | 'output_sink';
+  readonly durationMs: number;
+  /** Bytes left out of the middle of stdout and stderr. */
+  readonly clippedBytes: number;
+}
+
+export interface SandboxInfo {
+  readonly provider: string;
+  /** What executes guest instructions. */
+  readonly accel: 'kvm' | 'tcg' | 'systrap';
+  /** What separates the guest from the host. `emulation` is not a security boundary by QEMU's own policy. */
+  readonly isolation: 'hardware' | 'syscall' | 'emulation';
+  readonly networkCards: 0;
+  /** True when the VM came from saved memory, false after a cold boot. */
+  readonly restored: boolean;
+  /** From the request to the first command done. */
+  readonly bootMs: number;
+}
+
+export interface Sandbox extends AsyncDisposable {
+  /** The run's id plus a suffix; every process, directory and cgroup of the VM carries it. */
+  readonly id: string;
+  readonly info: SandboxInfo;
+  /** Aborts (with a FixError `sandbox_lost`) when the VM dies by itself. */
+  readonly lost: AbortSignal;
+  /** Runs an argument vector; no shell unless it is one. When it returns, no process that it started is left in the guest. */
+  exec(argv: readonly string[], options?: ExecOptions): Promise<ExecResult>;
+  /** Writes one file in the guest; parent directories are made. Throws `guest_disk_full` or `sandbox_lost`. */
+  put(path: string, content: Readable | Uint8Array | string, options?: { user?: GuestUser; mode?: number; signal?: AbortSignal }): Promise<void>;
+  /** Streams one file of the guest; the stream fails past `maxBytes`. */
+  get(path: string, options: { user?: GuestUser; maxBytes: number; signal?: AbortSignal }): Promise<Buffer>;
+  /** Each connection to 127.0.0.1:port in the guest arrives here as a stream. */
+  forward(port: number, accept: (stream: Duplex) => void): Promise<void>;
+  /** Kills and removes everything, then looks: returns the names of what is still there (empty when all is well). Idempotent. */
+  dispose(): Promise<readonly string[]>;
+}
+
+export interface SandboxSpec {
+  /** Unique; at most 40 characters of [a-z0-9-]. */
+  readonly id: string;
+  readonly signal: AbortSignal;
+}
+
+/** Boots VMs. One per process; holds no VM itself. */
+export interface Provider {
+  readonly name: string;
+  /** Throws `template_missing`, `sandbox_boot`, `sandbox_thaw`, `sandbox_unlimited`, `cancelled`. Leaves nothing behind when it throws. */
+  boot(spec: SandboxSpec): Promise<Sandbox>;
+  /** Removes what dead workers left on this host; returns the ids. Called at start. */
+  sweep(): Promise<readonly string[]>;
+}

@@ -1,0 +1,25 @@
+/** What the web process learns from a payload alone, and puts on the intake queue. No GitHub call was made for it. */
+import { z } from 'zod';
+import { Repository } from '../job.ts';
+
+const envelope = {
+  version: z.literal(1),
+  /** Semantic key (design.md section 3): label = repository id, issue, SHA-256 of the raw body; comment = its id. */
+  key: z.string().max(200),
+  deliveryId: z.string().max(100),
+  installationId: z.number().int(),
+  repository: Repository,
+  issue: z.object({ number: z.number().int(), title: z.string(), body: z.string(), isPullRequest: z.boolean() }),
+  actor: z.object({ id: z.number().int(), login: z.string() }),
+  receivedAt: z.iso.datetime(),
+};
+
+export const IntakeEvent = z.discriminatedUnion('kind', [
+  z.object({ ...envelope, kind: z.literal('labeled'), label: z.string() }),
+  /** A person took the label away: cancels a run that still waits. */
+  z.object({ ...envelope, kind: z.literal('unlabeled'), label: z.string() }),
+  z.object({ ...envelope, kind: z.literal('command'), commentId: z.number().int(), command: z.enum(['fix', 'stop', 'help']), instruction: z.string() }),
+  /** The issue was closed or deleted: cancels what waits or runs. */
+  z.object({ ...envelope, kind: z.literal('closed') }),
+]);
+export type IntakeEvent = z.infer<typeof IntakeEvent>;

@@ -1,0 +1,21 @@
+import { defineConfig } from 'vitest/config';
+
+/** Projects by what they need: unit and repo nothing, integration a real Redis and git, vm real guests, e2e all of it. */
+const project = (name: string, extra: Record<string, unknown> = {}) => ({
+  extends: true as const,
+  test: { name, include: [`test/${name}/**/*.test.ts`], ...extra },
+});
+
+export default defineConfig({
+  root: new URL('..', import.meta.url).pathname,
+  test: {
+    passWithNoTests: false,
+    projects: [
+      project('unit', { testTimeout: 10_000 }),
+      project('repo', { testTimeout: 30_000 }),
+      project('integration', { testTimeout: 30_000, hookTimeout: 30_000 }),
+      project('vm', { testTimeout: 120_000, hookTimeout: 600_000, fileParallelism: false }),
+      project('e2e', { testTimeout: 300_000, hookTimeout: 600_000, fileParallelism: false }),
+    ],
+  },
+});
