@@ -69,8 +69,12 @@ export interface TestRun {
   readonly output: string;
 }
 
-/** What a second clean VM showed. `nothing_to_run` when no test command is known. */
-export type Verdict = 'proven' | 'not_contradicted' | 'regressed' | 'could_not_run' | 'nothing_to_run';
+/**
+ * What a second clean VM showed, from the two exit codes alone:
+ * `proven` fails on base and passes with the patch; `not_contradicted` passes on both; `regressed` passes on base only;
+ * `still_failing` fails on both; `could_not_run` ended by a time limit; `nothing_to_run` no test command is known.
+ */
+export type Verdict = 'proven' | 'not_contradicted' | 'regressed' | 'still_failing' | 'could_not_run' | 'nothing_to_run';
 
 export interface Proof {
   readonly verdict: Verdict;
@@ -101,6 +105,7 @@ export type RefusalReason =
   | 'issue_closed'
   | 'pull_request_open'
   | 'settings_invalid'
+  | 'regressed'
   | 'patch_too_large'
   | 'patch_protected_path'
   | 'patch_mode'

@@ -1,0 +1,140 @@
+/**
+ * The operator's environment, parsed once into one frozen object; the only file that reads process.env.
+ * Every problem is reported together, before any socket opens.
+ */
+import { readFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { FixError } from './errors.ts';
+
+export type Role = 'web' | 'worker' | 'all' | 'tool';
+
+const count = (fallback: number, description: string) => z.coerce.number().int().positive().default(fallback).meta({ description });
+const list = (description: string) =>
+  z
+    .string()
+    .default('')
+    .transform((text) => text.split(/[\s,]+/).filter((item) => item !== ''))
+    .meta({ description });
+const flag = (description: string) => z.enum(['0', '1']).default('0').transform((value) => value === '1').meta({ description });
+const optional = (description: string) =>
+  z
+    .string()
+    .optional()
+    .transform((value) => (value === undefined || value === '' ? null : value))
+    .meta({ description });
+const secret = (description: string) => optional(description).meta({ description, secret: true });
+
+const asRoot = process.getuid?.() === 0;
+
+/** Every variable that Mayfly reads. Names that Probot or a vendor made common keep their plain form. */
+const Environment = z.object({
+  LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info').meta({ description: 'Least level that is logged.' }),
+  LOG_FORMAT: z.enum(['json', 'pretty']).default('json').meta({ description: 'json for machines, pretty for people.' }),
+  REDIS_URL: optional('Redis that links web and worker: redis://, rediss:// or unix socket path.'),
+  PORT: z.coerce.number().int().min(0).max(65_535).default(3000).meta({ description: 'Port of the webhook server.' }),
+  HOST: z.string().default('127.0.0.1').meta({ description: 'Address that the webhook server binds.' }),
+  WEBHOOK_PATH: z.string().startsWith('/').default('/api/github/webhooks').meta({ description: 'Path that GitHub posts to.' }),
+  WEBHOOK_SECRET: secret('Secret of the App’s webhook; at least 16 characters. There is no default.'),
+  APP_ID: z.coerce.number().int().positive().optional().meta({ description: 'Id of the GitHub App.' }),
+  PRIVATE_KEY: secret('Private key of the App, PEM. PRIVATE_KEY_PATH is better: a file of mode 0600.'),
+  PRIVATE_KEY_PATH: optional('File that holds the private key.'),
+  GHE_HOST: optional('Host of a GitHub Enterprise Server.'),
+  GITHUB_API_URL: optional('Address of the REST API; from GHE_HOST when not given.'),
+  GITHUB_SERVER_URL: optional('Address that repositories are cloned from; from GHE_HOST when not given.'),
+  MAYFLY_JOB_KEY: secret('Key that signs what goes through Redis; the same for web and worker; at least 32 characters.'),
+  MAYFLY_MODEL: optional('Model as vendor/name, for example anthropic/claude-sonnet-4-5.'),
+  ANTHROPIC_API_KEY: secret('Key for anthropic/... models.'),
+  ANTHROPIC_BASE_URL: optional('Other address of the Anthropic API.'),
+  OPENAI_API_KEY: secret('Key for openai/... models.'),
+  OPENAI_BASE_URL: optional('Other address of the OpenAI API.'),
+  GOOGLE_GENERATIVE_AI_API_KEY: secret('Key for google/... models.'),
+  MAYFLY_COMPATIBLE_API_KEY: secret('Key for compatible/... models (any OpenAI-compatible server).'),
+  MAYFLY_COMPATIBLE_BASE_URL: optional('Address of that server.'),
+  MAYFLY_LABEL: z.string().min(1).max(50).default('mayfly').meta({ description: 'Label that starts a run.' }),
+  MAYFLY_ALLOW_BOTS: list('Logins of bots that may trigger runs.'),
+  MAYFLY_CONCURRENCY: count(1, 'Runs at once on this worker.'),
+  MAYFLY_CACHE_DIR: optional('Guest templates and mirrors. Default: /var/cache/mayfly as root, ~/.cache/mayfly otherwise.'),
+  MAYFLY_STATE_DIR: optional('Live VMs and transcripts. Default: /var/lib/mayfly as root, ~/.local/state/mayfly otherwise.'),
+  MAYFLY_GUEST_MEMORY_MIB: count(4096, 'Memory of a VM.'),
+  MAYFLY_GUEST_VCPUS: count(2, 'Virtual processors of a VM.'),
+  MAYFLY_GUEST_DISK_GIB: count(10, 'Disk of a VM.'),
+  MAYFLY_UID_FIRST: count(64_000, 'First of the 1,000 user ids that VMs run as.'),
+  MAYFLY_ALLOW_UNLIMITED_VMS: flag('1 starts VMs although no control group is writable.'),
+  MAYFLY_EXTRA_CA: list('Files of CA certificates that guests trust too.'),
+  MAYFLY_INTERNAL_HOSTS: list('Hosts that guests may reach although their address is private.'),
+  MAYFLY_MAX_STEPS: count(200, 'Steps of the agent in one run.'),
+  MAYFLY_MAX_COST_USD: z.coerce.number().positive().default(5).meta({ description: 'Money for the model in one run, where its price is known.' }),
+  MAYFLY_MAX_TOKENS: count(20_000_000, 'Tokens, in and out, of one run.'),
+  MAYFLY_SOFT_MINUTES: count(45, 'Minutes after which the agent is asked to wrap up.'),
+  MAYFLY_HARD_MINUTES: count(60, 'Minutes after which the agent is stopped.'),
+  MAYFLY_SETUP_MINUTES: count(15, 'Minutes for all setup commands.'),
+  MAYFLY_PROOF_MINUTES: count(15, 'Minutes for each run of the tests in the proof.'),
+  MAYFLY_COMMAND_SECONDS: count(300, 'Seconds for one command of the agent.'),
+  MAYFLY_SETUP: z.enum(['install', 'check']).default('install').meta({ description: 'check: `mayfly setup` never installs, it only says what lacks.' }),
+  NODE_EXTRA_CA_CERTS: optional('Node’s own setting; the certificates reach the guest too.'),
+  SSL_CERT_FILE: optional('OpenSSL’s own setting; used by git on the host.'),
+  HTTPS_PROXY: optional('Proxy that the host itself has to use.'),
+  npm_config_registry: optional('npm’s registry setting; reaches the guest without credentials.'),
+  CI: optional('Set by CI systems.'),
+});
+type Environment = z.infer<typeof Environment>;
+
+const needed: Record<Role, readonly (keyof Environment)[]> = {
+  web: ['REDIS_URL', 'WEBHOOK_SECRET', 'MAYFLY_JOB_KEY'],
+  worker: ['REDIS_URL', 'MAYFLY_JOB_KEY', 'APP_ID', 'MAYFLY_MODEL'],
+  all: ['REDIS_URL', 'WEBHOOK_SECRET', 'MAYFLY_JOB_KEY', 'APP_ID', 'MAYFLY_MODEL'],
+  tool: [],
+};
+
+export interface Config extends Readonly<Omit<Environment, 'MAYFLY_CACHE_DIR' | 'MAYFLY_STATE_DIR'>> {
+  readonly MAYFLY_CACHE_DIR: string;
+  readonly MAYFLY_STATE_DIR: string;
+  /** PEM, from PRIVATE_KEY or PRIVATE_KEY_PATH; null when neither is given. */
+  readonly privateKey: string | null;
+  readonly apiUrl: string;
+  readonly webUrl: string;
+  /** The environment that git on the host may see: where certificates are, nothing else. */
+  readonly gitEnvironment: Readonly<Record<string, string>>;
+}
+
+/** Parses the environment for a role; throws `config_invalid` whose details name every problem. */
+export function loadConfig(role: Role, environment: NodeJS.ProcessEnv = process.env): Config {
+  const parsed = Environment.safeParse(environment);
+  if (!parsed.success) throw new FixError('config_invalid', { details: { problems: z.prettifyError(parsed.error).split('\n') } });
+  const values = parsed.data;
+  const { key, problem } = readPrivateKey(values);
+  const problems = needed[role].filter((name) => values[name] === null || values[name] === undefined).map((name) => `${name} is not set`);
+  if (problem) problems.push(problem);
+  else if ((role === 'worker' || role === 'all') && key === null) problems.push('PRIVATE_KEY_PATH (or PRIVATE_KEY) is not set');
+  if (values.WEBHOOK_SECRET !== null && values.WEBHOOK_SECRET.length < 16) problems.push('WEBHOOK_SECRET is shorter than 16 characters');
+  if (values.MAYFLY_JOB_KEY !== null && values.MAYFLY_JOB_KEY.length < 32) problems.push('MAYFLY_JOB_KEY is shorter than 32 characters');
+  if (problems.length > 0) throw new FixError('config_invalid', { details: { problems } });
+  const home = homedir();
+  return Object.freeze({
+    ...values,
+    privateKey: key,
+    MAYFLY_CACHE_DIR: values.MAYFLY_CACHE_DIR ?? (asRoot ? '/var/cache/mayfly' : join(home, '.cache/mayfly')),
+    MAYFLY_STATE_DIR: values.MAYFLY_STATE_DIR ?? (asRoot ? '/var/lib/mayfly' : join(home, '.local/state/mayfly')),
+    apiUrl: values.GITHUB_API_URL ?? (values.GHE_HOST ? `https://${values.GHE_HOST}/api/v3` : 'https://api.github.com'),
+    webUrl: values.GITHUB_SERVER_URL ?? `https://${values.GHE_HOST ?? 'github.com'}`,
+    gitEnvironment: gitEnvironment(environment),
+  });
+}
+
+function readPrivateKey(values: Environment): { key: string | null; problem?: string } {
+  // Environment files cannot hold line breaks, so PEM often comes with literal \n.
+  if (values.PRIVATE_KEY !== null) return { key: values.PRIVATE_KEY.replaceAll('\\n', '\n') };
+  if (values.PRIVATE_KEY_PATH === null) return { key: null };
+  try {
+    return { key: readFileSync(values.PRIVATE_KEY_PATH, 'utf8') };
+  } catch {
+    return { key: null, problem: 'PRIVATE_KEY_PATH names a file that cannot be read' };
+  }
+}
+
+function gitEnvironment(environment: NodeJS.ProcessEnv): Record<string, string> {
+  const names = ['PATH', 'HOME', 'GIT_SSL_CAINFO', 'SSL_CERT_FILE', 'SSL_CERT_DIR', 'HTTPS_PROXY', 'https_proxy', 'NO_PROXY', 'no_proxy'];
+  return Object.fromEntries(names.flatMap((name) => (environment[name] === undefined ? [] : [[name, environment[name]]])));
+}
