@@ -47,7 +47,7 @@ export interface GitHubRepository {
   permission(login: string): Promise<'admin' | 'write' | 'read' | 'none'>;
   issue(number: number): Promise<IssueState>;
   /** The open pull request of a branch that this App made for the issue, if there is one. */
-  openPullRequest(branchPrefix: string): Promise<PullRequest | null>;
+  openPullRequest(branchPrefix: string): Promise<{ readonly pullRequest: PullRequest; readonly ours: (marker: string) => boolean } | null>;
   /** Idempotent: GitHub answers 200 for a reaction that is already there. */
   react(target: { kind: 'issue' | 'issue_comment'; id: number }, content: 'eyes' | 'rocket' | 'confused'): Promise<void>;
   removeLabel(issue: number, label: string): Promise<void>;

@@ -1,0 +1,80 @@
+/**
+ * Intake: from what a webhook said to a queued run. Runs in the worker role, because it asks GitHub. Outsiders get
+ * silence, so that nobody can make the bot talk.
+ */
+import type { GitHub, GitHubRepository } from '../github/github.ts';
+import { newRunId } from '../job.ts';
+import type { FixJob } from '../job.ts';
+import type { Log } from '../log.ts';
+import { commentMarker, helpReply, queuedComment } from './messages.ts';
+
+/** The part of the web role's event that intake reads; parsed at the door of the worker. */
+export interface Intake {
+  readonly kind: 'labeled' | 'unlabeled' | 'command' | 'closed';
+  readonly key: string;
+  readonly deliveryId: string;
+  readonly installationId: number;
+  readonly repository: FixJob['repository'];
+  readonly issue: { readonly number: number; readonly title: string; readonly body: string; readonly isPullRequest: boolean };
+  readonly actor: { readonly id: number; readonly login: string };
+  readonly receivedAt: string;
+  readonly label?: string | undefined;
+  readonly commentId?: number | undefined;
+  readonly command?: 'fix' | 'stop' | 'help' | undefined;
+  readonly instruction?: string | undefined;
+}
+
+export interface IntakeTools {
+  readonly github: GitHub;
+  readonly addRun: (job: FixJob) => Promise<boolean>;
+  readonly cancelIssue: (repositoryId: number, issue: number, reason: 'stop' | 'unlabeled' | 'closed') => Promise<readonly string[]>;
+  readonly signal: AbortSignal;
+}
+
+/** Idempotent: told twice, it does once. Throws FixErrors of the GitHub port, which the queue tries again. */
+export async function takeIn(event: Intake, tools: IntakeTools, log: Log): Promise<void> {
+  const { repository, issue } = event;
+  if (event.kind === 'closed' || event.kind === 'unlabeled') {
+    const runIds = await tools.cancelIssue(repository.id, issue.number, event.kind);
+    log.info({ runIds, reason: event.kind }, 'runs of the issue cancelled');
+    return;
+  }
+  const github = tools.github.repository(event, { deliveryId: event.deliveryId, signal: tools.signal, records: [] });
+  const permission = await github.permission(event.actor.login);
+  if (permission !== 'admin' && permission !== 'write') {
+    log.info({ permission }, 'trigger ignored: no write access');
+    return;
+  }
+  await react(github, event);
+  if (event.kind === 'command' && event.command === 'help') return await github.reply(issue.number, helpReply);
+  if (event.kind === 'command' && event.command === 'stop') {
+    const runIds = await tools.cancelIssue(repository.id, issue.number, 'stop');
+    log.info({ runIds }, 'runs of the issue stopped');
+    return;
+  }
+  if (issue.isPullRequest) return await github.reply(issue.number, 'Mayfly works on issues so far. Comment `/agent fix` on the issue instead.');
+  await queueRun(event, github, tools, log);
+}
+
+async function react(github: GitHubRepository, event: Intake): Promise<void> {
+  const target = event.commentId === undefined ? { kind: 'issue' as const, id: event.issue.number } : { kind: 'issue_comment' as const, id: event.commentId };
+  await github.react(target, 'eyes');
+}
+
+async function queueRun(event: Intake, github: GitHubRepository, tools: IntakeTools, log: Log): Promise<void> {
+  const job = toJob(event);
+  // The comment comes first: written after the job is queued, it could overwrite what a fast worker has said by then.
+  await github.livingComment(job.issue.number, commentMarker, queuedComment(job));
+  const added = await tools.addRun(job);
+  log.info({ runId: job.runId, added }, added ? 'run queued' : 'run was queued before');
+}
+
+function toJob(event: Intake): FixJob {
+  const { key, deliveryId, installationId, repository, issue, actor } = event;
+  const trigger: FixJob['trigger'] =
+    event.commentId === undefined
+      ? { kind: 'label', label: event.label ?? '' }
+      : { kind: 'comment', commentId: event.commentId, instruction: event.instruction ?? '' };
+  const { number, title, body } = issue;
+  return { version: 1, runId: newRunId(), key, deliveryId, installationId, repository, issue: { number, title, body }, actor, trigger, requestedAt: event.receivedAt };
+}

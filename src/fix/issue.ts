@@ -1,0 +1,137 @@
+/** One queued run on GitHub: check again, work, publish, tell. What happens inside the VMs is run.ts. */
+import { FixError, asFixError } from '../errors.ts';
+import type { Mirrors } from '../git/mirror.ts';
+import type { GitHub, GitHubRepository } from '../github/github.ts';
+import type { FixJob, FixOutcome, Patch, PullRequest } from '../job.ts';
+import type { Log } from '../log.ts';
+import { commentMarker, commitMessage, doneComment, endingReply, pullRequestBody, pullRequestTitle, runMarker, runningComment } from './messages.ts';
+import type { Plan } from './plan.ts';
+import { createReport, timed } from './report.ts';
+import type { RunEvent, RunReport } from './report.ts';
+import { runFix } from './run.ts';
+import type { RunTools } from './run.ts';
+
+export interface IssueTools extends RunTools {
+  readonly github: GitHub;
+  readonly mirrors: Mirrors;
+  /** For people who watch (the demo's timeline); nothing depends on it. */
+  readonly onEvent: (runId: string, event: RunEvent) => void;
+  readonly onReport: (report: RunReport) => void;
+}
+
+export interface Attempt {
+  readonly lastAttempt: boolean;
+  readonly signal: AbortSignal;
+  readonly log: Log;
+  readonly ownsRun: () => Promise<boolean>;
+}
+
+const tellTimeoutMs = 5 * 60_000;
+
+interface Context {
+  readonly job: FixJob;
+  readonly attempt: Attempt;
+  readonly tools: IssueTools;
+  readonly github: GitHubRepository;
+  readonly report: RunReport;
+}
+
+/** Returns when the run has an outcome and the person who asked was told. Throws a FixError when it has to be tried again. */
+export async function fixIssue(job: FixJob, attempt: Attempt, tools: IssueTools): Promise<FixOutcome> {
+  const report = createReport(job.runId);
+  const { deliveryId } = job;
+  const github = tools.github.repository(job, { deliveryId, signal: attempt.signal, records: report.tokens });
+  const context: Context = { job, attempt, tools, github, report };
+  let outcome: FixOutcome;
+  try {
+    outcome = await attemptRun(context);
+  } catch (thrown) {
+    const error = attempt.signal.aborted ? asFixError(attempt.signal.reason, 'cancelled') : asFixError(thrown);
+    attempt.log.error({ err: error, cause: error.cause, details: error.details, code: error.code }, 'run failed');
+    // A run that is tried again says nothing: the comment keeps showing it as running.
+    if (error.code === 'lock_lost' || (error.row.retry === 'later' && !attempt.lastAttempt)) throw error;
+    outcome = error.code === 'cancelled' ? { kind: 'cancelled' } : { kind: 'failed', code: error.code };
+  }
+  report.outcome = outcome;
+  // Telling still has to work after the run was stopped: it gets a signal of its own.
+  const signal = AbortSignal.timeout(tellTimeoutMs);
+  await tell({ ...context, github: tools.github.repository(job, { deliveryId, signal, records: report.tokens }) }, outcome);
+  logFinished(attempt.log, report, outcome);
+  tools.onReport(report);
+  return outcome;
+}
+
+async function attemptRun(context: Context): Promise<FixOutcome> {
+  const { job, github, report, tools, attempt } = context;
+  const refused = await refuseEarly(job, github);
+  if (refused) return refused;
+  await github.livingComment(job.issue.number, commentMarker, runningComment(job));
+  if (job.trigger.kind === 'label') await github.removeLabel(job.issue.number, job.trigger.label);
+  const result = await runFix(
+    {
+      issue: { title: job.issue.title, body: job.issue.body, instruction: job.trigger.kind === 'comment' ? job.trigger.instruction : null },
+      wishes: { setup: null, test: null, allow: [] },
+      fetch: async (signal) => {
+        await using token = await github.cloneToken();
+        return await tools.mirrors.fetch({ url: github.cloneUrl, token: token.value, ref: job.repository.defaultBranch }, signal);
+      },
+      report,
+      onEvent: (event) => tools.onEvent(job.runId, event),
+      signal: attempt.signal,
+      log: attempt.log,
+    },
+    tools,
+  );
+  if (result.kind === 'ended') return result.outcome;
+  const pullRequest = await timed(report, (event) => tools.onEvent(job.runId, event), 'publish', () => publish(context, result));
+  return { kind: 'published', pullRequest };
+}
+
+/** What can be known before a VM boots: permission and state, asked again because the job may have waited for hours. */
+async function refuseEarly(job: FixJob, github: GitHubRepository): Promise<FixOutcome | null> {
+  const permission = await github.permission(job.actor.login);
+  if (permission !== 'admin' && permission !== 'write') return { kind: 'refused', reason: 'not_permitted' };
+  const issue = await github.issue(job.issue.number);
+  if (!issue.open || issue.locked) return { kind: 'refused', reason: 'issue_closed' };
+  const existing = await github.openPullRequest(branchFor(job));
+  // Our own, from an attempt that crashed after publishing, is found again by publish().
+  if (existing && !existing.ours(runMarker(job.runId))) return { kind: 'refused', reason: 'pull_request_open', detail: `#${existing.pullRequest.number}` };
+  return null;
+}
+
+async function publish({ job, github, report, attempt }: Context, ready: { patch: Patch; plan: Plan }): Promise<PullRequest> {
+  if (!(await attempt.ownsRun())) throw new FixError('lock_lost');
+  return await github.publish({
+    baseSha: ready.patch.baseSha,
+    baseBranch: job.repository.defaultBranch,
+    branch: branchFor(job),
+    files: ready.patch.files,
+    commitMessage: commitMessage(job, ready.plan.ci),
+    title: pullRequestTitle(job),
+    body: pullRequestBody(job, report, ready.plan.ci),
+    draft: true,
+    reviewer: job.actor.login,
+    marker: runMarker(job.runId),
+    signal: attempt.signal,
+  });
+}
+
+/** Numbers only: a branch name never holds text from outside. */
+const branchFor = (job: FixJob): string => `mayfly/issue-${job.issue.number}`;
+
+/** The outcome stands whether or not GitHub takes the comment, so a failure here is logged and no more. */
+async function tell({ job, github, report, attempt }: Context, outcome: FixOutcome): Promise<void> {
+  try {
+    await github.livingComment(job.issue.number, commentMarker, doneComment(report, outcome));
+    if (outcome.kind !== 'published') await github.reply(job.issue.number, endingReply(job, outcome));
+    if (job.trigger.kind !== 'comment') return;
+    await github.react({ kind: 'issue_comment', id: job.trigger.commentId }, outcome.kind === 'published' ? 'rocket' : 'confused');
+  } catch (thrown) {
+    attempt.log.error({ err: asFixError(thrown) }, 'outcome could not be told');
+  }
+}
+
+function logFinished(log: Log, report: RunReport, outcome: FixOutcome): void {
+  const { steps, usage, costUsd, timingsMs, leftovers, tokens } = report;
+  log.info({ outcome, steps, ...usage, costUsd, timingsMs, leftovers, tokensNotRevoked: tokens.filter((token) => !token.revoked).length }, 'run finished');
+}

@@ -1,0 +1,153 @@
+/** Every sentence that a user of GitHub sees. Plain, short, readable on a phone; hostile text goes through neutral.ts. */
+import { errorTable } from '../errors.ts';
+import type { FixJob, FixOutcome, Limit, Proof, RefusalReason, TestRun } from '../job.ts';
+import { fenced, inlineCode, neutralise, titleText } from './neutral.ts';
+import type { RunReport } from './report.ts';
+
+/** Hidden in the one living comment of an issue, so that it is found again after a crash. */
+export const commentMarker = '<!-- mayfly:status -->';
+/** Hidden in a pull request's body; the run finds its own pull request by it. */
+export const runMarker = (runId: string): string => `<!-- mayfly:run ${runId} -->`;
+
+const refusals: Record<RefusalReason, string> = {
+  not_permitted: 'write access to this repository is needed to start a run.',
+  issue_closed: 'the issue is closed or locked.',
+  pull_request_open: 'there is already an open pull request for this issue. Review it, or close it and label the issue again.',
+  settings_invalid: 'the settings file `.github/mayfly.yml` on the default branch is not valid.',
+  regressed: 'tests that pass without the patch fail with it, so no pull request was opened.',
+  patch_too_large: 'the patch is larger than this installation allows.',
+  patch_protected_path: 'the patch touches a protected file.',
+  patch_mode: 'the patch holds something else than plain files.',
+  patch_path: 'the patch has a path that a repository should not hold.',
+  patch_secret: 'the patch holds a secret.',
+  stale_base: 'the branch has moved since the run began. Label the issue again.',
+};
+
+const limits: Record<Limit, string> = {
+  steps: 'the number of steps',
+  tokens: 'the number of tokens',
+  cost: 'the money for one run',
+  time: 'the time for one run',
+  malformed_calls: 'too many replies in a row that could not be understood',
+};
+
+export function queuedComment(job: Pick<FixJob, 'actor' | 'runId'>): string {
+  return [commentMarker, `**Mayfly: queued.** Asked for by ${inlineCode(job.actor.login)}. This comment follows the run.`, '', footer(job.runId)].join('\n');
+}
+
+export function runningComment(job: Pick<FixJob, 'runId'>): string {
+  return [commentMarker, '**Mayfly: running.** A clean micro-VM works on this issue. A draft pull request follows, or one sentence that says why not.', '', footer(job.runId)].join('\n');
+}
+
+/** How it ended, what was seen, what it cost. */
+export function doneComment(report: RunReport, outcome: FixOutcome): string {
+  const lines = [commentMarker, `**Mayfly: ${headline(outcome)}** ${sentence(outcome)}`, ''];
+  if (report.proof) lines.push(`Proof: ${proofSentence(report.proof)}`, '');
+  lines.push(spendSentence(report), ...refusedHosts(report), '', footer(report.runId));
+  return lines.join('\n');
+}
+
+/** The short reply for endings without a pull request: edits notify nobody. */
+export function endingReply(job: Pick<FixJob, 'actor'>, outcome: FixOutcome): string {
+  return `@${job.actor.login} ${sentence(outcome)}`;
+}
+
+export const helpReply = [
+  'Mayfly works on an issue in a throwaway micro-VM and opens a draft pull request.',
+  '',
+  '- label the issue, or comment `/agent fix`, to start',
+  '- `/agent <instruction>` starts with an instruction of your own',
+  '- `/agent stop` ends the run',
+].join('\n');
+
+function headline(outcome: FixOutcome): string {
+  const names: Record<FixOutcome['kind'], string> = {
+    published: 'done.', patched: 'done.', no_change: 'no change.', gave_up: 'gave up.', refused: 'refused.', cancelled: 'stopped.', failed: 'failed.',
+  };
+  return names[outcome.kind];
+}
+
+/** One sentence for an outcome; complete by itself. */
+export function sentence(outcome: FixOutcome): string {
+  switch (outcome.kind) {
+    case 'published':
+      return `Draft pull request #${outcome.pullRequest.number} is ready for review.`;
+    case 'patched':
+      return 'The patch was written.';
+    case 'no_change':
+      return 'The run ended without a change: the agent found nothing to fix, or could not fix it.';
+    case 'gave_up':
+      return `The run reached a limit (${limits[outcome.limit]}) before it was finished.`;
+    case 'refused':
+      return `Not done: ${refusals[outcome.reason]}${outcome.detail ? ` ${inlineCode(outcome.detail, 500)}` : ''}`;
+    case 'cancelled':
+      return 'The run was stopped before it was finished.';
+    case 'failed':
+      return errorTable[outcome.code].user;
+  }
+}
+
+export function pullRequestTitle(job: Pick<FixJob, 'issue'>): string {
+  return `Fix #${job.issue.number}: ${titleText(job.issue.title, 80)}`;
+}
+
+/** No model text: commit messages act (closing keywords, mentions, trailers). */
+export function commitMessage(job: Pick<FixJob, 'issue' | 'actor'>, ci: 'hold' | 'run'): string {
+  const trailers = [`Co-authored-by: ${job.actor.login} <${job.actor.id}+${job.actor.login}@users.noreply.github.com>`];
+  // GitHub reads this trailer as "start no workflow": nothing that an agent wrote runs with secrets before a person looked.
+  // It has to be the last one, and two empty lines have to come before the trailers:
+  // https://docs.github.com/en/actions/how-tos/manage-workflow-runs/skip-workflow-runs
+  if (ci === 'hold') trailers.push('skip-checks: true');
+  return `Fix issue ${job.issue.number}\n\n\n${trailers.join('\n')}\n`;
+}
+
+export function pullRequestBody(job: Pick<FixJob, 'issue' | 'runId'>, report: RunReport, ci: 'hold' | 'run'): string {
+  const lines = [runMarker(job.runId), `Closes #${job.issue.number}`, ''];
+  if (report.summary !== '') lines.push('## What the agent says', '', neutralise(report.summary, 4000), '');
+  lines.push('## What the host saw', '', proofSection(report.proof), '');
+  if (ci === 'hold') lines.push('Workflows have not run on this commit: read it first, then start them.', '');
+  lines.push(spendSentence(report), ...refusedHosts(report), '', footer(job.runId));
+  return lines.join('\n');
+}
+
+function proofSection(proof: Proof | null): string {
+  if (!proof || proof.verdict === 'nothing_to_run') return '**Nothing was proven**: no test command is known. Name one with `test:` in `.github/mayfly.yml`.';
+  const rows = [proof.base && row('base', proof.base), proof.patched && row('base + patch', proof.patched)].filter((line) => line !== null);
+  const details = proof.patched && `<details><summary>Output with the patch</summary>\n\n${fenced(proof.patched.output.slice(-6000), 6000)}\n\n</details>`;
+  const command = inlineCode(proof.patched?.command ?? proof.base?.command ?? '');
+  return [`**${proofSentence(proof)}**`, '', `In a second clean VM, ${command} (${proof.source ?? 'unknown source'}):`, '', '| tree | exit code | time |', '| --- | --- | --- |', ...rows, '', details ?? ''].join('\n');
+}
+
+function row(name: string, run: TestRun): string {
+  return `| ${name} | ${run.ended === 'exited' ? run.exitCode : run.ended} | ${(run.durationMs / 1000).toFixed(1)} s |`;
+}
+
+export function proofSentence(proof: Proof): string {
+  switch (proof.verdict) {
+    case 'proven':
+      return 'Proven: the tests fail without the patch and pass with it.';
+    case 'not_contradicted':
+      return 'Not contradicted: the tests pass without the patch and with it.';
+    case 'regressed':
+      return 'Regressed: the tests pass without the patch and fail with it.';
+    case 'still_failing':
+      return 'Not proven: the tests fail without the patch and with it.';
+    case 'could_not_run':
+      return 'Not proven: the tests could not be run to their end.';
+    case 'nothing_to_run':
+      return 'Nothing was proven: no test command is known.';
+  }
+}
+
+function spendSentence(report: RunReport): string {
+  const tokens = report.usage.inputTokens + report.usage.outputTokens;
+  const cost = report.costUsd === null ? 'the price of the model is not known' : `${report.costUsd.toFixed(2)} USD`;
+  return `${report.steps} steps, ${tokens.toLocaleString('en')} tokens, ${cost}.`;
+}
+
+function refusedHosts(report: RunReport): readonly string[] {
+  const hosts = [...new Set(report.egress.filter((entry) => entry.decision === 'refused').map((entry) => entry.host))].slice(0, 20);
+  return hosts.length === 0 ? [] : ['', `Hosts that were refused: ${hosts.map((host) => inlineCode(host, 100)).join(', ')}.`];
+}
+
+const footer = (runId: string): string => `<sub>run ${runId}</sub>`;

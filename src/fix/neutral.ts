@@ -1,0 +1,56 @@
+/**
+ * Text from a model or a VM, made safe to publish on GitHub: no mention, no reference, no closing keyword, no link,
+ * no image, no HTML, whatever it says. It stays readable; nothing of it acts.
+ */
+
+const joiner = '\u200b';
+
+/** Model prose as inert Markdown, at most `maxLength` characters. */
+export function neutralise(text: string, maxLength: number): string {
+  return clip(visible(text), maxLength)
+    .replace(/[\\`*_{}[\]<>|~]/g, (character) => (character === '<' ? '&lt;' : character === '>' ? '&gt;' : `\\${character}`))
+    .replace(/&(?!(lt|gt);)/g, '&amp;')
+    .replace(/@(?=\w)/g, `@${joiner}`)
+    .replace(/#(?=\d)/g, `#${joiner}`)
+    .replace(/\b(GH)-(?=\d)/gi, `$1-${joiner}`)
+    .replace(/:\/\//g, `:${joiner}//`)
+    .replace(/\bwww\./gi, `www${joiner}.`)
+    .replace(/\b([0-9a-f]{7})(?=[0-9a-f]{0,33}\b)/gi, `$1${joiner}`)
+    .replace(/^(\s*)([#>+=-]|\d+[.)])(?=\s|$)/gm, '$1\\$2')
+    .replace(/^(\s*)(-{3,}|={3,})/gm, '$1\\$2')
+    .trim();
+}
+
+/** Output of a command as a fenced block: a fence longer than any run of backticks inside it. */
+export function fenced(text: string, maxLength: number): string {
+  const body = clip(visible(text), maxLength);
+  const longest = Math.max(2, ...[...body.matchAll(/`+/g)].map((match) => match[0].length));
+  const fence = '`'.repeat(longest + 1);
+  return `${fence}text\n${body.trimEnd()}\n${fence}`;
+}
+
+/** A short piece (path, host, command) as inline code: one line, no way out of the code span. */
+export function inlineCode(text: string, maxLength = 200): string {
+  const body = clip(visible(text).replace(/\s+/g, ' '), maxLength);
+  const longest = Math.max(0, ...[...body.matchAll(/`+/g)].map((match) => match[0].length));
+  const fence = '`'.repeat(longest + 1);
+  return `${fence}${/^`|`$/.test(body) ? ` ${body} ` : body}${fence}`;
+}
+
+/** One line for a title: no control characters, no mention, no reference. */
+export function titleText(text: string, maxLength: number): string {
+  return clip(visible(text).replace(/\s+/g, ' ').trim(), maxLength).replace(/@(?=\w)/g, `@${joiner}`).replace(/#(?=\d)/g, `#${joiner}`);
+}
+
+/** Drops terminal escapes and every character that nobody can see, but tab and line break. */
+export function visible(text: string): string {
+  return (
+    text
+      // oxlint-disable-next-line no-control-regex -- terminal escapes begin with one
+      .replace(/\u001b(?:\[[0-?]*[ -/]*[@-~]|\][^\u0007\u001b]*(?:\u0007|\u001b\\)?|[@-_])/g, '')
+      .replace(/\r\n?/g, '\n')
+      .replace(/[\p{Cc}\p{Cf}\p{Co}\p{Cn}\p{Cs}\p{Zl}\p{Zp}\u{e0000}-\u{e0fff}]/gu, (character) => (character === '\n' || character === '\t' ? character : ''))
+  );
+}
+
+const clip = (text: string, maxLength: number): string => (text.length <= maxLength ? text : `${text.slice(0, maxLength - 1)}…`);

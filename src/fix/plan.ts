@@ -1,0 +1,103 @@
+/**
+ * What a run will do, decided before any VM boots: setup commands, test command, hosts. From what the asker said, then
+ * the repository's settings, then what the host finds in the base commit. Nothing here comes from a VM.
+ */
+import { FixError } from '../errors.ts';
+import { hostPresets } from '../gateway/presets.ts';
+import type { Snapshot } from '../git/mirror.ts';
+import { maxSettingsBytes, parseSettings, settingsPath } from '../settings/settings.ts';
+import type { Settings } from '../settings/settings.ts';
+
+/** What the person who asked may say beside the issue; the command line's flags. */
+export interface Wishes {
+  readonly setup: readonly string[] | null;
+  readonly test: string | null;
+  readonly allow: readonly string[];
+}
+
+export interface Plan {
+  readonly setup: readonly string[];
+  readonly test: string | null;
+  /** Where the test command came from, in words. */
+  readonly testSource: string | null;
+  readonly allow: { readonly setup: readonly string[]; readonly agent: readonly string[]; readonly proof: readonly string[] };
+  readonly ci: 'hold' | 'run';
+  /** AGENTS.md or CLAUDE.md of the base commit. */
+  readonly instructions: string | null;
+}
+
+const maxInstructionBytes = 65_536;
+
+/** Makes the plan, or says in one sentence what is wrong with the settings file. */
+export async function makePlan(
+  snapshot: Snapshot,
+  wishes: Wishes,
+  options: { registryHosts: readonly string[]; signal: AbortSignal },
+): Promise<{ readonly plan: Plan } | { readonly problem: string }> {
+  const read = await readSettings(snapshot, options.signal);
+  if ('problem' in read) return read;
+  const { settings } = read;
+  const manifest = await readText(snapshot, 'package.json', options.signal);
+  const tree = await snapshot.tree(options.signal);
+  const asked = [...wishes.allow, ...(settings.allow ?? [])];
+  const test = chooseTest(wishes, settings, manifest);
+  return {
+    plan: {
+      setup: wishes.setup ?? settings.setup ?? detectSetup(manifest, (path) => tree.has(path)),
+      test: test?.command ?? null,
+      testSource: test?.source ?? null,
+      allow: { setup: [...Object.values(hostPresets).flat(), ...options.registryHosts, ...asked], agent: asked, proof: asked },
+      ci: settings.ci ?? 'hold',
+      instructions: (await readText(snapshot, 'AGENTS.md', options.signal)) ?? (await readText(snapshot, 'CLAUDE.md', options.signal)),
+    },
+  };
+}
+
+async function readSettings(snapshot: Snapshot, signal: AbortSignal): Promise<{ settings: Settings } | { problem: string }> {
+  const entry = (await snapshot.tree(signal)).get(settingsPath);
+  if (!entry) return { settings: {} };
+  if (entry.size === null || entry.size > maxSettingsBytes) return { problem: `it is larger than ${maxSettingsBytes} bytes` };
+  const bytes = await snapshot.readFile(settingsPath, maxSettingsBytes, signal);
+  if (!bytes) throw new FixError('repository_unreachable', { details: { path: settingsPath } });
+  return parseSettings(bytes.toString('utf8'));
+}
+
+async function readText(snapshot: Snapshot, path: string, signal: AbortSignal): Promise<string | null> {
+  return (await snapshot.readFile(path, maxInstructionBytes, signal))?.toString('utf8') ?? null;
+}
+
+function chooseTest(wishes: Wishes, settings: Settings, manifest: string | null): { command: string; source: string } | null {
+  if (wishes.test !== null) return { command: wishes.test, source: 'given by the person who asked' };
+  if (settings.test !== undefined) return { command: settings.test, source: settingsPath };
+  return detectTest(manifest);
+}
+
+/** `npm test` when package.json has a test script that is not npm's placeholder. */
+export function detectTest(manifest: string | null): { command: string; source: string } | null {
+  const script = field(parseJson(manifest), 'scripts', 'test');
+  if (typeof script !== 'string' || script.includes('no test specified')) return null;
+  return { command: 'npm test', source: 'package.json' };
+}
+
+/** The install command of npm's own projects: exact with a lockfile, plain without; nothing when nothing is to be installed. */
+export function detectSetup(manifest: string | null, has: (path: string) => boolean): readonly string[] {
+  const parsed = parseJson(manifest);
+  if (parsed === null) return [];
+  if (has('package-lock.json') || has('npm-shrinkwrap.json')) return ['npm ci --no-audit --no-fund'];
+  const names = ['dependencies', 'devDependencies', 'optionalDependencies', 'workspaces'];
+  return names.some((name) => field(parsed, name) !== undefined) ? ['npm install --no-audit --no-fund'] : [];
+}
+
+function parseJson(text: string | null): unknown {
+  try {
+    return text === null ? null : (JSON.parse(text) as unknown);
+  } catch {
+    return null;
+  }
+}
+
+function field(value: unknown, ...path: readonly string[]): unknown {
+  let at = value;
+  for (const name of path) at = typeof at === 'object' && at !== null ? (at as Record<string, unknown>)[name] : undefined;
+  return at;
+}

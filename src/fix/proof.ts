@@ -1,0 +1,71 @@
+/**
+ * The proof: a second clean VM, made from base and setup only, runs the tests on base and on base plus patch.
+ * Command and test configuration come from the base; exit codes are read by the host; the verdict is the host's.
+ */
+import { FixError } from '../errors.ts';
+import type { Patch, Proof, TestRun, Verdict } from '../job.ts';
+import type { Sandbox } from '../sandbox/sandbox.ts';
+import type { Plan } from './plan.ts';
+import type { Workspace } from './workspace.ts';
+
+export interface ProofOptions {
+  readonly plan: Plan;
+  readonly patch: Patch;
+  readonly timeoutMs: number;
+  readonly signal: AbortSignal;
+}
+
+/** What is said when no test command is known: nothing was proven. */
+export const nothingToRun: Proof = { verdict: 'nothing_to_run', source: null, base: null, patched: null };
+
+/** `workspace` is fresh: no agent was ever in it. */
+export async function prove(workspace: Workspace, options: ProofOptions): Promise<Proof> {
+  const { plan } = options;
+  if (plan.test === null) return nothingToRun;
+  workspace.gateway.enter('proof', plan.allow.proof);
+  const base = await runTests(workspace.sandbox, plan.test, options);
+  await applyPatch(workspace.sandbox, options.patch, options.signal);
+  const patched = await runTests(workspace.sandbox, plan.test, options);
+  return { verdict: judge(base, patched), source: plan.testSource, base, patched };
+}
+
+/** From two exit codes to a verdict; a run that did not end by itself says nothing. */
+export function judge(base: TestRun, patched: TestRun): Verdict {
+  if (base.ended !== 'exited' || patched.ended !== 'exited') return 'could_not_run';
+  // The shell's own codes for "cannot be run" say something about the command, not about the fix.
+  if ([126, 127].includes(base.exitCode ?? 127) || [126, 127].includes(patched.exitCode ?? 127)) return 'could_not_run';
+  if (patched.exitCode === 0) return base.exitCode === 0 ? 'not_contradicted' : 'proven';
+  return base.exitCode === 0 ? 'regressed' : 'still_failing';
+}
+
+async function runTests(sandbox: Sandbox, command: string, { timeoutMs, signal }: ProofOptions): Promise<TestRun> {
+  const merged = 'exec 2>&1; eval "$1"';
+  const result = await sandbox.exec(['bash', '-c', merged, 'bash', command], {
+    env: { CI: 'true' },
+    timeoutMs,
+    signal,
+    maxOutputBytes: 32_768,
+  });
+  if (result.ended === 'cancelled') signal.throwIfAborted();
+  return {
+    command,
+    exitCode: result.exitCode,
+    ended: result.ended === 'output_sink' ? 'cancelled' : result.ended,
+    durationMs: result.durationMs,
+    output: result.stdout,
+  };
+}
+
+async function applyPatch(sandbox: Sandbox, patch: Patch, signal: AbortSignal): Promise<void> {
+  const deleted = patch.files.filter((file) => file.change.kind === 'delete').map((file) => file.path);
+  if (deleted.length > 0) await must(sandbox, ['rm', '-f', '--', ...deleted], signal);
+  for (const file of patch.files) {
+    if (file.change.kind !== 'write') continue;
+    await sandbox.put(`/workspace/${file.path}`, file.change.content, { mode: file.change.mode === '100755' ? 0o755 : 0o644, signal });
+  }
+}
+
+async function must(sandbox: Sandbox, argv: readonly string[], signal: AbortSignal): Promise<void> {
+  const result = await sandbox.exec(argv, { signal, timeoutMs: 60_000 });
+  if (result.exitCode !== 0) throw new FixError('sandbox_lost', { details: { step: 'apply', stderr: result.stderr.slice(-2000) } });
+}

@@ -1,0 +1,74 @@
+/** What a run leaves for people and programs to read: filled in as the run goes, whole even when it fails half-way. */
+import type { LedgerEntry } from '../gateway/gateway.ts';
+import type { TokenRecord } from '../github/github.ts';
+import type { FixOutcome, Patch, Proof, Usage } from '../job.ts';
+import type { SandboxInfo } from '../sandbox/sandbox.ts';
+
+export type Phase = 'fetch' | 'boot' | 'clone' | 'setup' | 'solve' | 'patch' | 'prove' | 'publish' | 'discard';
+
+/** What an onlooker is told while a run goes on. Texts from the agent are hostile: whoever shows them makes them safe. */
+export type RunEvent =
+  | { readonly kind: 'started'; readonly phase: Phase; readonly detail?: string }
+  | { readonly kind: 'done'; readonly phase: Phase; readonly durationMs: number; readonly detail?: string }
+  | { readonly kind: 'step'; readonly number: number; readonly line: string };
+
+export interface RunReport {
+  readonly runId: string;
+  outcome: FixOutcome | null;
+  /** Kept also when a limit or a refusal ended the run. */
+  patch: Patch | null;
+  /** The agent's words. Hostile. */
+  summary: string;
+  proof: Proof | null;
+  steps: number;
+  usage: Usage;
+  /** Null when the price of the model is not known. */
+  costUsd: number | null;
+  sandbox: SandboxInfo | null;
+  /** Setup steps that ran, and what could not be done; facts of the host, in words. */
+  readonly notes: string[];
+  readonly egress: LedgerEntry[];
+  readonly tokens: TokenRecord[];
+  /** Names of what a VM left behind on the host. Empty, or something is wrong. */
+  readonly leftovers: string[];
+  readonly timingsMs: Partial<Record<Phase, number>>;
+  transcriptFile: string | null;
+}
+
+export function createReport(runId: string): RunReport {
+  return {
+    runId,
+    outcome: null,
+    patch: null,
+    summary: '',
+    proof: null,
+    steps: 0,
+    usage: { inputTokens: 0, outputTokens: 0, cachedInputTokens: 0 },
+    costUsd: 0,
+    sandbox: null,
+    notes: [],
+    egress: [],
+    tokens: [],
+    leftovers: [],
+    timingsMs: {},
+    transcriptFile: null,
+  };
+}
+
+/** Runs one phase: its time is added to the report, the onlooker hears of its start and end. */
+export async function timed<T>(
+  report: RunReport,
+  onEvent: (event: RunEvent) => void,
+  phase: Phase,
+  work: () => Promise<T>,
+): Promise<T> {
+  const start = performance.now();
+  onEvent({ kind: 'started', phase });
+  try {
+    return await work();
+  } finally {
+    const durationMs = Math.round(performance.now() - start);
+    report.timingsMs[phase] = (report.timingsMs[phase] ?? 0) + durationMs;
+    onEvent({ kind: 'done', phase, durationMs });
+  }
+}

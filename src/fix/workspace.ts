@@ -1,0 +1,136 @@
+/** A clean VM with the repository in it, ready to work: boot, way out, clone, setup. The agent and the proof each get one. */
+import type { Gateway } from '../gateway/gateway.ts';
+import { FixError } from '../errors.ts';
+import type { Snapshot } from '../git/mirror.ts';
+import type { Provider, Sandbox } from '../sandbox/sandbox.ts';
+import { timed } from './report.ts';
+import type { RunEvent, RunReport } from './report.ts';
+import type { Plan } from './plan.ts';
+
+/** In the guest, the way out listens here: the reverse end of the SSH connection, not a network. */
+const gatewayPort = 3128;
+
+export interface GuestSurroundings {
+  /** Certificates that the host trusts beside the usual ones; empty when there are none. */
+  readonly caPem: string;
+  readonly guestEnv: Readonly<Record<string, string>>;
+  readonly registryHosts: readonly string[];
+  /** Puts the certificates where the guest's tools look; run once as root. */
+  readonly install: { readonly path: string; readonly argv: readonly string[] };
+}
+
+export interface WorkspaceOptions {
+  readonly id: string;
+  readonly provider: Provider;
+  readonly openGateway: (phase: string, allow: readonly string[]) => Gateway;
+  readonly surroundings: GuestSurroundings;
+  readonly snapshot: Snapshot;
+  readonly plan: Plan;
+  readonly limits: { readonly setupTimeoutMs: number; readonly ancestors: number };
+  readonly report: RunReport;
+  readonly onEvent: (event: RunEvent) => void;
+  readonly signal: AbortSignal;
+}
+
+export interface Workspace extends AsyncDisposable {
+  readonly sandbox: Sandbox;
+  readonly gateway: Gateway;
+}
+
+/** Boots, clones, sets up. Throws `sandbox_*`, `clone_failed`, `setup_failed`, `guest_disk_full`; leaves no VM when it throws. */
+export async function openWorkspace(options: WorkspaceOptions): Promise<Workspace> {
+  const { report, onEvent, plan } = options;
+  const sandbox = await timed(report, onEvent, 'boot', () => options.provider.boot({ id: options.id, signal: options.signal }));
+  const gateway = options.openGateway('setup', plan.allow.setup);
+  const workspace = closable(withEnv(sandbox, options.surroundings.guestEnv), gateway, options);
+  try {
+    report.sandbox ??= sandbox.info;
+    await sandbox.forward(gatewayPort, (stream) => gateway.accept(stream));
+    await installCertificates(sandbox, options);
+    await timed(report, onEvent, 'clone', () => clone(sandbox, options));
+    if (plan.setup.length > 0) await timed(report, onEvent, 'setup', () => runSetupCommands(workspace.sandbox, options));
+    return workspace;
+  } catch (error) {
+    await workspace[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+/** The same sandbox; every command gets the guest's surroundings (proxy, certificates, registry) as environment. */
+function withEnv(sandbox: Sandbox, env: Readonly<Record<string, string>>): Sandbox {
+  return {
+    id: sandbox.id,
+    info: sandbox.info,
+    lost: sandbox.lost,
+    exec: (argv, options = {}) => sandbox.exec(argv, { ...options, env: { ...env, ...options.env } }),
+    put: (path, content, options) => sandbox.put(path, content, options),
+    get: (path, options) => sandbox.get(path, options),
+    forward: (port, accept) => sandbox.forward(port, accept),
+    dispose: () => sandbox.dispose(),
+    [Symbol.asyncDispose]: () => sandbox[Symbol.asyncDispose](),
+  };
+}
+
+function closable(sandbox: Sandbox, gateway: Gateway, options: WorkspaceOptions): Workspace {
+  let closing: Promise<void> | null = null;
+  const close = (): Promise<void> =>
+    timed(options.report, options.onEvent, 'discard', async () => {
+      const left = await sandbox.dispose();
+      await gateway.close();
+      options.report.egress.push(...gateway.ledger);
+      options.report.leftovers.push(...left);
+    });
+  return { sandbox, gateway, [Symbol.asyncDispose]: () => (closing ??= close()) };
+}
+
+async function installCertificates(sandbox: Sandbox, { surroundings, signal }: WorkspaceOptions): Promise<void> {
+  if (surroundings.caPem === '') return;
+  await sandbox.put(surroundings.install.path, surroundings.caPem, { user: 'root', mode: 0o644, signal });
+  const result = await sandbox.exec(surroundings.install.argv, { user: 'root', cwd: '/', signal, timeoutMs: 60_000 });
+  if (result.exitCode !== 0) throw new FixError('sandbox_boot', { details: { step: 'certificates', stderr: result.stderr.slice(-2000) } });
+}
+
+// One pack, its shallow boundary, a detached start: no remote, no other ref, nothing to fetch from.
+const cloneScript = `
+set -e
+cd /workspace
+git init -q --initial-branch=main .
+git config user.name agent
+git config user.email agent@localhost
+git config gc.auto 0
+git index-pack --stdin >/dev/null
+`;
+const checkoutScript = `
+set -e
+cd /workspace
+[ -s /tmp/mayfly-shallow ] && mv /tmp/mayfly-shallow .git/shallow || rm -f /tmp/mayfly-shallow
+git update-ref refs/heads/main "$1"
+GIT_LFS_SKIP_SMUDGE=1 git -c advice.detachedHead=false reset -q --hard
+`;
+
+async function clone(sandbox: Sandbox, { snapshot, limits, signal }: WorkspaceOptions): Promise<void> {
+  const pack = await snapshot.pack(limits.ancestors, signal);
+  const run = async (step: string, argv: readonly string[], stdin?: typeof pack.stream): Promise<void> => {
+    const result = await sandbox.exec(argv, { signal, timeoutMs: 600_000, ...(stdin && { stdin }) });
+    if (result.exitCode === 0) return;
+    const full = /No space left on device/.test(result.stderr);
+    throw new FixError(full ? 'guest_disk_full' : 'clone_failed', { details: { step, ended: result.ended, stderr: result.stderr.slice(-2000) } });
+  };
+  await run('unpack', ['sh', '-c', cloneScript], pack.stream);
+  await sandbox.put('/tmp/mayfly-shallow', pack.shallow.map((sha) => `${sha}\n`).join(''), { signal });
+  await run('checkout', ['sh', '-c', checkoutScript, 'sh', snapshot.sha]);
+}
+
+async function runSetupCommands(sandbox: Sandbox, options: WorkspaceOptions): Promise<void> {
+  const deadline = performance.now() + options.limits.setupTimeoutMs;
+  for (const command of options.plan.setup) {
+    const timeoutMs = Math.max(1, Math.round(deadline - performance.now()));
+    const result = await sandbox.exec(['bash', '-c', command], { env: { CI: 'true' }, signal: options.signal, timeoutMs });
+    if (result.ended === 'cancelled') options.signal.throwIfAborted();
+    if (result.exitCode === 0) continue;
+    const output = `${result.stdout}\n${result.stderr}`.slice(-8000);
+    options.report.notes.push(`setup command \`${command}\` ended with ${result.ended === 'timeout' ? 'its time limit' : `exit code ${result.exitCode}`}`);
+    const full = /ENOSPC|No space left on device/.test(output);
+    throw new FixError(full ? 'guest_disk_full' : 'setup_failed', { details: { command, ended: result.ended, exitCode: result.exitCode, output } });
+  }
+}
