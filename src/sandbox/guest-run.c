@@ -1,0 +1,286 @@
+/*
+ * The supervisor in the guest: runs one command as one user and leaves no process behind.
+ *
+ *   run ID USER BYTES   stdin is BYTES bytes of preamble, then the command's own stdin
+ *   run --end ID        ends ID early; returns 0 when nothing of it is left, 1 when its supervisor was killed
+ *
+ * Preamble: NUL-terminated strings: working directory, number of arguments, the arguments, then NAME=value pairs.
+ * Ends as the command ended: same code, or by the same signal (128+n for a signal that SSH has no name for).
+ * 125: the supervisor itself failed; 126: not executable; 127: command or working directory not found.
+ *
+ * How nothing is left: the supervisor is a child subreaper, so whatever the command starts (setsid, nohup, double
+ * fork, env -i) stays below it in the process tree. It returns only when waitpid says that it has no child. No control
+ * group is needed, so the same binary works under gVisor. Root in the guest can kill the supervisor itself; the
+ * host then learns it from `--end` and throws the whole VM away.
+ *
+ * A command that has begun is the symbolic link RUN_DIR/ID -> pid: made and read in one step, and only once, so
+ * `--end` for a command that has not begun yet takes the name first and the command never runs.
+ */
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#ifndef RUN_DIR
+#define RUN_DIR "/run/mayfly"
+#endif
+#define MAX_PREAMBLE (1 << 20)
+#define MAX_PID (1 << 22) /* the kernel's PID_MAX_LIMIT */
+#define MAX_PROCESSES 65536
+#define AGENT_PROCESSES 1024
+
+struct preamble {
+  char *cwd;
+  char **argv;
+  char **env; /* ends with NULL, like argv */
+};
+
+static DIR *proc; /* opened before the command runs: it may cover /proc with another mount */
+static pid_t parent_of[MAX_PID + 1];
+
+static void fail(int code, const char *what, const char *name) {
+  dprintf(2, "mayfly: %s%s%s: %s\n", what, *name ? " " : "", name, strerror(errno));
+  _exit(code);
+}
+
+static void write_file(const char *path, const char *text) {
+  int fd = open(path, O_WRONLY | O_CLOEXEC);
+  if (fd < 0) return;
+  if (write(fd, text, strlen(text)) < 0) { /* best effort: gVisor may refuse */
+  }
+  close(fd);
+}
+
+/* Exactly `size` bytes: what follows belongs to the command. */
+static struct preamble read_preamble(size_t size) {
+  char *text = malloc(size + 1), **strings = malloc((size + 2) * sizeof *strings);
+  size_t filled = 0, count = 0;
+  if (!text || !strings) fail(125, "preamble", "");
+  while (filled < size) {
+    ssize_t got = read(0, text + filled, size - filled);
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) fail(125, "preamble cut short", "");
+    filled += got;
+  }
+  text[size] = 0;
+  for (char *at = text; at < text + size; at += strlen(at) + 1) strings[count++] = at;
+  strings[count] = NULL;
+  size_t argc = count >= 2 ? strtoul(strings[1], NULL, 10) : 0;
+  errno = EINVAL;
+  if (argc < 1 || argc > count - 2) fail(125, "preamble", "");
+  char **argv = malloc((argc + 1) * sizeof *argv);
+  if (!argv) fail(125, "preamble", "");
+  memcpy(argv, strings + 2, argc * sizeof *argv);
+  argv[argc] = NULL;
+  return (struct preamble){strings[0], argv, strings + 2 + argc};
+}
+
+/* Not getpwnam and initgroups: in a static binary they load the guest's name service libraries. */
+static void become(const char *name) {
+  gid_t groups[64];
+  size_t count = 0;
+  struct passwd *user;
+  struct group *group;
+  FILE *users = fopen("/etc/passwd", "re"), *all = fopen("/etc/group", "re");
+  if (!users || !all) fail(125, "user", name);
+  errno = ENOENT;
+  while ((user = fgetpwent(users)) && strcmp(user->pw_name, name)) errno = ENOENT;
+  if (!user) fail(125, "user", name);
+  groups[count++] = user->pw_gid;
+  while ((group = fgetgrent(all)))
+    for (char **member = group->gr_mem; *member; member++)
+      if (count < 64 && !strcmp(*member, name)) groups[count++] = group->gr_gid;
+  if (user->pw_uid) {
+    struct rlimit processes = {AGENT_PROCESSES, AGENT_PROCESSES};
+    setrlimit(RLIMIT_NPROC, &processes);
+    for (int fd = 0; fd < 3; fd++) /* so that /dev/stdout can be opened by its user */
+      if (fchown(fd, user->pw_uid, -1)) continue;
+  }
+  if (setgroups(count, groups) || setgid(user->pw_gid) || setuid(user->pw_uid)) fail(125, "user", name);
+  clearenv();
+  setenv("HOME", user->pw_dir, 1);
+  setenv("USER", name, 1);
+  setenv("LOGNAME", name, 1);
+  setenv("SHELL", user->pw_shell, 1);
+  setenv("LANG", "C.UTF-8", 1);
+  setenv("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", 1);
+}
+
+static void run_command(const char *user, struct preamble command) {
+  sigset_t none;
+  sigemptyset(&none);
+  for (int number = 1; number < 32; number++) signal(number, SIG_DFL);
+  sigprocmask(SIG_SETMASK, &none, NULL);
+  setsid();
+  umask(022);
+  write_file("/proc/self/oom_score_adj", "0");
+  become(user);
+  for (char **pair = command.env; *pair; pair++) putenv(*pair);
+  if (chdir(command.cwd)) fail(errno == EACCES ? 126 : 127, "working directory", command.cwd);
+  execvp(command.argv[0], command.argv);
+  fail(errno == ENOENT ? 127 : 126, "command", command.argv[0]);
+}
+
+/* Parent of a living process; 0 when it is gone or only waits to be reaped. */
+static pid_t read_parent(const char *pid) {
+  char path[32], text[512], state;
+  int parent = 0;
+  snprintf(path, sizeof path, "%s/stat", pid);
+  int fd = openat(dirfd(proc), path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return 0;
+  ssize_t size = read(fd, text, sizeof text - 1);
+  close(fd);
+  if (size <= 0) return 0;
+  text[size] = 0;
+  char *after = strrchr(text, ')'); /* the name before it may hold anything, a parenthesis too */
+  if (!after || sscanf(after + 1, " %c %d", &state, &parent) != 2) return 0;
+  return state == 'Z' || state == 'X' ? 0 : parent;
+}
+
+static int is_descendant(pid_t pid, pid_t ancestor) {
+  for (int steps = 0; steps < MAX_PROCESSES && pid > 1; steps++, pid = parent_of[pid])
+    if (parent_of[pid] == ancestor) return 1;
+  return 0;
+}
+
+/* Sends a signal to everything below us; returns a digest of whom it was sent to, 0 for nobody. */
+static uint64_t signal_descendants(int number) {
+  static pid_t pids[MAX_PROCESSES];
+  size_t count = 0;
+  uint64_t digest = 0;
+  pid_t self = getpid();
+  struct dirent *entry;
+  rewinddir(proc);
+  while ((entry = readdir(proc)) && count < MAX_PROCESSES) {
+    pid_t pid = atoi(entry->d_name);
+    if (pid <= 0 || pid > MAX_PID || !(parent_of[pid] = read_parent(entry->d_name))) continue;
+    pids[count++] = pid;
+    if (parent_of[pid] == self) kill(pid, number); /* at once: an orphan that forks and exits is caught only so */
+  }
+  for (size_t index = 0; index < count; index++) {
+    if (!is_descendant(pids[index], self)) continue;
+    kill(pids[index], number);
+    digest += (uint64_t)pids[index] * 0x9e3779b97f4a7c15u | 1;
+  }
+  for (size_t index = 0; index < count; index++) parent_of[pids[index]] = 0;
+  return digest;
+}
+
+/*
+ * Stops all, then kills all: killing at once would free the places that a fork storm at its limit waits for.
+ * All are stopped when two passes in a row found the same processes. Realtime priority outruns those who still fork.
+ */
+static void kill_descendants(pid_t main_child, int *status) {
+  struct sched_param priority = {1};
+  for (int pass = 0;; pass++) {
+    pid_t pid;
+    int ended;
+    while ((pid = waitpid(-1, &ended, WNOHANG)) > 0)
+      if (pid == main_child) *status = ended;
+    if (pid < 0 && errno == ECHILD) return;
+    if (pass == 0) sched_setscheduler(0, SCHED_FIFO, &priority);
+    uint64_t before = 0, now;
+    for (int tries = 0; tries < 100 && (now = signal_descendants(SIGSTOP)) != before; tries++) before = now;
+    signal_descendants(SIGKILL);
+    usleep(500); /* with one processor they can only die while we sleep */
+  }
+}
+
+static void end_like(int status) {
+  static const int named[] = {SIGABRT, SIGALRM, SIGFPE, SIGHUP, SIGILL, SIGINT, SIGKILL, SIGPIPE, SIGQUIT, SIGSEGV, SIGTERM, SIGUSR1, SIGUSR2};
+  if (WIFEXITED(status)) _exit(WEXITSTATUS(status));
+  int number = WTERMSIG(status);
+  for (size_t index = 0; index < sizeof named / sizeof *named; index++) {
+    if (named[index] != number) continue;
+    sigset_t only;
+    sigemptyset(&only);
+    sigaddset(&only, number);
+    prctl(PR_SET_DUMPABLE, 0); /* no core of ours */
+    signal(number, SIG_DFL);
+    raise(number);
+    sigprocmask(SIG_UNBLOCK, &only, NULL);
+  }
+  _exit(128 + number);
+}
+
+/* Until the command has ended, or SIGTERM asks for its end. */
+static int wait_for(pid_t main_child, const sigset_t *signals) {
+  int status = 0, ended;
+  for (;;) {
+    if (sigwaitinfo(signals, NULL) == SIGTERM) return SIGKILL; /* as a status: killed */
+    pid_t pid;
+    int over = 0;
+    while ((pid = waitpid(-1, &ended, WNOHANG)) > 0)
+      if (pid == main_child) over = 1, status = ended;
+    if (over) return status;
+  }
+}
+
+static void supervise(const char *link, const char *user, size_t size) {
+  char pid[16];
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGCHLD);
+  sigprocmask(SIG_BLOCK, &signals, NULL);
+  signal(SIGPIPE, SIG_IGN);
+  signal(SIGHUP, SIG_IGN);
+  prctl(PR_SET_CHILD_SUBREAPER, 1);
+  prctl(PR_SET_PDEATHSIG, SIGTERM); /* the connection ended: so does what it ran */
+  struct preamble command = read_preamble(size);
+  if (!(proc = opendir("/proc"))) fail(125, "/proc", "");
+  snprintf(pid, sizeof pid, "%d", getpid());
+  if (symlink(pid, link)) {
+    if (errno != EEXIST) fail(125, "symlink", link);
+    unlink(link); /* ended before it began */
+    end_like(SIGKILL);
+  }
+  write_file("/proc/self/oom_score_adj", "-1000");
+  pid_t child = fork();
+  if (child == 0) run_command(user, command);
+  if (child < 0) unlink(link), fail(125, "fork", "");
+  int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+  for (int fd = 0; fd < 3; fd++) dup2(null, fd); /* the command's ends of the pipes are the only ones */
+  int status = wait_for(child, &signals);
+  kill_descendants(child, &status);
+  unlink(link);
+  end_like(status);
+}
+
+static int end_other(const char *link) {
+  if (!symlink("ended", link)) return 0;
+  for (;; usleep(1000)) {
+    char text[16] = {0};
+    if (readlink(link, text, sizeof text - 1) < 0) return errno == ENOENT ? 0 : 1;
+    pid_t pid = atoi(text);
+    if (pid <= 1) return 0; /* another `--end` was here first */
+    if (kill(pid, SIGTERM) && readlink(link, text, sizeof text - 1) > 0) return 1;
+  }
+}
+
+int main(int argc, char **argv) {
+  char link[sizeof RUN_DIR + 40];
+  const char *id = argc == 3 && !strcmp(argv[1], "--end") ? argv[2] : argc == 4 ? argv[1] : "";
+  size_t length = strlen(id);
+  errno = EINVAL;
+  if (!length || length > 32 || strspn(id, "0123456789abcdef") != length) fail(125, "usage", "");
+  snprintf(link, sizeof link, "%s/%s", RUN_DIR, id);
+  mkdir(RUN_DIR, 0700);
+  if (argc == 3) return end_other(link);
+  size_t size = strtoul(argv[3], NULL, 10);
+  if (size > MAX_PREAMBLE) fail(125, "preamble", argv[3]);
+  supervise(link, argv[2], size);
+}
