@@ -20,6 +20,7 @@ export const errorTable = {
   config_invalid: { retry: 'never', exitCode: 2, user: 'The configuration is not valid. Correct the settings named above and start again.' },
   runtime_too_old: { retry: 'never', exitCode: 3, user: 'Mayfly needs Node 26. Run `npm ci` in the checkout: it brings its own.' },
   host_incomplete: { retry: 'never', exitCode: 3, user: 'This host lacks something that Mayfly needs. Run `npx mayfly setup`.' },
+  host_setup_failed: { retry: 'never', exitCode: 3, user: 'Something could not be installed on this host. The lines above say why; mend that and run `npx mayfly setup` again.' },
   template_missing: { retry: 'never', exitCode: 3, user: 'There is no guest template yet. Run `npx mayfly image build`.' },
   template_failed: { retry: 'never', exitCode: 3, user: 'The guest template could not be built. The log above says why; run `npx mayfly image build` again when it is mended.' },
   redis_unavailable: { retry: 'later', exitCode: 4, user: 'Redis does not answer. Check REDIS_URL and that the server runs.' },

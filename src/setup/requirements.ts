@@ -1,0 +1,47 @@
+/** What Mayfly needs on the host, as programs: they can be looked for on any system, packages only on one. */
+
+export interface Requirement {
+  readonly program: string;
+  /** Least version, as far as it matters. */
+  readonly atLeast: string | null;
+  /** How it is asked for its version; null when only its presence counts. */
+  readonly versionArgument: string | null;
+  /** Package of Debian and Ubuntu. */
+  readonly packageName: string;
+  readonly why: string;
+}
+
+const need = (program: string, packageName: string, why: string, version: { atLeast: string; argument?: string } | null = null): Requirement => ({
+  program,
+  packageName,
+  why,
+  atLeast: version?.atLeast ?? null,
+  versionArgument: version === null ? null : (version.argument ?? '--version'),
+});
+
+export const requirements: readonly Requirement[] = [
+  // Older ones open the template for writing even with share=off, so a VM could poison it.
+  need('qemu-system-x86_64', 'qemu-system-x86', 'runs the micro-VMs', { atLeast: '8.2' }),
+  need('qemu-img', 'qemu-utils', 'makes their disks', { atLeast: '7.0' }),
+  need('redis-server', 'redis-server', 'holds the queue', { atLeast: '6.2' }),
+  need('git', 'git', 'fetches repositories', { atLeast: '2.31' }),
+  need('mmdebstrap', 'mmdebstrap', 'builds the guest'),
+  need('cpio', 'cpio', 'packs its first files'),
+  // -d, which fills a file system without mounting it.
+  need('mke2fs', 'e2fsprogs', 'makes its file system', { atLeast: '1.43', argument: '-V' }),
+  need('setpriv', 'util-linux', 'gives each VM a user of its own'),
+];
+
+/** The packages that have to come from backports where the release itself has only an older QEMU. */
+export const qemuPackages: readonly string[] = ['qemu-system-x86', 'qemu-utils'];
+
+/** Compares the numbers of two versions; what is missing counts as 0. */
+export function isAtLeast(version: string, least: string): boolean {
+  const numbers = (text: string) => text.split('.').map(Number);
+  const [have, want] = [numbers(version), numbers(least)];
+  for (const [index, wanted] of want.entries()) {
+    const found = have[index] ?? 0;
+    if (found !== wanted) return found > wanted;
+  }
+  return true;
+}
