@@ -15,7 +15,7 @@ export function neutralise(text: string, maxLength: number): string {
     .replace(/\b(GH)-(?=\d)/gi, `$1-${joiner}`)
     .replace(/:\/\//g, `:${joiner}//`)
     .replace(/\bwww\./gi, `www${joiner}.`)
-    .replace(/\b([0-9a-f]{7})(?=[0-9a-f]{0,33}\b)/gi, `$1${joiner}`)
+    .replace(/\b[0-9a-f]{7,64}\b/gi, (hex) => hex.replace(/.{6}(?=.)/g, `$&${joiner}`))
     .replace(/^(\s*)([#>+=-]|\d+[.)])(?=\s|$)/gm, '$1\\$2')
     .replace(/^(\s*)(-{3,}|={3,})/gm, '$1\\$2')
     .trim();

@@ -33,7 +33,7 @@ export async function prove(workspace: Workspace, options: ProofOptions): Promis
 export function judge(base: TestRun, patched: TestRun): Verdict {
   if (base.ended !== 'exited' || patched.ended !== 'exited') return 'could_not_run';
   // The shell's own codes for "cannot be run" say something about the command, not about the fix.
-  if ([126, 127].includes(base.exitCode ?? 127) || [126, 127].includes(patched.exitCode ?? 127)) return 'could_not_run';
+  if ([base, patched].some((run) => run.exitCode === 126 || run.exitCode === 127)) return 'could_not_run';
   if (patched.exitCode === 0) return base.exitCode === 0 ? 'not_contradicted' : 'proven';
   return base.exitCode === 0 ? 'regressed' : 'still_failing';
 }

@@ -8,8 +8,8 @@ export type Phase = 'fetch' | 'boot' | 'clone' | 'setup' | 'solve' | 'patch' | '
 
 /** What an onlooker is told while a run goes on. Texts from the agent are hostile: whoever shows them makes them safe. */
 export type RunEvent =
-  | { readonly kind: 'started'; readonly phase: Phase; readonly detail?: string }
-  | { readonly kind: 'done'; readonly phase: Phase; readonly durationMs: number; readonly detail?: string }
+  | { readonly kind: 'started'; readonly phase: Phase }
+  | { readonly kind: 'done'; readonly phase: Phase; readonly durationMs: number; readonly failed: boolean }
   | { readonly kind: 'step'; readonly number: number; readonly line: string };
 
 export interface RunReport {
@@ -64,11 +64,14 @@ export async function timed<T>(
 ): Promise<T> {
   const start = performance.now();
   onEvent({ kind: 'started', phase });
+  let failed = true;
   try {
-    return await work();
+    const result = await work();
+    failed = false;
+    return result;
   } finally {
     const durationMs = Math.round(performance.now() - start);
     report.timingsMs[phase] = (report.timingsMs[phase] ?? 0) + durationMs;
-    onEvent({ kind: 'done', phase, durationMs });
+    onEvent({ kind: 'done', phase, durationMs, failed });
   }
 }

@@ -1,0 +1,138 @@
+/** The commands of `mayfly`: what each takes, which role's configuration it needs, how its errors are shown. */
+import { Command, CommanderError, Option } from 'commander';
+import { loadConfig } from './config.ts';
+import type { Config, Role } from './config.ts';
+import { FixError, asFixError, errorTable } from './errors.ts';
+import { createLog, createSecrets } from './log.ts';
+import type { Log, Secrets } from './log.ts';
+
+/** What every command gets. */
+export interface CommandContext {
+  readonly config: Config;
+  readonly log: Log;
+  readonly secrets: Secrets;
+  /** Aborted with a FixError `cancelled` by SIGINT or SIGTERM. */
+  readonly signal: AbortSignal;
+}
+
+/** Runs one command line; returns the exit code. Results go to stdout, everything else to stderr. */
+export async function runCommandLine(argv: readonly string[]): Promise<number> {
+  const stop = new AbortController();
+  const onSignal = (): void => stop.abort(new FixError('cancelled'));
+  process.once('SIGINT', onSignal).once('SIGTERM', onSignal);
+  try {
+    const outcome = { exitCode: 0 };
+    await createProgram(stop.signal, outcome).parseAsync([...argv], { from: 'user' });
+    return outcome.exitCode;
+  } catch (thrown) {
+    return showError(thrown, stop.signal);
+  } finally {
+    process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
+  }
+}
+
+/** One line that says what happened and what to do; problems of the configuration follow, one a line. */
+function showError(thrown: unknown, signal: AbortSignal): number {
+  if (thrown instanceof CommanderError) {
+    // Commander has printed help, version or its own one line already.
+    return thrown.exitCode === 0 ? 0 : errorTable.usage.exitCode;
+  }
+  const error = signal.aborted ? asFixError(signal.reason) : asFixError(thrown);
+  const { problems, reason } = error.details as { problems?: readonly string[]; reason?: string };
+  console.error(`mayfly: ${error.message}${reason ? ` (${reason})` : ''}`);
+  for (const problem of problems ?? []) console.error(`  ${problem}`);
+  if (error.code === 'internal') console.error(error.cause ?? error);
+  return error.row.exitCode;
+}
+
+function createProgram(signal: AbortSignal, outcome: { exitCode: number }): Command {
+  const context = (role: Role, quiet = false): CommandContext => {
+    const config = loadConfig(role);
+    const secrets = createSecrets();
+    for (const secret of [config.WEBHOOK_SECRET, config.MAYFLY_JOB_KEY, config.privateKey, config.ANTHROPIC_API_KEY, config.OPENAI_API_KEY, config.GOOGLE_GENERATIVE_AI_API_KEY, config.MAYFLY_COMPATIBLE_API_KEY]) {
+      if (secret) secrets.protect(secret);
+    }
+    const level = quiet && config.LOG_LEVEL === 'info' ? 'fatal' : config.LOG_LEVEL;
+    return { config, secrets, signal, log: createLog({ level, secrets, format: config.LOG_FORMAT }) };
+  };
+  const program = new Command('mayfly')
+    .description('Fixes issues in throwaway micro-VMs.')
+    .version('0.1.0')
+    .exitOverride()
+    .showHelpAfterError('Run with --help to see what is understood.')
+    .configureOutput({ outputError: (text, write) => write(text.replace(/^error:/, 'mayfly:')) });
+  addStart(program, context);
+  addSetup(program, context);
+  addFix(program, context, outcome);
+  addDemo(program, context, outcome);
+  return program;
+}
+
+type MakeContext = (role: Role, quiet?: boolean) => CommandContext;
+
+function addStart(program: Command, context: MakeContext): void {
+  program
+    .command('start')
+    .description('Run the webhook server, a worker, or both. Ends cleanly on SIGTERM.')
+    .addOption(new Option('--role <role>', 'which part to run').choices(['web', 'worker', 'all']).default('all'))
+    .action(async ({ role }: { role: 'web' | 'worker' | 'all' }) => {
+      const { startRoles } = await import('./start.ts');
+      await startRoles(role, context(role));
+    });
+}
+
+function addSetup(program: Command, context: MakeContext): void {
+  program
+    .command('setup')
+    .description('Install what this host lacks and build the guest template. Idempotent. MAYFLY_SETUP=check only looks.')
+    .action(async () => {
+      const { setUp } = await import('./set-up.ts');
+      await setUp(context('tool', true));
+    });
+  program
+    .command('image')
+    .description('The guest template.')
+    .command('build')
+    .description('Build the guest template if there is none for this version, and show where it is.')
+    .option('--json', 'print one JSON object')
+    .action(async ({ json }: { json?: boolean }) => {
+      const { buildImage } = await import('./set-up.ts');
+      await buildImage(context('tool', true), { json: json ?? false });
+    });
+}
+
+function addFix(program: Command, context: MakeContext, outcome: { exitCode: number }): void {
+  const collect = (value: string, before: readonly string[]): readonly string[] => [...before, value];
+  program
+    .command('fix')
+    .description('Fix an issue of a local or remote repository in micro-VMs, without GitHub, and write the patch.')
+    .requiredOption('--repo <dir|url>', 'the repository; its work tree is not touched')
+    .requiredOption('--issue <file|text>', 'a file (first line is the title, .json with title and body too), or the text itself')
+    .option('--base <ref>', 'branch, tag or commit to start from (default: HEAD)')
+    .option('--setup <command>', 'prepares a fresh clone; may be repeated', collect, [])
+    .option('--test <command>', 'the command whose exit code proves the fix')
+    .option('--allow <host>', 'a host that the VM may reach; may be repeated', collect, [])
+    .addOption(new Option('--provider <name>', 'what boots the VM').choices(['qemu']).default('qemu'))
+    .option('--model <vendor/name>', 'for example anthropic/claude-sonnet-4-5 (default: MAYFLY_MODEL)')
+    .option('--out <file>', 'where the patch goes', 'mayfly.patch')
+    .option('--json', 'print one JSON object as the last line of stdout')
+    .action(async (options: import('./local.ts').LocalOptions) => {
+      const { fixLocally } = await import('./local.ts');
+      outcome.exitCode = await fixLocally(options, context('tool', true));
+    });
+}
+
+function addDemo(program: Command, context: MakeContext, outcome: { exitCode: number }): void {
+  program
+    .command('demo')
+    .description('Show one whole run: real server, queue, worker and micro-VMs; GitHub (and without a key the model) is a stand-in.')
+    .option('--json', 'print one JSON object as the last line of stdout')
+    .action(async ({ json }: { json?: boolean }) => {
+      const { setUp } = await import('./set-up.ts');
+      const made = context('tool', true);
+      await setUp(made);
+      // The stand-ins are test code: they are not part of what is deployed, so they live there.
+      const { runDemo } = await import('../test/demo/demo.ts');
+      outcome.exitCode = await runDemo(made, { json: json ?? false });
+    });
+}

@@ -1,0 +1,137 @@
+/** `mayfly fix`: the same run as the worker's, on a repository without GitHub; the patch becomes a file. */
+import { readFile, writeFile } from 'node:fs/promises';
+import { basename, resolve } from 'node:path';
+import type { CommandContext } from './command-line.ts';
+import { FixError, asFixError } from './errors.ts';
+import { sentence, proofSentence } from './fix/messages.ts';
+import { writeGitPatch } from './fix/git-patch.ts';
+import { visible } from './fix/neutral.ts';
+import { createReport } from './fix/report.ts';
+import type { RunReport } from './fix/report.ts';
+import { runFix } from './fix/run.ts';
+import type { Snapshot } from './git/mirror.ts';
+import { newRunId } from './job.ts';
+import type { FixOutcome, Patch } from './job.ts';
+import { createMirrorsFrom, createRunTools } from './run-tools.ts';
+import { createTimeline } from './timeline.ts';
+
+export interface LocalOptions {
+  readonly repo: string;
+  readonly issue: string;
+  readonly base?: string;
+  readonly setup: readonly string[];
+  readonly test?: string;
+  readonly allow: readonly string[];
+  readonly provider: 'qemu';
+  readonly model?: string;
+  readonly out: string;
+  readonly json?: boolean;
+}
+
+/** A run that ended by itself but has no finished patch: nothing to change, a limit, a refusal. */
+const withoutPatchExitCode = 5;
+
+/** Returns the exit code: 0 when a patch was written, 5 when the run ended without one. Throws FixErrors for the rest. */
+export async function fixLocally(options: LocalOptions, context: CommandContext): Promise<number> {
+  const report = createReport(newRunId());
+  let snapshot: Snapshot | null = null;
+  try {
+    const issue = await readIssue(options.issue);
+    const tools = await createRunTools(context.config, { ...context, model: options.model ?? context.config.MAYFLY_MODEL });
+    await tools.provider.sweep();
+    const mirrors = createMirrorsFrom(context.config, context.log);
+    const timeline = createTimeline((line) => console.error(line), process.stderr.isTTY);
+    const result = await runFix(
+      {
+        issue: { ...issue, instruction: null },
+        wishes: { setup: options.setup.length > 0 ? options.setup : null, test: options.test ?? null, allow: options.allow },
+        fetch: async (signal) => (snapshot = await mirrors.fetch({ url: locate(options.repo), token: null, ref: options.base ?? null }, signal)),
+        report,
+        onEvent: timeline.event,
+        signal: context.signal,
+        log: context.log,
+      },
+      tools,
+    );
+    report.outcome = result.kind === 'ready' ? { kind: 'patched' } : result.outcome;
+  } catch (thrown) {
+    const error = context.signal.aborted ? asFixError(context.signal.reason) : asFixError(thrown);
+    report.outcome = error.code === 'cancelled' ? { kind: 'cancelled' } : { kind: 'failed', code: error.code };
+    if (options.json) printJson(report, null, error);
+    throw error;
+  }
+  const patchFile = report.patch && snapshot ? await writePatch(options.out, report.patch, snapshot, context.signal) : null;
+  if (options.json) printJson(report, patchFile, null);
+  else printResult(report, report.outcome, patchFile);
+  return report.outcome.kind === 'patched' && report.leftovers.length === 0 ? 0 : withoutPatchExitCode;
+}
+
+const locate = (repository: string): string => (/^https?:\/\//.test(repository) ? repository : resolve(repository));
+
+/** A text with a space in it is the issue itself; anything else names a file. */
+async function readIssue(given: string): Promise<{ title: string; body: string }> {
+  const text = /\s/.test(given.trim()) ? given : await readIssueFile(given);
+  if (given.endsWith('.json') && text !== given) {
+    const { title, body } = parseIssueJson(text);
+    return { title, body };
+  }
+  const [title = '', ...rest] = text.trim().split('\n');
+  return { title: title.replace(/^#+\s*/, '').slice(0, 1024), body: rest.join('\n').trim().slice(0, 65_536) };
+}
+
+async function readIssueFile(path: string): Promise<string> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (cause) {
+    throw new FixError('issue_unreadable', { cause, details: { reason: basename(path) } });
+  }
+}
+
+function parseIssueJson(text: string): { title: string; body: string } {
+  try {
+    const value = JSON.parse(text) as { title?: unknown; body?: unknown };
+    if (typeof value.title === 'string' && typeof value.body === 'string') return { title: value.title, body: value.body };
+  } catch {
+    // Falls through to the one error.
+  }
+  throw new FixError('issue_unreadable', { details: { reason: 'the JSON file needs the texts "title" and "body"' } });
+}
+
+async function writePatch(file: string, patch: Patch, snapshot: Snapshot, signal: AbortSignal): Promise<string> {
+  const tree = await snapshot.tree(signal);
+  const text = await writeGitPatch(patch.files, async (path) => {
+    const entry = tree.get(path);
+    if (!entry) return null;
+    const content = await snapshot.readFile(path, entry.size ?? 0, signal);
+    return content && { mode: entry.mode, content };
+  });
+  await writeFile(file, text);
+  return resolve(file);
+}
+
+function printJson(report: RunReport, patchFile: string | null, error: FixError | null): void {
+  const { outcome, patch, summary, proof, steps, usage, costUsd, transcriptFile, sandbox, egress, timingsMs, leftovers, notes } = report;
+  const reason = outcome && 'reason' in outcome ? outcome.reason : outcome && 'limit' in outcome ? outcome.limit : undefined;
+  console.log(
+    JSON.stringify({
+      outcome: outcome?.kind,
+      ...(reason && { reason }),
+      ...(error && { error: { code: error.code, message: error.message } }),
+      runId: report.runId,
+      patchFile,
+      files: patch?.files.map((file) => file.path) ?? [],
+      summary, proof, steps, usage, costUsd, transcriptFile, sandbox, egress, timingsMs, leftovers, notes,
+    }),
+  );
+}
+
+function printResult(report: RunReport, outcome: FixOutcome, patchFile: string | null): void {
+  console.log(`\n${sentence(outcome)}`);
+  if (report.proof) console.log(proofSentence(report.proof));
+  if (report.summary !== '') console.log(`\n${visible(report.summary)}\n`);
+  if (patchFile) console.log(`Patch: ${patchFile}${outcome.kind === 'patched' ? '  (git apply takes it)' : '  (unfinished)'}`);
+  const tokens = report.usage.inputTokens + report.usage.outputTokens;
+  console.log(`Spent: ${report.steps} steps, ${tokens} tokens, ${report.costUsd === null ? 'price of the model not known' : `${report.costUsd.toFixed(2)} USD`}`);
+  if (report.transcriptFile) console.log(`Transcript: ${report.transcriptFile}`);
+  for (const left of report.leftovers) console.log(`Left behind: ${left}`);
+}

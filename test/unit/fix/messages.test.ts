@@ -1,0 +1,62 @@
+import { describe, expect, it } from 'vitest';
+import { commentMarker, commitMessage, doneComment, endingReply, pullRequestBody, pullRequestTitle } from '../../../src/fix/messages.ts';
+import { createReport } from '../../../src/fix/report.ts';
+import type { Proof, TestRun } from '../../../src/job.ts';
+
+const job = {
+  runId: 'r00000000abcdefg',
+  issue: { number: 7, title: 'add() forgets the second number', body: '' },
+  actor: { id: 583_231, login: 'octocat' },
+};
+const run = (exitCode: number): TestRun => ({ command: 'npm test', exitCode, ended: 'exited', durationMs: 1234, output: 'not ok 1\n```\n@all <img>' });
+const proof: Proof = { verdict: 'proven', source: 'package.json', base: run(1), patched: run(0) };
+
+describe('commitMessage', () => {
+  it('ends with the trailer that holds workflows back, two empty lines before the trailers', () => {
+    expect(commitMessage(job, 'hold')).toBe(
+      'Fix issue 7\n\n\nCo-authored-by: octocat <583231+octocat@users.noreply.github.com>\nskip-checks: true\n',
+    );
+    expect(commitMessage(job, 'run')).not.toContain('skip-checks');
+  });
+});
+
+describe('pullRequestBody', () => {
+  it('says what the host saw, with the command and both exit codes', () => {
+    const report = { ...createReport(job.runId), proof, summary: 'Adds both numbers. Closes #1 @all' };
+
+    const body = pullRequestBody(job, report, 'hold');
+
+    expect(body).toContain('Closes #7');
+    expect(body).toContain('**Proven: the tests fail without the patch and pass with it.**');
+    expect(body).toContain('| base | 1 | 1.2 s |');
+    expect(body).toContain('| base + patch | 0 | 1.2 s |');
+    expect(body).not.toMatch(/Closes #1\b|@all\b.*says/);
+  });
+
+  it('says that nothing was proven when there is no test command', () => {
+    const report = { ...createReport(job.runId), proof: { verdict: 'nothing_to_run', source: null, base: null, patched: null } as Proof };
+
+    expect(pullRequestBody(job, report, 'run')).toContain('**Nothing was proven**');
+  });
+});
+
+describe('comments', () => {
+  it('carry the marker, the outcome in one sentence, and the run id', () => {
+    const report = { ...createReport(job.runId), costUsd: null };
+
+    const comment = doneComment(report, { kind: 'gave_up', limit: 'steps' });
+
+    expect(comment.startsWith(commentMarker)).toBe(true);
+    expect(comment).toContain('**Mayfly: gave up.** The run reached a limit (the number of steps) before it was finished.');
+    expect(comment).toContain('the price of the model is not known');
+    expect(comment).toContain(job.runId);
+  });
+
+  it('name the person who asked, so that the ending notifies them', () => {
+    expect(endingReply(job, { kind: 'no_change' })).toMatch(/^@octocat The run ended without a change/);
+  });
+
+  it('have a title that mentions nobody', () => {
+    expect(pullRequestTitle({ issue: { ...job.issue, title: 'ping @all\nnow' } })).toBe('Fix #7: ping @\u200ball now');
+  });
+});

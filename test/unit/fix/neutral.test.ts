@@ -1,0 +1,45 @@
+import { describe, expect, it } from 'vitest';
+import { fenced, inlineCode, neutralise, titleText } from '../../../src/fix/neutral.ts';
+
+describe('neutralise', () => {
+  it.each([
+    ['a mention', 'thanks @octocat', /@\w/],
+    ['a reference', 'fixes #99', /#\d/],
+    ['an image', '![x](https://evil.example/?d=secret)', /!\[|:\/\//],
+    ['a link', '[click](https://evil.example)', /(?<!\\)\]\(|:\/\//],
+    ['a bare address', 'see https://evil.example and www.evil.example', /:\/\/|www\./],
+    ['HTML', '<img src=x><a href=y>z</a><!-- hidden', /</],
+    ['a commit', 'reverts 0123456789abcdef0123456789abcdef01234567', /[0-9a-f]{8}/],
+    ['an issue of elsewhere', 'GH-12', /GH-\d/],
+    ['a heading', '# Approved by GitHub', /^#/m],
+    ['a table', '| a | b |', /(?<!\\)\|/],
+    ['hidden characters', 'a\u200e\u{e0041}\u202eb', /[\u200e\u202e\u{e0041}]/u],
+    ['a terminal escape', 'a\u001b[31mb', /\u001b/],
+  ])('leaves nothing of %s that acts', (_name, text, pattern) => {
+    expect(neutralise(text, 1000)).not.toMatch(pattern);
+  });
+
+  it('leaves plain prose as it is', () => {
+    expect(neutralise('The loop started at 1, so the first item was lost.\n\nIt starts at 0 now.', 1000)).toBe(
+      'The loop started at 1, so the first item was lost.\n\nIt starts at 0 now.',
+    );
+  });
+
+  it('is bounded', () => {
+    expect(neutralise('x'.repeat(10_000), 100).length).toBeLessThanOrEqual(100);
+  });
+});
+
+describe('fenced and inlineCode', () => {
+  it('cannot be left by backticks', () => {
+    expect(fenced('a\n````\nb', 100)).toBe('`````text\na\n````\nb\n`````');
+    expect(inlineCode('a``b`')).toBe('``` a``b` ```');
+    expect(inlineCode('a\nb')).toBe('`a b`');
+  });
+});
+
+describe('titleText', () => {
+  it('is one inert line', () => {
+    expect(titleText('Crash\nfor @all in #7', 80)).toBe('Crash for @\u200ball in #\u200b7');
+  });
+});
