@@ -45,6 +45,11 @@ async function runStep(step: Step, options: RunOptions): Promise<void> {
   throw new FixError('host_setup_failed', { details: { argv: step.argv, exitCode: result.exitCode } });
 }
 
+async function tidyUp(steps: readonly Step[], options: RunOptions): Promise<void> {
+  const quiet = { ...options, signal: AbortSignal.timeout(tidyTimeoutMs) };
+  for (const step of steps) if (step.isTidying === true) await runStep(step, quiet);
+}
+
 /** Throws `host_setup_failed` at the first step that fails, `cancelled` when the signal ends it. Tidying steps run in any case. */
 export async function runSteps(steps: readonly Step[], options: RunOptions): Promise<void> {
   for (const [index, step] of steps.entries()) {
@@ -52,8 +57,7 @@ export async function runSteps(steps: readonly Step[], options: RunOptions): Pro
     try {
       await runStep(step, options);
     } catch (error) {
-      const rest = steps.slice(index + 1).filter((later) => later.isTidying === true);
-      await runSteps(rest, { ...options, signal: AbortSignal.timeout(tidyTimeoutMs) });
+      await tidyUp(steps.slice(index + 1), options);
       throw error;
     }
   }

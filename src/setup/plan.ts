@@ -82,7 +82,7 @@ function planApt(missing: readonly Missing[], facts: HostFacts): Step[] {
   const steps: Step[] = [];
   if (usesBackports && !facts.hasBackports) {
     const stdin = backportsText(facts.debianSource ?? defaultSource, facts.codename);
-    steps.push({ title: `add ${suite} to the sources of apt: ${backportsFile}`, argv: ['install', '-m', '0644', '/dev/stdin', backportsFile], stdin });
+    steps.push({ title: `add ${suite} to the sources of apt: ${backportsFile}`, argv: ['tee', backportsFile], stdin });
   }
   steps.push({ title: 'read the package lists', argv: aptGet('update') });
   if (plain.length > 0) steps.push({ title: `install ${plain.join(', ')}`, argv: install(...plain) });

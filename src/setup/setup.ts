@@ -43,7 +43,7 @@ function refuse(plan: Exclude<Plan, { kind: 'ready' }>, facts: HostFacts, progre
     progress.say(
       facts.privilege === null
         ? 'It cannot install them without root or a sudo that asks no password. Run these, then run it again:'
-        : 'These commands bring them:',
+        : '`npx mayfly setup` brings them with these commands:',
     );
     for (const step of plan.steps) progress.say(`  ${asShellLine(step, facts.privilege)}`);
   }

@@ -50,7 +50,7 @@ describe('planSetup', () => {
     const steps = stepsOf(aHost({}, nothing));
     const installs = steps.map((step) => step.argv.join(' ')).filter((line) => line.includes(' install '));
 
-    expect(steps[0]?.argv).toEqual(['install', '-m', '0644', '/dev/stdin', '/etc/apt/sources.list.d/mayfly-backports.sources']);
+    expect(steps[0]?.argv).toEqual(['tee', '/etc/apt/sources.list.d/mayfly-backports.sources']);
     expect(steps[0]?.stdin).toContain('URIs: http://mirror.example/debian\nSuites: bookworm-backports\n');
     expect(installs).toHaveLength(2);
     expect(installs[0]).toMatch(/--no-install-recommends redis-server git mmdebstrap cpio e2fsprogs util-linux$/);
@@ -113,10 +113,10 @@ describe('planSetup', () => {
 });
 
 describe('asShellLine', () => {
-  const step = { title: 'x', argv: ['install', '-m', '0644', '/dev/stdin', '/etc/a b'], stdin: "Suites: x\nit's\n" };
+  const step = { title: 'x', argv: ['tee', '/etc/a b'], stdin: "Suites: x\nit's\n" };
 
   test('gives a line that a shell reads back as the same words', () => {
-    expect(asShellLine(step, 'root')).toBe("printf '%s' 'Suites: x\nit'\\''s\n' | install -m 0644 /dev/stdin '/etc/a b'");
+    expect(asShellLine(step, 'root')).toBe("printf '%s' 'Suites: x\nit'\\''s\n' | tee '/etc/a b'");
   });
 
   test('puts sudo in front for a plain user', () => {
