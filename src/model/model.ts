@@ -17,7 +17,7 @@ export interface ToolCall {
 
 export type Message =
   | { readonly role: 'user'; readonly text: string }
-  | { readonly role: 'assistant'; readonly text: string; readonly toolCalls: readonly ToolCall[] }
+  | { readonly role: 'assistant'; readonly text: string; readonly toolCalls: readonly ToolCall[]; readonly continuation?: unknown }
   | { readonly role: 'tool'; readonly results: readonly { readonly id: string; readonly name: string; readonly text: string; readonly failed: boolean }[] };
 
 export interface Question {
@@ -32,6 +32,8 @@ export interface Reply {
   readonly text: string;
   readonly toolCalls: readonly ToolCall[];
   readonly usage: Usage;
+  /** The reply in the vendor's own form (signed thinking among it), to go back in the assistant message as it came. Only the adapter reads it. */
+  readonly continuation?: unknown;
   /** Normalised reason; `length` means that the reply was cut. */
   readonly stop: 'tools' | 'end' | 'length' | 'refusal' | 'other';
 }

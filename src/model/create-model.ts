@@ -1,0 +1,126 @@
+/** The model over the AI SDK: one question is one streamed request, retried here and nowhere else. */
+import { setTimeout as delay } from 'node:timers/promises';
+import { experimental_streamLanguageModelCall as streamLanguageModelCall } from 'ai';
+import type { LanguageModel } from 'ai';
+import { FixError } from '../errors.ts';
+import type { Log } from '../log.ts';
+import { createBoundedFetch } from './bounded-fetch.ts';
+import { collectReply } from './collect.ts';
+import { readFailure } from './failure.ts';
+import type { Model, Question, Reply } from './model.ts';
+import { costOf, findPrice } from './prices.ts';
+import type { Price } from './prices.ts';
+import { openLanguageModel } from './vendors.ts';
+import { toInstructions, toModelMessages, toToolSet } from './wire.ts';
+
+export interface ModelOptions {
+  /** `vendor/name`; vendors are anthropic, openai, google, compatible. */
+  readonly name: string;
+  readonly apiKey: string;
+  /** Null: the vendor's own address. With or without `/v1`. */
+  readonly baseUrl: string | null;
+  readonly log: Log;
+  /** Tries after the first one. Default 5. */
+  readonly maxRetries?: number;
+  /** Overrides the price table; null: tokens only. */
+  readonly price?: Price | null;
+  readonly timing?: Partial<Timing>;
+  readonly fetch?: typeof fetch;
+}
+
+interface Timing {
+  /** Without anything new in the stream. A model that thinks is silent for minutes. */
+  readonly idleTimeoutMs: number;
+  readonly totalTimeoutMs: number;
+  /** First wait between tries; doubles each time. */
+  readonly retryDelayMs: number;
+}
+
+const defaultTiming: Timing = { idleTimeoutMs: 300_000, totalTimeoutMs: 900_000, retryDelayMs: 1000 };
+const longestWaitMs = 300_000;
+const maxReplyBytes = 16 * 1024 * 1024;
+
+/** Throws `model_unknown` or `config_invalid` at once; asks nothing yet. */
+export function createModel(options: ModelOptions): Model {
+  const { name, apiKey, baseUrl } = options;
+  const language = openLanguageModel(name, { apiKey, baseUrl, fetch: createBoundedFetch(maxReplyBytes, options.fetch) });
+  const price = options.price === undefined ? findPrice(name) : options.price;
+  return {
+    name,
+    cost: (usage) => (price === null ? null : costOf(price, usage)),
+    ask: (question) => askWithRetries({ ...options, timing: { ...defaultTiming, ...options.timing }, language }, question),
+  };
+}
+
+interface Connection extends ModelOptions {
+  readonly timing: Timing;
+  readonly language: LanguageModel;
+}
+
+async function askWithRetries(connection: Connection, question: Question): Promise<Reply> {
+  const { log, name, apiKey, timing, maxRetries = 5 } = connection;
+  for (let tries = 1; ; tries++) {
+    try {
+      return await askOnce(connection, question);
+    } catch (thrown) {
+      if (question.signal.aborted) throw new FixError('cancelled');
+      const failure = readFailure(thrown, apiKey);
+      if (failure.kind === 'final') throw failure.error;
+      const details = { model: name, tries, ...failure.details };
+      const waitMs = failure.retryAfterMs ?? timing.retryDelayMs * 2 ** (tries - 1) * (1 + Math.random() / 4);
+      if (tries > maxRetries || waitMs > longestWaitMs) throw new FixError('model_unavailable', { details: { ...details, waitMs } });
+      log.warn({ ...details, waitMs }, 'model did not answer; asking again');
+      await pause(waitMs, question.signal);
+    }
+  }
+}
+
+async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  await delay(ms, undefined, { signal }).catch(() => {
+    throw new FixError('cancelled');
+  });
+}
+
+async function askOnce({ language, timing, name }: Connection, question: Question): Promise<Reply> {
+  question.signal.throwIfAborted();
+  const ours = new AbortController();
+  const total = setTimeout(() => ours.abort(tooSlow(name, { totalTimeoutMs: timing.totalTimeoutMs })), timing.totalTimeoutMs);
+  const idle = setTimeout(() => ours.abort(new DOMException('nothing new in the stream', 'TimeoutError')), timing.idleTimeoutMs);
+  const abortSignal = AbortSignal.any([question.signal, ours.signal]);
+  try {
+    return await untilAborted(ask(language, question, abortSignal, () => idle.refresh()), abortSignal);
+  } catch (thrown) {
+    throw ours.signal.aborted ? ours.signal.reason : thrown;
+  } finally {
+    clearTimeout(total);
+    clearTimeout(idle);
+    // Lets go of a stream that was left in the middle.
+    ours.abort();
+  }
+}
+
+/** A reply that took this long once is not asked for again: it is paid for each time. */
+function tooSlow(model: string, details: Record<string, unknown>): FixError {
+  return new FixError('model_unavailable', { details: { model, problem: 'the reply took too long', ...details } });
+}
+
+async function ask(language: LanguageModel, question: Question, abortSignal: AbortSignal, onPart: () => void): Promise<Reply> {
+  const { stream } = await streamLanguageModelCall({
+    model: language,
+    instructions: toInstructions(question.system),
+    messages: toModelMessages(question.messages),
+    tools: toToolSet(question.tools),
+    maxOutputTokens: question.maxOutputTokens,
+    abortSignal,
+  });
+  return collectReply(stream, onPart);
+}
+
+/** The SDK's streams react to an abort only when they are read next; this does at once. */
+function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  const aborted = Promise.withResolvers<never>();
+  const stop = (): void => aborted.reject(signal.reason);
+  if (signal.aborted) stop();
+  signal.addEventListener('abort', stop, { once: true });
+  return Promise.race([work, aborted.promise]).finally(() => signal.removeEventListener('abort', stop));
+}

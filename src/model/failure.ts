@@ -1,0 +1,71 @@
+/**
+ * What a failed request means. Vendors and the SDK throw many shapes; the few fields that decide are read here, and nothing
+ * else of them is kept: SDK errors carry the request, with everything the model was told.
+ */
+import { z } from 'zod';
+import { FixError } from '../errors.ts';
+
+/** `again` may pass by itself; `final` will not. */
+export type Failure =
+  | { readonly kind: 'again'; readonly retryAfterMs: number | null; readonly details: Record<string, unknown> }
+  | { readonly kind: 'final'; readonly error: FixError };
+
+const Thrown = z.object({
+  name: z.string().catch(''),
+  message: z.string().catch(''),
+  statusCode: z.number().optional().catch(undefined),
+  isRetryable: z.boolean().optional().catch(undefined),
+  type: z.string().optional().catch(undefined),
+  code: z.union([z.string(), z.number()]).optional().catch(undefined),
+  responseHeaders: z.record(z.string(), z.string()).optional().catch(undefined),
+});
+
+const passing = new Set([408, 409, 425, 429]);
+
+/** Reads a thrown thing. `apiKey` is taken out of what the vendor said: some repeat it. */
+export function readFailure(thrown: unknown, apiKey: string): Failure {
+  const known = chain(thrown).find((link) => link instanceof FixError);
+  if (known !== undefined) return { kind: 'final', error: known };
+  const { success, data } = Thrown.safeParse(thrown);
+  if (!success) return { kind: 'again', retryAfterMs: null, details: { thrown: typeof thrown } };
+  const status = data.statusCode;
+  const details = {
+    status,
+    type: data.type ?? data.code ?? causeCode(thrown),
+    requestId: data.responseHeaders?.['request-id'] ?? data.responseHeaders?.['x-request-id'],
+    said: clean(data.message, apiKey),
+  };
+  if (status === 401 || status === 403) return { kind: 'final', error: new FixError('model_credentials', { details }) };
+  if (isRefusal(status, data)) return { kind: 'final', error: new FixError('model_refused', { details }) };
+  return { kind: 'again', retryAfterMs: readRetryAfter(data.responseHeaders ?? {}), details };
+}
+
+/** A status below 300 is a reply that broke on the way. An error inside of a stream has no status, but a type. */
+function isRefusal(status: number | undefined, data: { isRetryable?: boolean | undefined; type?: string | undefined }): boolean {
+  if (data.isRetryable === true) return false;
+  if (status === undefined) return data.type === 'invalid_request_error';
+  return status >= 300 && status < 500 && !passing.has(status);
+}
+
+function readRetryAfter(headers: Readonly<Record<string, string>>): number | null {
+  const exact = Number.parseFloat(headers['retry-after-ms'] ?? '');
+  if (exact >= 0) return exact;
+  const value = headers['retry-after'] ?? '';
+  const ms = /^[\d.]+$/.test(value) ? Number.parseFloat(value) * 1000 : Date.parse(value) - Date.now();
+  return Number.isNaN(ms) ? null : Math.max(0, ms);
+}
+
+function chain(thrown: unknown): unknown[] {
+  const links: unknown[] = [];
+  for (let link = thrown; link instanceof Error && links.length < 10; link = link.cause) links.push(link);
+  return links;
+}
+
+function causeCode(thrown: unknown): unknown {
+  return chain(thrown).map((link) => (link as { code?: unknown }).code).find((code) => typeof code === 'string');
+}
+
+function clean(text: string, apiKey: string): string {
+  const safe = apiKey.length < 8 ? text : text.replaceAll(apiKey, '[secret]');
+  return safe.slice(0, 500);
+}
