@@ -6,10 +6,14 @@ const project = (name: string, extra: Record<string, unknown> = {}) => ({
   test: { name, include: [`test/${name}/**/*.test.ts`], ...extra },
 });
 
+const reportFile = process.env['MAYFLY_TEST_REPORT'];
+
 export default defineConfig({
   root: new URL('..', import.meta.url).pathname,
   test: {
     passWithNoTests: false,
+    // .ci/run adds up its totals from this file.
+    ...(reportFile ? { reporters: ['default', ['json', { outputFile: reportFile }]] } : {}),
     projects: [
       project('unit', { testTimeout: 10_000 }),
       project('repo', { testTimeout: 30_000 }),
