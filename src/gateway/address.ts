@@ -1,0 +1,46 @@
+/** Which addresses a guest must never be led to, whatever a name resolves to. */
+import ipaddr from 'ipaddr.js';
+
+/**
+ * IPv4 that is not the public internet: IANA's special-purpose registry without the documentation ranges
+ * (192.0.2.0/24, 198.51.100.0/24, 203.0.113.0/24), which are not routed and so lead nowhere.
+ */
+const closedIpv4 = [
+  ['0.0.0.0/8', 'unspecified'],
+  ['10.0.0.0/8', 'private'],
+  ['100.64.0.0/10', 'carrier-grade NAT'],
+  ['127.0.0.0/8', 'loopback'],
+  ['169.254.0.0/16', 'link-local'],
+  ['172.16.0.0/12', 'private'],
+  ['192.0.0.0/24', 'protocol assignments'],
+  ['192.88.99.0/24', '6to4 relay'],
+  ['192.168.0.0/16', 'private'],
+  ['198.18.0.0/15', 'benchmark'],
+  ['224.0.0.0/4', 'multicast'],
+  ['240.0.0.0/4', 'reserved'],
+].map(([range, name]) => ({ range: ipaddr.IPv4.parseCIDR(range ?? ''), name: name ?? '' }));
+
+const globalUnicast = ipaddr.IPv6.parseCIDR('2000::/3');
+const translated = ipaddr.IPv6.parseCIDR('64:ff9b::/96');
+/** Inside 2000::/3, but tunnels: they carry an IPv4 address that we would not see. */
+const tunnels = ['2001::/23', '2002::/16'].map((range) => ipaddr.IPv6.parseCIDR(range));
+
+/** Why this address is out of bounds, or null when it is on the public internet. Unreadable text is out of bounds. */
+export function closedAddress(text: string): string | null {
+  if (!ipaddr.isValid(text)) return 'unreadable';
+  const address = ipaddr.parse(text);
+  return address instanceof ipaddr.IPv4 ? closedV4(address) : closedV6(address);
+}
+
+function closedV4(address: ipaddr.IPv4): string | null {
+  return closedIpv4.find(({ range }) => address.match(range))?.name ?? null;
+}
+
+function closedV6(address: ipaddr.IPv6): string | null {
+  if (address.zoneId) return 'link-local';
+  if (address.isIPv4MappedAddress()) return closedV4(address.toIPv4Address());
+  // NAT64: on a network without IPv4 the public internet itself has these addresses (RFC 6052).
+  if (address.match(translated)) return closedV4(new ipaddr.IPv4(address.toByteArray().slice(12)));
+  if (!address.match(globalUnicast)) return address.range() === 'loopback' ? 'loopback' : 'private';
+  return tunnels.some((range) => address.match(range)) ? 'tunnel' : null;
+}

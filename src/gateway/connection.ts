@@ -1,0 +1,84 @@
+/**
+ * One stream from the guest, from its arrival to its end. It carries one request, so nothing can be smuggled behind
+ * that. Its end does not wait for the guest: an SSH channel emits `close` only when the other side agrees.
+ */
+import { once } from 'node:events';
+import type { Duplex } from 'node:stream';
+import type { OpenEntry } from './ledger.ts';
+import type { Scheme } from './policy.ts';
+import type { Target } from './target.ts';
+
+/** A request that was let through. */
+export interface Asked {
+  readonly method: string;
+  readonly target: Target;
+  readonly scheme: Scheme;
+}
+
+/** For the guest to take an answer before its stream is closed. */
+const lingerMs = 2_000;
+
+export class Connection {
+  readonly stream: Duplex;
+  /** Aborts when the connection is over; everything opened on its behalf hangs on this. */
+  readonly signal: AbortSignal;
+  /** Its line in the ledger. */
+  entry: OpenEntry | null = null;
+  /** While something passes, or is about to. */
+  asked: Asked | null = null;
+  /** True from the first request head on; another one is not taken. */
+  isUsed = false;
+  /** True once a status line was written: no other can follow. */
+  isAnswered = false;
+  readonly #controller = new AbortController();
+  readonly #onEnd: () => void;
+  #timer: NodeJS.Timeout | null = null;
+
+  constructor(stream: Duplex, onEnd: () => void) {
+    this.stream = stream;
+    this.#onEnd = onEnd;
+    this.signal = this.#controller.signal;
+    stream.once('close', () => this.end());
+  }
+
+  /** Ends the connection unless it is armed or touched again within this time. */
+  arm(timeoutMs: number): void {
+    if (this.#timer) clearTimeout(this.#timer);
+    this.#timer = this.signal.aborted ? null : setTimeout(() => this.end(), timeoutMs).unref();
+  }
+
+  /** Something moved: the running time limit starts again. */
+  touch(): void {
+    this.#timer?.refresh();
+  }
+
+  /** Cuts a connection that was let through before. */
+  cut(rule: string): void {
+    if (this.entry && this.asked) Object.assign(this.entry, { decision: 'refused', rule });
+    this.end();
+  }
+
+  /** The answer is written: lets the guest read it, drops what it still sends, then ends. */
+  linger(): void {
+    const { stream } = this;
+    this.asked = null;
+    this.arm(lingerMs);
+    const isRead = stream.readableEnded ? null : once(stream, 'end');
+    const isWritten = stream.writableFinished ? null : once(stream, 'finish');
+    Promise.all([isRead, isWritten]).then(
+      () => this.end(),
+      () => this.end(),
+    );
+    stream.resume();
+    stream.end();
+  }
+
+  end(): void {
+    if (this.signal.aborted) return;
+    if (this.#timer) clearTimeout(this.#timer);
+    this.asked = null;
+    this.#controller.abort();
+    this.stream.destroy();
+    this.#onEnd();
+  }
+}

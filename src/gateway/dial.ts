@@ -1,0 +1,159 @@
+/**
+ * Resolves on the host, after policy, and connects to the very addresses that were checked: the name is not asked for a
+ * second time, so a resolver that changes its answer gains nothing.
+ */
+import { once } from 'node:events';
+import { request as httpRequest } from 'node:http';
+import type { IncomingMessage } from 'node:http';
+import { connect as connectTcp } from 'node:net';
+import type { LookupFunction, Socket } from 'node:net';
+import { networkInterfaces } from 'node:os';
+import { addAbortSignal } from 'node:stream';
+import { connect as connectTls } from 'node:tls';
+import { setTimeout as delay } from 'node:timers/promises';
+import { closedAddress } from './address.ts';
+import type { Lookup } from './gateway.ts';
+import { authorityText } from './target.ts';
+import type { Target } from './target.ts';
+
+type Addresses = Awaited<ReturnType<Lookup>>;
+
+export interface DialOptions {
+  readonly lookup: Lookup;
+  readonly upstreamProxy: URL | null;
+  readonly timeoutMs: number;
+  /** Of an answer of the upstream proxy. */
+  readonly headerBytes: number;
+}
+
+export interface Call {
+  readonly target: Target;
+  /** The operator vouches for a private address of this host. */
+  readonly internal: boolean;
+  readonly signal: AbortSignal;
+}
+
+/** How to get to a target that was let through. */
+export type Route =
+  | { readonly kind: 'direct'; readonly addresses: Addresses }
+  | { readonly kind: 'proxy'; readonly proxy: URL }
+  | { readonly kind: 'closed'; readonly rule: string };
+
+/**
+ * Behind an upstream proxy the check is the best that can be had: the proxy resolves again, so what it finds is its own
+ * business. A host without DNS of its own (usual in such networks) finds nothing at all; there the allowlist and the
+ * proxy's own rules decide. What we do find and what is private is refused all the same.
+ */
+export async function findRoute(call: Call, options: DialOptions): Promise<Route> {
+  const found = await resolve(call, options).catch((error: unknown) => {
+    if (options.upstreamProxy && !call.signal.aborted) return [];
+    throw error;
+  });
+  const closed = found.map(({ address }) => closedAddress(address) ?? ownAddress(address)).find((rule) => rule !== null);
+  if (closed !== undefined && !call.internal) return { kind: 'closed', rule: `${closed} address` };
+  // A vouched-for private address is on this side of the upstream proxy.
+  if (options.upstreamProxy && closed === undefined) return { kind: 'proxy', proxy: options.upstreamProxy };
+  return { kind: 'direct', addresses: found };
+}
+
+async function resolve({ target, signal }: Call, { lookup, timeoutMs }: DialOptions): Promise<Addresses> {
+  if (target.isAddress) return [{ address: target.host, family: target.host.includes(':') ? 6 : 4 }];
+  // getaddrinfo cannot be cancelled: the wait for it can.
+  const late = delay(timeoutMs, null, { signal, ref: false });
+  const found = await Promise.race([lookup(target.host), late]);
+  if (!found || found.length === 0) throw coded('ENOTFOUND');
+  return found;
+}
+
+/** The host's own public addresses lead to its own services. */
+function ownAddress(address: string): string | null {
+  const own = Object.values(networkInterfaces()).flatMap((entries) => entries ?? []);
+  return own.some((entry) => entry.address === address) ? 'own' : null;
+}
+
+/** A connection that ends at the target: direct, or through CONNECT of the upstream proxy. */
+export async function dialTunnel(route: Exclude<Route, { kind: 'closed' }>, call: Call, options: DialOptions): Promise<Socket> {
+  if (route.kind === 'direct') return dialAddresses(route.addresses, call, options.timeoutMs);
+  const socket = await dialProxy(route.proxy, call.signal, options.timeoutMs);
+  return connectThrough(socket, route.proxy, call, options);
+}
+
+/** A connection for one plain request: to the target, or to the upstream proxy, which then gets the absolute form. */
+export async function dialPlain(route: Exclude<Route, { kind: 'closed' }>, call: Call, options: DialOptions): Promise<Socket> {
+  if (route.kind === 'direct') return dialAddresses(route.addresses, call, options.timeoutMs);
+  return dialProxy(route.proxy, call.signal, options.timeoutMs);
+}
+
+/** `Proxy-Authorization` for the credentials in the proxy's address; they exist on the host only. */
+export function proxyAuthorization(proxy: URL): string[] {
+  if (proxy.username === '' && proxy.password === '') return [];
+  const pair = `${decodeURIComponent(proxy.username)}:${decodeURIComponent(proxy.password)}`;
+  return ['proxy-authorization', `Basic ${Buffer.from(pair).toString('base64')}`];
+}
+
+function dialAddresses(addresses: Addresses, { target, signal }: Call, timeoutMs: number): Promise<Socket> {
+  const pinned: LookupFunction = (_name, _options, done) =>
+    done(
+      null,
+      addresses.map((found) => ({ ...found })),
+    );
+  const socket = connectTcp({ host: target.host, port: target.port, lookup: pinned, allowHalfOpen: true, signal });
+  return whenConnected(socket, 'connect', signal, timeoutMs);
+}
+
+function dialProxy(proxy: URL, signal: AbortSignal, timeoutMs: number): Promise<Socket> {
+  const host = proxy.hostname.replace(/^\[|\]$/g, '');
+  if (proxy.protocol === 'https:') {
+    const secure = connectTls({ host, servername: host, port: Number(proxy.port || 443) });
+    addAbortSignal(signal, secure);
+    return whenConnected(secure, 'secureConnect', signal, timeoutMs);
+  }
+  const plain = connectTcp({ host, port: Number(proxy.port || 80), allowHalfOpen: true, signal });
+  return whenConnected(plain, 'connect', signal, timeoutMs);
+}
+
+async function whenConnected(socket: Socket, event: string, signal: AbortSignal, timeoutMs: number): Promise<Socket> {
+  const limit = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
+  // Errors are seen by whoever reads or writes; this one only keeps a late one from ending the process.
+  socket.on('error', () => {});
+  try {
+    await once(socket, event, { signal: limit });
+    return socket;
+  } catch (error) {
+    socket.destroy();
+    throw limit.aborted && !signal.aborted ? coded('ETIMEDOUT') : error;
+  }
+}
+
+async function connectThrough(socket: Socket, proxy: URL, { target, signal }: Call, options: DialOptions): Promise<Socket> {
+  const authority = authorityText(target);
+  const request = httpRequest({
+    createConnection: () => socket,
+    method: 'CONNECT',
+    path: authority,
+    headers: ['host', authority, ...proxyAuthorization(proxy)],
+    maxHeaderSize: options.headerBytes,
+    insecureHTTPParser: false,
+  });
+  request.end();
+  try {
+    const limit = AbortSignal.any([signal, AbortSignal.timeout(options.timeoutMs)]);
+    let status = 0;
+    // In the event itself: bytes that came with the head must be back before anybody reads.
+    request.once('connect', (response: IncomingMessage, _socket: Socket, head: Buffer) => {
+      status = response.statusCode ?? 0;
+      if (head.length > 0) socket.unshift(head);
+    });
+    await once(request, 'connect', { signal: limit });
+    if (status < 200 || status > 299) throw coded(`upstream proxy answered ${status}`);
+    return socket;
+  } catch (error) {
+    request.on('error', () => {});
+    socket.destroy();
+    throw error;
+  }
+}
+
+function coded(code: string): Error {
+  return Object.assign(new Error(code), { code });
+}

@@ -1,0 +1,77 @@
+/** What of the host must reach the guest, so that a repository which installs on this network also installs in a VM of it. */
+import { createHash } from 'node:crypto';
+import { FixError } from '../errors.ts';
+import { findCertificates } from './certificates.ts';
+import { authorityText, parseAuthority } from './target.ts';
+import { createGuestEnvironment } from './guest-environment.ts';
+
+export interface SurroundingsOptions {
+  /** PEM files whose certificates are trusted too: the operator's setting, the file of NODE_EXTRA_CA_CERTS. */
+  readonly extraCaFiles: readonly string[];
+  /** npm's `registry` setting on the host; credentials in it stay here. */
+  readonly npmRegistry: string | null;
+  /** Used by the gateway on the host; here it is only checked, so that a wrong one is found at the start. */
+  readonly upstreamProxy: URL | null;
+  /** Default: where Debian keeps what an administrator added. */
+  readonly caFolders?: readonly string[];
+}
+
+export interface Surroundings {
+  /** Empty when the host trusts nothing special. Its first line tells one set from another. */
+  readonly caPem: string;
+  readonly guestEnv: Readonly<Record<string, string>>;
+  /** For the allowlist of the setup phase. */
+  readonly registryHosts: readonly string[];
+  /** Write `caPem` to `path` as root, then run `argv` as root; doing it again changes nothing. */
+  readonly install: { readonly path: string; readonly argv: readonly string[] };
+  /** What could not be used, for the log. */
+  readonly skipped: readonly string[];
+}
+
+/** In the guest. The first is where Debian looks for local certificates, so `update-ca-certificates` keeps them too. */
+export const guestCaFile = '/usr/local/share/ca-certificates/mayfly-host.crt';
+export const guestBundle = '/etc/ssl/certs/ca-certificates.crt';
+
+// `update-ca-certificates` takes many seconds under emulation; one more block at the end of the bundle is what it would do.
+const appendScript = 'grep -qxFe "$(head -n 1 "$1")" "$2" || cat "$1" >> "$2"';
+
+const defaultRegistry = 'https://registry.npmjs.org';
+
+/** Throws `config_invalid` for a proxy that cannot be used. */
+export async function readSurroundings(options: SurroundingsOptions): Promise<Surroundings> {
+  checkProxy(options.upstreamProxy);
+  const found = await findCertificates(options.caFolders ?? ['/usr/local/share/ca-certificates'], options.extraCaFiles);
+  const caPem = found.pem === '' ? '' : `# Certificates of the Mayfly host, ${createHash('sha256').update(found.pem).digest('hex')}\n${found.pem}`;
+  const registry = readRegistry(options.npmRegistry);
+  return {
+    caPem,
+    guestEnv: createGuestEnvironment({ registry: registry?.url ?? null, ca: caPem === '' ? null : { file: guestCaFile, bundle: guestBundle } }),
+    registryHosts: registry ? [registry.host] : [],
+    install: { path: guestCaFile, argv: ['sh', '-c', appendScript, 'sh', guestCaFile, guestBundle] },
+    skipped: [
+      ...found.skipped,
+      ...(options.npmRegistry !== null && !registry && !isDefault(options.npmRegistry) ? ['npm registry: not an http(s) address'] : []),
+    ],
+  };
+}
+
+function checkProxy(proxy: URL | null): void {
+  if (proxy === null || proxy.protocol === 'http:' || proxy.protocol === 'https:') return;
+  throw new FixError('config_invalid', { details: { reason: 'the upstream proxy must be an http:// or https:// address', protocol: proxy.protocol } });
+}
+
+/** The registry without credentials and query, and the allowlist entry for it. Null for npm's own, which is a preset. */
+function readRegistry(setting: string | null): { url: string; host: string } | null {
+  if (setting === null || isDefault(setting) || !URL.canParse(setting)) return null;
+  const url = new URL(setting);
+  if (url.protocol !== 'https:' && url.protocol !== 'http:') return null;
+  const usualPort = url.protocol === 'https:' ? 443 : 80;
+  const target = parseAuthority(url.host, usualPort);
+  if ('problem' in target) return null;
+  const host = target.port === usualPort ? target.host : authorityText(target);
+  return { url: `${url.origin}${url.pathname.replace(/\/?$/, '/')}`, host };
+}
+
+function isDefault(setting: string): boolean {
+  return setting.replace(/\/$/, '') === defaultRegistry;
+}
