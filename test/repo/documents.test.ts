@@ -1,0 +1,77 @@
+import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { z } from 'zod';
+import { errorTable } from '../../src/errors.ts';
+import { listFiles, readText, root } from '../support/repository.ts';
+
+const documents = ['README.md', ...(await listFiles('docs')).filter((file) => file.endsWith('.md'))];
+
+/** Headings become anchors the way GitHub makes them. */
+const anchors = (text: string) =>
+  [...text.matchAll(/^#+ (.+)$/gm)].map(([, heading = '']) =>
+    heading
+      .toLowerCase()
+      .replaceAll(/[^\p{L}\p{N} _-]/gu, '')
+      .replaceAll(' ', '-'),
+  );
+
+async function brokenLinks(file: string, text: string): Promise<string[]> {
+  const broken: string[] = [];
+  for (const [, target = ''] of text.matchAll(/\]\(([^)\s]+)\)/g)) {
+    if (/^[a-z]+:/.test(target)) continue;
+    const [path = '', anchor] = target.split('#');
+    const full = path === '' ? file : join(dirname(file), path);
+    if (!existsSync(join(root, full))) broken.push(target);
+    else if (anchor !== undefined && !anchors(await readText(full)).includes(anchor)) broken.push(target);
+  }
+  return broken;
+}
+
+describe('the documents', () => {
+  test('give every error code one heading, and no other', async () => {
+    const headings = [...(await readText('docs/errors.md')).matchAll(/^## (.+)$/gm)].map(([, code = '']) => code);
+
+    expect(headings.toSorted()).toEqual(Object.keys(errorTable).toSorted());
+  });
+
+  test.each(Object.keys(errorTable))('say of %s what causes it and what to do', async (code) => {
+    const text = (await readText('docs/errors.md')).split(/^## /m).find((section) => section.startsWith(`${code}\n`));
+
+    expect(text).toMatch(/\*\*Cause\*\*: .+\n\n\*\*What to do\*\*: .+/);
+  });
+
+  test.each(documents)('have no broken link in %s', async (file) => {
+    expect(await brokenLinks(file, await readText(file))).toEqual([]);
+  });
+
+  test('notice a broken link', async () => {
+    expect(await brokenLinks('docs/design.md', '[a](nowhere.md) [b](security.md#no-such) [c](security.md#zones)')).toEqual([
+      'nowhere.md',
+      'security.md#no-such',
+    ]);
+  });
+
+  test.each(documents)('have no contraction in %s', async (file) => {
+    expect((await readText(file)).match(/\b\w+n['’]t\b|\b(?:it|that|there|what)['’]s\b|\b(?:we|you|they)['’](?:re|ve|ll)\b/gi)).toBeNull();
+  });
+
+  test('keep the README on one screen', async () => {
+    expect((await readText('README.md')).split('\n').length).toBeLessThanOrEqual(70);
+  });
+
+  test('name in the README the two commands that package.json has', async () => {
+    const { scripts } = z.object({ scripts: z.record(z.string(), z.string()) }).parse(JSON.parse(await readText('package.json')));
+    const named = [...(await readText('README.md')).matchAll(/npm ci && npm (?:run )?(\w+)/g)].map(([, name = '']) => name);
+
+    expect(named).toEqual(['demo', 'test']);
+    expect(Object.keys(scripts)).toEqual(expect.arrayContaining(named));
+  });
+
+  test('run in CI the test command as the README has it', async () => {
+    const command = 'npm ci && npm test';
+
+    expect(await readText('README.md')).toContain(command);
+    expect(await readText('.ci/run')).toContain(`'${command}'`);
+  });
+});

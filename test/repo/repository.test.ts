@@ -1,0 +1,103 @@
+import { execa } from 'execa';
+import { describe, expect, test } from 'vitest';
+import { parse } from 'yaml';
+import { z } from 'zod';
+import { listFiles, readText, root } from '../support/repository.ts';
+
+const Package = z.looseObject({
+  dependencies: z.record(z.string(), z.string()),
+  devDependencies: z.record(z.string(), z.string()),
+  optionalDependencies: z.record(z.string(), z.string()),
+});
+
+const allowedAtTop = [
+  'package.json',
+  'package-lock.json',
+  'tsconfig.json',
+  'app.yml',
+  'Dockerfile',
+  'compose.yaml',
+  'README.md',
+  'LICENSE',
+  'src',
+  'test',
+  'docs',
+];
+
+const sources = (await listFiles('src')).filter((file) => file.endsWith('.ts'));
+const texts = new Map(await Promise.all(sources.map(async (file) => [file, await readText(file)] as const)));
+
+/** Lines of src that start a shell, or an import that the linter cannot read. */
+const suspicious: readonly (readonly [what: string, pattern: RegExp, example: string])[] = [
+  ['a shell', /\bshell:\s*(?!false)/, "execa('ls', { shell: true })"],
+  ['a command as one string', /\b(?:exec|execSync|execaCommand\w*)\(\s*[`'"]/, 'exec(`rm ${path}`)'],
+  ['an import built from pieces', /\bimport\(\s*(?!['"])/, 'await import(`../${name}.ts`)'],
+];
+
+const matches = (text: string, pattern: RegExp) => text.split('\n').filter((line) => pattern.test(line));
+
+const committed = async () => (await execa('git', ['ls-files', '-z'], { cwd: root })).stdout.split('\0').filter((name) => name !== '');
+
+describe('the repository', () => {
+  test('has on its top level what belongs there, and dotfiles', async () => {
+    const top = new Set((await committed()).map((file) => file.split('/')[0] ?? ''));
+
+    expect([...top].filter((name) => !name.startsWith('.') && !allowedAtTop.includes(name))).toEqual([]);
+  });
+
+  test('has a src that is one folder deep', () => {
+    expect(sources.filter((file) => file.split('/').length > 3)).toEqual([]);
+  });
+
+  test('pins every dependency exactly', async () => {
+    const { dependencies, devDependencies, optionalDependencies } = Package.parse(JSON.parse(await readText('package.json')));
+    const versions = Object.entries({ ...dependencies, ...devDependencies, ...optionalDependencies });
+
+    expect(versions.filter(([, version]) => !/^\d+\.\d+\.\d+(?:-[\w.]+)?$/.test(version))).toEqual([]);
+  });
+
+  test('brings the Node that .nvmrc names', async () => {
+    const { optionalDependencies } = Package.parse(JSON.parse(await readText('package.json')));
+
+    expect(new Set(Object.values(optionalDependencies))).toEqual(new Set([(await readText('.nvmrc')).trim()]));
+  });
+
+  test('asks GitHub for these permissions and events, once and for all', async () => {
+    const manifest: unknown = parse(await readText('app.yml'));
+
+    expect(manifest).toMatchObject({ public: false });
+    expect(z.object({ default_permissions: z.unknown(), default_events: z.unknown() }).parse(manifest)).toEqual({
+      default_permissions: { contents: 'write', issues: 'write', pull_requests: 'write', checks: 'write', actions: 'read', metadata: 'read' },
+      default_events: ['issues', 'issue_comment'],
+    });
+  });
+
+  test.each(suspicious)('starts nothing in src with %s', (_what, pattern, example) => {
+    const found = [...texts].flatMap(([file, text]) => matches(text, pattern).map((line) => `${file}: ${line.trim()}`));
+
+    expect(matches(example, pattern)).toEqual([example]);
+    expect(found).toEqual([]);
+  });
+
+  test('has no source file of more than 300 lines', () => {
+    expect([...texts].filter(([, text]) => text.trimEnd().split('\n').length > 300).map(([file]) => file)).toEqual([]);
+  });
+
+  test('names no path of the machine that it was written on', async () => {
+    const files = (await committed()).filter((file) => !file.startsWith('test/') && file !== 'package-lock.json');
+    const marks = /\/work\/|\bshared\/|\/tmp\/prompts/;
+    const found = await Promise.all(files.map(async (file) => (marks.test(await readText(file).catch(() => '')) ? [file] : [])));
+
+    expect(found.flat()).toEqual([]);
+  });
+
+  test('checks every package of the lockfile against its integrity, and names no registry but the public one', async () => {
+    const Lock = z.object({ packages: z.record(z.string(), z.looseObject({ resolved: z.string().optional(), integrity: z.string().optional() })) });
+    const { packages } = Lock.parse(JSON.parse(await readText('package-lock.json')));
+    const odd = Object.entries(packages).filter(
+      ([path, entry]) => path !== '' && (!entry.integrity || entry.resolved?.startsWith('https://registry.npmjs.org/') === false),
+    );
+
+    expect(odd.map(([path]) => path)).toEqual([]);
+  });
+});
