@@ -1,0 +1,187 @@
+/**
+ * One command in the guest, as a value. The supervisor there (guest-run.c) sees to it that nothing of the command is
+ * left when it ends; this side feeds it, keeps what it says within bounds, and ends it early when it must.
+ */
+import { randomBytes } from 'node:crypto';
+import { finished } from 'node:stream';
+import type { Writable } from 'node:stream';
+import type { ClientChannel } from 'ssh2';
+import { FixError } from '../errors.ts';
+import { createClip } from './clip.ts';
+import type { Clip } from './clip.ts';
+import type { Connection } from './connection.ts';
+import { feed } from './feed.ts';
+import { encodePreamble } from './preamble.ts';
+import type { ExecOptions, ExecResult, GuestUser } from './sandbox.ts';
+import { createSlots } from './slots.ts';
+
+/** What the template calls things. Tests on another system have other names. */
+export interface GuestLayout {
+  /** Path of the supervisor; no character that a shell minds. */
+  readonly supervisor: string;
+  /** Account names; no character that a shell minds. */
+  readonly users: Readonly<Record<GuestUser, string>>;
+  readonly workspace: string;
+}
+
+export const templateLayout: GuestLayout = {
+  supervisor: '/usr/lib/mayfly/run',
+  users: { agent: 'agent', root: 'root' },
+  workspace: '/workspace',
+};
+
+export type Exec = (argv: readonly string[], options?: ExecOptions) => Promise<ExecResult>;
+
+/** sshd in the guest allows 100 sessions; some stay free to end commands. */
+const maxCommands = 92;
+const defaultOutputBytes = 64 * 1024;
+/** How long a guest may take to end a command; after that it is not ours any more. */
+const endingMs = 10_000;
+
+/** How a command ended: by itself (what SSH said), or because of us. */
+type Ending = ExecResult['ended'];
+interface Exit {
+  readonly exitCode: number | null;
+  readonly signal: string | null;
+}
+
+export function createExec(connection: Connection, layout: GuestLayout): Exec {
+  const slots = createSlots(maxCommands);
+  return async (argv, options = {}) => {
+    connection.lost.throwIfAborted();
+    const preamble = encodePreamble({ argv, cwd: options.cwd ?? layout.workspace, env: options.env ?? {} });
+    if (!Buffer.isBuffer(preamble)) return notRun({ exitCode: 126, stderr: `mayfly: ${preamble.problem}\n`, ended: 'exited' });
+    const release = await connection.orLost(slots.take(options.signal));
+    if (!release) return notRun({ exitCode: null, stderr: '', ended: 'cancelled' });
+    try {
+      return await runCommand(connection, layout, preamble, options);
+    } finally {
+      release();
+    }
+  };
+}
+
+function notRun(result: Pick<ExecResult, 'exitCode' | 'stderr' | 'ended'>): ExecResult {
+  return { signal: null, stdout: '', durationMs: 0, clippedBytes: 0, ...result };
+}
+
+async function runCommand(connection: Connection, layout: GuestLayout, preamble: Buffer, options: ExecOptions): Promise<ExecResult> {
+  const startedAt = performance.now();
+  const id = randomBytes(8).toString('hex');
+  const user = layout.users[options.user ?? 'agent'];
+  const early = watchEarlyEnding(options);
+  try {
+    // `exec`: with a shell in between, SSH would not learn of a signal.
+    const channel = await connection.open(`exec ${layout.supervisor} ${id} ${user} ${preamble.length}`);
+    const exit = awaitExit(channel, connection);
+    const output = collect(channel, options, early.end);
+    const fed = feed(channel, preamble, options.stdin).catch(() => early.end('cancelled'));
+    let ended = await connection.orLost(Promise.race([early.ended, exit.then((): Ending => 'exited')]));
+    if (ended === 'exited') ended = await connection.orLost(Promise.race([early.ended, output.flush().then((): Ending => 'exited')]));
+    else {
+      // First: a session whose output nobody takes does not close.
+      options.stdout?.destroy();
+      await endCommand(connection, `${layout.supervisor} --end ${id}`, exit);
+    }
+    if (ended !== 'exited') options.stdout?.destroy();
+    await Promise.race([fed, exit]);
+    return { ...(await exit), ...output.read(), ended, durationMs: Math.round(performance.now() - startedAt) };
+  } finally {
+    early.stop();
+  }
+}
+
+/** Time, cancel, a failing sink or source: the first cause wins. */
+function watchEarlyEnding(options: ExecOptions): { readonly ended: Promise<Ending>; readonly end: (cause: Ending) => void; readonly stop: () => void } {
+  const { promise: ended, resolve: end } = Promise.withResolvers<Ending>();
+  const cancel = (): void => end('cancelled');
+  const timer = options.timeoutMs === undefined ? undefined : setTimeout(() => end('timeout'), options.timeoutMs);
+  options.signal?.addEventListener('abort', cancel, { once: true });
+  if (options.signal?.aborted) cancel();
+  return {
+    ended,
+    end,
+    stop() {
+      clearTimeout(timer);
+      options.signal?.removeEventListener('abort', cancel);
+    },
+  };
+}
+
+/** What SSH says at the end of a session. A session that closes without a word has lost its supervisor. */
+async function awaitExit(channel: ClientChannel, connection: Connection): Promise<Exit> {
+  let exit: Exit | null = null;
+  channel.on('exit', (exitCode: number | null, signal?: string) => {
+    exit = { exitCode, signal: signal ?? null };
+  });
+  const closed = Promise.withResolvers<void>();
+  channel.once('close', () => closed.resolve());
+  await connection.orLost(closed.promise);
+  if (exit) return exit;
+  connection.lose('a session closed without an exit status');
+  throw new FixError('sandbox_lost');
+}
+
+/** Has the guest kill everything of a command. One that does not obey in time is lost. */
+async function endCommand(connection: Connection, commandLine: string, exit: Promise<Exit>): Promise<void> {
+  const timer = setTimeout(() => connection.lose('the guest does not end a command'), endingMs);
+  try {
+    const channel = await connection.open(commandLine);
+    channel.resume().stderr.resume();
+    channel.end();
+    const { exitCode } = await awaitExit(channel, connection);
+    if (exitCode !== 0) connection.lose('the supervisor of a command was killed');
+    await exit;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+interface Output {
+  /** Settles when the sink has taken everything. */
+  flush(): Promise<void>;
+  read(): Pick<ExecResult, 'stdout' | 'stderr' | 'clippedBytes'>;
+}
+
+function collect(channel: ClientChannel, options: ExecOptions, end: (cause: Ending) => void): Output {
+  const stdout = createClip(options.maxOutputBytes ?? defaultOutputBytes);
+  const stderr = createClip(options.maxOutputBytes ?? defaultOutputBytes);
+  channel.stderr.on('data', (chunk: Buffer) => stderr.write(chunk));
+  const flush = options.stdout ? pour(channel, options.stdout, () => end('output_sink')) : collectClip(channel, stdout);
+  return {
+    flush,
+    read() {
+      const [out, error] = [stdout.read(), stderr.read()];
+      return { stdout: out.text, stderr: error.text, clippedBytes: out.clippedBytes + error.clippedBytes };
+    },
+  };
+}
+
+function collectClip(channel: ClientChannel, clip: Clip): () => Promise<void> {
+  channel.on('data', (chunk: Buffer) => clip.write(chunk));
+  return () => Promise.resolve();
+}
+
+/** Into a sink as fast as it takes it. Once it fails, what still comes is dropped, so that the session can end. */
+function pour(channel: ClientChannel, sink: Writable, onFailed: () => void): () => Promise<void> {
+  const { promise: flushed, resolve } = Promise.withResolvers<void>();
+  let failed = false;
+  const fail = (): void => {
+    failed = true;
+    onFailed();
+    channel.resume();
+  };
+  finished(sink, { readable: false }, (error) => (error ? fail() : resolve()));
+  sink.on('drain', () => channel.resume());
+  channel.on('data', (chunk: Buffer) => {
+    try {
+      if (!failed && !sink.write(chunk)) channel.pause();
+    } catch {
+      fail();
+    }
+  });
+  return () => {
+    sink.end();
+    return flushed;
+  };
+}
