@@ -1,0 +1,121 @@
+/**
+ * A control group per VM, under v1 and v2: memory, processes, processor time. Every controller that matters must be
+ * writable, or the VM is not started; the processor is only about fairness and may be missing.
+ */
+import { mkdir, readFile, readdir, rmdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
+
+export interface CgroupLimits {
+  readonly memoryBytes: number;
+  readonly processes: number;
+  readonly cpus: number;
+}
+
+/** Where a controller can be reached: one directory for all of them under v2, one each under v1. */
+export interface CgroupRoot {
+  readonly version: 1 | 2;
+  readonly directory: string;
+  readonly controllers: readonly string[];
+}
+
+const wanted = ['memory', 'pids', 'cpu'];
+
+/** Finds the hierarchies in the text of /proc/self/mounts; on hosts with both, v1 keeps what v2 does not have. */
+export function findRoots(mounts: string, v2Controllers: (directory: string) => readonly string[]): CgroupRoot[] {
+  const roots = mounts
+    .split('\n')
+    .flatMap((line): CgroupRoot[] => {
+      const [, directory = '', type, options = ''] = line.split(' ');
+      if (type === 'cgroup2') return [{ version: 2, directory, controllers: v2Controllers(directory) }];
+      if (type === 'cgroup') return [{ version: 1, directory, controllers: options.split(',') }];
+      return [];
+    })
+    .sort((left, right) => right.version - left.version);
+  const taken = new Set<string>();
+  return roots.flatMap((root) => {
+    const controllers = wanted.filter((name) => root.controllers.includes(name) && !taken.has(name));
+    for (const name of controllers) taken.add(name);
+    return controllers.length > 0 ? [{ ...root, controllers }] : [];
+  });
+}
+
+/** Makes `mayfly/<id>` with its limits. Null when memory or processes cannot be limited here; then nothing is left. */
+export async function createCgroups(id: string, limits: CgroupLimits): Promise<string[] | null> {
+  const made: string[] = [];
+  const covered = new Set<string>();
+  try {
+    for (const root of await readRoots()) {
+      const directory = join(root.directory, 'mayfly', id);
+      const parent = join(root.directory, 'mayfly');
+      await mkdir(parent, { recursive: true });
+      if (root.version === 2) for (const at of [root.directory, parent]) await delegate(at, root.controllers);
+      await mkdir(directory);
+      made.push(directory);
+      for (const [file, value] of settings(root, limits)) await writeFile(join(directory, file), value);
+      for (const controller of root.controllers) covered.add(controller);
+    }
+  } catch (error) {
+    // Not root, or a read-only mount: that is "not writable". Anything else (a name that is taken) is a mistake of ours.
+    if (!['EACCES', 'EPERM', 'EROFS', 'ENOENT'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
+    covered.clear();
+  }
+  if (covered.has('memory') && covered.has('pids')) return made;
+  await removeCgroups(made);
+  return null;
+}
+
+/** All control groups of that VM on this host, whoever made them. */
+export async function findCgroups(id: string): Promise<string[]> {
+  const candidates = (await readRoots()).map((root) => join(root.directory, 'mayfly', id));
+  const checked = await Promise.all(candidates.map((directory) => readdir(directory).then(() => [directory], () => [])));
+  return checked.flat();
+}
+
+/** Removes empty groups. The kernel lets go of a group a moment after its last process was reaped, hence the patience. */
+export async function removeCgroups(directories: readonly string[]): Promise<void> {
+  for (const directory of directories) {
+    for (let tries = 0; tries < 100; tries += 1) {
+      const error = await rmdir(directory).then(() => null, (thrown: NodeJS.ErrnoException) => thrown);
+      if (error?.code !== 'EBUSY') break;
+      await setTimeout(10);
+    }
+  }
+}
+
+async function readRoots(): Promise<CgroupRoot[]> {
+  const mounts = await readFile('/proc/self/mounts', 'utf8');
+  const unified = new Map<string, string[]>();
+  for (const line of mounts.split('\n')) {
+    const [, directory = '', type] = line.split(' ');
+    if (type !== 'cgroup2') continue;
+    const controllers = await readFile(join(directory, 'cgroup.controllers'), 'utf8').catch(() => '');
+    unified.set(directory, controllers.trim().split(' '));
+  }
+  return findRoots(mounts, (directory) => unified.get(directory) ?? []);
+}
+
+async function delegate(directory: string, controllers: readonly string[]): Promise<void> {
+  const file = join(directory, 'cgroup.subtree_control');
+  const enabled = (await readFile(file, 'utf8')).trim().split(' ');
+  const missing = controllers.filter((name) => !enabled.includes(name));
+  if (missing.length > 0) await writeFile(file, missing.map((name) => `+${name}`).join(' '));
+}
+
+function settings(root: CgroupRoot, limits: CgroupLimits): [string, string][] {
+  const period = 100_000;
+  const v2: Record<string, [string, string][]> = {
+    memory: [['memory.max', `${limits.memoryBytes}`]],
+    pids: [['pids.max', `${limits.processes}`]],
+    cpu: [['cpu.max', `${limits.cpus * period} ${period}`]],
+  };
+  const v1: Record<string, [string, string][]> = {
+    memory: [['memory.limit_in_bytes', `${limits.memoryBytes}`]],
+    pids: [['pids.max', `${limits.processes}`]],
+    cpu: [
+      ['cpu.cfs_period_us', `${period}`],
+      ['cpu.cfs_quota_us', `${limits.cpus * period}`],
+    ],
+  };
+  return root.controllers.flatMap((name) => (root.version === 2 ? v2 : v1)[name] ?? []);
+}

