@@ -28,6 +28,8 @@ const tunnels = ['2001::/23', '2002::/16'].map((range) => ipaddr.IPv6.parseCIDR(
 /** Why this address is out of bounds, or null when it is on the public internet. Unreadable text is out of bounds. */
 export function closedAddress(text: string): string | null {
   if (!ipaddr.isValid(text)) return 'unreadable';
+  // The long-dead ::192.0.2.1 (RFC 4291 2.5.5.1), which the parser takes for ::ffff:192.0.2.1.
+  if (/^::\d+\./.test(text)) return 'reserved';
   const address = ipaddr.parse(text);
   return address instanceof ipaddr.IPv4 ? closedV4(address) : closedV6(address);
 }

@@ -109,6 +109,8 @@ class ProxyGateway implements Gateway {
     // Beyond a count Node drops headers in silence; the size is the limit here.
     server.maxHeadersCount = 0;
     server.maxRequestsPerSocket = 1;
+    // Node's own server has this; without it a guest that ends its half after the request would lose the answer.
+    Object.assign(server, { httpAllowHalfOpen: true });
     server.on('connect', (request: IncomingMessage, stream: Duplex, head: Buffer) => this.#onConnect(request, stream, head));
     server.on('request', (request, response) => this.#onRequest(request, response));
     server.on('clientError', (error: NodeJS.ErrnoException, stream) => this.#onUnreadable(error, stream));

@@ -33,6 +33,9 @@ export interface Call {
   readonly signal: AbortSignal;
 }
 
+/** Behind an upstream proxy a resolver that never answers is normal; every connection would wait for it. */
+const lookupBehindProxyMs = 2_000;
+
 /** How to get to a target that was let through. */
 export type Route =
   | { readonly kind: 'direct'; readonly addresses: Addresses }
@@ -56,10 +59,10 @@ export async function findRoute(call: Call, options: DialOptions): Promise<Route
   return { kind: 'direct', addresses: found };
 }
 
-async function resolve({ target, signal }: Call, { lookup, timeoutMs }: DialOptions): Promise<Addresses> {
+async function resolve({ target, signal }: Call, { lookup, timeoutMs, upstreamProxy }: DialOptions): Promise<Addresses> {
   if (target.isAddress) return [{ address: target.host, family: target.host.includes(':') ? 6 : 4 }];
   // getaddrinfo cannot be cancelled: the wait for it can.
-  const late = delay(timeoutMs, null, { signal, ref: false });
+  const late = delay(upstreamProxy ? Math.min(timeoutMs, lookupBehindProxyMs) : timeoutMs, null, { signal, ref: false });
   const found = await Promise.race([lookup(target.host), late]);
   if (!found || found.length === 0) throw coded('ENOTFOUND');
   return found;

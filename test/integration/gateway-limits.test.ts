@@ -1,0 +1,70 @@
+import { describe, expect, it } from 'vitest';
+import { get, readAll, serveWeb, world } from '../support/gateway/world.ts';
+
+describe('a connection', () => {
+  it('that never finishes its head is cut', async () => {
+    const { connect, gateway } = await world([], { limits: { headerTimeoutMs: 100 } });
+    const socket = await connect();
+    const dribble = setInterval(() => socket.writable && socket.write('x'), 20);
+
+    socket.write('GET http://example.org/ HTTP/1.1\r\nX: ');
+    await readAll(socket);
+
+    clearInterval(dribble);
+    expect(gateway.ledger).toEqual([]);
+  });
+
+  it('that stands still is cut', async () => {
+    const { host } = await serveWeb((_request, response) => void response.write('begun'));
+    const { connect } = await world([host], { limits: { idleTimeoutMs: 100 } });
+    const socket = await connect();
+
+    socket.write(get(host));
+
+    expect(await readAll(socket)).toContain('begun');
+  });
+
+  it('beyond the limit of connections is told so, and far beyond it is cut', async () => {
+    const { connect, ask } = await world([], { limits: { connections: 2 } });
+    const held = [await connect(), await connect()];
+
+    expect(await ask(get('example.org'))).toMatch(/^HTTP\/1\.1 503 mayfly: 2 connections at once is the limit/);
+
+    held[0]?.destroy();
+    await expect.poll(() => ask(get('example.org'))).toMatch(/^HTTP\/1\.1 403 /);
+    held[1]?.destroy();
+  });
+
+  it('is cut when the run has used up its bytes, and the next one is refused', async () => {
+    const { host } = await serveWeb((_request, response) => response.end(Buffer.alloc(300_000)));
+    const { ask, gateway } = await world([host], { limits: { totalBytes: 100_000 } });
+
+    expect((await ask(get(host))).length).toBeLessThan(250_000);
+    expect(await ask(get(host))).toContain('this run has used up its');
+    expect(gateway.ledger).toMatchObject([
+      { decision: 'refused', rule: 'byte limit' },
+      { decision: 'refused', rule: 'byte limit' },
+    ]);
+  });
+
+  it('keeps the ledger bounded and counts the rest', async () => {
+    const { ask, gateway } = await world([], { limits: { ledgerEntries: 3 } });
+
+    for (let at = 0; at < 5; at += 1) await ask(get(`${at}.example.org`));
+
+    expect(gateway.ledger.map(({ host }) => host)).toEqual(['0.example.org', '1.example.org', '2.example.org']);
+    expect(gateway.unlisted).toBe(2);
+  });
+
+  it('is ended by close, and none is taken afterwards', async () => {
+    const { connect, gateway } = await world([]);
+    const socket = await connect();
+    const ended = readAll(socket);
+
+    await gateway.close();
+    await ended;
+
+    const late = await connect();
+    expect(await readAll(late)).toBe('');
+  });
+});
