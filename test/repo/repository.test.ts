@@ -96,7 +96,12 @@ describe('the repository', () => {
   });
 
   test('checks every package of the lockfile against its integrity, and names no registry but the public one', async () => {
-    const Entry = z.looseObject({ resolved: z.string().optional(), integrity: z.string().optional(), optional: z.boolean().optional(), os: z.array(z.string()).optional() });
+    const Entry = z.looseObject({
+      resolved: z.string().optional(),
+      integrity: z.string().optional(),
+      optional: z.boolean().optional(),
+      os: z.array(z.string()).optional(),
+    });
     const { packages } = z.object({ packages: z.record(z.string(), Entry) }).parse(JSON.parse(await readText('package-lock.json')));
     // Binaries of other platforms may lack it: they are named so that `npm ci` finds its list complete, and are never fetched here.
     const isElsewhere = (entry: z.infer<typeof Entry>, path: string) => entry.optional === true && entry.os !== undefined && !isInstalled(path);
@@ -106,5 +111,4 @@ describe('the repository', () => {
 
     expect(odd.map(([path]) => path)).toEqual([]);
   });
-});
 });
