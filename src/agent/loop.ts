@@ -1,8 +1,18 @@
 /** The agent: a small linear loop. Asks the model, acts in the sandbox, until it submits or a limit ends it. */
+import { FixError, asFixError } from '../errors.ts';
 import type { Limit, Usage } from '../job.ts';
 import type { Log } from '../log.ts';
-import type { Model } from '../model/model.ts';
+import type { Message, Model, Reply, ToolCall } from '../model/model.ts';
 import type { Sandbox } from '../sandbox/sandbox.ts';
+import { createBriefing, promptVersion, reminders, repeatedMessage, systemPrompt, wrapUpMessage } from './prompt.ts';
+import { addStep, findNear, findReached, startSpend } from './spend.ts';
+import type { Spend } from './spend.ts';
+import type { Submission } from './submission.ts';
+import { readStartCommit } from './submit.ts';
+import { refuse } from './tool.ts';
+import type { ToolContext, ToolResult } from './tool.ts';
+import { runCall, toolSpecs } from './tools.ts';
+import { visibleText } from './visible.ts';
 
 export interface AgentLimits {
   readonly steps: number;
@@ -27,14 +37,11 @@ export interface Task {
   readonly allowedHosts: readonly string[];
 }
 
-export interface Submission {
-  readonly summary: string;
-  readonly files: readonly string[];
-  readonly commands: readonly string[];
-}
-
 export interface Attempt {
-  readonly ended: { readonly kind: 'submitted'; readonly submission: Submission } | { readonly kind: 'stopped' } | { readonly kind: 'limit'; readonly limit: Limit };
+  readonly ended:
+    | { readonly kind: 'submitted'; readonly submission: Submission }
+    | { readonly kind: 'stopped' }
+    | { readonly kind: 'limit'; readonly limit: Limit };
   readonly steps: number;
   readonly usage: Usage;
   /** Null when the price of the model is not known. */
@@ -57,4 +64,145 @@ export interface SolveOptions {
   readonly log: Log;
   /** For people who watch: one short line per step. */
   readonly onStep?: (step: { readonly number: number; readonly line: string }) => void;
+}
+
+/** Output of one reply. Large enough for a long edit, small enough for every model in use. */
+const maxOutputTokens = 16_384;
+const maxCallsPerReply = 8;
+const maxMalformedInARow = 3;
+const maxSilentInARow = 3;
+const repeatsPointedOut = 3;
+
+/** What changes while a run goes on. */
+interface Run extends SolveOptions {
+  readonly messages: Message[];
+  readonly spend: Spend;
+  readonly tools: ToolContext;
+  /** Aborts when the run is stopped, out of time, or without its VM. */
+  readonly signal: AbortSignal;
+  readonly elapsedMs: () => number;
+  readonly told: Set<Limit>;
+  malformed: number;
+  silent: number;
+  last: { key: string; count: number };
+}
+
+type Ended = Attempt['ended'];
+
+/** Works on the task until the agent submits, goes silent, or a limit is reached. Throws `cancelled`, `sandbox_lost` and what the model throws. */
+export async function solve(options: SolveOptions): Promise<Attempt> {
+  const { sandbox, limits, signal } = options;
+  const startedAt = performance.now();
+  const spend = startSpend();
+  const hard = new AbortController();
+  const timer = setTimeout(() => hard.abort(), limits.hardTimeMs);
+  const any = AbortSignal.any([signal, sandbox.lost, hard.signal]);
+  try {
+    const ended = await work({ ...options, signal: any, spend, elapsedMs: () => performance.now() - startedAt });
+    return await finish(options, ended, spend);
+  } catch (thrown) {
+    if (signal.aborted) throw new FixError('cancelled', { cause: signal.reason });
+    if (sandbox.lost.aborted) throw asFixError(sandbox.lost.reason, 'sandbox_lost');
+    if (!hard.signal.aborted) throw thrown;
+    return await finish(options, { kind: 'limit', limit: 'time' }, spend);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function finish({ transcript, log }: SolveOptions, ended: Ended, spend: Spend): Promise<Attempt> {
+  await transcript.write({ kind: 'end', ended, ...spend });
+  log.debug({ ended: ended.kind, limit: ended.kind === 'limit' ? ended.limit : undefined, ...spend }, 'agent ended');
+  return { ended, ...spend };
+}
+
+async function work(options: SolveOptions & Pick<Run, 'signal' | 'spend' | 'elapsedMs'>): Promise<Ended> {
+  const { sandbox, signal, model, limits, transcript } = options;
+  const briefing = createBriefing(options.task);
+  await transcript.write({ kind: 'start', promptVersion, model: model.name, limits, system: systemPrompt, dropped: briefing.dropped });
+  const startCommit = await readStartCommit({ sandbox, signal });
+  const tools = { sandbox, signal, commandTimeoutMs: limits.commandTimeoutMs, startCommit };
+  const run: Run = { ...options, messages: [], tools, told: new Set(), malformed: 0, silent: 0, last: { key: '', count: 0 } };
+  await say(run, { role: 'user', text: briefing.text });
+  for (;;) {
+    const limit = findReached(run.spend, limits, run.elapsedMs());
+    if (limit !== null) return { kind: 'limit', limit };
+    await askToWrapUp(run);
+    const reply = await askModel(run);
+    const ended = reply.toolCalls.length === 0 ? await remind(run, reply) : await act(run, reply);
+    if (ended !== null) return ended;
+    signal.throwIfAborted();
+  }
+}
+
+/** The history only grows, and the transcript with it. */
+async function say(run: Run, message: Message, more: Record<string, unknown> = {}): Promise<void> {
+  run.messages.push(message);
+  const shown = message.role === 'assistant' ? { role: message.role, text: message.text, toolCalls: message.toolCalls } : message;
+  await run.transcript.write({ kind: 'message', step: run.spend.steps, ...shown, ...more });
+}
+
+async function askToWrapUp(run: Run): Promise<void> {
+  for (const limit of findNear(run.spend, run.limits, run.elapsedMs())) {
+    if (run.told.has(limit)) continue;
+    run.told.add(limit);
+    await say(run, { role: 'user', text: wrapUpMessage(limit === 'cost' ? 'money' : limit) });
+  }
+}
+
+async function askModel(run: Run): Promise<Reply> {
+  const askedAt = run.elapsedMs();
+  const reply = await run.model.ask({ system: systemPrompt, messages: run.messages, tools: toolSpecs, maxOutputTokens, signal: run.signal });
+  addStep(run.spend, reply.usage, run.model);
+  const { text, toolCalls, continuation, usage, stop } = reply;
+  const durationMs = Math.round(run.elapsedMs() - askedAt);
+  const { steps, costUsd } = run.spend;
+  await say(run, { role: 'assistant', text, toolCalls, continuation }, { stop, usage, costUsd, durationMs });
+  run.log.debug({ step: steps, calls: toolCalls.length, stop, ...usage, costUsd, durationMs }, 'model answered');
+  run.onStep?.({ number: steps, line: describeStep(reply) });
+  return reply;
+}
+
+/** A reply without a call. After a refusal the same history is refused again, so there is nothing to wait for. */
+async function remind(run: Run, reply: Reply): Promise<Ended | null> {
+  run.silent += 1;
+  if (reply.stop === 'refusal' || run.silent >= maxSilentInARow) return { kind: 'stopped' };
+  await say(run, { role: 'user', text: reply.stop === 'length' ? reminders.length : reminders.end });
+  return null;
+}
+
+async function act(run: Run, reply: Reply): Promise<Ended | null> {
+  run.silent = 0;
+  const results: (ToolResult & { id: string; name: string })[] = [];
+  for (const call of reply.toolCalls) results.push({ id: call.id, name: call.name, ...(await actOnce(run, call, results)) });
+  await say(run, { role: 'tool', results: results.map(({ id, name, text, failed }) => ({ id, name, text, failed })) });
+  if (reply.stop === 'length') await say(run, { role: 'user', text: reminders.length });
+  const submission = results.find((result) => result.submission !== undefined)?.submission;
+  if (submission !== undefined) return { kind: 'submitted', submission };
+  return run.malformed >= maxMalformedInARow ? { kind: 'limit', limit: 'malformed_calls' } : null;
+}
+
+/** Every call gets an answer, since vendors refuse a history without; not every call is run. */
+async function actOnce(run: Run, call: ToolCall, before: readonly ToolResult[]): Promise<ToolResult> {
+  const over = before.some((result) => result.submission !== undefined) || run.malformed >= maxMalformedInARow || run.signal.aborted;
+  if (over) return refuse('Not run: the work has ended.');
+  if (before.length >= maxCallsPerReply) return refuse(`Not run: at most ${maxCallsPerReply} calls of one reply are run. Ask again for what you still need.`);
+  const result = await runCall(call, run.tools);
+  run.malformed = result.malformed === true ? run.malformed + 1 : 0;
+  const key = JSON.stringify([call.name, call.input]);
+  run.last = { key, count: key === run.last.key ? run.last.count + 1 : 1 };
+  return run.last.count >= repeatsPointedOut ? { ...result, text: `${result.text}\n${repeatedMessage}` } : result;
+}
+
+/** One line for people. Model text: cleaned and short. */
+function describeStep({ toolCalls: [first, ...others], text }: Reply): string {
+  const what = first === undefined ? text : `${first.name} ${describeInput(first.input)}`;
+  const more = others.length === 0 ? '' : ` (and ${others.length} more)`;
+  return visibleText(what).text.replace(/\s+/g, ' ').trim().slice(0, 100) + more;
+}
+
+function describeInput(input: unknown): string {
+  const { command, path, summary } = (typeof input === 'object' && input !== null ? input : {}) as Record<string, unknown>;
+  const shown = command ?? path ?? summary;
+  return typeof shown === 'string' ? shown.slice(0, 400) : '';
 }

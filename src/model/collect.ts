@@ -33,7 +33,10 @@ export async function collectReply(stream: AsyncIterable<Part>, onPart: () => vo
   if (broken || (end.finishReason === 'other' && end.rawFinishReason === undefined)) throw new Error('the stream ended before the reply did');
   const spoken = draft.content.filter((part) => !('text' in part) || part.type === 'reasoning' || part.text.trim() !== '');
   return {
-    text: [...draft.prose.values()].filter((part) => part.type === 'text').map((part) => part.text).join(''),
+    text: [...draft.prose.values()]
+      .filter((part) => part.type === 'text')
+      .map((part) => part.text)
+      .join(''),
     toolCalls: calls,
     usage: toUsage(end.usage),
     stop: toStop(end.finishReason, calls.length),

@@ -88,7 +88,10 @@ async function askOnce({ language, timing, name }: Connection, question: Questio
   const idle = setTimeout(() => ours.abort(new DOMException('nothing new in the stream', 'TimeoutError')), timing.idleTimeoutMs);
   const abortSignal = AbortSignal.any([question.signal, ours.signal]);
   try {
-    return await untilAborted(ask(language, question, abortSignal, () => idle.refresh()), abortSignal);
+    return await untilAborted(
+      ask(language, question, abortSignal, () => idle.refresh()),
+      abortSignal,
+    );
   } catch (thrown) {
     throw ours.signal.aborted ? ours.signal.reason : thrown;
   } finally {

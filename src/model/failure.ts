@@ -62,7 +62,9 @@ function chain(thrown: unknown): unknown[] {
 }
 
 function causeCode(thrown: unknown): unknown {
-  return chain(thrown).map((link) => (link as { code?: unknown }).code).find((code) => typeof code === 'string');
+  return chain(thrown)
+    .map((link) => (link as { code?: unknown }).code)
+    .find((code) => typeof code === 'string');
 }
 
 function clean(text: string, apiKey: string): string {

@@ -26,7 +26,12 @@ const vendors: Readonly<Record<string, Vendor>> = {
   anthropic: { home: 'https://api.anthropic.com', version: '/v1', versionAfterPath: true, open: (access, id) => createAnthropic(access)(id) },
   openai: { home: 'https://api.openai.com', version: '/v1', versionAfterPath: false, open: openOpenAI },
   google: { home: 'https://generativelanguage.googleapis.com', version: '/v1beta', versionAfterPath: false, open: (access, id) => createGoogle(access)(id) },
-  compatible: { home: null, version: '/v1', versionAfterPath: false, open: (access, id) => createOpenAICompatible({ ...access, name: 'compatible', includeUsage: true })(id) },
+  compatible: {
+    home: null,
+    version: '/v1',
+    versionAfterPath: false,
+    open: (access, id) => createOpenAICompatible({ ...access, name: 'compatible', includeUsage: true })(id),
+  },
 };
 
 /** OpenAI's newest models think between tool calls over the Responses API only; whatever imitates OpenAI speaks Chat Completions. */

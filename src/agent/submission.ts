@@ -1,0 +1,6 @@
+/** What the agent hands in. Hostile text: it is what a model wrote that may have been captured. */
+export interface Submission {
+  readonly summary: string;
+  readonly files: readonly string[];
+  readonly commands: readonly string[];
+}

@@ -1,0 +1,46 @@
+/** The tool that ends the work. It looks once whether anything changed; the host takes the patch and makes the proof itself. */
+import { z } from 'zod';
+import { defineTool, refuse } from './tool.ts';
+import type { ToolContext } from './tool.ts';
+
+/** $1 is the commit at the start. Prints something when a file differs from it, committed or not, or is new and not ignored. */
+const changesScript = `git diff --name-only "$1" -- | head -n 1; git ls-files --others --exclude-standard | head -n 1`;
+
+export const submit = defineTool(
+  {
+    name: 'submit',
+    description: 'Hands in your work and ends the run. The host takes every change in /workspace, and runs the tests on it in another, clean machine.',
+    input: z.strictObject({
+      summary: z
+        .string()
+        .min(1)
+        .max(20_000)
+        .describe('For the reviewer: the cause, what you changed, how you checked it. Say plainly what you are not sure of.'),
+      files: z.array(z.string().max(4096)).max(200).describe('Every file that belongs to the fix, new ones too, relative to /workspace.'),
+      commands: z.array(z.string().max(2000)).max(20).describe('Commands that show that it works, run from /workspace; the test of the fix first.'),
+      noChange: z.boolean().optional().describe('True only when the right answer is to change nothing; the summary then says why.'),
+    }),
+  },
+  async ({ summary, files, commands, noChange }, context) => {
+    if (noChange !== true && !(await hasChanges(context))) {
+      return refuse(
+        'Nothing in /workspace has changed, so there is nothing to hand in. Make the change first, or submit with noChange and say why in the summary.',
+      );
+    }
+    return { text: 'Handed in.', failed: false, submission: { summary: summary.slice(0, 8000), files, commands } };
+  },
+);
+
+/** When git cannot say, the submission is let through: the host looks again. */
+async function hasChanges({ sandbox, signal, startCommit }: ToolContext): Promise<boolean> {
+  if (startCommit === null) return true;
+  const result = await sandbox.exec(['bash', '-c', changesScript, 'bash', startCommit], { signal, timeoutMs: 60_000, maxOutputBytes: 8 * 1024 });
+  return result.exitCode !== 0 || result.stderr !== '' || result.stdout.trim() !== '';
+}
+
+/** The commit that is checked out, or null. */
+export async function readStartCommit({ sandbox, signal }: Pick<ToolContext, 'sandbox' | 'signal'>): Promise<string | null> {
+  const result = await sandbox.exec(['git', 'rev-parse', '--verify', 'HEAD'], { signal, timeoutMs: 60_000, maxOutputBytes: 1024 });
+  const sha = result.stdout.trim();
+  return result.exitCode === 0 && /^[0-9a-f]{40,64}$/.test(sha) ? sha : null;
+}
