@@ -1,0 +1,158 @@
+/** One bare repository and the git commands over it: the only truth about objects and refs that the stand-in has. */
+import { randomUUID } from 'node:crypto';
+import { appendFile, chmod, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { execa } from 'execa';
+import { Refusal } from './world.ts';
+
+export interface TreeInput {
+  readonly path: string;
+  readonly mode: string;
+  /** Null removes the path. */
+  readonly sha: string | null;
+}
+
+export interface TreeEntry {
+  readonly mode: string;
+  readonly type: string;
+  readonly sha: string;
+  readonly size: number | null;
+  readonly path: string;
+}
+
+export interface Person {
+  readonly name: string;
+  readonly email: string;
+  readonly date: string;
+}
+
+export interface CommitInput {
+  readonly tree: string;
+  readonly parents: readonly string[];
+  readonly message: string;
+  readonly author: Person;
+  readonly committer: Person;
+}
+
+export interface GitStore {
+  readonly directory: string;
+  /** Standard output as text, null when git failed. */
+  read(...args: string[]): Promise<string | null>;
+  bytes(...args: string[]): Promise<Buffer | null>;
+  type(sha: string): Promise<string | null>;
+  writeBlob(content: Buffer): Promise<string>;
+  writeTree(base: string | null, entries: readonly TreeInput[]): Promise<string>;
+  writeCommit(commit: CommitInput): Promise<string>;
+  tree(treeish: string, recursive: boolean): Promise<readonly TreeEntry[]>;
+  resolve(ref: string): Promise<string | null>;
+  refs(prefix: string): Promise<readonly { ref: string; sha: string; type: string }[]>;
+  setRef(ref: string, sha: string): Promise<void>;
+  deleteRef(ref: string): Promise<void>;
+  /** Workflow files that commits introduce which no ref has yet. */
+  newWorkflows(sha: string): Promise<readonly string[]>;
+}
+
+const quietEnvironment = { GIT_CONFIG_NOSYSTEM: '1', GIT_CONFIG_GLOBAL: '/dev/null', GIT_TERMINAL_PROMPT: '0' };
+
+export async function createGitStore(directory: string): Promise<GitStore> {
+  const git = async (args: readonly string[], options: { input?: string | Buffer; env?: Record<string, string> } = {}): Promise<Buffer | null> => {
+    const result = await execa('git', ['--git-dir', directory, ...args], {
+      encoding: 'buffer',
+      reject: false,
+      stripFinalNewline: false,
+      env: { ...quietEnvironment, ...options.env },
+      ...(options.input === undefined ? {} : { input: options.input }),
+    });
+    return result.failed ? null : Buffer.from(result.stdout);
+  };
+  const text = async (...args: Parameters<typeof git>): Promise<string | null> => (await git(...args))?.toString() ?? null;
+  const must = async (...args: Parameters<typeof git>): Promise<string> => {
+    const output = await text(...args);
+    if (output === null) throw new Refusal(422, 'Object does not exist');
+    return output.trim();
+  };
+  await initialise(directory);
+  return {
+    directory,
+    read: (...args) => text(args),
+    bytes: (...args) => git(args),
+    type: async (sha) => (/^[0-9a-f]{40}$/.test(sha) ? ((await text(['cat-file', '-t', sha]))?.trim() ?? null) : null),
+    writeBlob: (content) => must(['hash-object', '-w', '--stdin'], { input: content }),
+    async writeTree(base, entries) {
+      const index = join(directory, `index-${randomUUID()}`);
+      const env = { GIT_INDEX_FILE: index };
+      try {
+        await must(base === null ? ['read-tree', '--empty'] : ['read-tree', base], { env });
+        const lines = entries.map((entry) => `${entry.sha === null ? '0' : entry.mode} ${entry.sha ?? '0'.repeat(40)}\t${entry.path}\0`);
+        await must(['update-index', '-z', '--index-info'], { env, input: lines.join('') });
+        return await must(['write-tree'], { env });
+      } finally {
+        await rm(index, { force: true });
+      }
+    },
+    writeCommit: ({ tree, parents, message, author, committer }) =>
+      must(['commit-tree', tree, ...parents.flatMap((parent) => ['-p', parent]), '-F', '-'], {
+        input: message,
+        env: { ...personEnvironment('AUTHOR', author), ...personEnvironment('COMMITTER', committer) },
+      }),
+    tree: async (treeish, recursive) => parseTree((await text(['ls-tree', '-z', '-l', ...(recursive ? ['-r', '-t'] : []), treeish])) ?? ''),
+    resolve: async (ref) => (await text(['rev-parse', '--verify', '--quiet', '--end-of-options', `${ref}^{commit}`]))?.trim() ?? null,
+    async refs(prefix) {
+      const lines = ((await text(['for-each-ref', '--format=%(refname) %(objectname) %(objecttype)', '--', prefix])) ?? '').trim().split('\n');
+      return lines.filter(Boolean).map((line) => {
+        const [ref = '', sha = '', type = ''] = line.split(' ');
+        return { ref, sha, type };
+      });
+    },
+    setRef: async (ref, sha) => void (await must(['update-ref', ref, sha])),
+    deleteRef: async (ref) => void (await must(['update-ref', '-d', ref])),
+    async newWorkflows(sha) {
+      const commits = ((await text(['rev-list', sha, '--not', '--branches'])) ?? '').trim();
+      if (commits === '') return [];
+      const paths = await text(['diff-tree', '--stdin', '-r', '-m', '--root', '--no-commit-id', '--name-only', '--', '.github/workflows'], {
+        input: `${commits}\n`,
+      });
+      return [...new Set((paths ?? '').split('\n').filter(Boolean))];
+    },
+  };
+}
+
+function personEnvironment(role: string, person: Person): Record<string, string> {
+  return { [`GIT_${role}_NAME`]: person.name, [`GIT_${role}_EMAIL`]: person.email, [`GIT_${role}_DATE`]: person.date };
+}
+
+function parseTree(output: string): TreeEntry[] {
+  const entries: TreeEntry[] = [];
+  for (const line of output.split('\0').filter(Boolean)) {
+    const match = /^(\d+) (\w+) ([0-9a-f]+) +(\S+)\t([^]*)$/.exec(line);
+    if (!match) continue;
+    const [, mode = '', type = '', sha = '', size = '-', path = ''] = match;
+    entries.push({ mode, type, sha, size: size === '-' ? null : Number(size), path });
+  }
+  return entries;
+}
+
+/** GitHub's refusals of a push, per ref. Who pushes comes from git-http.ts by environment. */
+const updateHook = `#!/bin/sh
+for ref in $STAND_IN_PROTECTED; do
+  if [ "$ref" = "$1" ]; then
+    echo "error: GH006: Protected branch update failed for $1." >&2
+    exit 1
+  fi
+done
+[ "$STAND_IN_WORKFLOWS" = yes ] && exit 0
+case "$3" in *[!0]*) ;; *) exit 0 ;; esac
+path=$(git rev-list "$3" --not --branches | git diff-tree --stdin -r -m --root --no-commit-id --name-only -- .github/workflows | head -n 1)
+[ -z "$path" ] && exit 0
+echo "refusing to allow a GitHub App to create or update workflow \\\`$path\\\` without \\\`workflows\\\` permission" >&2
+exit 1
+`;
+
+async function initialise(directory: string): Promise<void> {
+  await execa('git', ['init', '--quiet', '--bare', '--initial-branch=main', directory], { env: quietEnvironment });
+  // GitHub gives any commit by its id, takes partial clones, and serves pushes over HTTP.
+  await appendFile(join(directory, 'config'), '[http]\nreceivepack = true\n[uploadpack]\nallowAnySHA1InWant = true\nallowFilter = true\n[gc]\nauto = 0\n');
+  const hook = join(directory, 'hooks', 'update');
+  await writeFile(hook, updateHook);
+  await chmod(hook, 0o755);
+}

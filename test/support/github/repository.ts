@@ -1,0 +1,116 @@
+/** A seeded repository in the hands of a test or the demo: people act through the public API, the rest reads back. */
+import { Agent, request } from 'undici';
+import { writeFiles, type SeedFiles } from './seed.ts';
+import { Refusal, type Json, type Role, type StoredRepository, type World } from './world.ts';
+
+export interface PullRequestView {
+  /** As `GET /pulls/{n}` shows it. */
+  readonly body: Json;
+  readonly files: readonly Json[];
+  readonly commits: readonly Json[];
+  readonly diff: string;
+}
+
+export interface StandInRepository {
+  readonly id: number;
+  readonly owner: string;
+  readonly name: string;
+  readonly fullName: string;
+  readonly cloneUrl: string;
+  /** Resolves with the issue's number. */
+  createIssue(options: { as: string; title: string; body?: string; labels?: readonly string[] }): Promise<number>;
+  label(options: { as: string; issue: number; label: string }): Promise<void>;
+  unlabel(options: { as: string; issue: number; label: string }): Promise<void>;
+  /** Resolves with the comment's id. */
+  comment(options: { as: string; issue: number; body: string }): Promise<number>;
+  closeIssue(options: { as: string; issue: number }): Promise<void>;
+  /** A push by somebody outside of the API: a commit on top of a branch. Null as content deletes. Resolves with the SHA. */
+  commit(options: { branch?: string; message: string; files: SeedFiles; by?: string }): Promise<string>;
+  /** Null takes the collaborator's access away. */
+  setPermission(login: string, role: Role | null): Promise<void>;
+  protect(branch: string): void;
+  issue(number: number): Promise<Json>;
+  comments(issue: number): Promise<readonly Json[]>;
+  reactions(issue: number): readonly string[];
+  branches(): Promise<Readonly<Record<string, string>>>;
+  pullRequests(): Promise<readonly Json[]>;
+  pullRequest(number: number): Promise<PullRequestView>;
+  /** A file's text at a commit, branch or tag; null when there is none. */
+  file(ref: string, path: string): Promise<string | null>;
+}
+
+export function createRepositoryHandle(world: World, stored: StoredRepository): StandInRepository {
+  const api = async (as: string, method: string, path: string, body?: Json, accept = 'application/vnd.github+json'): Promise<Json> =>
+    callApi({ world, as, method, target: `/repos/${stored.fullName}${path}`, body, accept });
+  const owner = world.emulator.ownerOf(stored.owner);
+  return {
+    id: stored.id,
+    owner: stored.owner,
+    name: stored.name,
+    fullName: stored.fullName,
+    cloneUrl: `${world.url}/${stored.fullName}.git`,
+    createIssue: async ({ as, ...issue }) => (await api(as, 'POST', '/issues', issue)).number,
+    label: async ({ as, issue, label }) => void (await api(as, 'POST', `/issues/${issue}/labels`, { labels: [label] })),
+    unlabel: async ({ as, issue, label }) => void (await api(as, 'DELETE', `/issues/${issue}/labels/${encodeURIComponent(label)}`)),
+    comment: async ({ as, issue, body }) => (await api(as, 'POST', `/issues/${issue}/comments`, { body })).id,
+    closeIssue: async ({ as, issue }) => void (await api(as, 'PATCH', `/issues/${issue}`, { state: 'closed' })),
+    async commit({ branch = 'main', message, files, by = owner }) {
+      const sha = await writeFiles(stored.git, { branch, message, files, by, atMs: world.now() });
+      return sha;
+    },
+    async setPermission(login, role) {
+      const words: Readonly<Record<Role, string>> = { read: 'pull', triage: 'triage', write: 'push', maintain: 'maintain', admin: 'admin' };
+      if (role === null) await api(owner, 'DELETE', `/collaborators/${login}`);
+      else await api(owner, 'PUT', `/collaborators/${login}`, { permission: words[role] });
+    },
+    protect: (branch) => void stored.protectedBranches.add(branch),
+    issue: (number) => api(owner, 'GET', `/issues/${number}`),
+    comments: (issue) => api(owner, 'GET', `/issues/${issue}/comments?per_page=100`),
+    reactions: (issue) => (stored.reactions.get(`issue/${issue}`) ?? []).map(({ content }) => content),
+    async branches() {
+      const refs = await stored.git.refs('refs/heads');
+      return Object.fromEntries(refs.map(({ ref, sha }) => [ref.replace('refs/heads/', ''), sha]));
+    },
+    pullRequests: () => api(owner, 'GET', '/pulls?state=all&per_page=100'),
+    async pullRequest(number) {
+      const path = `/pulls/${number}`;
+      const body = await api(owner, 'GET', path);
+      const files = await api(owner, 'GET', `${path}/files?per_page=100`);
+      const commits = await api(owner, 'GET', `${path}/commits?per_page=100`);
+      return { body, files, commits, diff: await api(owner, 'GET', path, undefined, 'application/vnd.github.diff') };
+    },
+    file: (ref, path) => stored.git.read('show', '--end-of-options', `${ref}:${path}`),
+  };
+}
+
+interface ApiCall {
+  readonly world: World;
+  readonly as: string;
+  readonly method: string;
+  readonly target: string;
+  readonly body: Json;
+  readonly accept: string;
+}
+
+/** One call to our own front with the person's own token, as their browser would make it. */
+async function callApi({ world, as, method, target, body, accept }: ApiCall): Promise<Json> {
+  if (!world.emulator.knows(as)) throw new Error(`nobody is called ${as} here: name them in the option \`users\``);
+  await using agent = new DisposableAgent();
+  const response = await request(`${world.url}${target}`, {
+    method: method as 'GET',
+    dispatcher: agent,
+    headers: { authorization: `token ${world.tokens.user(as).value}`, accept, 'user-agent': `browser of ${as}`, 'content-type': 'application/json' },
+    body: body === undefined ? null : JSON.stringify(body),
+  });
+  const text = await response.body.text();
+  if (response.statusCode >= 400) throw new Refusal(response.statusCode, `${method} ${target} as ${as}: ${response.statusCode} ${text}`);
+  if (text === '') return null;
+  return accept.endsWith('json') ? JSON.parse(text) : text;
+}
+
+/** A connection of its own for each call, so that no keep-alive socket outlives a test. */
+class DisposableAgent extends Agent implements AsyncDisposable {
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+}
