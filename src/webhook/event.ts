@@ -9,16 +9,22 @@ const envelope = {
   deliveryId: z.string().max(100),
   installationId: z.number().int(),
   repository: Repository,
-  issue: z.object({ number: z.number().int(), title: z.string(), body: z.string(), isPullRequest: z.boolean() }),
-  actor: z.object({ id: z.number().int(), login: z.string() }),
+  issue: z.object({ number: z.number().int(), title: z.string().max(1024), body: z.string().max(65_536), isPullRequest: z.boolean() }),
+  actor: z.object({ id: z.number().int(), login: z.string().max(100) }),
   receivedAt: z.iso.datetime(),
 };
 
 export const IntakeEvent = z.discriminatedUnion('kind', [
-  z.object({ ...envelope, kind: z.literal('labeled'), label: z.string() }),
+  z.object({ ...envelope, kind: z.literal('labeled'), label: z.string().max(100) }),
   /** A person took the label away: cancels a run that still waits. */
-  z.object({ ...envelope, kind: z.literal('unlabeled'), label: z.string() }),
-  z.object({ ...envelope, kind: z.literal('command'), commentId: z.number().int(), command: z.enum(['fix', 'stop', 'help']), instruction: z.string() }),
+  z.object({ ...envelope, kind: z.literal('unlabeled'), label: z.string().max(100) }),
+  z.object({
+    ...envelope,
+    kind: z.literal('command'),
+    commentId: z.number().int(),
+    command: z.enum(['fix', 'stop', 'help']),
+    instruction: z.string().max(65_536),
+  }),
   /** The issue was closed or deleted: cancels what waits or runs. */
   z.object({ ...envelope, kind: z.literal('closed') }),
 ]);
