@@ -30,6 +30,8 @@ export const requirements: readonly Requirement[] = [
   // -d, which fills a file system without mounting it.
   need('mke2fs', 'e2fsprogs', 'makes its file system', { atLeast: '1.43', argument: '-V' }),
   need('setpriv', 'util-linux', 'gives each VM a user of its own'),
+  need('flock', 'util-linux', 'keeps two runs out of one mirror'),
+  need('openssl', 'openssl', 'makes the certificates of the tests'),
 ];
 
 /** The packages that have to come from backports where the release itself has only an older QEMU. */

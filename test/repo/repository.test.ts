@@ -100,7 +100,7 @@ describe('the repository', () => {
       resolved: z.string().optional(),
       integrity: z.string().optional(),
       optional: z.boolean().optional(),
-      os: z.unknown(),
+      os: z.unknown().optional(),
     });
     const { packages } = z.object({ packages: z.record(z.string(), Entry) }).parse(JSON.parse(await readText('package-lock.json')));
     // Binaries of other platforms may lack it: they are named so that `npm ci` finds its list complete, and are never fetched here.
