@@ -4,6 +4,7 @@ import { loadConfig } from './config.ts';
 import type { Config, Role } from './config.ts';
 import { FixError, asFixError, errorTable } from './errors.ts';
 import { createLog, createSecrets } from './log.ts';
+import type { LocalOptions } from './local.ts';
 import type { Log, Secrets } from './log.ts';
 
 /** What every command gets. */
@@ -116,7 +117,7 @@ function addFix(program: Command, context: MakeContext, outcome: { exitCode: num
     .option('--model <vendor/name>', 'for example anthropic/claude-sonnet-4-5 (default: MAYFLY_MODEL)')
     .option('--out <file>', 'where the patch goes', 'mayfly.patch')
     .option('--json', 'print one JSON object as the last line of stdout')
-    .action(async (options: import('./local.ts').LocalOptions) => {
+    .action(async (options: LocalOptions) => {
       const { fixLocally } = await import('./local.ts');
       outcome.exitCode = await fixLocally(options, context('tool', true));
     });

@@ -77,7 +77,7 @@ const Environment = z.object({
   SSL_CERT_FILE: optional('OpenSSL’s own setting; used by git on the host.'),
   HTTPS_PROXY: optional('Proxy that the host itself has to use.'),
   npm_config_registry: optional('npm’s registry setting; reaches the guest without credentials.'),
-  CI: optional('Set by CI systems.'),
+  PATH: z.string().default('/usr/sbin:/usr/bin:/sbin:/bin').meta({ description: 'Where the host’s programs are.' }),
 });
 type Environment = z.infer<typeof Environment>;
 

@@ -4,6 +4,7 @@
  */
 import { pino } from 'pino';
 import type { Logger } from 'pino';
+import { build as createPrettyStream } from 'pino-pretty';
 
 export type Log = Logger;
 
@@ -32,10 +33,14 @@ export function createSecrets(): Secrets {
   };
 }
 
+interface LogOptions {
+  readonly level: string;
+  readonly secrets: Secrets;
+  readonly format: 'json' | 'pretty';
+}
+
 /** `destination` is where lines go (default stderr, so that stdout stays free for results). */
-export function createLog(
-  options: { level: string; secrets: Secrets; format: 'json' | 'pretty' },
-  destination: { write(line: string): unknown } = process.stderr,
-): Log {
-  return pino({ level: options.level, base: null, hooks: { streamWrite: options.secrets.scrub } }, destination);
+export function createLog({ level, secrets, format }: LogOptions, destination: NodeJS.WritableStream = process.stderr): Log {
+  const stream = format === 'pretty' ? createPrettyStream({ destination, sync: true }) : destination;
+  return pino({ level, base: null, hooks: { streamWrite: secrets.scrub } }, stream);
 }

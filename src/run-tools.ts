@@ -1,0 +1,97 @@
+/** What a process that runs VMs has once: provider, model, gateway, limits. Wiring only; the worker and `mayfly fix` share it. */
+import { join } from 'node:path';
+import { createTranscript } from './agent/transcript.ts';
+import type { Config } from './config.ts';
+import { FixError } from './errors.ts';
+import type { RunLimits, RunTools } from './fix/run.ts';
+import { createGateway } from './gateway/create-gateway.ts';
+import { readSurroundings } from './gateway/surroundings.ts';
+import { createMirrors } from './git/create-mirrors.ts';
+import type { Mirrors } from './git/mirror.ts';
+import type { Log, Secrets } from './log.ts';
+import { createModel } from './model/create-model.ts';
+import type { Model } from './model/model.ts';
+import { createQemuProvider } from './sandbox/qemu.ts';
+import type { QemuOptions } from './sandbox/qemu.ts';
+import { buildTemplate, findTemplate } from './sandbox/template.ts';
+import type { Building } from './sandbox/template.ts';
+import { settingsPath } from './settings/settings.ts';
+
+const minuteMs = 60_000;
+
+/** Throws at once for what a run would fail on later: no template, no QEMU, no key, a model name that is not understood. */
+export async function createRunTools(config: Config, options: { log: Log; secrets: Secrets; model: string | null }): Promise<RunTools> {
+  const model = chooseModel(config, options);
+  await findTemplate(qemuOptions(config, options.log));
+  const upstreamProxy = config.HTTPS_PROXY === null ? null : new URL(config.HTTPS_PROXY);
+  const extraCaFiles = [...config.MAYFLY_EXTRA_CA, ...(config.NODE_EXTRA_CA_CERTS === null ? [] : [config.NODE_EXTRA_CA_CERTS])];
+  const surroundings = await readSurroundings({ extraCaFiles, npmRegistry: config.npm_config_registry, upstreamProxy });
+  return {
+    provider: createQemuProvider(qemuOptions(config, options.log)),
+    model,
+    surroundings,
+    openGateway: ({ phase, allow, log }) => {
+      const gateway = createGateway({ allow, internal: config.MAYFLY_INTERNAL_HOSTS, upstreamProxy, settingsKey: `allow: in ${settingsPath}`, log });
+      gateway.enter(phase, allow);
+      return gateway;
+    },
+    openTranscript: (runId) => createTranscript(join(config.MAYFLY_STATE_DIR, 'transcripts', `${runId}.jsonl`), options.secrets.scrub),
+    limits: runLimits(config),
+    secrets: options.secrets,
+  };
+}
+
+function qemuOptions(config: Config, log: Log): QemuOptions {
+  return {
+    cacheDir: config.MAYFLY_CACHE_DIR,
+    stateDir: config.MAYFLY_STATE_DIR,
+    memoryMib: config.MAYFLY_GUEST_MEMORY_MIB,
+    vcpus: config.MAYFLY_GUEST_VCPUS,
+    diskGib: config.MAYFLY_GUEST_DISK_GIB,
+    uidRange: { first: config.MAYFLY_UID_FIRST, count: 1000 },
+    allowUnlimited: config.MAYFLY_ALLOW_UNLIMITED_VMS,
+    log,
+  };
+}
+
+/** The guest template of this configuration, built first when it is missing. */
+export async function ensureTemplate(config: Config, log: Log, building: Building): Promise<{ directory: string; accel: string }> {
+  const { image, shape } = await buildTemplate(qemuOptions(config, log), building);
+  return { directory: image.directory, accel: shape.accel };
+}
+
+export function createMirrorsFrom(config: Config, log: Log): Mirrors {
+  return createMirrors({ directory: join(config.MAYFLY_CACHE_DIR, 'mirrors'), environment: config.gitEnvironment, log });
+}
+
+/** One line a vendor: whose key, which address. */
+function chooseModel(config: Config, { model, log }: { model: string | null; log: Log }): Model {
+  if (model === null) throw new FixError('model_unknown', { details: { reason: 'give --model or set MAYFLY_MODEL' } });
+  const vendors: Record<string, { key: string | null; keyName: string; baseUrl: string | null }> = {
+    anthropic: { key: config.ANTHROPIC_API_KEY, keyName: 'ANTHROPIC_API_KEY', baseUrl: config.ANTHROPIC_BASE_URL },
+    openai: { key: config.OPENAI_API_KEY, keyName: 'OPENAI_API_KEY', baseUrl: config.OPENAI_BASE_URL },
+    google: { key: config.GOOGLE_GENERATIVE_AI_API_KEY, keyName: 'GOOGLE_GENERATIVE_AI_API_KEY', baseUrl: null },
+    compatible: { key: config.MAYFLY_COMPATIBLE_API_KEY, keyName: 'MAYFLY_COMPATIBLE_API_KEY', baseUrl: config.MAYFLY_COMPATIBLE_BASE_URL },
+  };
+  const vendor = vendors[model.split('/', 1)[0] ?? ''];
+  if (!vendor) throw new FixError('model_unknown', { details: { reason: `vendors: ${Object.keys(vendors).join(', ')}` } });
+  if (vendor.key === null) throw new FixError('model_credentials', { details: { reason: `${vendor.keyName} is not set` } });
+  return createModel({ name: model, apiKey: vendor.key, baseUrl: vendor.baseUrl, log });
+}
+
+function runLimits(config: Config): RunLimits {
+  return {
+    agent: {
+      steps: config.MAYFLY_MAX_STEPS,
+      costUsd: config.MAYFLY_MAX_COST_USD,
+      tokens: config.MAYFLY_MAX_TOKENS,
+      commandTimeoutMs: config.MAYFLY_COMMAND_SECONDS * 1000,
+      softTimeMs: config.MAYFLY_SOFT_MINUTES * minuteMs,
+      hardTimeMs: config.MAYFLY_HARD_MINUTES * minuteMs,
+    },
+    patch: { maxFiles: 100, maxBytes: 4 * 2 ** 20 },
+    setupTimeoutMs: config.MAYFLY_SETUP_MINUTES * minuteMs,
+    proofTimeoutMs: config.MAYFLY_PROOF_MINUTES * minuteMs,
+    ancestors: 50,
+  };
+}

@@ -1,0 +1,67 @@
+/** Composition of the worker role: GitHub, queue, VMs, model. Only wiring. */
+import type { Config } from './config.ts';
+import { FixError } from './errors.ts';
+import { takeIn } from './fix/intake.ts';
+import { fixIssue } from './fix/issue.ts';
+import type { IssueTools } from './fix/issue.ts';
+import { createGitHub } from './github/create-github.ts';
+import type { Log, Secrets } from './log.ts';
+import { createWorkerQueue } from './queue/worker-queue.ts';
+import { createMirrorsFrom, createRunTools } from './run-tools.ts';
+import { IntakeEvent } from './webhook/event.ts';
+
+const redeliverEveryMs = 5 * 60_000;
+/** GitHub keeps deliveries for three days; what is older than this was seen by an earlier look. */
+const redeliverSinceMs = 24 * 60 * 60_000;
+
+export interface WorkerOptions {
+  readonly log: Log;
+  readonly secrets: Secrets;
+  readonly signal: AbortSignal;
+  readonly onEvent?: IssueTools['onEvent'];
+  readonly onReport?: IssueTools['onReport'];
+}
+
+/** Resolves when the worker takes runs. Throws `redis_unavailable`, `github_credentials`, `template_missing` and the like. */
+export async function startWorker(config: Config, options: WorkerOptions): Promise<{ close(graceMs: number): Promise<void> }> {
+  const { log, secrets, signal } = options;
+  const { APP_ID: appId, privateKey, REDIS_URL: redisUrl, MAYFLY_JOB_KEY: signingKey } = config;
+  if (appId === undefined || privateKey === null || redisUrl === null || signingKey === null) throw new FixError('config_invalid');
+  const github = createGitHub({ appId, privateKey, apiUrl: config.apiUrl, webUrl: config.webUrl, secrets, log });
+  const { slug } = await github.whoAmI(signal);
+  const runTools = await createRunTools(config, { log, secrets, model: config.MAYFLY_MODEL });
+  const swept = await runTools.provider.sweep();
+  log.info({ slug, swept }, 'worker starts');
+  const tools: IssueTools = {
+    ...runTools,
+    github,
+    mirrors: createMirrorsFrom(config, log),
+    onEvent: options.onEvent ?? (() => {}),
+    onReport: options.onReport ?? (() => {}),
+  };
+  const queue = await createWorkerQueue({ redisUrl, signingKey, concurrency: config.MAYFLY_CONCURRENCY, log });
+  await queue.consume({
+    intake: async (event, intakeLog) => {
+      const parsed = IntakeEvent.safeParse(event);
+      if (!parsed.success) throw new FixError('job_invalid', { cause: parsed.error });
+      await takeIn(parsed.data, { github, addRun: (job) => queue.addRun(job), cancelIssue: (...issue) => queue.cancelIssue(...issue), signal }, intakeLog);
+    },
+    run: async (job, context) => void (await fixIssue(job, context, tools)),
+  });
+  const redelivery = setInterval(() => void redeliver(), redeliverEveryMs);
+  const redeliver = async (): Promise<void> => {
+    try {
+      const count = await github.redeliverFailed(new Date(Date.now() - redeliverSinceMs), signal);
+      if (count > 0) log.info({ count }, 'failed deliveries asked for again');
+    } catch (err) {
+      log.warn({ err }, 'failed deliveries could not be listed');
+    }
+  };
+  void redeliver();
+  return {
+    close: async (graceMs) => {
+      clearInterval(redelivery);
+      await queue.close(graceMs);
+    },
+  };
+}
