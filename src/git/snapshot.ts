@@ -1,0 +1,104 @@
+/** One commit of a mirror, read with plumbing commands that run no hook, no filter and no program of the repository. */
+import { readFile as readHostFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { FixError } from '../errors.ts';
+import { runGit, startGit } from './git-process.ts';
+import type { GitCommand } from './git-process.ts';
+import type { Snapshot, TreeEntry } from './mirror.ts';
+
+/** The listing of a tree is streamed into memory: a tree of few bytes can name a billion paths. */
+const maxTreeBytes = 64 * 2 ** 20;
+
+export interface SnapshotOptions {
+  /** The bare repository. */
+  readonly directory: string;
+  readonly sha: string;
+  readonly environment: Readonly<Record<string, string>>;
+}
+
+export function createSnapshot({ directory, sha, environment }: SnapshotOptions): Snapshot {
+  const command = (signal: AbortSignal, ...rest: string[]): GitCommand => ({ arguments: ['--git-dir', directory, ...rest], environment, signal });
+  const list = async (signal: AbortSignal, ...rest: string[]): Promise<readonly (readonly [string, TreeEntry])[]> => {
+    const listed = await runGit({ ...command(signal, 'ls-tree', '-z', '-l', '--full-tree', ...rest), maxOutputBytes: maxTreeBytes });
+    if (listed.clipped) throw new FixError('repository_too_large', { details: { maxTreeBytes } });
+    if (listed.exitCode !== 0) throw new FixError('clone_failed', { details: { stderr: listed.stderr } });
+    return listed.stdout.split('\0').filter(Boolean).map(parseEntry);
+  };
+  return {
+    sha,
+    tree: async (signal) => new Map(await list(signal, '-r', sha)),
+    async readFile(path, maxBytes, signal) {
+      if (!isStoredPath(path)) return null;
+      const entry = (await list(signal, sha, '--', path)).find(([found]) => found === path)?.[1];
+      if (!entry || !entry.mode.startsWith('100') || entry.size === null || entry.size > maxBytes) return null;
+      const read = await runGit({ ...command(signal, 'cat-file', 'blob', entry.sha), maxOutputBytes: maxBytes });
+      if (read.exitCode !== 0) throw new FixError('clone_failed', { details: { stderr: read.stderr } });
+      return Buffer.from(read.stdout, 'latin1');
+    },
+    async pack(ancestors, signal) {
+      const shallow = await findBoundary(command(signal, 'rev-list', '--parents', `--max-count=${ancestors + 1}`, '--end-of-options', sha), { directory, sha });
+      // As git's own upload-pack does it: the boundary as `--shallow` lines before the tip, and no shallow file of ours.
+      const packed: GitCommand = {
+        ...command(signal, '--shallow-file', '', 'pack-objects', '--revs', '--stdout', '--shallow', '--delta-base-offset', '-q'),
+        input: [...shallow.map((oid) => `--shallow ${oid}`), sha, ''].join('\n'),
+      };
+      return { stream: Readable.from(streamPack(packed), { objectMode: false }), shallow };
+    },
+  };
+}
+
+/** A path as git stores it; ls-tree fails on others instead of finding nothing. */
+const isStoredPath = (path: string): boolean => !path.includes('\0') && path.split('/').every((part) => !['', '.', '..'].includes(part));
+
+/** `<mode> <type> <sha> <size>\t<path>`; the size of a gitlink is `-`. */
+function parseEntry(line: string): readonly [string, TreeEntry] {
+  const tab = line.indexOf('\t');
+  const [mode = '', , sha = '', size = '-'] = line.slice(0, tab).split(/ +/);
+  const path = Buffer.from(line.slice(tab + 1), 'latin1').toString('utf8');
+  return [path, { mode, sha, size: size === '-' ? null : Number(size) }];
+}
+
+/**
+ * The commits whose parents the guest does not get. A commit is cut from all of its parents or from none, so where only
+ * one parent of a merge is within the limit, the merge is cut too, and the guest gets fewer commits, never more.
+ */
+async function findBoundary(revisions: GitCommand, { directory, sha }: { directory: string; sha: string }): Promise<readonly string[]> {
+  const listed = await runGit({ ...revisions, maxOutputBytes: 2 ** 24 });
+  if (listed.exitCode !== 0 || listed.clipped) throw new FixError('clone_failed', { details: { stderr: listed.stderr } });
+  const parents = new Map<string, readonly string[]>();
+  for (const line of listed.stdout.split('\n').filter(Boolean)) {
+    const [commit = '', ...rest] = line.split(' ');
+    parents.set(commit, rest);
+  }
+  const cutAtSource = await readShallowFile(directory);
+  const boundary: string[] = [];
+  const seen = new Set([sha]);
+  for (const commit of seen) {
+    const next = parents.get(commit) ?? [];
+    if (cutAtSource.has(commit) || next.some((parent) => !parents.has(parent))) boundary.push(commit);
+    else for (const parent of next) seen.add(parent);
+  }
+  return boundary;
+}
+
+/** A source may itself be a shallow clone; git keeps its boundary in the mirror. */
+async function readShallowFile(directory: string): Promise<ReadonlySet<string>> {
+  try {
+    return new Set((await readHostFile(join(directory, 'shallow'), 'utf8')).split('\n').filter(Boolean));
+  } catch {
+    return new Set();
+  }
+}
+
+/** A pack that git could not finish must not look like a short one, so the stream fails when git does. */
+async function* streamPack(command: GitCommand): AsyncGenerator<Buffer> {
+  const { stdout, ending, stop } = startGit(command);
+  try {
+    yield* stdout as AsyncIterable<Buffer>;
+    const { exitCode, stderr } = await ending;
+    if (exitCode !== 0) throw new FixError('clone_failed', { details: { stderr } });
+  } finally {
+    stop();
+  }
+}
