@@ -5,6 +5,8 @@ import type { Log } from '../log.ts';
 export interface IntakeQueue {
   /** Durable when it returns. Throws `redis_unavailable` after `deadlineMs`, whatever the Redis client does. */
   add(event: { readonly key: string; readonly deliveryId: string }, deadlineMs: number): Promise<'queued' | 'duplicate'>;
+  /** Whether Redis answers. Throws `redis_unavailable` after `deadlineMs`. */
+  ping(deadlineMs: number): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -12,7 +14,11 @@ export interface IntakeQueue {
 export interface RunContext {
   readonly attempt: number;
   readonly lastAttempt: boolean;
-  /** One per run: user's stop, lost lock, shutdown. Its reason is a FixError (`cancelled`, `lock_lost`). */
+  /**
+   * One per run. Its reason is a FixError: `cancelled` (details.reason says by what), `lock_lost` (another worker has the
+   * run, or this one shuts down: throw it, say nothing), `run_lost` (aborted from the start: workers died of this run
+   * twice, so all that is left to do is to tell).
+   */
   readonly signal: AbortSignal;
   readonly log: Log;
   /** True while this worker still owns the run: asked before each step of publishing. */
@@ -22,7 +28,7 @@ export interface RunContext {
 export interface WorkerQueue {
   /** False when this trigger was queued before. */
   addRun(job: FixJob): Promise<boolean>;
-  /** Stops what waits or runs for an issue, on whatever worker; returns the run ids. */
+  /** Stops what waits or runs for an issue, on whatever worker; returns the run ids. What waits is gone in silence; what runs has its signal aborted. */
   cancelIssue(repositoryId: number, issue: number, reason: 'stop' | 'unlabeled' | 'closed'): Promise<readonly string[]>;
   consume(handlers: {
     /** Parsed by the caller: it crossed a boundary. Throwing a FixError decides by its table row whether it is tried again. */

@@ -48,7 +48,7 @@ const Payload = z.object({
     title: clipped(1024),
     body: clipped(65_536).nullish(),
     state: z.string().optional(),
-    pull_request: z.unknown(),
+    pull_request: z.unknown().optional(),
   }),
   label: z.object({ name: z.string().max(100) }).optional(),
   comment: z

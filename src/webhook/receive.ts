@@ -7,7 +7,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { FixError } from '../errors.ts';
+import { FixError, asFixError } from '../errors.ts';
 import type { AppOptions } from './app.ts';
 import { exactText, readBody } from './body.ts';
 import { watchCrowd } from './crowd.ts';
@@ -83,7 +83,7 @@ async function serve(request: IncomingMessage, response: ServerResponse, context
     await route(request, response, context);
   } catch (err) {
     if (socket.destroyed) return;
-    log.error({ err: err instanceof Error ? { type: err.name, message: err.message, stack: err.stack } : String(err) }, 'request failed');
+    log.error({ err: asFixError(err) }, 'request failed');
     if (!response.headersSent) answer(response, 500, 'Something went wrong on our side.');
   }
 }
@@ -130,6 +130,8 @@ async function receive(request: IncomingMessage, response: ServerResponse, conte
     log.warn({ deliveryId, bytes: body.length }, 'delivery refused: bad signature');
     return answer(response, 401, 'The signature is wrong. Check that the webhook secret is the same at GitHub and here.');
   }
+  // Octokit's middleware throws on `null` or a number instead of answering.
+  if (!/^\s*\{/.test(text)) return answer(response, 400, 'The body must be a JSON object.');
   const facts = { bodySha256: createHash('sha256').update(body).digest('hex'), receivedAt: new Date().toISOString() };
   await door(Object.assign(request, { body: text }), response, facts);
 }

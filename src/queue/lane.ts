@@ -1,0 +1,93 @@
+/**
+ * A lane is one BullMQ queue with two promises of ours on top: a trigger enters once, and only what we signed leaves.
+ *
+ * Entering once. BullMQ's `add` is one atomic script that ignores an id which the queue still holds, so the job itself,
+ * under an id made of its key, is the record while it waits or runs: there is nothing between "queued" and "recorded"
+ * that a crash could separate, a copy that arrives in parallel or out of an offline buffer changes nothing, and a
+ * delivery that failed before `add` leaves no trace that could swallow its redelivery. BullMQ forgets finished jobs,
+ * so whoever takes a job first writes a key of ours that outlives it for two weeks.
+ *
+ * Only what we signed. Whoever can write to Redis must not be able to make us work: the payload carries an HMAC that
+ * also covers lane and id, so a job can be neither forged nor moved.
+ */
+import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
+import { Queue } from 'bullmq';
+import type { JobsOptions } from 'bullmq';
+import type { Redis } from 'ioredis';
+import { z } from 'zod';
+import { FixError } from '../errors.ts';
+import type { Log } from '../log.ts';
+import { isConnectionError } from './connection.ts';
+import { within } from './deadline.ts';
+
+const seenSeconds = 14 * 24 * 60 * 60;
+const minKeyLength = 32;
+
+/** A job as it lies in Redis. */
+const Sealed = z.object({ payload: z.string().max(1024 * 1024), mac: z.string().length(64) });
+
+export interface LaneOptions {
+  readonly name: 'intake' | 'runs';
+  readonly prefix: string;
+  readonly signingKey: string;
+  readonly redis: Redis;
+  readonly log: Log;
+  /** Of every job that is added; the id is ours. */
+  readonly jobOptions: Omit<JobsOptions, 'jobId'>;
+}
+
+export interface Lane {
+  readonly name: string;
+  readonly prefix: string;
+  readonly queue: Queue;
+  readonly jobId: (key: string) => string;
+  /** False when the key was seen before. Throws `redis_unavailable` after the deadline; nothing is queued later then, but for what was already on its way. */
+  add(key: string, payload: unknown, deadlineMs: number): Promise<boolean>;
+  /** The payload of a job that we signed. Throws `job_invalid`. */
+  open(jobId: string | undefined, data: unknown): unknown;
+  /** Makes the key outlive the job. */
+  remember(jobId: string): Promise<void>;
+}
+
+/** Throws `config_invalid` for a signing key that is too short. */
+export function createLane({ name, prefix, signingKey, redis, log, jobOptions }: LaneOptions): Lane {
+  if (signingKey.length < minKeyLength) {
+    throw new FixError('config_invalid', { details: { problems: [`MAYFLY_JOB_KEY needs at least ${minKeyLength} characters`] } });
+  }
+  const queue = new Queue(name, { connection: redis, prefix, defaultJobOptions: jobOptions });
+  queue.on('error', (err) => {
+    if (!isConnectionError(err)) log.warn({ err }, 'queue error');
+  });
+  const sign = (jobId: string, payload: string): Buffer => createHmac('sha256', signingKey).update(`mayfly ${name} ${jobId}\n`).update(payload).digest();
+  const seenKey = (jobId: string): string => `${prefix}:${name}-seen:${jobId}`;
+  const add = async (key: string, payload: unknown, until: number): Promise<boolean> => {
+    const jobId = jobIdOf(key);
+    if ((await redis.exists(seenKey(jobId), queue.toKey(jobId))) > 0) return false;
+    if (Date.now() >= until) return false;
+    const text = JSON.stringify(payload);
+    await queue.add(name, { payload: text, mac: sign(jobId, text).toString('hex') }, { jobId });
+    return true;
+  };
+  return {
+    name,
+    prefix,
+    queue,
+    jobId: jobIdOf,
+    add: (key, payload, deadlineMs) => within(deadlineMs, add(key, payload, Date.now() + deadlineMs)),
+    open(jobId, data) {
+      const sealed = Sealed.safeParse(data);
+      if (!sealed.success || jobId === undefined) throw new FixError('job_invalid', { details: { jobId } });
+      const { payload, mac } = sealed.data;
+      const given = Buffer.from(mac, 'hex');
+      const right = sign(jobId, payload);
+      if (given.length !== right.length || !timingSafeEqual(given, right)) throw new FixError('job_invalid', { details: { jobId } });
+      return JSON.parse(payload) as unknown;
+    },
+    async remember(jobId) {
+      await redis.set(seenKey(jobId), '1', 'EX', seenSeconds, 'NX');
+    },
+  };
+}
+
+/** BullMQ refuses integers and colons; a hash has neither, whatever the key is made of. */
+const jobIdOf = (key: string): string => `k${createHash('sha256').update(key).digest('hex').slice(0, 40)}`;

@@ -1,0 +1,156 @@
+/** The worker role's end of the queue: takes events and runs, adds runs, stops them. */
+import { UnrecoverableError, Worker } from 'bullmq';
+import type { Job, Processor } from 'bullmq';
+import type { Redis } from 'ioredis';
+import { FixError, asFixError } from '../errors.ts';
+import type { Log } from '../log.ts';
+import { createActiveRuns } from './active-runs.ts';
+import type { ActiveRuns } from './active-runs.ts';
+import { createCancellation } from './cancellation.ts';
+import type { Cancellation } from './cancellation.ts';
+import { connect, isConnectionError } from './connection.ts';
+import { within } from './deadline.ts';
+import { intakeJobOptions, runJobOptions } from './job-options.ts';
+import { createLane } from './lane.ts';
+import type { Lane } from './lane.ts';
+import { createRunProcessor } from './process-run.ts';
+import type { WorkerQueue } from './queue.ts';
+import { createSlots } from './slots.ts';
+
+export interface WorkerQueueOptions {
+  readonly redisUrl: string;
+  /** Of every key in Redis. Default `mayfly`. */
+  readonly prefix?: string;
+  readonly signingKey: string;
+  /** Runs at once on this worker. */
+  readonly concurrency: number;
+  /** Runs at once over all workers. Defaults 1 and 3. */
+  readonly perRepository?: number;
+  readonly perInstallation?: number;
+  /** How often a run is tried whose error says `later`. Default 3. */
+  readonly attempts?: number;
+  readonly backoffMs?: number;
+  /** A worker that is silent for so long has lost its runs. Default 30 s. */
+  readonly lockMs?: number;
+  readonly log: Log;
+}
+
+const startMs = 5_000;
+const addMs = 10_000;
+const intakeConcurrency = 4;
+/** Given to aborted runs for throwing their VMs away. */
+const abortMs = 60_000;
+
+type Handlers = Parameters<WorkerQueue['consume']>[0];
+
+interface Parts {
+  readonly redis: Redis;
+  readonly intake: Lane;
+  readonly runs: Lane;
+  readonly active: ActiveRuns;
+  readonly cancellation: Cancellation;
+  readonly workers: Worker[];
+}
+
+/** Redis answers when it resolves. Throws `redis_unavailable` within seconds, `config_invalid`. */
+export async function createWorkerQueue(options: WorkerQueueOptions): Promise<WorkerQueue> {
+  const parts = createParts(options);
+  try {
+    await within(startMs, parts.redis.ping());
+  } catch (thrown) {
+    await closeParts(parts);
+    throw thrown;
+  }
+  return {
+    async addRun(job) {
+      await within(addMs, parts.cancellation.index(job));
+      return await parts.runs.add(job.key, job, addMs);
+    },
+    cancelIssue: (repositoryId, issue, reason) => within(addMs, parts.cancellation.cancelIssue(repositoryId, issue, reason)),
+    async consume(handlers) {
+      await within(startMs, parts.cancellation.listen());
+      parts.workers.push(...createWorkers(handlers, parts, options));
+    },
+    close: (graceMs) => drain(parts, graceMs),
+  };
+}
+
+function createParts({ redisUrl, prefix = 'mayfly', signingKey, attempts = 3, backoffMs = 10_000, log }: WorkerQueueOptions): Parts {
+  const redis = connect(redisUrl, log);
+  const shared = { prefix, signingKey, redis, log };
+  const intake = createLane({ ...shared, name: 'intake', jobOptions: intakeJobOptions });
+  const runs = createLane({ ...shared, name: 'runs', jobOptions: runJobOptions(attempts, backoffMs) });
+  const active = createActiveRuns();
+  return { redis, intake, runs, active, cancellation: createCancellation({ redis, lane: runs, active, log }), workers: [] };
+}
+
+function createWorkers(handlers: Handlers, parts: Parts, options: WorkerQueueOptions): Worker[] {
+  const { redis, intake, runs, active, cancellation } = parts;
+  const { attempts = 3, lockMs = 30_000, perRepository = 1, perInstallation = 3, log, concurrency } = options;
+  const slots = createSlots(redis, runs, { perRepository, perInstallation });
+  const runProcessor = createRunProcessor({ redis, lane: runs, slots, active, cancellation, attempts, lockMs, log, run: handlers.run });
+  const intakeWorker = createWorker(intake, createIntakeProcessor(intake, handlers.intake, log), { redis, concurrency: intakeConcurrency, lockMs, log });
+  const runWorker = createWorker(runs, runProcessor, { redis, concurrency, lockMs, log });
+  // BullMQ only tells that a lock could not be renewed; the run would go on beside the worker that takes it next.
+  runWorker.on('lockRenewalFailed', (jobIds) => {
+    for (const jobId of jobIds) active.abort(jobId, new FixError('lock_lost', { details: { reason: 'renewal' } }));
+  });
+  return [intakeWorker, runWorker];
+}
+
+function createWorker(lane: Lane, processor: Processor, options: { redis: Redis; concurrency: number; lockMs: number; log: Log }): Worker {
+  const { redis, concurrency, lockMs, log } = options;
+  const worker = new Worker(lane.name, processor, {
+    connection: redis,
+    prefix: lane.prefix,
+    concurrency,
+    lockDuration: lockMs,
+    stalledInterval: lockMs,
+    // We count lost workers ourselves: BullMQ would fail such a job without telling anyone.
+    maxStalledCount: Number.MAX_SAFE_INTEGER,
+    runRetryDelay: 1_000,
+  });
+  worker.on('error', (err) => {
+    if (!isConnectionError(err)) log.warn({ err }, 'queue error');
+  });
+  worker.on('stalled', (jobId) => log.warn({ jobId, lane: lane.name }, 'a worker lost this job; it is taken again'));
+  return worker;
+}
+
+function createIntakeProcessor(lane: Lane, handle: Handlers['intake'], log: Log): Processor {
+  return async (job: Job) => {
+    try {
+      const event = lane.open(job.id, job.data);
+      await lane.remember(job.id ?? '');
+      const { deliveryId } = event as { deliveryId?: unknown };
+      await handle(event, log.child({ deliveryId, attempt: job.attemptsMade + 1 }));
+    } catch (thrown) {
+      const error = asFixError(thrown);
+      log.error({ err: error, jobId: job.id, code: error.code, retry: error.row.retry }, 'intake failed');
+      throw error.row.retry === 'later' ? new Error(error.code) : new UnrecoverableError(error.code);
+    }
+  };
+}
+
+/** Takes nothing new, waits for what runs, aborts what is left, and waits again while VMs are thrown away. */
+async function drain(parts: Parts, graceMs: number): Promise<void> {
+  const closed = Promise.all(parts.workers.map((worker) => worker.close()));
+  if (!(await settled(closed, graceMs))) {
+    parts.active.abortAll(new FixError('lock_lost', { details: { reason: 'shutdown' } }));
+    await settled(closed, abortMs);
+  }
+  await closeParts(parts);
+}
+
+async function closeParts({ redis, intake, runs, cancellation }: Parts): Promise<void> {
+  cancellation.close();
+  await settled(Promise.all([intake.queue.close(), runs.queue.close()]), 2_000);
+  redis.disconnect();
+}
+
+async function settled(work: Promise<unknown>, timeoutMs: number): Promise<boolean> {
+  return await within(timeoutMs, work).then(
+    () => true,
+    () => false,
+  );
+}
