@@ -9,13 +9,14 @@ const longestFactor = 6;
 const maxOutputCharacters = 16_000;
 
 /**
- * $1 is the command. Both outputs are one, in order. The state is read before and written at the end, also after `exit`;
- * a command that replaces the shell or is killed leaves the state as it was.
+ * $1 is the command, $2 the file with the state. Both outputs are one, in order. The state is read before and written at
+ * the end, also after `exit`; a command that replaces the shell or is killed leaves the state as it was.
  */
 const script = `
 exec 2>&1
-[ -f /tmp/.mayfly-shell ] && . /tmp/.mayfly-shell
-trap '__code=$?; { export -p; printf "cd -- %q 2>/dev/null || cd /workspace\\n" "$PWD"; } 2>/dev/null > /tmp/.mayfly-shell; exit $__code' EXIT
+__state=$2
+[ -f "$__state" ] && . "$__state"
+trap '__code=$?; { export -p; printf "cd -- %q 2>/dev/null || cd /workspace\\n" "$PWD"; } 2>/dev/null > "$__state"; exit $__code' EXIT
 eval "$1"
 `;
 
@@ -44,9 +45,9 @@ export const bash = defineTool(
       timeoutSeconds: z.number().positive().optional().describe('Only when the usual limit is too short.'),
     }),
   },
-  async ({ command, timeoutSeconds }, { sandbox, signal, commandTimeoutMs }) => {
+  async ({ command, timeoutSeconds }, { sandbox, signal, commandTimeoutMs, shellState }) => {
     const timeoutMs = Math.min(timeoutSeconds === undefined ? commandTimeoutMs : timeoutSeconds * 1000, commandTimeoutMs * longestFactor);
-    const result = await sandbox.exec(['bash', '-c', script, 'bash', command], {
+    const result = await sandbox.exec(['bash', '-c', script, 'bash', command, shellState], {
       env: environment,
       timeoutMs,
       signal,

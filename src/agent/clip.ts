@@ -1,7 +1,14 @@
 /** Text for the model within bounds: its first and last lines, and a line between them that says what is missing. */
-import { stripVTControlCharacters } from 'node:util';
+/* oxlint-disable no-control-regex -- control characters are what is removed */
 
 const longestLine = 2000;
+
+/**
+ * Colours and cursor moves, window titles, short escapes, then every other control character but tab and line feed.
+ * Repetitions are bounded: the output is hostile, and `util.stripVTControlCharacters` takes a minute for 256 KiB of `ESC ]`.
+ */
+const controls =
+  /\u001B\[[0-?]{0,32}[ -/]{0,8}[@-~]|\u001B\][^\u0007\u001B]{0,256}(?:\u0007|\u001B\\)|\u001B[ -/]?[0-~]|[\u0000-\u0008\u000B-\u001F\u007F-\u009F]/g;
 
 /** Without terminal colours and control characters; of a line that was drawn over, what stays on the screen. */
 export function plainText(text: string): string {
@@ -10,8 +17,7 @@ export function plainText(text: string): string {
     while (line[end - 1] === '\r') end -= 1;
     return line.slice(line.lastIndexOf('\r', end - 1) + 1, end);
   });
-  // oxlint-disable-next-line no-control-regex -- control characters are what is removed
-  return stripVTControlCharacters(lines.join('\n')).replace(/[\u0000-\u0008\u000B-\u001F\u007F]/g, '');
+  return lines.join('\n').replace(controls, '');
 }
 
 /** At most about `maxCharacters`, the same share from the start and from the end, cut at lines. */

@@ -4,6 +4,7 @@ import type { Limit, Usage } from '../job.ts';
 import type { Log } from '../log.ts';
 import type { Message, Model, Reply, ToolCall } from '../model/model.ts';
 import type { Sandbox } from '../sandbox/sandbox.ts';
+import { plainText } from './clip.ts';
 import { createBriefing, promptVersion, reminders, repeatedMessage, systemPrompt, wrapUpMessage } from './prompt.ts';
 import { addStep, findNear, findReached, startSpend } from './spend.ts';
 import type { Spend } from './spend.ts';
@@ -121,7 +122,7 @@ async function work(options: SolveOptions & Pick<Run, 'signal' | 'spend' | 'elap
   const briefing = createBriefing(options.task);
   await transcript.write({ kind: 'start', promptVersion, model: model.name, limits, system: systemPrompt, dropped: briefing.dropped });
   const startCommit = await readStartCommit({ sandbox, signal });
-  const tools = { sandbox, signal, commandTimeoutMs: limits.commandTimeoutMs, startCommit };
+  const tools = { sandbox, signal, commandTimeoutMs: limits.commandTimeoutMs, shellState: `/tmp/.mayfly-shell-${crypto.randomUUID()}`, startCommit };
   const run: Run = { ...options, messages: [], tools, told: new Set(), malformed: 0, silent: 0, last: { key: '', count: 0 } };
   await say(run, { role: 'user', text: briefing.text });
   for (;;) {
@@ -198,7 +199,7 @@ async function actOnce(run: Run, call: ToolCall, before: readonly ToolResult[]):
 function describeStep({ toolCalls: [first, ...others], text }: Reply): string {
   const what = first === undefined ? text : `${first.name} ${describeInput(first.input)}`;
   const more = others.length === 0 ? '' : ` (and ${others.length} more)`;
-  return visibleText(what).text.replace(/\s+/g, ' ').trim().slice(0, 100) + more;
+  return visibleText(plainText(what)).text.replace(/\s+/g, ' ').trim().slice(0, 100) + more;
 }
 
 function describeInput(input: unknown): string {

@@ -8,6 +8,8 @@ export interface ToolContext {
   readonly sandbox: Sandbox;
   readonly signal: AbortSignal;
   readonly commandTimeoutMs: number;
+  /** A file of the guest in which the shell's directory and variables wait for the next command. */
+  readonly shellState: string;
   /** The commit that was checked out when the agent began; null when the workspace is no repository. */
   readonly startCommit: string | null;
 }

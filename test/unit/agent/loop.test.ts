@@ -1,0 +1,274 @@
+import { pino } from 'pino';
+import { describe, expect, it } from 'vitest';
+import { FixError } from '../../../src/errors.ts';
+import { solve } from '../../../src/agent/loop.ts';
+import type { AgentLimits, Attempt, SolveOptions } from '../../../src/agent/loop.ts';
+import type { Message, Question } from '../../../src/model/model.ts';
+import { createFakeSandbox } from '../../support/fake-sandbox.ts';
+import type { FakeSandbox } from '../../support/fake-sandbox.ts';
+import { aSubmission, calls, createScriptedModel } from '../../support/scripted-model.ts';
+import type { PlannedReply, ScriptedModel } from '../../support/scripted-model.ts';
+
+const limits: AgentLimits = { steps: 50, costUsd: 5, tokens: 1e6, commandTimeoutMs: 1000, softTimeMs: 1e6, hardTimeMs: 2e6 };
+const task = { title: 'Crash', body: 'It crashes.', instruction: null, instructions: null, testCommand: null, allowedHosts: [] };
+
+interface Setting {
+  readonly limits?: Partial<AgentLimits>;
+  readonly sandbox?: FakeSandbox;
+  readonly signal?: AbortSignal;
+  readonly usdPerToken?: number;
+  readonly onStep?: SolveOptions['onStep'];
+}
+
+interface Played {
+  readonly model: ScriptedModel;
+  readonly records: Record<string, unknown>[];
+  readonly attempt: Promise<Attempt>;
+}
+
+function play(replies: readonly PlannedReply[], setting: Setting = {}): Played {
+  const model = createScriptedModel(replies, { usdPerToken: setting.usdPerToken ?? null });
+  const records: Record<string, unknown>[] = [];
+  const attempt = solve({
+    task,
+    model,
+    sandbox: setting.sandbox ?? createFakeSandbox(),
+    limits: { ...limits, ...setting.limits },
+    transcript: { file: '/nowhere', write: async (record) => void records.push(structuredClone(record)) },
+    signal: setting.signal ?? new AbortController().signal,
+    log: pino({ level: 'silent' }),
+    ...(setting.onStep && { onStep: setting.onStep }),
+  });
+  return { model, records, attempt };
+}
+
+const listing = calls(['bash', { command: 'ls' }]);
+const handIn = calls(['submit', aSubmission]);
+const different = (index: number): PlannedReply => calls(['bash', { command: `echo ${index}` }]);
+
+const lastMessages = (question: Question | undefined, count = 1): readonly Message[] => question?.messages.slice(-count) ?? [];
+const resultTexts = (question: Question | undefined): string[] =>
+  question?.messages.flatMap((message) => (message.role === 'tool' ? message.results.map((result) => result.text) : [])) ?? [];
+const userTexts = (question: Question | undefined): string[] => question?.messages.flatMap((message) => (message.role === 'user' ? [message.text] : [])) ?? [];
+
+describe('solve', () => {
+  it('asks, acts and ends with what was submitted', async () => {
+    const { model, attempt } = play([listing, handIn], { sandbox: createFakeSandbox({ exec: (argv) => (argv[4] === 'ls' ? { stdout: 'a.js\n' } : {}) }) });
+
+    expect(await attempt).toEqual({
+      ended: { kind: 'submitted', submission: aSubmission },
+      steps: 2,
+      usage: { inputTokens: 200, outputTokens: 20, cachedInputTokens: 0 },
+      costUsd: null,
+    });
+    expect(resultTexts(model.questions[1])).toEqual(['a.js\n[exit code 0, 0 s]']);
+  });
+
+  it('adds up what it costs', async () => {
+    expect((await play([listing, handIn], { usdPerToken: 0.001 }).attempt).costUsd).toBeCloseTo(0.22);
+  });
+
+  it('writes everything to the transcript before the next question', async () => {
+    const seen: number[] = [];
+    const { records, attempt } = play([() => (seen.push(records.length), listing), () => (seen.push(records.length), handIn)]);
+
+    await attempt;
+
+    expect(records.map((record) => [record['kind'], record['role']])).toEqual([
+      ['start', undefined],
+      ['message', 'user'],
+      ['message', 'assistant'],
+      ['message', 'tool'],
+      ['message', 'assistant'],
+      ['message', 'tool'],
+      ['end', undefined],
+    ]);
+    expect(seen).toEqual([2, 4]);
+    expect(records[2]).toMatchObject({ step: 1, usage: { inputTokens: 100 }, stop: 'tools', toolCalls: [{ name: 'bash' }] });
+  });
+
+  it('tells people one clean line a step', async () => {
+    const lines: string[] = [];
+    await play([calls(['bash', { command: 'npm\n\u001b[31m test \u202e' }], ['read', { path: 'a.js' }]), handIn], {
+      onStep: (step) => lines.push(`${step.number} ${step.line}`),
+    }).attempt;
+
+    expect(lines).toEqual(['1 bash npm test (and 1 more)', '2 submit Fixed.']);
+  });
+
+  it('hands the vendor its own form of a reply back, and keeps it out of the transcript', async () => {
+    const { model, records, attempt } = play([{ ...listing, continuation: ['signed'] }, handIn]);
+
+    await attempt;
+
+    expect(model.questions[1]?.messages[1]).toMatchObject({ role: 'assistant', continuation: ['signed'] });
+    expect(JSON.stringify(records)).not.toContain('signed');
+  });
+});
+
+describe('the limits', () => {
+  it.each([
+    ['steps', { steps: 2 }],
+    ['tokens', { tokens: 150 }],
+    ['cost', { costUsd: 0.15 }],
+  ] as const)('end the run when %s are used up', async (limit, changed) => {
+    const { attempt } = play([different(1), different(2)], { limits: changed, usdPerToken: 0.001 });
+
+    expect(await attempt).toMatchObject({ ended: { kind: 'limit', limit }, steps: 2 });
+  });
+
+  it('count no money when the price is not known', async () => {
+    expect(await play([listing, handIn], { limits: { costUsd: 0.000001 } }).attempt).toMatchObject({ ended: { kind: 'submitted' }, costUsd: null });
+  });
+
+  it('ask once to wrap up at 80 % of each', async () => {
+    const { model, attempt } = play([different(1), different(2), different(3), different(4), handIn], { limits: { steps: 5, tokens: 560 } });
+
+    await attempt;
+
+    expect(userTexts(model.questions[3])).toHaveLength(1);
+    const asked = userTexts(model.questions[4]).slice(1);
+    expect(asked.map((text) => /out of (\w+)/.exec(text)?.[1])).toEqual(['steps']);
+  });
+
+  it('ask to wrap up at the soft time', async () => {
+    const { model, attempt } = play([different(1), handIn], { limits: { softTimeMs: 0 } });
+
+    await attempt;
+
+    expect(userTexts(model.questions[1]).filter((text) => text.includes('out of time'))).toHaveLength(1);
+  });
+
+  it('stop a model in the middle of its answer at the hard time', async () => {
+    const waiting: PlannedReply = ({ signal }) =>
+      new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(new FixError('cancelled')), { once: true }));
+
+    expect(await play([waiting], { limits: { hardTimeMs: 1 } }).attempt).toMatchObject({ ended: { kind: 'limit', limit: 'time' }, steps: 0 });
+  });
+
+  it('stop a command at the hard time, and keep what was spent', async () => {
+    const sandbox = createFakeSandbox({
+      exec: (argv, { signal }) =>
+        argv[4] === 'ls'
+          ? new Promise((resolve) => signal?.addEventListener('abort', () => resolve({ ended: 'cancelled', exitCode: null }), { once: true }))
+          : {},
+    });
+
+    expect(await play([listing], { sandbox, limits: { hardTimeMs: 20 } }).attempt).toMatchObject({ ended: { kind: 'limit', limit: 'time' }, steps: 1 });
+  });
+});
+
+describe('a stop from outside', () => {
+  it('is a failure named cancelled, whatever the reason was', async () => {
+    const controller = new AbortController();
+    const { attempt } = play([() => (controller.abort('user asked'), listing)], { signal: controller.signal });
+
+    await expect(attempt).rejects.toMatchObject({ name: 'FixError', code: 'cancelled' });
+  });
+
+  it('is told from a lost VM', async () => {
+    const sandbox = createFakeSandbox();
+    const { attempt } = play([() => (sandbox.lose(), listing)], { sandbox });
+
+    await expect(attempt).rejects.toMatchObject({ code: 'sandbox_lost' });
+  });
+
+  it('lets what the model throws pass', async () => {
+    const { attempt } = play([() => Promise.reject(new FixError('model_unavailable'))]);
+
+    await expect(attempt).rejects.toMatchObject({ code: 'model_unavailable' });
+  });
+});
+
+describe('a model that does not behave', () => {
+  it('is taught by a malformed call and may go on', async () => {
+    const { model, attempt } = play([calls(['bash', { cmd: 'ls' }]), calls(['bash', '{"command": "l']), listing, handIn]);
+
+    expect(await attempt).toMatchObject({ ended: { kind: 'submitted' } });
+    expect(resultTexts(model.questions[2])).toEqual([
+      expect.stringMatching(/bash was not run[\s\S]*command/),
+      expect.stringContaining('not valid JSON; it begins with: {"command": "l'),
+    ]);
+  });
+
+  it('is stopped at the third malformed call in a row', async () => {
+    const wrong = [calls(['bash', {}]), calls(['launch', {}]), calls(['read', { path: 7 }])];
+
+    expect(await play(wrong).attempt).toMatchObject({ ended: { kind: 'limit', limit: 'malformed_calls' }, steps: 3 });
+  });
+
+  it('is told which tools there are', async () => {
+    const { model, attempt } = play([calls(['rm -rf\n', {}]), handIn]);
+
+    await attempt;
+
+    expect(resultTexts(model.questions[1])[0]).toBe('There is no tool named "rm -rf\\n". The tools are: bash, read, edit, submit.');
+  });
+
+  it.each([
+    ['a NUL in a path', ['read', { path: 'a\0b' }]],
+    ['an argument of 5 MB', ['bash', { command: 'x'.repeat(5e6) }]],
+    ['an unknown field', ['edit', { path: 'a', old: 'b', new: 'c', user: 'root' }]],
+    ['no object', ['submit', null]],
+    ['a list', ['bash', ['ls']]],
+    ['a field of the prototype', ['constructor', {}]],
+  ] as const)('gets an answer of bounded size to %s', async (_title, call) => {
+    const { model, attempt } = play([calls([call[0], call[1]]), handIn]);
+
+    expect(await attempt).toMatchObject({ ended: { kind: 'submitted' } });
+    expect(resultTexts(model.questions[1])[0]?.length).toBeLessThan(1500);
+  });
+
+  it('gets 8 of 500 calls run and an answer to every one', async () => {
+    const sandbox = createFakeSandbox();
+    const many = calls(...Array.from({ length: 500 }, (_, index) => ['bash', { command: `echo ${index}` }] as const));
+    const { model, attempt } = play([many, handIn], { sandbox });
+
+    await attempt;
+
+    const results = resultTexts(model.questions[1]);
+    expect(results).toHaveLength(500);
+    expect(results.filter((text) => text.startsWith('Not run'))).toHaveLength(492);
+    expect(sandbox.executed.filter((argv) => argv[4]?.startsWith('echo'))).toHaveLength(8);
+  });
+
+  it('is told when it makes the same call three times in a row', async () => {
+    const { model, attempt } = play([listing, listing, different(1), listing, listing, listing, handIn]);
+
+    await attempt;
+
+    expect(resultTexts(model.questions[6]).map((text) => text.includes('several times in a row'))).toEqual([false, false, false, false, false, true]);
+  });
+
+  it('is reminded twice how to hand in, then the run ends', async () => {
+    const { model, attempt } = play([{ text: 'All done!' }, { text: '' }, { text: 'Really.' }]);
+
+    expect(await attempt).toMatchObject({ ended: { kind: 'stopped' }, steps: 3 });
+    expect(lastMessages(model.questions[2])).toMatchObject([{ role: 'user', text: expect.stringContaining('call submit') }]);
+  });
+
+  it('may fall silent again later', async () => {
+    expect(await play([{ text: 'a' }, { text: 'b' }, listing, { text: 'c' }, { text: 'd' }, handIn]).attempt).toMatchObject({ ended: { kind: 'submitted' } });
+  });
+
+  it('is told when its reply was cut', async () => {
+    const { model, attempt } = play([{ text: 'long', stop: 'length' }, { ...calls(['bash', '{"comma']), stop: 'length' }, handIn]);
+
+    await attempt;
+
+    expect(lastMessages(model.questions[1])).toMatchObject([{ role: 'user', text: expect.stringContaining('cut off') }]);
+    expect(lastMessages(model.questions[2], 2)).toMatchObject([{ role: 'tool' }, { role: 'user', text: expect.stringContaining('cut off') }]);
+  });
+
+  it('ends the run by refusing', async () => {
+    expect(await play([{ text: 'I will not.', stop: 'refusal' }]).attempt).toMatchObject({ ended: { kind: 'stopped' }, steps: 1 });
+  });
+
+  it('cannot act after it has submitted', async () => {
+    const sandbox = createFakeSandbox();
+    const { attempt } = play([calls(['submit', aSubmission], ['bash', { command: 'rm -r .' }])], { sandbox });
+
+    expect(await attempt).toMatchObject({ ended: { kind: 'submitted' } });
+    expect(sandbox.executed.some((argv) => argv[4] === 'rm -r .')).toBe(false);
+  });
+});
