@@ -57,7 +57,7 @@ async function handle(parts: FrontParts, request: IncomingMessage, response: Ser
   const method = request.method ?? 'GET';
   const fault = parts.faults.take(method, url.pathname);
   const record = (token: string | null, status: number | null): void => {
-    parts.requests.push({ method, path: url.pathname, token, status, fault: fault !== undefined, userAgent: String(request.headers['user-agent'] ?? '') });
+    parts.requests.push({ method, path: url.pathname, token, status, fault: fault !== undefined, userAgent: request.headers['user-agent'] ?? '' });
   };
   if (fault && !fault.afterSuccess) {
     record(null, fault.status ?? null);
@@ -134,7 +134,7 @@ async function route(parts: FrontParts, incoming: Incoming, caller: Caller): Pro
     throw new Refusal(501, `The stand-in has no ${operation.key}`);
   }
   parts.rateLimits.spend(callerId(caller));
-  const accept = String(incoming.request.headers.accept ?? '');
+  const accept = incoming.request.headers.accept ?? '';
   const call = { method, target: url.pathname + url.search, params: operation.params, query: url.searchParams, accept, body, caller, world };
   if (found.as === 'repository') return inRepository(parts, found, call);
   if (found.as === 'app' && caller.kind !== 'app') throw new Refusal(401, 'A JSON web token could not be decoded');

@@ -40,42 +40,39 @@ export async function issueBody(call: Pick<Call, 'world' | 'repository'>, number
   return pull.status === 200 ? pullAsIssue(pull.body) : null;
 }
 
+const sharedKeys = [
+  'id',
+  'node_id',
+  'number',
+  'title',
+  'user',
+  'labels',
+  'state',
+  'locked',
+  'assignee',
+  'assignees',
+  'milestone',
+  'comments',
+  'body',
+  'author_association',
+];
+const laterKeys = ['created_at', 'updated_at', 'closed_at', 'html_url', 'draft'];
+
 function pullAsIssue(pull: Json): Json {
-  const {
-    id,
-    number,
-    title,
-    user,
-    labels,
-    state,
-    locked,
-    assignee,
-    assignees,
-    milestone,
-    comments,
-    created_at,
-    updated_at,
-    closed_at,
-    body,
-    author_association,
-  } = pull;
   const url = pull.issue_url;
-  const counts = { url: `${url}/reactions`, total_count: 0, '+1': 0, '-1': 0, laugh: 0, hooray: 0, confused: 0, heart: 0, rocket: 0, eyes: 0 };
   return {
-    ...{ id, node_id: pull.node_id, number, title, user, labels, state, locked, assignee, assignees, milestone, comments, body, author_association },
-    ...{ created_at, updated_at, closed_at, closed_by: null, active_lock_reason: null, state_reason: null },
-    ...{
-      url,
-      repository_url: url.replace(/\/issues\/\d+$/, ''),
-      labels_url: `${url}/labels{/name}`,
-      comments_url: `${url}/comments`,
-      events_url: `${url}/events`,
-    },
-    html_url: pull.html_url,
-    draft: pull.draft,
-    pull_request: { url: pull.url, html_url: pull.html_url, diff_url: pull.diff_url, patch_url: pull.patch_url, merged_at: pull.merged_at },
-    reactions: counts,
+    ...Object.fromEntries([...sharedKeys, ...laterKeys].map((key) => [key, pull[key]])),
+    closed_by: null,
+    active_lock_reason: null,
+    state_reason: null,
+    url,
+    repository_url: url.replace(/\/issues\/\d+$/, ''),
+    labels_url: `${url}/labels{/name}`,
+    comments_url: `${url}/comments`,
+    events_url: `${url}/events`,
     timeline_url: `${url}/timeline`,
+    pull_request: { url: pull.url, html_url: pull.html_url, diff_url: pull.diff_url, patch_url: pull.patch_url, merged_at: pull.merged_at },
+    reactions: { url: `${url}/reactions`, total_count: 0, '+1': 0, '-1': 0, laugh: 0, hooray: 0, confused: 0, heart: 0, rocket: 0, eyes: 0 },
     performed_via_github_app: null,
   };
 }

@@ -35,7 +35,7 @@ export async function loadDescription(): Promise<Description> {
   const document: Json = JSON.parse(await readFile(file, 'utf8'));
   const templates = Object.entries<Json>(document.paths)
     .map(([template, item]) => compileTemplate(template, item, document))
-    .sort((one, other) => one.looseness - other.looseness || other.template.length - one.template.length);
+    .toSorted((one, other) => one.looseness - other.looseness || other.template.length - one.template.length);
   const validators = new Map<string, ReturnType<typeof compileOperation>>();
   return {
     permissionNames: new Set(Object.keys(document.components.schemas['app-permissions'].properties)),

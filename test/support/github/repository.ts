@@ -40,8 +40,9 @@ export interface StandInRepository {
 }
 
 export function createRepositoryHandle(world: World, stored: StoredRepository): StandInRepository {
-  const api = async (as: string, method: string, path: string, body?: Json, accept = 'application/vnd.github+json'): Promise<Json> =>
-    callApi({ world, as, method, target: `/repos/${stored.fullName}${path}`, body, accept });
+  const json = 'application/vnd.github+json';
+  const api = async (as: string, method: string, path: string, body?: Json): Promise<Json> =>
+    callApi({ world, as, method, target: `/repos/${stored.fullName}${path}`, body, accept: json });
   const owner = world.emulator.ownerOf(stored.owner);
   return {
     id: stored.id,
@@ -55,8 +56,7 @@ export function createRepositoryHandle(world: World, stored: StoredRepository): 
     comment: async ({ as, issue, body }) => (await api(as, 'POST', `/issues/${issue}/comments`, { body })).id,
     closeIssue: async ({ as, issue }) => void (await api(as, 'PATCH', `/issues/${issue}`, { state: 'closed' })),
     async commit({ branch = 'main', message, files, by = owner }) {
-      const sha = await writeFiles(stored.git, { branch, message, files, by, atMs: world.now() });
-      return sha;
+      return writeFiles(stored.git, { branch, message, files, by, atMs: world.now() });
     },
     async setPermission(login, role) {
       const words: Readonly<Record<Role, string>> = { read: 'pull', triage: 'triage', write: 'push', maintain: 'maintain', admin: 'admin' };
@@ -77,7 +77,15 @@ export function createRepositoryHandle(world: World, stored: StoredRepository): 
       const body = await api(owner, 'GET', path);
       const files = await api(owner, 'GET', `${path}/files?per_page=100`);
       const commits = await api(owner, 'GET', `${path}/commits?per_page=100`);
-      return { body, files, commits, diff: await api(owner, 'GET', path, undefined, 'application/vnd.github.diff') };
+      const diff = await callApi({
+        world,
+        as: owner,
+        method: 'GET',
+        target: `/repos/${stored.fullName}${path}`,
+        body: undefined,
+        accept: 'application/vnd.github.diff',
+      });
+      return { body, files, commits, diff };
     },
     file: (ref, path) => stored.git.read('show', '--end-of-options', `${ref}:${path}`),
   };

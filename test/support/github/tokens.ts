@@ -75,7 +75,7 @@ export function checkAppJwt(jwt: string, app: StandInApp, nowMs: number): void {
   const now = Math.floor(nowMs / 1000);
   const { iat, exp, iss } = claims;
   if (iss === undefined) throw new Refusal(401, "Missing 'issuer' claim ('iss') in assertion");
-  if (String(iss) !== String(app.appId)) throw new Refusal(404, 'Integration not found');
+  if (Number(iss) !== app.appId) throw new Refusal(404, 'Integration not found');
   const key = createPublicKey(app.privateKey);
   if (!verify('RSA-SHA256', Buffer.from(`${header}.${payload}`), key, Buffer.from(signature, 'base64url'))) throw undecodable();
   if (!Number.isInteger(iat) || Number(iat) > now) {

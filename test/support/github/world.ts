@@ -97,8 +97,8 @@ export interface Call {
 export interface Reply {
   readonly status: number;
   readonly headers?: Readonly<Record<string, string>>;
-  /** JSON, or bytes as they are. */
-  readonly body?: Json | Buffer;
+  /** JSON; a Buffer is sent as it is. */
+  readonly body?: Json;
 }
 
 /** An answer that is not a success, thrown from any depth of a handler. */
