@@ -28,6 +28,8 @@ export class Connection {
   asked: Asked | null = null;
   /** True from the first request head on; another one is not taken. */
   isUsed = false;
+  /** True when only the guest's taking of the answer is waited for. */
+  isLingering = false;
   /** True once a status line was written: no other can follow. */
   isAnswered = false;
   readonly #controller = new AbortController();
@@ -62,6 +64,7 @@ export class Connection {
   linger(): void {
     const { stream } = this;
     this.asked = null;
+    this.isLingering = true;
     this.arm(lingerMs);
     const isRead = stream.readableEnded ? null : once(stream, 'end');
     const isWritten = stream.writableFinished ? null : once(stream, 'finish');

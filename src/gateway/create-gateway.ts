@@ -2,6 +2,7 @@
 import { lookup as lookupHost } from 'node:dns/promises';
 import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import { networkInterfaces } from 'node:os';
 import type { Duplex } from 'node:stream';
 import { Connection } from './connection.ts';
 import type { Asked } from './connection.ts';
@@ -53,8 +54,9 @@ class ProxyGateway implements Gateway {
     this.#options = options;
     this.#limits = { ...defaultGatewayLimits, ...options.limits };
     const lookup = options.lookup ?? ((host) => lookupHost(host, { all: true }));
+    const ownAddresses = options.ownAddresses ?? cardAddresses;
     const { dialTimeoutMs: timeoutMs, headerBytes } = this.#limits;
-    this.#dial = { lookup, upstreamProxy: options.upstreamProxy, timeoutMs, headerBytes };
+    this.#dial = { lookup, ownAddresses, upstreamProxy: options.upstreamProxy, timeoutMs, headerBytes };
     this.#ledger = createLedger(this.#limits.ledgerEntries);
     this.#policy = this.#readPolicy(options.phase ?? 'setup', options.allow);
     this.#server = this.#createServer();
@@ -72,13 +74,15 @@ class ProxyGateway implements Gateway {
     // Every stream has this from its first moment on: the HTTP server takes its own listener away at CONNECT.
     stream.on('error', () => {});
     const { connections: most, headerTimeoutMs } = this.#limits;
-    if (this.#isClosed || this.#connections.size >= 2 * most) {
+    if (this.#isClosed || this.#connections.size >= 4 * most) {
       stream.destroy();
       return;
     }
     const connection = new Connection(stream, () => this.#connections.delete(stream));
     this.#connections.set(stream, connection);
-    if (this.#connections.size > most) return this.#refuse(connection, unread, answerCrowded(most));
+    // Answers on their way out do not count, or refusals for crowding would themselves be the crowd.
+    const active = [...this.#connections.values()].filter((open) => !open.isLingering).length;
+    if (active > most) return this.#refuse(connection, unread, answerCrowded(most));
     connection.arm(headerTimeoutMs);
     this.#server.emit('connection', stream);
   }
@@ -264,6 +268,10 @@ class ProxyGateway implements Gateway {
     if (this.#ledger.add(connection.entry)) this.#options.log.debug({ phase, ...described, ...decided }, 'gateway attempt');
     else if (this.#ledger.unlisted === 1) this.#options.log.warn({ phase }, 'gateway ledger is full');
   }
+}
+
+function cardAddresses(): string[] {
+  return Object.values(networkInterfaces()).flatMap((entries) => (entries ?? []).map(({ address }) => address));
 }
 
 /** Nothing of the request could be read. */

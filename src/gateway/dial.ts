@@ -7,7 +7,6 @@ import { request as httpRequest } from 'node:http';
 import type { IncomingMessage } from 'node:http';
 import { connect as connectTcp } from 'node:net';
 import type { LookupFunction, Socket } from 'node:net';
-import { networkInterfaces } from 'node:os';
 import { addAbortSignal } from 'node:stream';
 import { connect as connectTls } from 'node:tls';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -20,6 +19,7 @@ type Addresses = Awaited<ReturnType<Lookup>>;
 
 export interface DialOptions {
   readonly lookup: Lookup;
+  readonly ownAddresses: () => readonly string[];
   readonly upstreamProxy: URL | null;
   readonly timeoutMs: number;
   /** Of an answer of the upstream proxy. */
@@ -52,7 +52,9 @@ export async function findRoute(call: Call, options: DialOptions): Promise<Route
     if (options.upstreamProxy && !call.signal.aborted) return [];
     throw error;
   });
-  const closed = found.map(({ address }) => closedAddress(address) ?? ownAddress(address)).find((rule) => rule !== null);
+  // A public address of this host is no way to its own services either.
+  const own = new Set(options.ownAddresses());
+  const closed = found.map(({ address }) => closedAddress(address) ?? (own.has(address) ? 'own' : null)).find((rule) => rule !== null);
   if (closed !== undefined && !call.internal) return { kind: 'closed', rule: `${closed} address` };
   // A vouched-for private address is on this side of the upstream proxy.
   if (options.upstreamProxy && closed === undefined) return { kind: 'proxy', proxy: options.upstreamProxy };
@@ -66,12 +68,6 @@ async function resolve({ target, signal }: Call, { lookup, timeoutMs, upstreamPr
   const found = await Promise.race([lookup(target.host), late]);
   if (!found || found.length === 0) throw coded('ENOTFOUND');
   return found;
-}
-
-/** The host's own public addresses lead to its own services. */
-function ownAddress(address: string): string | null {
-  const own = Object.values(networkInterfaces()).flatMap((entries) => entries ?? []);
-  return own.some((entry) => entry.address === address) ? 'own' : null;
 }
 
 /** A connection that ends at the target: direct, or through CONNECT of the upstream proxy. */

@@ -53,6 +53,8 @@ export interface GatewayOptions {
   readonly limits?: Partial<GatewayLimits>;
   /** Default: the host's own resolver. */
   readonly lookup?: Lookup;
+  /** Addresses that lead to this host itself. Default: those of its network cards. */
+  readonly ownAddresses?: () => readonly string[];
 }
 
 export interface Gateway {

@@ -30,6 +30,10 @@ describe('a connection', () => {
 
     expect(await ask(get('example.org'))).toMatch(/^HTTP\/1\.1 503 mayfly: 2 connections at once is the limit/);
 
+    const crowd = await Promise.all(Array.from({ length: 6 }, () => connect()));
+    await expect.poll(() => ask(get('example.org'))).toBe('');
+    for (const socket of crowd) socket.destroy();
+
     held[0]?.destroy();
     await expect.poll(() => ask(get('example.org'))).toMatch(/^HTTP\/1\.1 403 /);
     held[1]?.destroy();

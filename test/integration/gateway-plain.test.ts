@@ -81,6 +81,13 @@ describe('a plain request', () => {
     expect(seen).toEqual([]);
   });
 
+  it('is refused when the name leads to this host by a public address', async () => {
+    const { ask, gateway } = await world(['me.example'], { lookup: async () => [{ address: '203.0.113.9', family: 4 }], ownAddresses: () => ['203.0.113.9'] });
+
+    expect(await ask(get('me.example'))).toMatch(/^HTTP\/1\.1 403 /);
+    expect(gateway.ledger).toMatchObject([{ decision: 'refused', rule: 'own address' }]);
+  });
+
   it('asks the resolver once and connects to that very answer, and asks again for the next request', async () => {
     const { host, seen } = await serveWeb();
     const answers = ['127.0.0.1', '127.66.6.6'];
