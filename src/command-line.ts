@@ -3,6 +3,7 @@ import { Command, CommanderError, Option } from 'commander';
 import { loadConfig } from './config.ts';
 import type { Config, Role } from './config.ts';
 import { FixError, asFixError, errorTable } from './errors.ts';
+import { visible } from './fix/neutral.ts';
 import { createLog, createSecrets } from './log.ts';
 import type { LocalOptions } from './local.ts';
 import type { Log, Secrets } from './log.ts';
@@ -39,11 +40,22 @@ function showError(thrown: unknown, signal: AbortSignal): number {
     return thrown.exitCode === 0 ? 0 : errorTable.usage.exitCode;
   }
   const error = signal.aborted ? asFixError(signal.reason) : asFixError(thrown);
-  const { problems, reason } = error.details as { problems?: readonly string[]; reason?: string };
+  const { problems = [], reason, ...details } = error.details as { problems?: readonly string[]; reason?: string };
   console.error(`mayfly: ${error.message}${reason ? ` (${reason})` : ''}`);
-  for (const problem of problems ?? []) console.error(`  ${problem}`);
-  if (error.code === 'internal') console.error(error.cause ?? error);
+  for (const problem of problems) console.error(`  ${problem}`);
+  for (const [name, value] of Object.entries(details)) console.error(`  ${name}: ${oneLine(value)}`);
+  for (let { cause } = error; cause instanceof Error; { cause } = cause) {
+    const more = cause instanceof FixError ? ` ${JSON.stringify(cause.details)}` : '';
+    console.error(`  because: ${oneLine(`${cause.message}${more}`)}`);
+  }
+  if (error.code === 'internal') console.error(error.stack);
   return error.row.exitCode;
+}
+
+/** The end of a detail says most: last words of a program that failed. */
+function oneLine(value: unknown): string {
+  const text = typeof value === 'string' ? value : (JSON.stringify(value) ?? '');
+  return visible(text).replace(/\s+/g, ' ').trim().slice(-400);
 }
 
 function createProgram(signal: AbortSignal, outcome: { exitCode: number }): Command {

@@ -40,7 +40,7 @@ interface LogOptions {
 }
 
 /** `destination` is where lines go (default stderr, so that stdout stays free for results). */
-export function createLog({ level, secrets, format }: LogOptions, destination: NodeJS.WritableStream = process.stderr): Log {
+export function createLog({ level, secrets, format }: LogOptions, destination: { write(line: string): unknown } = process.stderr): Log {
   const stream = format === 'pretty' ? createPrettyStream({ destination, sync: true }) : destination;
   return pino({ level, base: null, hooks: { streamWrite: secrets.scrub } }, stream);
 }
