@@ -1,6 +1,6 @@
 /** Certificates that this host trusts beside the usual ones. Only certificates are ever taken out of a file, never its other blocks. */
 import { X509Certificate } from 'node:crypto';
-import { open, readdir } from 'node:fs/promises';
+import { open, readFile, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { rootCertificates } from 'node:tls';
 
@@ -16,7 +16,7 @@ const maxFiles = 200;
 const maxPemBytes = 256 * 1024;
 const certificateBlock = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
 
-/** Reads `.crt` files below the folders, and the files named. What every guest trusts anyway (Mozilla's list) is left out. */
+/** Reads `.crt` files below the folders, and the files named. What every guest trusts anyway is left out. */
 export async function findCertificates(folders: readonly string[], files: readonly string[]): Promise<FoundCertificates> {
   const skipped: string[] = [];
   const paths = [...new Set([...(await Promise.all(folders.map(listFolder))).flat(), ...files])];
@@ -27,7 +27,8 @@ export async function findCertificates(folders: readonly string[], files: readon
     else skipped.push(`${path}: ${text}`);
   }
   const certificates = texts.flatMap(readCertificates);
-  return { pem: joinBounded(dropUsual(certificates), skipped), skipped };
+  const usual = certificates.length > 0 ? await usualCertificates() : [];
+  return { pem: joinBounded(dropSeen(certificates, usual), skipped), skipped };
 }
 
 /** The certificates in a text: what is not one, or is over, is passed by. */
@@ -42,8 +43,14 @@ export function readCertificates(text: string): X509Certificate[] {
   });
 }
 
-function dropUsual(certificates: readonly X509Certificate[]): X509Certificate[] {
-  const seen = new Set(certificates.length > 0 ? rootCertificates.map((pem) => new X509Certificate(pem).fingerprint256) : []);
+/** What every guest trusts: Mozilla's list as Node has it, and as Debian's package has it (another version, other leftovers). */
+async function usualCertificates(): Promise<X509Certificate[]> {
+  const texts = (await listFolder('/usr/share/ca-certificates/mozilla')).map((path) => readFile(path, 'latin1').catch(() => ''));
+  return [...rootCertificates, ...(await Promise.all(texts))].flatMap(readCertificates);
+}
+
+function dropSeen(certificates: readonly X509Certificate[], usual: readonly X509Certificate[]): X509Certificate[] {
+  const seen = new Set(usual.map(({ fingerprint256 }) => fingerprint256));
   return certificates.filter(({ fingerprint256 }) => !seen.has(fingerprint256) && seen.add(fingerprint256));
 }
 

@@ -52,7 +52,8 @@ export async function world(allow: readonly string[], options: Partial<GatewayOp
 export async function readAll(socket: Socket): Promise<string> {
   const chunks: Buffer[] = [];
   socket.on('data', (chunk: Buffer) => chunks.push(chunk));
-  if (!socket.destroyed && !socket.readableEnded) await Promise.race([once(socket, 'end'), once(socket, 'close')]);
+  // A reset is an end too: `once` would reject with it.
+  if (!socket.destroyed && !socket.readableEnded) await Promise.race([once(socket, 'end'), once(socket, 'close')]).catch(() => {});
   socket.destroy();
   return Buffer.concat(chunks).toString('latin1');
 }
