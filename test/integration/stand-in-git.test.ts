@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { createBotClient, createClient, createUserClient, mintToken, refusal } from '../support/github/clients.ts';
+import { createBotClient, createClient, createUserClient, failOnViolations, mintToken, refusal } from '../support/github/clients.ts';
 import type { StandInRepository } from '../support/github/repository.ts';
 import { createStandInGitHub, type StandInGitHub } from '../support/github/stand-in.ts';
 
@@ -15,7 +15,7 @@ beforeAll(async () => {
   standIn = await createStandInGitHub();
   directory = await mkdtemp(join(tmpdir(), 'stand-in-git-'));
 });
-afterEach(() => expect(standIn.violations).toEqual([]));
+afterEach(() => failOnViolations(standIn));
 afterAll(async () => {
   await standIn.close();
   await rm(directory, { recursive: true, force: true });
@@ -223,7 +223,7 @@ describe('files and comparisons', () => {
     const branch = await rest.repos.getBranch({ ...at(repository), branch: 'main' });
 
     expect(file.data).toMatchObject({ type: 'file', encoding: 'base64', size: 2 });
-    expect(String(raw.data)).toBe('b\n');
+    expect(raw.data).toBe('b\n');
     expect((root.data as { name: string; type: string }[]).map(({ name, type }) => `${type} ${name}`)).toEqual(['file a.txt', 'dir src']);
     expect(compared.data).toMatchObject({ status: 'ahead', ahead_by: 1, files: [{ filename: 'src/b.txt', status: 'modified' }] });
     expect(commit.data).toMatchObject({ commit: { message: 'Fix' }, files: [{ filename: 'src/b.txt' }] });

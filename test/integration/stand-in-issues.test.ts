@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { createBotClient, createUserClient, refusal } from '../support/github/clients.ts';
+import { createBotClient, createUserClient, failOnViolations, refusal } from '../support/github/clients.ts';
 import type { StandInRepository } from '../support/github/repository.ts';
 import { createStandInGitHub, type StandInGitHub } from '../support/github/stand-in.ts';
 
@@ -9,7 +9,7 @@ const at = ({ owner, name }: StandInRepository) => ({ owner, repo: name });
 beforeAll(async () => {
   standIn = await createStandInGitHub();
 });
-afterEach(() => expect(standIn.violations).toEqual([]));
+afterEach(() => failOnViolations(standIn));
 afterAll(() => standIn.close());
 
 describe('an issue', () => {

@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { createBotClient, createUserClient, refusal } from '../support/github/clients.ts';
+import { createBotClient, createUserClient, failOnViolations, refusal } from '../support/github/clients.ts';
 import type { StandInRepository } from '../support/github/repository.ts';
 import { createStandInGitHub, type StandInGitHub } from '../support/github/stand-in.ts';
 
@@ -9,7 +9,7 @@ const at = ({ owner, name }: StandInRepository) => ({ owner, repo: name });
 beforeAll(async () => {
   standIn = await createStandInGitHub();
 });
-afterEach(() => expect(standIn.violations).toEqual([]));
+afterEach(() => failOnViolations(standIn));
 afterAll(() => standIn.close());
 
 async function seedWithBranch(): Promise<StandInRepository> {
@@ -57,9 +57,9 @@ describe('a pull request', () => {
     const diff = await ada.rest.pulls.get({ ...at(repository), pull_number: pull.number, mediaType: { format: 'diff' } });
     const patch = await ada.rest.pulls.get({ ...at(repository), pull_number: pull.number, mediaType: { format: 'patch' } });
 
-    expect(String(diff.data)).toMatch(/^diff --git a\/a.txt b\/a.txt\n[^]*\+two/);
-    expect(String(patch.data)).toMatch(/^From [0-9a-f]{40} [^]*Subject: \[PATCH\] Fix/);
-    expect((await repository.pullRequest(pull.number)).diff).toBe(String(diff.data));
+    expect(diff.data).toMatch(/^diff --git a\/a.txt b\/a.txt\n[^]*\+two/);
+    expect(patch.data).toMatch(/^From [0-9a-f]{40} [^]*Subject: \[PATCH\] Fix/);
+    expect((await repository.pullRequest(pull.number)).diff).toBe(diff.data);
   });
 
   it('is refused a second time for the same branches with what GitHub says, and accepted again once the first is closed', async () => {

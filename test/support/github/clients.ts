@@ -2,6 +2,7 @@
 import { Octokit } from '@octokit/rest';
 import githubAppJwt from 'universal-github-app-jwt';
 import type { StandInGitHub } from './stand-in.ts';
+import { Refusal } from './world.ts';
 
 const quiet = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
 
@@ -44,8 +45,14 @@ export async function refusal(request: Promise<unknown>): Promise<{ status: numb
   try {
     await request;
   } catch (error) {
+    if (error instanceof Refusal) return { status: error.reply.status, message: error.message, errors: undefined };
     const { status, response } = error as { status: number; response?: { data?: { message?: string; errors?: unknown } } };
     return { status, message: response?.data?.message ?? '', errors: response?.data?.errors };
   }
   throw new Error('it was not refused');
+}
+
+/** For `afterEach`: a request that does not fit GitHub's description fails the test that sent it. */
+export function failOnViolations({ violations }: StandInGitHub): void {
+  if (violations.length > 0) throw new Error(`not what GitHub takes:\n${violations.join('\n')}`);
 }

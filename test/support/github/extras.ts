@@ -111,16 +111,26 @@ export async function createCheck(call: Call): Promise<Reply> {
   if (call.caller.kind !== 'installation' || !granted(call.caller, 'checks', 'write')) {
     throw new Refusal(403, 'You must authenticate via a GitHub App.');
   }
-  if ((await call.repository.git.type(call.body.head_sha)) !== 'commit') throw new Refusal(422, `No commit found for SHA: ${call.body.head_sha}`);
-  return forward(call);
+  const { git, checks } = call.repository;
+  const sha = call.body.head_sha;
+  if ((await git.type(sha)) !== 'commit') throw new Refusal(422, `No commit found for SHA: ${sha}`);
+  const reply = await forward(call);
+  if (reply.status === 201) checks.set(sha, [...(checks.get(sha) ?? []), reply.body.id]);
+  return reply;
 }
 
 export async function listChecks(call: Call): Promise<Reply> {
-  const ref = call.params['ref'] ?? '';
-  const sha = await call.repository.git.resolve(ref);
+  const { repository, query } = call;
+  const sha = await repository.git.resolve(call.params['ref'] ?? '');
   if (sha === null) throw notFound();
-  const target = call.target.replace(/\/commits\/.*\/check-runs/, `/commits/${sha}/check-runs`);
-  return forward({ ...call, target });
+  const read = async (id: number): Promise<Json> => (await forward({ ...call, target: `/repos/${repository.fullName}/check-runs/${id}` })).body;
+  const all = await Promise.all((repository.checks.get(sha) ?? []).toReversed().map(read));
+  const name = query.get('check_name');
+  const fits = all.filter(
+    (check, at) => (name === null || check.name === name) && (query.get('filter') === 'all' || all.findIndex((other) => other.name === check.name) === at),
+  );
+  const page = paginate(fits, call);
+  return { ...page, body: { total_count: fits.length, check_runs: page.body } };
 }
 
 export async function listReviewers(call: Call): Promise<Reply> {

@@ -1,7 +1,7 @@
 /** The Git Data API over the bare repository: blobs, trees, commits, refs. What it makes, real git can fetch. */
 import { granted } from './access.ts';
 import type { Person, TreeInput } from './git-store.ts';
-import { actorLogin, invalid, iso, notAccessible, notFound, paginate, Refusal, type Call, type Json, type Reply, type StoredRepository } from './world.ts';
+import { actorLogin, iso, notAccessible, notFound, paginate, Refusal, type Call, type Json, type Reply, type StoredRepository } from './world.ts';
 
 const apiUrl = (call: Call): string => `${call.world.url}/repos/${call.repository.fullName}`;
 const nodeId = (kind: string, sha: string): string => Buffer.from(`${kind}:${sha}`).toString('base64url');
@@ -17,7 +17,7 @@ export async function readBlob(call: Call): Promise<Reply> {
   const { git } = call.repository;
   if ((await git.type(sha)) !== 'blob') throw notFound();
   const bytes = (await git.bytes('cat-file', 'blob', sha)) ?? Buffer.alloc(0);
-  if (call.accept.includes('raw')) return { status: 200, headers: { 'content-type': 'application/octet-stream' }, body: bytes };
+  if (call.accept.includes('raw')) return { status: 200, headers: { 'content-type': 'application/vnd.github.raw+json; charset=utf-8' }, body: bytes };
   const url = `${apiUrl(call)}/git/blobs/${sha}`;
   return { status: 200, body: { sha, node_id: nodeId('Blob', sha), size: bytes.length, url, content: bytes.toString('base64'), encoding: 'base64' } };
 }
@@ -199,6 +199,3 @@ export async function listBranches(call: Call): Promise<Reply> {
     call,
   );
 }
-
-/** A 422 for a field that names nothing, as GitHub words it. */
-export const missingField = (resource: string, field: string): Refusal => invalid(resource, { field, code: 'invalid' });

@@ -117,7 +117,7 @@ function text(type: string, body: string): Reply {
 export async function readContents(call: Call): Promise<Reply> {
   const { repository } = call;
   const commit = await repository.git.resolve(call.query.get('ref') ?? 'main');
-  const path = (call.params['path'] ?? '').replace(/^\/+|\/+$/g, '');
+  const path = (call.params['path'] ?? '').replace(/^\.$|^\/+|\/+$/g, '');
   if (commit === null) throw notFound();
   const directory = path === '' ? commit : `${commit}:${path}`;
   const parent = path.includes('/') ? `${commit}:${path.slice(0, path.lastIndexOf('/'))}` : commit;
@@ -132,7 +132,7 @@ async function fileContents(call: Call, path: string, entry: Json, commit: strin
   const item = contentsItem(call, path, entry, commit);
   if (entry.type === 'commit') return { status: 200, body: item };
   const bytes = (await call.repository.git.bytes('cat-file', 'blob', entry.sha)) ?? Buffer.alloc(0);
-  if (call.accept.includes('raw')) return { status: 200, headers: { 'content-type': 'application/octet-stream' }, body: bytes };
+  if (call.accept.includes('raw')) return { status: 200, headers: { 'content-type': 'application/vnd.github.raw+json; charset=utf-8' }, body: bytes };
   if (entry.mode === '120000') return { status: 200, body: { ...item, target: bytes.toString() } };
   // Above 1 MB GitHub gives no content in JSON: the caller has to ask for the raw media type.
   const large = bytes.length > 1_048_576;
@@ -166,5 +166,5 @@ export async function readArchive(world: World, key: string): Promise<Reply> {
   const { repository, sha, format } = archive;
   const prefix = `${repository.owner}-${repository.name}-${sha.slice(0, 7)}/`;
   const body = await repository.git.bytes('archive', `--format=${format}`, `--prefix=${prefix}`, sha);
-  return { status: 200, headers: { 'content-type': 'application/octet-stream' }, body: body ?? Buffer.alloc(0) };
+  return { status: 200, headers: { 'content-type': format === 'zip' ? 'application/zip' : 'application/x-gzip' }, body: body ?? Buffer.alloc(0) };
 }

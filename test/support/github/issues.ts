@@ -6,7 +6,9 @@ import { actorLogin, invalid, iso, notFound, paginate, Refusal, type Call, type 
 export async function forward(call: Call, body: Json = call.body): Promise<Reply> {
   const { world, caller, repository } = call;
   const as = caller.kind === 'anonymous' ? world.emulator.ownerOf(repository.owner) : actorLogin(world, caller);
-  const reply = await world.emulator.call(call.method, call.target, { as, ...(body === undefined ? {} : { body }) });
+  // The emulator cannot do without a body where GitHub can.
+  const sent = body ?? (call.method === 'PUT' || call.method === 'PATCH' ? {} : undefined);
+  const reply = await world.emulator.call(call.method, call.target, { as, ...(sent === undefined ? {} : { body: sent }) });
   if (reply.status < 400) return reply;
   return { ...reply, body: { message: reply.body?.message ?? 'Error', documentation_url: 'https://docs.github.com/rest', status: String(reply.status) } };
 }

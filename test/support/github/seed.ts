@@ -49,6 +49,7 @@ export async function seedRepository(world: World, directory: string, seed: Seed
     pulls: new Map(),
     reactions: new Map(),
     statuses: new Map(),
+    checks: new Map(),
     verified: new Set(),
   };
   for (const { login, permission } of seed.collaborators ?? []) {

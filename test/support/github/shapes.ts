@@ -7,12 +7,39 @@ import type { Caller, Json, PullState, StoredRepository, World } from './world.t
 export async function correct(world: World, caller: Caller | null, value: Json): Promise<Json> {
   if (value === null || typeof value !== 'object' || Buffer.isBuffer(value)) return value;
   if (Array.isArray(value)) return Promise.all(value.map((item) => correct(world, caller, item)));
-  const entries = await Promise.all(Object.entries<Json>(value).map(async ([key, child]) => [key, await correct(world, caller, child)] as const));
+  const entries = await Promise.all(
+    Object.entries<Json>(value).map(
+      async ([key, child]) =>
+        [
+          key,
+          (key === 'owner' || key === 'user') && child?.type === 'Organization' ? simpleAccount(world, child) : await correct(world, caller, child),
+        ] as const,
+    ),
+  );
   const copy: Json = Object.fromEntries(entries);
   if (typeof copy.full_name === 'string' && copy.clone_url) return correctRepository(world, caller, copy);
   if (copy.head?.sha && copy.base?.sha && copy.diff_url) return correctPull(world, copy);
   if (copy.reactions && copy.url) correctAuthored(world, copy);
   return copy;
+}
+
+const accountPaths: Readonly<Record<string, string>> = {
+  followers_url: '/followers',
+  following_url: '/following{/other_user}',
+  gists_url: '/gists{/gist_id}',
+  starred_url: '/starred{/owner}{/repo}',
+  subscriptions_url: '/subscriptions',
+  organizations_url: '/orgs',
+  repos_url: '/repos',
+  events_url: '/events{/privacy}',
+  received_events_url: '/received_events',
+};
+
+/** As an owner an organization has a user's fields, not an organization's. */
+function simpleAccount(world: World, { login, id, node_id, avatar_url, html_url }: Json): Json {
+  const url = `${world.url}/users/${login}`;
+  const urls = Object.fromEntries(Object.entries(accountPaths).map(([key, path]) => [key, `${url}${path}`]));
+  return { login, id, node_id, avatar_url, gravatar_id: '', url, html_url, ...urls, type: 'Organization', site_admin: false, user_view_type: 'public' };
 }
 
 function correctRepository(world: World, caller: Caller | null, body: Json): Json {

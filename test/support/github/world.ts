@@ -43,6 +43,8 @@ export interface StoredRepository {
   /** By `issue/<number>` or `comment/<id>`. */
   readonly reactions: Map<string, Reaction[]>;
   readonly statuses: Map<string, Json[]>;
+  /** Ids of check runs by commit: the emulator lists them only for commits that it knows. */
+  readonly checks: Map<string, number[]>;
   /** Commits that GitHub itself would have signed. */
   readonly verified: Set<string>;
 }
