@@ -112,6 +112,7 @@ async function publish({ job, github, report, attempt }: Context, ready: { patch
     draft: true,
     reviewer: job.actor.login,
     marker: runMarker(job.runId),
+    ownsRun: attempt.ownsRun,
     signal: attempt.signal,
   });
 }
