@@ -3,6 +3,7 @@
  * The guest is assumed hostile, its sshd too: ssh2 enforces no window on what it receives, so what is buffered is bounded here.
  */
 import type { Duplex } from 'node:stream';
+import { setTimeout } from 'node:timers/promises';
 import ssh2 from 'ssh2';
 import type { Client, ClientChannel, ConnectConfig } from 'ssh2';
 import { asFixError, FixError } from '../errors.ts';
@@ -35,6 +36,11 @@ export interface Connection {
 
 /** A guest that answers none of these is dead. A provider's stream mostly tells sooner. */
 const keepalive = { keepaliveInterval: 15_000, keepaliveCountMax: 4 };
+/**
+ * How long a refused session is asked for again. sshd counts sessions that ended a moment ago, and a guest full of
+ * processes cannot fork; what was refused has not run.
+ */
+const refusalMs = 5000;
 /** ssh2 opens 2 MiB per channel and may have opened it twice; a hundred channels may each have 2 MiB to send. */
 const maxReceivedBytes = 8 * 1024 * 1024;
 const maxUnsentBytes = 256 * 1024 * 1024;
@@ -116,7 +122,17 @@ function converse(client: Client, options: ConnectOptions, state: Pick<Connectio
     lost,
     lose,
     orLost,
-    open: async (commandLine) => track(await orLost(openSession(client, commandLine))),
+    async open(commandLine) {
+      const giveUpAt = performance.now() + refusalMs;
+      for (;;) {
+        try {
+          return track(await orLost(openSession(client, commandLine)));
+        } catch (thrown) {
+          if (performance.now() > giveUpAt) lose('the guest refuses a session', thrown);
+          await orLost(setTimeout(50));
+        }
+      }
+    },
     async forward(port, accept) {
       accepts.set(port, accept);
       await orLost(openForward(client, port)).catch((thrown: unknown) => {
@@ -169,12 +185,12 @@ function openForward(client: Client, port: number): Promise<void> {
 
 /** Not a plain race: that would keep every promise of the connection's life. */
 async function raceLost<T>(promise: Promise<T>, lost: AbortSignal): Promise<T> {
-  lost.throwIfAborted();
   const gone = Promise.withResolvers<never>();
   const onLost = (): void => gone.reject(asFixError(lost.reason));
-  lost.addEventListener('abort', onLost, { once: true });
+  if (lost.aborted) onLost();
+  else lost.addEventListener('abort', onLost, { once: true });
   try {
-    return await Promise.race([promise, gone.promise]);
+    return await Promise.race([gone.promise, promise]);
   } finally {
     lost.removeEventListener('abort', onLost);
   }

@@ -34,6 +34,8 @@ export function createFiles(exec: Exec): Pick<Sandbox, 'put' | 'get'> {
         ...asExecOptions(options),
         stdin: content,
       });
+      // Killed, the script could not clean up after itself.
+      if (result.signal) await exec(['rm', '-f', '--', temporary], { cwd: '/', ...(options.user && { user: options.user }) });
       throwUnlessDone(result, path);
     },
     async get(path, options) {

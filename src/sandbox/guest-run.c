@@ -126,6 +126,7 @@ static void run_command(const char *user, struct preamble command) {
   sigprocmask(SIG_SETMASK, &none, NULL);
   setsid();
   umask(022);
+  setpriority(PRIO_PROCESS, 0, 0);
   write_file("/proc/self/oom_score_adj", "0");
   become(user);
   for (char **pair = command.env; *pair; pair++) putenv(*pair);
@@ -240,6 +241,7 @@ static void supervise(const char *link, const char *user, size_t size) {
   signal(SIGHUP, SIG_IGN);
   prctl(PR_SET_CHILD_SUBREAPER, 1);
   prctl(PR_SET_PDEATHSIG, SIGTERM); /* the connection ended: so does what it ran */
+  setpriority(PRIO_PROCESS, 0, -20); /* to be heard in a storm; likewise in end_other */
   struct preamble command = read_preamble(size);
   if (!(proc = opendir("/proc"))) fail(125, "/proc", "");
   snprintf(pid, sizeof pid, "%d", getpid());
@@ -261,6 +263,7 @@ static void supervise(const char *link, const char *user, size_t size) {
 }
 
 static int end_other(const char *link) {
+  setpriority(PRIO_PROCESS, 0, -20);
   if (!symlink("ended", link)) return 0;
   for (;; usleep(1000)) {
     char text[16] = {0};

@@ -7,6 +7,7 @@ import { accessSync, chmodSync, chownSync, constants, existsSync, mkdirSync, mkd
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Duplex } from 'node:stream';
+import type { Readable, Writable } from 'node:stream';
 import { pino } from 'pino';
 import ssh2 from 'ssh2';
 import { FixError } from '../../src/errors.ts';
@@ -61,7 +62,7 @@ export function createHostSshd(): HostSshd {
       // A mount namespace of its own, so that a test may mount.
       const child = spawn('unshare', ['--mount', sshd, '-i', '-e', '-f', config], { stdio: ['pipe', 'pipe', 'inherit'] });
       children.add(child);
-      const stream = Duplex.from({ readable: child.stdout, writable: child.stdin });
+      const stream = joinStreams(child.stdout, child.stdin);
       return { stream, kill: () => void child.kill('SIGKILL') };
     },
     remove() {
@@ -95,6 +96,12 @@ export async function createHostSandbox(host: HostSshd): Promise<Sandbox> {
   };
 }
 
+/** Node documents a pair as an argument of `Duplex.from`; its types do not know it. */
+function joinStreams(readable: Readable, writable: Writable): Duplex {
+  const from: (pair: never) => Duplex = Duplex.from;
+  return from({ readable, writable } as never);
+}
+
 export function openHostChannel(host: HostSshd, stream: Duplex, signal = AbortSignal.timeout(20_000)): Promise<Channel> {
   return openChannel({
     stream,
@@ -126,7 +133,7 @@ function writeConfig(directory: string, hostKey: string, authorized: string): st
     'PasswordAuthentication no',
     'AllowTcpForwarding remote',
     'MaxSessions 100',
-    'LogLevel ERROR',
+    'LogLevel FATAL',
     // Otherwise Debian's bash reads this host's own .bashrc before every command.
     'SetEnv SHLVL=2',
   ];
