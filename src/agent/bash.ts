@@ -4,8 +4,11 @@ import type { ExecResult } from '../sandbox/sandbox.ts';
 import { clipLines, plainText } from './clip.ts';
 import { defineTool } from './tool.ts';
 
-/** How much longer than the usual time limit the model may ask for. */
-const longestFactor = 6;
+/** The longest time limit that the model may ask for. */
+export function longestTimeoutMs(commandTimeoutMs: number): number {
+  return commandTimeoutMs * 6;
+}
+
 const maxOutputCharacters = 16_000;
 
 /**
@@ -46,7 +49,7 @@ export const bash = defineTool(
     }),
   },
   async ({ command, timeoutSeconds }, { sandbox, signal, commandTimeoutMs, shellState }) => {
-    const timeoutMs = Math.min(timeoutSeconds === undefined ? commandTimeoutMs : timeoutSeconds * 1000, commandTimeoutMs * longestFactor);
+    const timeoutMs = Math.min(timeoutSeconds === undefined ? commandTimeoutMs : timeoutSeconds * 1000, longestTimeoutMs(commandTimeoutMs));
     const result = await sandbox.exec(['bash', '-c', script, 'bash', command, shellState], {
       env: environment,
       timeoutMs,
@@ -61,7 +64,7 @@ export const bash = defineTool(
 function describeEnd(result: ExecResult, timeoutMs: number, commandTimeoutMs: number): string {
   const seconds = (ms: number): number => Math.round(ms / 100) / 10;
   if (result.ended === 'timeout') {
-    const longest = seconds(commandTimeoutMs * longestFactor);
+    const longest = seconds(longestTimeoutMs(commandTimeoutMs));
     return `stopped after ${seconds(timeoutMs)} s with everything it had started: does it wait for input, or for ever? If it only needs longer, set timeoutSeconds (at most ${longest})`;
   }
   if (result.ended !== 'exited') return 'stopped: the run is ending';

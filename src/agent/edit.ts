@@ -80,7 +80,7 @@ function lineOf(text: string, at: number): number {
 }
 
 function linesAround({ text, at, length }: Change): string {
-  const lines = text.split('\n');
+  const lines = text.replace(/\n$/, '').split('\n');
   const first = Math.max(1, lineOf(text, at) - around);
   const last = Math.min(lines.length, lineOf(text, at + length) + around);
   const shown = lines.slice(first - 1, last);

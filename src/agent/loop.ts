@@ -4,6 +4,7 @@ import type { Limit, Usage } from '../job.ts';
 import type { Log } from '../log.ts';
 import type { Message, Model, Reply, ToolCall } from '../model/model.ts';
 import type { Sandbox } from '../sandbox/sandbox.ts';
+import { longestTimeoutMs } from './bash.ts';
 import { plainText } from './clip.ts';
 import { createBriefing, promptVersion, reminders, repeatedMessage, systemPrompt, wrapUpMessage } from './prompt.ts';
 import { addStep, findNear, findReached, startSpend } from './spend.ts';
@@ -119,7 +120,7 @@ async function finish({ transcript, log }: SolveOptions, ended: Ended, spend: Sp
 
 async function work(options: SolveOptions & Pick<Run, 'signal' | 'spend' | 'elapsedMs'>): Promise<Ended> {
   const { sandbox, signal, model, limits, transcript } = options;
-  const briefing = createBriefing(options.task);
+  const briefing = createBriefing(options.task, { timeoutMs: limits.commandTimeoutMs, longestMs: longestTimeoutMs(limits.commandTimeoutMs) });
   await transcript.write({ kind: 'start', promptVersion, model: model.name, limits, system: systemPrompt, dropped: briefing.dropped });
   const startCommit = await readStartCommit({ sandbox, signal });
   const tools = { sandbox, signal, commandTimeoutMs: limits.commandTimeoutMs, shellState: `/tmp/.mayfly-shell-${crypto.randomUUID()}`, startCommit };

@@ -33,7 +33,7 @@ export interface Briefing {
 }
 
 /** The task, every text from outside between fences that it cannot forge. */
-export function createBriefing(task: Task): Briefing {
+export function createBriefing(task: Task, command: { timeoutMs: number; longestMs: number }): Briefing {
   const title = visibleText(task.title.replace(/\s+/g, ' '));
   const body = visibleMarkdown(task.body);
   const instruction = visibleMarkdown(task.instruction ?? '');
@@ -49,6 +49,7 @@ export function createBriefing(task: Task): Briefing {
         fence('instructions', instructions.text),
       ),
     `Test command: ${task.testCommand === null ? 'not known; find out how this repository runs its tests' : task.testCommand}`,
+    `A command is stopped after ${command.timeoutMs / 1000} s, or after its timeoutSeconds (at most ${command.longestMs / 1000}).`,
     `Network: ${task.allowedHosts.length === 0 ? 'none' : `only these hosts, through the proxy that is set up: ${task.allowedHosts.join(', ')}`}`,
   ];
   return { text: sections.filter((text) => text !== '').join('\n\n'), dropped: sum(shown) };

@@ -114,6 +114,8 @@ async function ask(language: LanguageModel, question: Question, abortSignal: Abo
     messages: toModelMessages(question.messages),
     tools: toToolSet(question.tools),
     maxOutputTokens: question.maxOutputTokens,
+    // A field of a beta that proxies refuse; without it the vendor checks a call's JSON before it sends it.
+    providerOptions: { anthropic: { toolStreaming: false } },
     abortSignal,
   });
   return collectReply(stream, onPart);

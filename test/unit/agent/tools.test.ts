@@ -99,7 +99,7 @@ describe('edit', () => {
     const { text, failed } = await use('edit', change, sandbox);
 
     expect(failed).toBe(false);
-    expect(text).toBe('add.js now reads:\n1  function add(a, b) {\n2    return a + b;\n3  }\n4  \n5  module.exports = { add };\n6  ');
+    expect(text).toBe('add.js now reads:\n1  function add(a, b) {\n2    return a + b;\n3  }\n4  \n5  module.exports = { add };');
     expect(sandbox.text('/workspace/add.js')).toBe(file.replace('a - b', 'a + b'));
   });
 
