@@ -39,6 +39,8 @@ export interface PublishRequest {
   /** Found again by it after a crash: the run's id, hidden in the body. */
   readonly marker: string;
   readonly signal: AbortSignal;
+  /** Asked before every write, when given; false ends publishing with `lock_lost`. */
+  readonly ownsRun?: () => Promise<boolean>;
 }
 
 export interface GitHubRepository {

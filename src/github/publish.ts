@@ -1,0 +1,106 @@
+/**
+ * Publishing: tree, commit, branch, pull request. A crash after any step is taken up by the same call again, with the
+ * run's marker in the pull request and the commit itself as what is looked for; nothing is ever forced or overwritten.
+ */
+import { FixError } from '../errors.ts';
+import type { Log } from '../log.ts';
+import type { PullRequest } from '../job.ts';
+import { hasStatus, isLost } from './failure.ts';
+import type { PublishRequest } from './github.ts';
+import { asPullRequest, isOfRun, listPullRequests, openPullRequest } from './pull-requests.ts';
+import type { PullRequestData } from './pull-requests.ts';
+import type { Session } from './session.ts';
+import { writeTree } from './tree.ts';
+
+const maxSuffix = 20;
+/** Somebody else may take the name between the look and the creation; GitHub may lose the answer. */
+const triesPerName = 3;
+
+export async function publish(session: Session, request: PublishRequest, log: Log): Promise<PullRequest> {
+  if (!/^[a-z0-9]+(?:[/-][a-z0-9]+)*$/.test(request.branch)) throw new FixError('internal', { details: { reason: 'branch name', branch: request.branch } });
+  if (request.files.length === 0) throw new FixError('internal', { details: { reason: 'empty patch' } });
+  const { pullRequest, branch } = await claimBranch(session, request);
+  await demandOwnership(request);
+  const opened = pullRequest ?? (await openPullRequest(session, request, branch));
+  if (opened.state === 'open') await requestReview(session, { number: opened.number, reviewer: request.reviewer }, log);
+  return asPullRequest(opened);
+}
+
+/** A pull request of this run, or a branch that holds its commit. Other people's branches are stepped around. */
+async function claimBranch(session: Session, request: PublishRequest): Promise<{ branch: string; pullRequest: PullRequestData | null }> {
+  let commit: Commit | null = null;
+  for (let suffix = 1; suffix <= maxSuffix; suffix++) {
+    const branch = suffix === 1 ? request.branch : `${request.branch}-${suffix}`;
+    const pulls = await listPullRequests(session, branch);
+    const pullRequest = pulls.find((pull) => isOfRun(session, pull, request.marker)) ?? null;
+    if (pullRequest) return { branch, pullRequest };
+    commit ??= await prepareCommit(session, request);
+    // A branch that another run opened a pull request from is that run's, whatever is in it.
+    if (await takeBranch(session, { branch, commit, taken: new Set(pulls.map((pull) => pull.head.sha)) }, request)) return { branch, pullRequest: null };
+  }
+  throw new FixError('github_refused', { details: { reason: 'every branch name is taken', branch: request.branch } });
+}
+
+/** What the branch shall hold; the commit itself is made when a branch is free for it. */
+interface Commit {
+  readonly tree: string;
+  readonly create: () => Promise<string>;
+}
+
+async function prepareCommit(session: Session, request: PublishRequest): Promise<Commit> {
+  await demandOwnership(request);
+  const tree = await writeTree(session, request);
+  let sha: string | null = null;
+  return {
+    tree,
+    async create() {
+      // Neither author nor committer: then GitHub makes the App both, and signs.
+      sha ??= (await session.octokit.rest.git.createCommit({ ...session.at, message: request.commitMessage, tree, parents: [request.baseSha] })).data.sha;
+      return sha;
+    },
+  };
+}
+
+/** True when the branch holds our commit afterwards, false when it is somebody else's. */
+async function takeBranch(session: Session, claim: { branch: string; commit: Commit; taken: ReadonlySet<string> }, request: PublishRequest): Promise<boolean> {
+  const { octokit, at } = session;
+  for (let attempt = 1; ; attempt++) {
+    const head = await readBranch(session, claim.branch);
+    if (head) return head.tree === claim.commit.tree && head.parents.join() === request.baseSha && !claim.taken.has(head.sha);
+    const sha = await claim.commit.create();
+    await demandOwnership(request);
+    try {
+      await octokit.rest.git.createRef({ ...at, ref: `refs/heads/${claim.branch}`, sha });
+      return true;
+    } catch (error) {
+      if (!(isLost(error) || hasStatus(error, 409, 422)) || attempt === triesPerName) throw error;
+    }
+  }
+}
+
+async function readBranch({ octokit, at }: Session, branch: string): Promise<{ sha: string; tree: string; parents: readonly string[] } | null> {
+  try {
+    const { data: ref } = await octokit.rest.git.getRef({ ...at, ref: `heads/${branch}` });
+    const { data: commit } = await octokit.rest.git.getCommit({ ...at, commit_sha: ref.object.sha });
+    return { sha: commit.sha, tree: commit.tree.sha, parents: commit.parents.map(({ sha }) => sha) };
+  } catch (error) {
+    if (hasStatus(error, 404)) return null;
+    throw error;
+  }
+}
+
+/** Best effort: GitHub refuses who cannot review, such as somebody who left. */
+async function requestReview({ octokit, at, signal }: Session, wish: { number: number; reviewer: string | null }, log: Log): Promise<void> {
+  if (wish.reviewer === null) return;
+  try {
+    await octokit.rest.pulls.requestReviewers({ ...at, pull_number: wish.number, reviewers: [wish.reviewer] });
+  } catch (error) {
+    signal.throwIfAborted();
+    log.info({ status: hasStatus(error, 422) ? 422 : 'other', pullRequest: wish.number }, 'review could not be requested');
+  }
+}
+
+/** A worker that lost its lock must not write any more. */
+async function demandOwnership({ ownsRun }: PublishRequest): Promise<void> {
+  if (ownsRun && !(await ownsRun())) throw new FixError('lock_lost');
+}

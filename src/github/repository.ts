@@ -1,0 +1,115 @@
+/** What a run may ask and say in its repository. */
+import { z } from 'zod';
+import { FixError } from '../errors.ts';
+import { createClient } from './client.ts';
+import { writeLivingComment, writeReply } from './comments.ts';
+import { asGitHubError, hasStatus } from './failure.ts';
+import type { GitHubRepository, IssueState } from './github.ts';
+import { publish } from './publish.ts';
+import { asPullRequest, findOpenPullRequest } from './pull-requests.ts';
+import type { Session } from './session.ts';
+import { mintToken } from './tokens.ts';
+import type { Mint, TokenUse } from './tokens.ts';
+
+export interface RepositoryOptions {
+  readonly mint: Mint;
+  readonly webUrl: string;
+  /** The same for every attempt of a run: what was said under it is not said again. */
+  readonly runKey: string;
+  readonly signal: AbortSignal;
+  /** The name that this App writes under. */
+  readonly login: (signal: AbortSignal) => Promise<string>;
+}
+
+const Permission = z.enum(['admin', 'write', 'read', 'none']);
+const IssueAnswer = z.object({ state: z.string(), locked: z.boolean().optional(), pull_request: z.unknown().optional() });
+
+export function createRepository(options: RepositoryOptions): GitHubRepository {
+  const { mint, signal } = options;
+  const { owner, name } = mint.ref.repository;
+  const talk = async <T>(work: (session: Session) => Promise<T>): Promise<T> => await withSession(options, { use: 'talk', signal }, work);
+  return {
+    cloneUrl: `${options.webUrl}/${owner}/${name}.git`,
+    permission: async (login) => await talk(async (session) => await readPermission(session, login)),
+    issue: async (number) => await talk(async (session) => await readIssue(session, number)),
+    async openPullRequest(branchPrefix) {
+      const found = await talk(async (session) => await findOpenPullRequest(session, branchPrefix));
+      return found && { pullRequest: asPullRequest(found), ours: (marker) => (found.body ?? '').includes(marker) };
+    },
+    react: async (target, content) =>
+      await talk(async ({ octokit, at }) => {
+        if (target.kind === 'issue') await octokit.rest.reactions.createForIssue({ ...at, issue_number: target.id, content });
+        else await octokit.rest.reactions.createForIssueComment({ ...at, comment_id: target.id, content });
+      }),
+    removeLabel: async (issue, label) =>
+      await talk(async ({ octokit, at }) => {
+        await octokit.rest.issues.removeLabel({ ...at, issue_number: issue, name: label }).catch(ignoreMissing);
+      }),
+    livingComment: async (issue, marker, body) => await talk(async (session) => await writeLivingComment(session, { issue, marker, body })),
+    reply: async (issue, body) => await talk(async (session) => await writeReply(session, { issue, body, runKey: options.runKey })),
+    cloneToken: async () => await mintToken(mint, 'read', signal),
+    publish: async (request) =>
+      await withSession(
+        options,
+        { use: 'publish', signal: AbortSignal.any([signal, request.signal]) },
+        async (session) => await publish(session, request, mint.log),
+      ),
+  };
+}
+
+/** One token, one client, one use; whatever goes wrong in it leaves as a FixError. */
+async function withSession<T>(
+  options: RepositoryOptions,
+  { use, signal }: { use: TokenUse; signal: AbortSignal },
+  work: (session: Session) => Promise<T>,
+): Promise<T> {
+  const { mint, login } = options;
+  const { installationId, repository } = mint.ref;
+  try {
+    const ourLogin = await login(signal);
+    await using token = await mintToken(mint, use, signal);
+    const octokit = createClient(mint.client, { auth: token.value, paceKey: `installation-${installationId}`, signal });
+    return await work({
+      octokit,
+      at: { owner: repository.owner, repo: repository.name },
+      signal,
+      isOurs: ({ user, performed_via_github_app: app }) => app?.id === mint.credentials.appId || (user?.type === 'Bot' && user.login === ourLogin),
+    });
+  } catch (error) {
+    if (signal.aborted) throw asFixErrorOf(signal);
+    throw asGitHubError(error);
+  }
+}
+
+function asFixErrorOf(signal: AbortSignal): FixError {
+  return signal.reason instanceof FixError ? signal.reason : new FixError('cancelled', { cause: signal.reason });
+}
+
+async function readPermission({ octokit, at }: Session, login: string): Promise<z.infer<typeof Permission>> {
+  try {
+    const { data } = await octokit.rest.repos.getCollaboratorPermissionLevel({ ...at, username: login });
+    const permission = Permission.safeParse(data.permission);
+    if (!permission.success) throw new FixError('github_unavailable', { cause: permission.error });
+    return permission.data;
+  } catch (error) {
+    if (hasStatus(error, 404)) return 'none';
+    throw error;
+  }
+}
+
+/** An issue that was deleted or moved away is not open. */
+async function readIssue({ octokit, at }: Session, number: number): Promise<IssueState> {
+  try {
+    const { data } = await octokit.rest.issues.get({ ...at, issue_number: number });
+    const issue = IssueAnswer.safeParse(data);
+    if (!issue.success) throw new FixError('github_unavailable', { cause: issue.error });
+    return { open: issue.data.state === 'open', locked: issue.data.locked ?? false, isPullRequest: issue.data.pull_request !== undefined };
+  } catch (error) {
+    if (hasStatus(error, 404, 410)) return { open: false, locked: false, isPullRequest: false };
+    throw error;
+  }
+}
+
+function ignoreMissing(error: unknown): void {
+  if (!hasStatus(error, 404, 410)) throw error;
+}

@@ -1,0 +1,100 @@
+/**
+ * Installation tokens: one per use, for one repository, with exactly the permissions of that use, revoked when the use
+ * ends. No cache anywhere: a cache hands revoked tokens out and makes one run end the token of another.
+ */
+import { z } from 'zod';
+import { FixError } from '../errors.ts';
+import type { Log, Secrets } from '../log.ts';
+import type { AppCredentials } from './app-credentials.ts';
+import { createClient } from './client.ts';
+import type { ClientOptions } from './client.ts';
+import { asGitHubError, gitHubError, hasStatus } from './failure.ts';
+import type { RepositoryRef, Token, TokenRecord } from './github.ts';
+
+export type TokenUse = TokenRecord['use'];
+
+/** Metadata is granted with any of them. */
+const permissionsOf: Readonly<Record<TokenUse, Readonly<Record<string, 'read' | 'write'>>>> = {
+  read: { contents: 'read' },
+  talk: { issues: 'write', pull_requests: 'write', checks: 'write' },
+  publish: { contents: 'write', pull_requests: 'write' },
+};
+
+const Minted = z.object({
+  token: z.string().min(1).max(4096),
+  permissions: z.record(z.string(), z.string()),
+  repositories: z.array(z.object({ id: z.number(), full_name: z.string() })).optional(),
+});
+
+export interface Mint {
+  readonly credentials: AppCredentials;
+  readonly client: ClientOptions;
+  readonly secrets: Secrets;
+  readonly log: Log;
+  readonly ref: RepositoryRef;
+  readonly records: TokenRecord[];
+}
+
+/** Throws `github_credentials`, `repository_unreachable`, `github_refused`, `github_unavailable`, `cancelled`. */
+export async function mintToken(mint: Mint, use: TokenUse, signal: AbortSignal): Promise<Token> {
+  const minted = await requestToken(mint, use, signal);
+  mint.secrets.protect(minted.token);
+  const record: TokenRecord = {
+    use,
+    repositories: minted.repositories?.map(({ full_name: name }) => name) ?? [],
+    permissions: minted.permissions,
+    revoked: false,
+  };
+  mint.records.push(record);
+  const token = { value: minted.token, [Symbol.asyncDispose]: async () => await revoke(mint, minted.token, record) };
+  if (isWider(mint, minted, use)) {
+    await token[Symbol.asyncDispose]();
+    throw new FixError('github_refused', { details: { reason: 'the token was wider than asked for', use, permissions: minted.permissions } });
+  }
+  return token;
+}
+
+async function requestToken({ credentials, client, ref }: Mint, use: TokenUse, signal: AbortSignal): Promise<z.infer<typeof Minted>> {
+  const { installationId, repository } = ref;
+  return await credentials.asApp(client, signal, async (octokit) => {
+    const wish = { installation_id: installationId, repository_ids: [repository.id], permissions: permissionsOf[use] };
+    try {
+      const { data } = await octokit.rest.apps.createInstallationAccessToken(wish);
+      return Minted.parse(data);
+    } catch (error) {
+      if (error instanceof z.ZodError) throw new FixError('github_unavailable', { details: { reason: 'a token answer that cannot be read' } });
+      if (hasStatus(error, 401)) throw error;
+      // The installation is gone, or it is another App's.
+      if (hasStatus(error, 404)) throw gitHubError('repository_unreachable', error);
+      if (!hasStatus(error, 422)) throw asGitHubError(error);
+    }
+    // 422 is both: a repository outside of the installation, and a permission that its owner has not granted.
+    const installed = octokit.rest.apps.getRepoInstallation({ owner: repository.owner, repo: repository.name });
+    const code = await installed.then(
+      ({ data }) => (data.id === installationId ? 'github_refused' : 'repository_unreachable'),
+      (error: unknown) => (hasStatus(error, 301, 403, 404) ? 'repository_unreachable' : 'github_unavailable'),
+    );
+    throw new FixError(code, { details: { use, status: 422, installationId } });
+  });
+}
+
+function isWider({ ref }: Mint, minted: z.infer<typeof Minted>, use: TokenUse): boolean {
+  const asked: Readonly<Record<string, string>> = { metadata: 'read', ...permissionsOf[use] };
+  const otherRepository = minted.repositories?.some(({ id }) => id !== ref.repository.id) ?? false;
+  return otherRepository || Object.entries(minted.permissions).some(([name, level]) => asked[name] !== level);
+}
+
+/** Never throws: a token that stays alive is recorded as such, and ends by itself within the hour. */
+async function revoke({ client, log, ref }: Mint, value: string, record: TokenRecord): Promise<void> {
+  if (record.revoked) return;
+  // Not the signal of the run: a stopped run has to give its tokens back, too.
+  const signal = AbortSignal.timeout(20_000);
+  try {
+    const octokit = createClient(client, { auth: value, paceKey: `revoke-${ref.installationId}`, signal });
+    await octokit.rest.apps.revokeInstallationAccessToken();
+    record.revoked = true;
+  } catch (error) {
+    record.revoked = hasStatus(error, 401);
+    if (!record.revoked) log.warn({ err: asGitHubError(error), use: record.use }, 'token could not be revoked');
+  }
+}
