@@ -38,7 +38,8 @@ function toModelMessage(message: Message): ModelMessage {
       type: 'tool-result' as const,
       toolCallId: result.id,
       toolName: safeName(result.name),
-      output: { type: result.failed ? ('error-text' as const) : ('text' as const), value: wellFormed(result.text) },
+      // Not `error-text`: where a wire has no flag for it, the SDK wraps the words in JSON, and line ends become unreadable.
+      output: { type: 'text' as const, value: wellFormed(result.text) },
     })),
   };
 }
