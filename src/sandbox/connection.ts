@@ -22,11 +22,23 @@ export interface ConnectOptions {
   readonly log: Log;
 }
 
+/** What SSH says at the end of a session. */
+export interface Exit {
+  readonly exitCode: number | null;
+  readonly signal: string | null;
+}
+
+export interface Session {
+  readonly channel: ClientChannel;
+  /** Settles when the session has closed, which it does once all of its output was read. */
+  readonly exit: Promise<Exit>;
+}
+
 export interface Connection {
   /** Aborts with a FixError `sandbox_lost` when the connection is gone, whoever ended it. */
   readonly lost: AbortSignal;
   /** Runs a command line in a session of its own. The line must hold nothing from outside: a shell reads it. */
-  open(commandLine: string): Promise<ClientChannel>;
+  open(commandLine: string): Promise<Session>;
   forward(port: number, accept: (stream: Duplex) => void): Promise<void>;
   /** The promise, or `sandbox_lost` when the connection goes first. */
   orLost<T>(promise: Promise<T>): Promise<T>;
@@ -64,15 +76,22 @@ export async function connect(options: ConnectOptions): Promise<Connection> {
   options.signal.addEventListener('abort', cancel, { once: true });
   try {
     if (options.signal.aborted) cancel();
-    else client.connect(configure(options));
+    else start(client, options, lose);
     await ready;
   } catch (thrown) {
-    lose('connection failed', thrown);
     throw options.signal.aborted ? new FixError('cancelled') : asFixError(thrown, 'sandbox_lost');
   } finally {
     options.signal.removeEventListener('abort', cancel);
   }
   return converse(client, options, { lost: controller.signal, lose });
+}
+
+function start(client: Client, options: ConnectOptions, lose: Connection['lose']): void {
+  try {
+    client.connect(configure(options));
+  } catch (thrown) {
+    lose('the key cannot be read', thrown);
+  }
 }
 
 function configure(options: ConnectOptions): ConnectConfig {
@@ -126,7 +145,7 @@ function converse(client: Client, options: ConnectOptions, state: Pick<Connectio
       const giveUpAt = performance.now() + refusalMs;
       for (;;) {
         try {
-          return track(await orLost(openSession(client, commandLine)));
+          return await orLost(openSession(client, commandLine, (channel) => watchExit(track(channel), state)));
         } catch (thrown) {
           if (performance.now() > giveUpAt) lose('the guest refuses a session', thrown);
           await orLost(setTimeout(50));
@@ -156,14 +175,29 @@ function boundBuffers(stream: Duplex, channels: ReadonlySet<ClientChannel>, { lo
   lost.addEventListener('abort', () => clearInterval(timer), { once: true });
 }
 
-function openSession(client: Client, commandLine: string): Promise<ClientChannel> {
+/** `watch` is called at once: what the guest sends along with its consent is told before a promise would be. */
+function openSession(client: Client, commandLine: string, watch: (channel: ClientChannel) => Promise<Exit>): Promise<Session> {
   return new Promise((resolve, reject) => {
     client.exec(commandLine, (error, channel) => {
       if (error) return reject(error);
       keepWindow(channel);
-      resolve(channel);
+      resolve({ channel, exit: watch(channel) });
     });
   });
+}
+
+/** A session that closes without a word has lost its supervisor. */
+function watchExit(channel: ClientChannel, { lost, lose }: Pick<Connection, 'lost' | 'lose'>): Promise<Exit> {
+  const closed = Promise.withResolvers<Exit>();
+  let exit: Exit | null = null;
+  channel.on('exit', (exitCode: number | null, signal?: string) => {
+    exit = { exitCode, signal: signal ?? null };
+  });
+  channel.once('close', () => {
+    if (!exit) lose('a session closed without an exit status');
+    else closed.resolve(exit);
+  });
+  return raceLost(closed.promise, lost);
 }
 
 /** In ssh2 both streams share a window, and reading stderr reopens it while stdout is still full: without bound. */

@@ -3,13 +3,12 @@
  * left when it ends; this side feeds it, keeps what it says within bounds, and ends it early when it must.
  */
 import { randomBytes } from 'node:crypto';
-import { finished } from 'node:stream';
+import { finished, Readable } from 'node:stream';
 import type { Writable } from 'node:stream';
 import type { ClientChannel } from 'ssh2';
-import { FixError } from '../errors.ts';
 import { createClip } from './clip.ts';
 import type { Clip } from './clip.ts';
-import type { Connection } from './connection.ts';
+import type { Connection, Exit } from './connection.ts';
 import { feed } from './feed.ts';
 import { encodePreamble } from './preamble.ts';
 import type { ExecOptions, ExecResult, GuestUser } from './sandbox.ts';
@@ -38,16 +37,11 @@ const defaultOutputBytes = 64 * 1024;
 /** How long a guest may take to end a command; after that it is not ours any more. */
 const endingMs = 10_000;
 
-/** How a command ended: by itself (what SSH said), or because of us. */
 type Ending = ExecResult['ended'];
-interface Exit {
-  readonly exitCode: number | null;
-  readonly signal: string | null;
-}
 
 export function createExec(connection: Connection, layout: GuestLayout): Exec {
   const slots = createSlots(maxCommands);
-  return async (argv, options = {}) => {
+  const attempt = async (argv: readonly string[], options: ExecOptions): Promise<ExecResult> => {
     connection.lost.throwIfAborted();
     const preamble = encodePreamble({ argv, cwd: options.cwd ?? layout.workspace, env: options.env ?? {} });
     if (!Buffer.isBuffer(preamble)) return notRun({ exitCode: 126, stderr: `mayfly: ${preamble.problem}\n`, ended: 'exited' });
@@ -57,6 +51,15 @@ export function createExec(connection: Connection, layout: GuestLayout): Exec {
       return await runCommand(connection, layout, preamble, options);
     } finally {
       release();
+    }
+  };
+  return async (argv, options = {}) => {
+    try {
+      return await attempt(argv, options);
+    } finally {
+      // Whoever waits for a stream of a command that is over waits for nothing.
+      if (!options.stdout?.writableFinished) options.stdout?.destroy();
+      if (options.stdin instanceof Readable) options.stdin.destroy();
     }
   };
 }
@@ -72,18 +75,15 @@ async function runCommand(connection: Connection, layout: GuestLayout, preamble:
   const early = watchEarlyEnding(options);
   try {
     // `exec`: with a shell in between, SSH would not learn of a signal.
-    const channel = await connection.open(`exec ${layout.supervisor} ${id} ${user} ${preamble.length}`);
-    const exit = awaitExit(channel, connection);
+    const { channel, exit } = await connection.open(`exec ${layout.supervisor} ${id} ${user} ${preamble.length}`);
     const output = collect(channel, options, early.end);
     const fed = feed(channel, preamble, options.stdin).catch(() => early.end('cancelled'));
     let ended = await connection.orLost(Promise.race([early.ended, exit.then((): Ending => 'exited')]));
-    if (ended === 'exited') ended = await connection.orLost(Promise.race([early.ended, output.flush().then((): Ending => 'exited')]));
-    else {
-      // First: a session whose output nobody takes does not close.
-      options.stdout?.destroy();
-      await endCommand(connection, `${layout.supervisor} --end ${id}`, exit);
-    }
+    // A session whose output nobody takes does not close.
     if (ended !== 'exited') options.stdout?.destroy();
+    // After a signal too: root in the guest may have killed the supervisor itself.
+    if (ended !== 'exited' || (await exit).signal) await endCommand(connection, `${layout.supervisor} --end ${id}`, exit);
+    if (ended === 'exited') ended = await connection.orLost(Promise.race([early.ended, output.flush().then((): Ending => 'exited')]));
     await Promise.race([fed, exit]);
     return { ...(await exit), ...output.read(), ended, durationMs: Math.round(performance.now() - startedAt) };
   } finally {
@@ -108,29 +108,14 @@ function watchEarlyEnding(options: ExecOptions): { readonly ended: Promise<Endin
   };
 }
 
-/** What SSH says at the end of a session. A session that closes without a word has lost its supervisor. */
-async function awaitExit(channel: ClientChannel, connection: Connection): Promise<Exit> {
-  let exit: Exit | null = null;
-  channel.on('exit', (exitCode: number | null, signal?: string) => {
-    exit = { exitCode, signal: signal ?? null };
-  });
-  const closed = Promise.withResolvers<void>();
-  channel.once('close', () => closed.resolve());
-  await connection.orLost(closed.promise);
-  if (exit) return exit;
-  connection.lose('a session closed without an exit status');
-  throw new FixError('sandbox_lost');
-}
-
 /** Has the guest kill everything of a command. One that does not obey in time is lost. */
 async function endCommand(connection: Connection, commandLine: string, exit: Promise<Exit>): Promise<void> {
   const timer = setTimeout(() => connection.lose('the guest does not end a command'), endingMs);
   try {
-    const channel = await connection.open(commandLine);
-    channel.resume().stderr.resume();
-    channel.end();
-    const { exitCode } = await awaitExit(channel, connection);
-    if (exitCode !== 0) connection.lose('the supervisor of a command was killed');
+    const ending = await connection.open(commandLine);
+    ending.channel.resume().stderr.resume();
+    ending.channel.end();
+    if ((await ending.exit).exitCode !== 0) connection.lose('the supervisor of a command was killed');
     await exit;
   } finally {
     clearTimeout(timer);
