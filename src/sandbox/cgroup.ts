@@ -68,7 +68,14 @@ export async function createCgroups(id: string, limits: CgroupLimits): Promise<s
 /** All control groups of that VM on this host, whoever made them. */
 export async function findCgroups(id: string): Promise<string[]> {
   const candidates = (await readRoots()).map((root) => join(root.directory, 'mayfly', id));
-  const checked = await Promise.all(candidates.map((directory) => readdir(directory).then(() => [directory], () => [])));
+  const checked = await Promise.all(
+    candidates.map((directory) =>
+      readdir(directory).then(
+        () => [directory],
+        () => [],
+      ),
+    ),
+  );
   return checked.flat();
 }
 
@@ -76,7 +83,10 @@ export async function findCgroups(id: string): Promise<string[]> {
 export async function removeCgroups(directories: readonly string[]): Promise<void> {
   for (const directory of directories) {
     for (let tries = 0; tries < 100; tries += 1) {
-      const error = await rmdir(directory).then(() => null, (thrown: NodeJS.ErrnoException) => thrown);
+      const error = await rmdir(directory).then(
+        () => null,
+        (thrown: NodeJS.ErrnoException) => thrown,
+      );
       if (error?.code !== 'EBUSY') break;
       await setTimeout(10);
     }

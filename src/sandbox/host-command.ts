@@ -34,7 +34,8 @@ export async function runHost(argv: readonly [string, ...string[]], options: Hos
   });
   if (result.isCanceled) throw new FixError('cancelled');
   if (result.code === 'ENOENT') throw new FixError('host_incomplete', { details: { missing: file } });
-  if (result.failed && !result.isMaxBuffer) throw new FixError(options.code ?? 'template_failed', { details: { command: argv.join(' '), exitCode: result.exitCode, lines } });
+  if (result.failed && !result.isMaxBuffer)
+    throw new FixError(options.code ?? 'template_failed', { details: { command: argv.join(' '), exitCode: result.exitCode, lines } });
   return result.stdout;
 }
 

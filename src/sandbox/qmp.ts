@@ -18,8 +18,8 @@ const Message = z.union([
 
 export interface Qmp {
   execute(command: string, parameters?: Record<string, unknown>): Promise<unknown>;
-  /** Resolves when a migration, in or out, has completed; rejects when it failed. Ask before starting one. */
-  migrated(): Promise<void>;
+  /** Starts a migration, in or out, and resolves when it has completed. The capability `events` must be on. */
+  migrated(start: () => Promise<unknown>): Promise<void>;
 }
 
 interface Waiting {
@@ -65,13 +65,20 @@ export async function openQmp(stream: Duplex): Promise<Qmp> {
       else stream.write(`${JSON.stringify({ execute: command, arguments: parameters, id })}\n`);
       return answer;
     },
-    migrated() {
-      const done = Promise.withResolvers<void>();
-      events.on('MIGRATION', ({ status }: { status?: unknown }) => {
-        if (status === 'completed') done.resolve();
-        if (status === 'failed' || status === 'cancelled') done.reject(new FixError('sandbox_boot', { details: { why: 'migration failed' } }));
-      });
-      return Promise.race([done.promise, closed.promise]);
+    async migrated(start) {
+      const ended = Promise.withResolvers<void>();
+      ended.promise.catch(() => {}); // a failure may come before start() has returned
+      const see = ({ status }: { status?: unknown }): void => {
+        if (status === 'completed') ended.resolve();
+        if (status === 'failed' || status === 'cancelled') ended.reject(new FixError('sandbox_boot', { details: { why: `migration ${status}` } }));
+      };
+      events.on('MIGRATION', see);
+      try {
+        await start();
+        await Promise.race([ended.promise, closed.promise]);
+      } finally {
+        events.off('MIGRATION', see);
+      }
     },
   };
   await Promise.race([new Promise((resolve) => events.once('greeting', resolve)), closed.promise]);

@@ -4,8 +4,8 @@
  */
 import { randomBytes } from 'node:crypto';
 import type { Duplex } from 'node:stream';
-import ssh2 from 'ssh2';
 import { FixError } from '../errors.ts';
+import { createSshKey } from './ssh-key.ts';
 
 const maxAnswerBytes = 256;
 
@@ -25,17 +25,17 @@ export interface Identity {
 }
 
 export function createIdentity(hostname: string): Identity {
-  const host = ssh2.utils.generateKeyPairSync('ed25519');
-  const client = ssh2.utils.generateKeyPairSync('ed25519');
+  const host = createSshKey();
+  const client = createSshKey();
   return {
     version: '1',
     hostname,
     machineId: randomBytes(16).toString('hex'),
     entropy: randomBytes(128),
-    hostPrivateKey: host.private,
-    hostKey: Buffer.from(host.public.split(' ')[1] ?? '', 'base64'),
-    clientPrivateKey: client.private,
-    authorizedKey: client.public.trim(),
+    hostPrivateKey: host.privateKey,
+    hostKey: host.blob,
+    clientPrivateKey: client.privateKey,
+    authorizedKey: `ssh-ed25519 ${client.blob.toString('base64')}`,
   };
 }
 
@@ -72,7 +72,8 @@ async function readLine(stream: Duplex): Promise<string> {
   for (;;) {
     const chunk: unknown = stream.read();
     if (chunk === null) {
-      if (stream.readableEnded || stream.destroyed) throw new FixError('sandbox_thaw', { details: { why: 'the guest went away', text: text.toString('latin1') } });
+      if (stream.readableEnded || stream.destroyed)
+        throw new FixError('sandbox_thaw', { details: { why: 'the guest went away', text: text.toString('latin1') } });
       await readable(stream);
       continue;
     }

@@ -1,0 +1,123 @@
+/**
+ * What one VM holds on the host - a directory, a user id, control groups, a process - and how all of it is given back.
+ * The directory comes first and goes last, so whatever a crash leaves can be found from it.
+ */
+import { chmod, chown, mkdir, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
+import { FixError } from '../errors.ts';
+import type { Log } from '../log.ts';
+import { createCgroups, findCgroups, removeCgroups } from './cgroup.ts';
+import type { CgroupLimits } from './cgroup.ts';
+import { tryLock } from './lock.ts';
+import type { Lock } from './lock.ts';
+import { ourselves } from './owner.ts';
+
+export interface HostOptions {
+  readonly stateDir: string;
+  /** Each VM runs as a user of its own from here. Only root can; otherwise all run as we do. */
+  readonly uidRange: { readonly first: number; readonly count: number };
+  readonly allowUnlimited: boolean;
+  readonly log: Log;
+}
+
+export interface Claim {
+  readonly id: string;
+  readonly directory: string;
+  /** The user that QEMU becomes: may pass through the directory and have files in it, but not change it. */
+  readonly uid: number | null;
+  readonly cgroups: readonly string[];
+  /** Gives everything back and looks; returns the names of what is still there. */
+  readonly release: () => Promise<string[]>;
+}
+
+/** The word in QEMU's argument vector by which a VM's process is found. */
+export const processName = (id: string): string => `mayfly-${id}`;
+
+/** Throws `sandbox_unlimited`, or `sandbox_boot` when the id is taken or no user id is free; then nothing is held. */
+export async function claimVm(host: HostOptions, id: string, limits: CgroupLimits): Promise<Claim> {
+  const vms = join(host.stateDir, 'vms');
+  const directory = join(vms, id);
+  const owner = await ourselves();
+  await mkdir(vms, { recursive: true });
+  if (process.getuid?.() === 0) for (const at of [host.stateDir, vms]) await chmod(at, 0o711); // a VM's user passes through, and sees no names
+  await mkdir(directory, { mode: 0o710 }).catch((cause: unknown) => {
+    throw new FixError('sandbox_boot', { cause, details: { why: 'this id is in use', id } });
+  });
+  let lock: Lock | null = null;
+  const release = async (): Promise<string[]> => {
+    const left = await discardVm(host, id);
+    if (left.length === 0) await lock?.release();
+    return left;
+  };
+  try {
+    await writeFile(join(directory, 'owner.json'), JSON.stringify(owner), { mode: 0o600 });
+    const cgroups = await createCgroups(id, limits);
+    if (!cgroups && !host.allowUnlimited) throw new FixError('sandbox_unlimited');
+    const user = process.getuid?.() === 0 ? await claimUid(host) : null;
+    lock = user?.lock ?? null;
+    if (user) await chown(directory, 0, user.uid);
+    return { id, directory, uid: user?.uid ?? null, cgroups: cgroups ?? [], release };
+  } catch (thrown) {
+    await release();
+    throw thrown;
+  }
+}
+
+/** Kills, removes and looks, from the id alone: for a VM of ours that ends and for one whose worker died. */
+export async function discardVm(host: HostOptions, id: string): Promise<string[]> {
+  const directory = join(host.stateDir, 'vms', id);
+  await killProcesses(id);
+  await removeCgroups(await findCgroups(id));
+  await rm(directory, { recursive: true, force: true }).catch(() => {});
+  const [processes, cgroups, still] = await Promise.all([findProcesses(id), findCgroups(id), stat(directory).catch(() => null)]);
+  const left = [...processes.map((pid) => `process ${pid}`), ...cgroups.map((path) => `cgroup ${path}`), ...(still ? [`directory ${directory}`] : [])];
+  if (left.length > 0) host.log.error({ sandboxId: id, left }, 'something of a VM is left');
+  return left;
+}
+
+/** A free user id that no directory of a VM has as its group. The search begins anywhere, so ids are reused late. */
+async function claimUid(host: HostOptions): Promise<{ uid: number; lock: Lock }> {
+  const { first, count } = host.uidRange;
+  const taken = new Set(await groupsOf(join(host.stateDir, 'vms')));
+  const start = Math.floor(Math.random() * count);
+  for (let step = 0; step < count; step += 1) {
+    const uid = first + ((start + step) % count);
+    if (taken.has(uid)) continue;
+    const lock = await tryLock(`uid/${uid}`);
+    if (lock) return { uid, lock };
+  }
+  throw new FixError('sandbox_boot', { details: { why: 'every user id of the range is in use' } });
+}
+
+async function groupsOf(vms: string): Promise<number[]> {
+  const stats = await Promise.all((await readdir(vms)).map((name) => stat(join(vms, name)).catch(() => null)));
+  return stats.flatMap((entry) => (entry ? [entry.gid] : []));
+}
+
+/** Processes that carry the VM's name as one whole argument: QEMU and, before it, its launcher. */
+export async function findProcesses(id: string): Promise<number[]> {
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
+  const found = await Promise.all(
+    pids.map(async (pid) => {
+      const argv = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
+      return argv.split('\0').includes(processName(id)) ? [Number(pid)] : [];
+    }),
+  );
+  return found.flat();
+}
+
+async function killProcesses(id: string): Promise<void> {
+  for (let tries = 0; tries < 200; tries += 1) {
+    const pids = await findProcesses(id);
+    if (pids.length === 0) return;
+    for (const pid of pids) {
+      try {
+        process.kill(pid, 'SIGKILL');
+      } catch {
+        // gone in between
+      }
+    }
+    await setTimeout(10);
+  }
+}

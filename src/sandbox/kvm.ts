@@ -1,0 +1,73 @@
+/**
+ * Whether KVM really runs our guest. That /dev/kvm opens, and even that every call succeeds, proves nothing: under
+ * some hypervisors a stock guest then spins for ever. So the guest is booted once, and the verdict kept until the
+ * host boots again.
+ */
+import { randomBytes } from 'node:crypto';
+import { access, constants, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { FixError } from '../errors.ts';
+import { wake, withVm } from './boot.ts';
+import type { HostOptions } from './claim.ts';
+import type { Image } from './image.ts';
+import { readBootId } from './owner.ts';
+import type { Accel } from './qemu-arguments.ts';
+
+export interface KvmProbe {
+  readonly cacheDir: string;
+  readonly image: Image;
+  readonly qemuVersion: string;
+  readonly host: HostOptions;
+  readonly signal: AbortSignal;
+  readonly onProgress: (line: string) => void;
+}
+
+const deadlineMs = 15_000;
+
+const Verdict = z.object({ bootId: z.string(), image: z.string(), qemu: z.string(), accel: z.enum(['kvm', 'tcg']) });
+
+/** What guests run on here. Boots a guest at most once per boot of the host, where there is a /dev/kvm at all. */
+export async function chooseAccel(probe: KvmProbe): Promise<Accel> {
+  const device = await access('/dev/kvm', constants.R_OK | constants.W_OK).then(
+    () => true,
+    () => false,
+  );
+  if (!device) return 'tcg';
+  const file = join(probe.cacheDir, 'kvm-verdict.json');
+  const now = { bootId: await readBootId(), image: probe.image.key, qemu: probe.qemuVersion };
+  const kept = await readVerdict(file);
+  if (kept?.bootId === now.bootId && kept.image === now.image && kept.qemu === now.qemu) return kept.accel;
+  probe.onProgress('trying whether KVM runs our guest (at most 15 s)');
+  const accel = (await bootsOnKvm(probe)) ? 'kvm' : 'tcg';
+  await mkdir(probe.cacheDir, { recursive: true });
+  const fresh = `${file}.${randomBytes(6).toString('hex')}`;
+  await writeFile(fresh, JSON.stringify({ ...now, accel }));
+  await rename(fresh, file);
+  return accel;
+}
+
+async function bootsOnKvm(probe: KvmProbe): Promise<boolean> {
+  const template = { image: probe.image, shape: { accel: 'kvm', memoryMib: 512, vcpus: 1, tscKhz: 0 }, snapshot: null } as const;
+  const spec = { id: `kvm-${randomBytes(6).toString('hex')}`, signal: probe.signal, deadlineMs };
+  try {
+    await withVm(probe.host, template, spec, async (vm) => {
+      await wake(vm, template);
+      vm.machine.kill();
+      await vm.machine.exited;
+      await vm.claim.release();
+    });
+    return true;
+  } catch (thrown) {
+    if (!(thrown instanceof FixError) || thrown.code !== 'sandbox_boot') throw thrown;
+    return false;
+  }
+}
+
+async function readVerdict(file: string): Promise<z.infer<typeof Verdict> | null> {
+  try {
+    return Verdict.parse(JSON.parse(await readFile(file, 'utf8')));
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,25 @@
+/** Who owns a VM: a process, told apart from a later one with the same number by when it started, and in which boot. */
+import { readFile } from 'node:fs/promises';
+import { z } from 'zod';
+
+export const Owner = z.object({ pid: z.number().int(), startTicks: z.string(), bootId: z.string() });
+export type Owner = z.infer<typeof Owner>;
+
+export async function readBootId(): Promise<string> {
+  return (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim();
+}
+
+export async function ourselves(): Promise<Owner> {
+  return { pid: process.pid, startTicks: (await startTicksOf(process.pid)) ?? '', bootId: await readBootId() };
+}
+
+export async function isAlive(owner: Owner): Promise<boolean> {
+  return owner.bootId === (await readBootId()) && owner.startTicks === (await startTicksOf(owner.pid));
+}
+
+/** Field 22 of /proc/<pid>/stat; the name in field 2 may hold anything, so fields are counted from its end. Null for the dead. */
+async function startTicksOf(pid: number): Promise<string | null> {
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => null);
+  const fields = stat?.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return !fields || fields[0] === 'Z' ? null : (fields[19] ?? null);
+}

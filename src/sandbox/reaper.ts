@@ -1,0 +1,39 @@
+/** Removes what dead workers left on this host. A VM of a living process, ours or another's, is never touched. */
+import { readFile, readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { discardVm } from './claim.ts';
+import type { HostOptions } from './claim.ts';
+import { isAlive, Owner } from './owner.ts';
+
+/** A directory is made a moment before its owner is written into it. */
+const unownedForMs = 60_000;
+
+/** The ids of what was removed completely. What could not be removed is in the log and is tried again next time. */
+export async function sweep(host: HostOptions): Promise<string[]> {
+  const vms = join(host.stateDir, 'vms');
+  const removed: string[] = [];
+  for (const id of await readdir(vms).catch(() => [])) {
+    if (!(await isAbandoned(join(vms, id)))) continue;
+    const left = await discardVm(host, id);
+    if (left.length > 0) continue;
+    removed.push(id);
+    host.log.warn({ sandboxId: id }, 'removed a VM whose worker is gone');
+  }
+  return removed;
+}
+
+async function isAbandoned(directory: string): Promise<boolean> {
+  const text = await readFile(join(directory, 'owner.json'), 'utf8').catch(() => '');
+  const owner = Owner.safeParse(parse(text));
+  if (owner.success) return !(await isAlive(owner.data));
+  const entry = await stat(directory).catch(() => null);
+  return entry !== null && Date.now() - entry.mtimeMs > unownedForMs;
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
