@@ -23,7 +23,7 @@ trap '__code=$?; { export -p; printf "cd -- %q 2>/dev/null || cd /workspace\\n" 
 eval "$1"
 `;
 
-/** Programs that page, prompt or draw would wait for a person or fill the output. */
+/** Programs that page, prompt, draw or look for updates would wait for a person or a network, or fill the output. */
 const environment = {
   PAGER: 'cat',
   GIT_PAGER: 'cat',
@@ -34,6 +34,7 @@ const environment = {
   DEBIAN_FRONTEND: 'noninteractive',
   PIP_PROGRESS_BAR: 'off',
   npm_config_progress: 'false',
+  npm_config_update_notifier: 'false',
 };
 
 export const bash = defineTool(

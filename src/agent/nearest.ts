@@ -21,24 +21,31 @@ export function findNearest(text: string, wanted: string): string {
 }
 
 function bestStart(lines: readonly string[], target: readonly string[]): { at: number; score: number } {
-  const wanted = target.map(pairsOf);
-  const have = lines.map(pairsOf);
+  const wanted = target.map(densely);
+  const have = lines.map(densely);
   let best = { at: 0, score: 0 };
   for (let at = 0; at < have.length && best.score < 1; at++) {
-    const score = wanted.reduce((sum, pairs, index) => sum + likeness(pairs, have[at + index] ?? new Set()), 0) / wanted.length;
+    const score = wanted.reduce((sum, line, index) => sum + likeness(line, have[at + index]), 0) / wanted.length;
     if (score > best.score) best = { at, score };
   }
   return best;
 }
 
-/** Pairs of neighbouring characters, white space aside. */
-function pairsOf(line: string): ReadonlySet<string> {
-  const dense = line.replace(/\s+/g, '').slice(0, longestLine);
-  return new Set(Array.from({ length: Math.max(1, dense.length - 1) }, (_, index) => dense.slice(index, index + 2)));
+interface Dense {
+  readonly text: string;
+  /** Of neighbouring characters. */
+  readonly pairs: ReadonlySet<string>;
 }
 
-/** Dice's coefficient: 1 when both have the same pairs. */
-function likeness(one: ReadonlySet<string>, other: ReadonlySet<string>): number {
-  const shared = one.intersection(other).size;
-  return (2 * shared) / (one.size + other.size);
+/** A line without its white space. */
+function densely(line: string): Dense {
+  const text = line.replace(/\s+/g, '').slice(0, longestLine);
+  return { text, pairs: new Set(Array.from({ length: Math.max(1, text.length - 1) }, (_, index) => text.slice(index, index + 2))) };
+}
+
+/** 1 when the wanted line is a part of the other, else Dice's coefficient of their pairs. */
+function likeness(wanted: Dense, line: Dense | undefined): number {
+  if (line === undefined) return 0;
+  if (line.text.includes(wanted.text)) return 1;
+  return (2 * wanted.pairs.intersection(line.pairs).size) / (wanted.pairs.size + line.pairs.size);
 }

@@ -145,6 +145,7 @@ describe('edit', () => {
   it.each([
     ['a text with other white space', { ...change, old: 'function add(a,b)\n{' }, /not in add\.js\. The nearest lines are:\n1  function add/],
     ['a text with other indentation', { ...change, old: '\treturn a - b;' }, /The same words are here with other white space[\s\S]*2 {4}return a - b;/],
+    ['a part of a line with other white space', { ...change, old: 'a-b' }, /The same words are here with other white space[\s\S]*2 {4}return a - b;/],
     ['a text that is not there', { ...change, old: 'zzzzzzzz' }, /Nothing in the file is like it/],
     ['white space only', { ...change, old: '\n\n\n' }, /only white space/],
     ['a text that is there twice', { ...change, old: 'add' }, /2 times in add\.js, at lines 1, 5\./],
