@@ -169,7 +169,7 @@ test('deliveries that never arrived are asked for again once, those that did are
   receiver.close();
 
   expect([future, asked, again]).toEqual([0, 2, 0]);
-  expect(received.slice(3).toSorted()).toEqual([first, third].toSorted());
+  expect(new Set(received.slice(3))).toEqual(new Set([first, third]));
   expect(second).not.toBe(first);
   failOnViolations(hooked);
 });

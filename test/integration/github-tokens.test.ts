@@ -34,7 +34,8 @@ test('each use has a token of its own, for one repository, with exactly its perm
     revoked: true,
   };
   expect(records).toEqual([talk, talk, { use: 'read', repositories: [seeded.fullName], permissions: { contents: 'read', metadata: 'read' }, revoked: true }]);
-  expect(standIn.tokens.slice(before).map(({ id: _, expiresAt: __, ...token }) => token)).toEqual(records.map(({ use: _, ...token }) => token));
+  const minted = standIn.tokens.slice(before).map(({ repositories, permissions, revoked }) => ({ repositories, permissions, revoked }));
+  expect(minted).toEqual(records.map(({ repositories, permissions, revoked }) => ({ repositories, permissions, revoked })));
 });
 
 test('a token is given back when its use throws, and when the run was stopped', async () => {
