@@ -62,7 +62,15 @@ function createProgram(signal: AbortSignal, outcome: { exitCode: number }): Comm
   const context = (role: Role, quiet = false): CommandContext => {
     const config = loadConfig(role);
     const secrets = createSecrets();
-    for (const secret of [config.WEBHOOK_SECRET, config.MAYFLY_JOB_KEY, config.privateKey, config.ANTHROPIC_API_KEY, config.OPENAI_API_KEY, config.GOOGLE_GENERATIVE_AI_API_KEY, config.MAYFLY_COMPATIBLE_API_KEY]) {
+    for (const secret of [
+      config.WEBHOOK_SECRET,
+      config.MAYFLY_JOB_KEY,
+      config.privateKey,
+      config.ANTHROPIC_API_KEY,
+      config.OPENAI_API_KEY,
+      config.GOOGLE_GENERATIVE_AI_API_KEY,
+      config.MAYFLY_COMPATIBLE_API_KEY,
+    ]) {
       if (secret) secrets.protect(secret);
     }
     const level = quiet && config.LOG_LEVEL === 'info' ? 'fatal' : config.LOG_LEVEL;

@@ -17,7 +17,12 @@ const list = (description: string) =>
     .default('')
     .transform((text) => text.split(/[\s,]+/).filter((item) => item !== ''))
     .meta({ description });
-const flag = (description: string) => z.enum(['0', '1']).default('0').transform((value) => value === '1').meta({ description });
+const flag = (description: string) =>
+  z
+    .enum(['0', '1'])
+    .default('0')
+    .transform((value) => value === '1')
+    .meta({ description });
 const optional = (description: string) =>
   z
     .string()

@@ -49,9 +49,7 @@ export function newRunId(now = Date.now()): string {
 /** One changed file of a patch. `100755` is executable. Symlinks, gitlinks and anything else never get this far. */
 export interface PatchFile {
   readonly path: string;
-  readonly change:
-    | { readonly kind: 'write'; readonly mode: '100644' | '100755'; readonly content: Uint8Array }
-    | { readonly kind: 'delete' };
+  readonly change: { readonly kind: 'write'; readonly mode: '100644' | '100755'; readonly content: Uint8Array } | { readonly kind: 'delete' };
 }
 
 /** What came out of the VM, against a base commit. Data, never a repository. */

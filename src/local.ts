@@ -120,7 +120,17 @@ function printJson(report: RunReport, patchFile: string | null, error: FixError 
       runId: report.runId,
       patchFile,
       files: patch?.files.map((file) => file.path) ?? [],
-      summary, proof, steps, usage, costUsd, transcriptFile, sandbox, egress, timingsMs, leftovers, notes,
+      summary,
+      proof,
+      steps,
+      usage,
+      costUsd,
+      transcriptFile,
+      sandbox,
+      egress,
+      timingsMs,
+      leftovers,
+      notes,
     }),
   );
 }
@@ -131,7 +141,9 @@ function printResult(report: RunReport, outcome: FixOutcome, patchFile: string |
   if (report.summary !== '') console.log(`\n${visible(report.summary)}\n`);
   if (patchFile) console.log(`Patch: ${patchFile}${outcome.kind === 'patched' ? '  (git apply takes it)' : '  (unfinished)'}`);
   const tokens = report.usage.inputTokens + report.usage.outputTokens;
-  console.log(`Spent: ${report.steps} steps, ${tokens} tokens, ${report.costUsd === null ? 'price of the model not known' : `${report.costUsd.toFixed(2)} USD`}`);
+  console.log(
+    `Spent: ${report.steps} steps, ${tokens} tokens, ${report.costUsd === null ? 'price of the model not known' : `${report.costUsd.toFixed(2)} USD`}`,
+  );
   if (report.transcriptFile) console.log(`Transcript: ${report.transcriptFile}`);
   for (const left of report.leftovers) console.log(`Left behind: ${left}`);
 }

@@ -3,7 +3,9 @@
 
 const [major = 0] = process.versions.node.split('.').map(Number);
 if (major < 26) {
-  console.error(`mayfly: this is Node ${process.versions.node}, but Mayfly needs Node 26. Run \`npm ci\` in the checkout, then \`npx mayfly\`: it brings its own.`);
+  console.error(
+    `mayfly: this is Node ${process.versions.node}, but Mayfly needs Node 26. Run \`npm ci\` in the checkout, then \`npx mayfly\`: it brings its own.`,
+  );
   process.exit(3);
 }
 

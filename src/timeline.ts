@@ -3,7 +3,15 @@ import type { Phase, RunEvent } from './fix/report.ts';
 import { visible } from './fix/neutral.ts';
 
 const names: Record<Phase, string> = {
-  fetch: 'fetch', boot: 'boot', clone: 'clone', setup: 'setup', solve: 'agent', patch: 'patch', prove: 'proof', publish: 'publish', discard: 'discard',
+  fetch: 'fetch',
+  boot: 'boot',
+  clone: 'clone',
+  setup: 'setup',
+  solve: 'agent',
+  patch: 'patch',
+  prove: 'proof',
+  publish: 'publish',
+  discard: 'discard',
 };
 
 const ended: Record<Phase, string> = {

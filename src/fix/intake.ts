@@ -76,5 +76,16 @@ function toJob(event: Intake): FixJob {
       ? { kind: 'label', label: event.label ?? '' }
       : { kind: 'comment', commentId: event.commentId, instruction: event.instruction ?? '' };
   const { number, title, body } = issue;
-  return { version: 1, runId: newRunId(), key, deliveryId, installationId, repository, issue: { number, title, body }, actor, trigger, requestedAt: event.receivedAt };
+  return {
+    version: 1,
+    runId: newRunId(),
+    key,
+    deliveryId,
+    installationId,
+    repository,
+    issue: { number, title, body },
+    actor,
+    trigger,
+    requestedAt: event.receivedAt,
+  };
 }

@@ -83,7 +83,12 @@ async function attemptRun(context: Context): Promise<FixOutcome> {
     tools,
   );
   if (result.kind === 'ended') return result.outcome;
-  const pullRequest = await timed(report, (event) => tools.onEvent(job.runId, event), 'publish', () => publish(context, result));
+  const pullRequest = await timed(
+    report,
+    (event) => tools.onEvent(job.runId, event),
+    'publish',
+    () => publish(context, result),
+  );
   return { kind: 'published', pullRequest };
 }
 

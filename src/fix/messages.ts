@@ -36,7 +36,12 @@ export function queuedComment(job: Pick<FixJob, 'actor' | 'runId'>): string {
 }
 
 export function runningComment(job: Pick<FixJob, 'runId'>): string {
-  return [commentMarker, '**Mayfly: running.** A clean micro-VM works on this issue. A draft pull request follows, or one sentence that says why not.', '', footer(job.runId)].join('\n');
+  return [
+    commentMarker,
+    '**Mayfly: running.** A clean micro-VM works on this issue. A draft pull request follows, or one sentence that says why not.',
+    '',
+    footer(job.runId),
+  ].join('\n');
 }
 
 /** How it ended, what was seen, what it cost. */
@@ -62,7 +67,13 @@ export const helpReply = [
 
 function headline(outcome: FixOutcome): string {
   const names: Record<FixOutcome['kind'], string> = {
-    published: 'done.', patched: 'done.', no_change: 'no change.', gave_up: 'gave up.', refused: 'refused.', cancelled: 'stopped.', failed: 'failed.',
+    published: 'done.',
+    patched: 'done.',
+    no_change: 'no change.',
+    gave_up: 'gave up.',
+    refused: 'refused.',
+    cancelled: 'stopped.',
+    failed: 'failed.',
   };
   return names[outcome.kind];
 }
@@ -115,7 +126,17 @@ function proofSection(proof: Proof | null): string {
   const rows = [proof.base && row('base', proof.base), proof.patched && row('base + patch', proof.patched)].filter((line) => line !== null);
   const details = proof.patched && `<details><summary>Output with the patch</summary>\n\n${fenced(proof.patched.output.slice(-6000), 6000)}\n\n</details>`;
   const command = inlineCode(proof.patched?.command ?? proof.base?.command ?? '');
-  return [`**${proofSentence(proof)}**`, '', `In a second clean VM, ${command} (${proof.source ?? 'unknown source'}):`, '', '| tree | exit code | time |', '| --- | --- | --- |', ...rows, '', details ?? ''].join('\n');
+  return [
+    `**${proofSentence(proof)}**`,
+    '',
+    `In a second clean VM, ${command} (${proof.source ?? 'unknown source'}):`,
+    '',
+    '| tree | exit code | time |',
+    '| --- | --- | --- |',
+    ...rows,
+    '',
+    details ?? '',
+  ].join('\n');
 }
 
 function row(name: string, run: TestRun): string {

@@ -39,7 +39,9 @@ export function inlineCode(text: string, maxLength = 200): string {
 
 /** One line for a title: no control characters, no mention, no reference. */
 export function titleText(text: string, maxLength: number): string {
-  return clip(visible(text).replace(/\s+/g, ' ').trim(), maxLength).replace(/@(?=\w)/g, `@${joiner}`).replace(/#(?=\d)/g, `#${joiner}`);
+  return clip(visible(text).replace(/\s+/g, ' ').trim(), maxLength)
+    .replace(/@(?=\w)/g, `@${joiner}`)
+    .replace(/#(?=\d)/g, `#${joiner}`);
 }
 
 /** Drops terminal escapes and every character that nobody can see, but tab and line break. */

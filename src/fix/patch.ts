@@ -61,7 +61,7 @@ export async function listChanges(sandbox: Sandbox, baselineSha: string, signal:
 export function parseRaw(raw: Buffer): readonly PatchEntry[] {
   const entries: PatchEntry[] = [];
   const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
-  for (let at = 0; at < raw.length; ) {
+  for (let at = 0; at < raw.length;) {
     const headerEnd = raw.indexOf(0, at);
     const pathEnd = headerEnd < 0 ? -1 : raw.indexOf(0, headerEnd + 1);
     if (pathEnd < 0) throw new FixError('patch_unreadable', { details: { step: 'parse' } });
@@ -121,7 +121,7 @@ async function fetchBlobs(
 /** Parses `sha blob size\n<bytes>\n`; each blob has to hash to its name, so that a lying guest cannot shift the frames. */
 export function parseBatch(bytes: Buffer): ReadonlyMap<string, Buffer> {
   const blobs = new Map<string, Buffer>();
-  for (let at = 0; at < bytes.length; ) {
+  for (let at = 0; at < bytes.length;) {
     const lineEnd = bytes.indexOf(0x0a, at);
     const line = /^([0-9a-f]{40}) blob (\d{1,10})$/.exec(bytes.toString('latin1', at, Math.max(lineEnd, at)));
     const start = lineEnd + 1;

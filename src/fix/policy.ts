@@ -22,8 +22,26 @@ const refuse = (reason: RefusalReason, detail: string): Judgement => ({ ok: fals
  */
 const protectedTop = ['.github/', '.husky/', '.devcontainer/', '.vscode/', '.idea/', '.claude/', '.cursor/', '.gemini/', '.circleci/', '.buildkite/'];
 const protectedNames = [
-  '.gitmodules', '.gitattributes', '.gitconfig', '.lfsconfig', '.mailmap', 'codeowners', '.mcp.json', 'claude.md', 'agents.md', '.cursorrules',
-  '.npmrc', '.yarnrc', '.yarnrc.yml', '.pnpmfile.cjs', '.envrc', 'bunfig.toml', '.gitlab-ci.yml', 'jenkinsfile', 'azure-pipelines.yml', '.travis.yml',
+  '.gitmodules',
+  '.gitattributes',
+  '.gitconfig',
+  '.lfsconfig',
+  '.mailmap',
+  'codeowners',
+  '.mcp.json',
+  'claude.md',
+  'agents.md',
+  '.cursorrules',
+  '.npmrc',
+  '.yarnrc',
+  '.yarnrc.yml',
+  '.pnpmfile.cjs',
+  '.envrc',
+  'bunfig.toml',
+  '.gitlab-ci.yml',
+  'jenkinsfile',
+  'azure-pipelines.yml',
+  '.travis.yml',
 ];
 
 /** What actually differs from the base commit: the guest's idea of base is not trusted. */
@@ -70,10 +88,19 @@ function judgeTogether(entries: readonly PatchEntry[], base: ReadonlyMap<string,
 export function judgePath(path: string): Judgement {
   const segments = path.split('/');
   if (path.length === 0 || Buffer.byteLength(path) > 512 || segments.length > 20) return refuse('patch_path', `${shown(path)} is too long or too deep`);
-  if (/[\p{Cc}\p{Cf}\p{Co}\p{Cn}\p{Zl}\p{Zp}\\]/u.test(path) || path !== path.normalize('NFC')) return refuse('patch_path', `${shown(path)} has characters that are not allowed`);
+  if (/[\p{Cc}\p{Cf}\p{Co}\p{Cn}\p{Zl}\p{Zp}\\]/u.test(path) || path !== path.normalize('NFC'))
+    return refuse('patch_path', `${shown(path)} has characters that are not allowed`);
   for (const segment of segments) {
     const plain = fold(segment).replace(/[. ]+$/, '');
-    if (plain === '' || segment !== segment.trim() || segment.endsWith('.') || plain === '.git' || /^git~\d+$/.test(plain) || plain.startsWith('.git:') || plain.startsWith('.git::')) {
+    if (
+      plain === '' ||
+      segment !== segment.trim() ||
+      segment.endsWith('.') ||
+      plain === '.git' ||
+      /^git~\d+$/.test(plain) ||
+      plain.startsWith('.git:') ||
+      plain.startsWith('.git::')
+    ) {
       return refuse('patch_path', `${shown(path)} is not a path that a repository should hold`);
     }
   }

@@ -56,12 +56,7 @@ export function createReport(runId: string): RunReport {
 }
 
 /** Runs one phase: its time is added to the report, the onlooker hears of its start and end. */
-export async function timed<T>(
-  report: RunReport,
-  onEvent: (event: RunEvent) => void,
-  phase: Phase,
-  work: () => Promise<T>,
-): Promise<T> {
+export async function timed<T>(report: RunReport, onEvent: (event: RunEvent) => void, phase: Phase, work: () => Promise<T>): Promise<T> {
   const start = performance.now();
   onEvent({ kind: 'started', phase });
   let failed = true;

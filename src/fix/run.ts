@@ -53,9 +53,7 @@ export interface RunRequest {
 }
 
 /** What is ready to be published, or why there is nothing to publish. */
-export type RunResult =
-  | { readonly kind: 'ready'; readonly patch: Patch; readonly plan: Plan }
-  | { readonly kind: 'ended'; readonly outcome: FixOutcome };
+export type RunResult = { readonly kind: 'ready'; readonly patch: Patch; readonly plan: Plan } | { readonly kind: 'ended'; readonly outcome: FixOutcome };
 
 const ended = (outcome: FixOutcome): RunResult => ({ kind: 'ended', outcome });
 
@@ -102,10 +100,15 @@ async function work(
   await using workspace = await context.open('agent');
   const baselineSha = await commitBaseline(workspace.sandbox, signal);
   workspace.gateway.enter('agent', context.plan.allow.agent);
-  const attempt = await timed(report, onEvent, 'solve', () => askAgent(request, tools, { ...context, workspace }));
+  const take = (): Promise<Taken> => takePatch(request, tools, { ...context, workspace, baselineSha });
+  const attempt = await timed(report, onEvent, 'solve', () => askAgent(request, tools, { ...context, workspace })).catch(async (error: unknown) => {
+    // A model that went away in the middle does not take the work so far with it.
+    if (!signal.aborted && !workspace.sandbox.lost.aborted) await take().catch(() => {});
+    throw error;
+  });
   Object.assign(report, { steps: attempt.steps, usage: attempt.usage, costUsd: attempt.costUsd });
   if (attempt.ended.kind === 'submitted') report.summary = attempt.ended.submission.summary;
-  const taken = await timed(report, onEvent, 'patch', () => takePatch(request, tools, { ...context, workspace, baselineSha }));
+  const taken = await timed(report, onEvent, 'patch', take);
   // A limit ends the run, but what was done so far stays in the report.
   if (attempt.ended.kind === 'limit') return ended({ kind: 'gave_up', limit: attempt.ended.limit });
   return taken.kind === 'ready' ? { ...taken, plan: context.plan } : taken;

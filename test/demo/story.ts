@@ -46,7 +46,10 @@ export const issue = {
 export const replies: readonly ScriptedReply[] = [
   { text: 'First I run the tests, to see it fail.', tools: [{ name: 'bash', input: { command: 'npm test 2>&1 | tail -40' } }] },
   { text: 'It fails as the issue says. Now the code.', tools: [{ name: 'read', input: { path: 'src/slug.js' } }] },
-  { text: 'Is there a known recipe? This machine should not be able to ask.', tools: [{ name: 'bash', input: { command: 'curl -sS --max-time 10 https://example.com; ls /sys/class/net' } }] },
+  {
+    text: 'Is there a known recipe? This machine should not be able to ask.',
+    tools: [{ name: 'bash', input: { command: 'curl -sS --max-time 10 https://example.com; ls /sys/class/net' } }],
+  },
   {
     text: 'There is no way out, and none is needed. Dashes at both ends have to go.',
     tools: [{ name: 'edit', input: { path: 'src/slug.js', old: '.replace(/[^a-z0-9]+/g, "-");', new: '.replace(/[^a-z0-9]+/g, "-").replace(/^-|-$/g, "");' } }],
@@ -71,7 +74,8 @@ export const replies: readonly ScriptedReply[] = [
       {
         name: 'submit',
         input: {
-          summary: 'A character that is no letter or digit became a dash wherever it stood, also at the ends of the title.\nDashes at both ends are removed now, and the test covers the beginning too.',
+          summary:
+            'A character that is no letter or digit became a dash wherever it stood, also at the ends of the title.\nDashes at both ends are removed now, and the test covers the beginning too.',
           files: ['src/slug.js', 'test/slug.test.js'],
           commands: ['npm test'],
         },

@@ -22,11 +22,17 @@ export interface ScriptedEndpoint {
   close(): Promise<void>;
 }
 
-/** Reply number N answers request number N; a request beyond the list gets status 500 and says so. */
-export async function startScriptedEndpoint(replies: readonly ScriptedReply[]): Promise<ScriptedEndpoint> {
+/**
+ * Reply number N answers request number N, or, counted by `turn`, the request whose conversation holds N replies: then
+ * several runs at once each hear the whole list. A request beyond the list gets status 500 and says so.
+ */
+export async function startScriptedEndpoint(replies: readonly ScriptedReply[], count: 'request' | 'turn' = 'request'): Promise<ScriptedEndpoint> {
   const mock = new LLMock({ port: 0, host: '127.0.0.1', logLevel: 'silent' });
   let next = 0;
-  mock.on({}, () => toResponse(replies[next], next++));
+  mock.on({}, (request) => {
+    const number = count === 'request' ? next++ : request.messages.filter((message) => message.role === 'assistant').length;
+    return toResponse(replies[number], number);
+  });
   await mock.start();
   return { baseUrl: mock.url, requests: () => mock.getRequests(), close: () => mock.stop() };
 }

@@ -15,7 +15,9 @@ function capture(format: 'json' | 'pretty') {
 describe('createLog', () => {
   it.each(['json', 'pretty'] as const)('writes no live secret, wherever it stands (%s)', (format) => {
     const { log, text } = capture(format);
-    const error = Object.assign(new Error(`fetch of https://x-access-token:${token}@host failed`), { request: { headers: { authorization: `token ${token}` } } });
+    const error = Object.assign(new Error(`fetch of https://x-access-token:${token}@host failed`), {
+      request: { headers: { authorization: `token ${token}` } },
+    });
 
     log.child({ bound: token }).error({ err: error, deep: { list: [`a ${token} b`] } }, `message with ${token}`);
     log.info({ basic: Buffer.from(`x-access-token:${token}`).toString('base64'), url: encodeURIComponent(token) }, 'encoded');

@@ -13,9 +13,7 @@ const proof: Proof = { verdict: 'proven', source: 'package.json', base: run(1), 
 
 describe('commitMessage', () => {
   it('ends with the trailer that holds workflows back, two empty lines before the trailers', () => {
-    expect(commitMessage(job, 'hold')).toBe(
-      'Fix issue 7\n\n\nCo-authored-by: octocat <583231+octocat@users.noreply.github.com>\nskip-checks: true\n',
-    );
+    expect(commitMessage(job, 'hold')).toBe('Fix issue 7\n\n\nCo-authored-by: octocat <583231+octocat@users.noreply.github.com>\nskip-checks: true\n');
     expect(commitMessage(job, 'run')).not.toContain('skip-checks');
   });
 });

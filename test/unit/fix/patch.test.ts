@@ -9,7 +9,14 @@ const raw = (...lines: string[]): Buffer => Buffer.from(lines.map((line) => `${l
 describe('parseRaw', () => {
   it('reads written, executable and deleted paths, odd characters included', () => {
     const entries = parseRaw(
-      raw(`:100644 100644 ${zero} ${sha('a')} M`, 'src/a b.js', `:000000 100755 ${zero} ${sha('b')} A`, 'b\n"c', `:100644 000000 ${sha('x')} ${zero} D`, 'gone'),
+      raw(
+        `:100644 100644 ${zero} ${sha('a')} M`,
+        'src/a b.js',
+        `:000000 100755 ${zero} ${sha('b')} A`,
+        'b\n"c',
+        `:100644 000000 ${sha('x')} ${zero} D`,
+        'gone',
+      ),
     );
 
     expect(entries).toEqual([

@@ -19,15 +19,54 @@ describe('judgePath', () => {
   });
 
   it.each([
-    '.github/workflows/x.yml', '.GitHub/Workflows/x.yml', '.github/actions/a/action.yml', '.gitmodules', '.gitattributes', 'sub/.gitattributes', 'CODEOWNERS',
-    'docs/CODEOWNERS', '.husky/pre-commit', '.vscode/tasks.json', '.claude/settings.json', '.mcp.json', 'CLAUDE.md', 'AGENTS.md', '.npmrc', 'sub/.npmrc', '.yarnrc.yml',
+    '.github/workflows/x.yml',
+    '.GitHub/Workflows/x.yml',
+    '.github/actions/a/action.yml',
+    '.gitmodules',
+    '.gitattributes',
+    'sub/.gitattributes',
+    'CODEOWNERS',
+    'docs/CODEOWNERS',
+    '.husky/pre-commit',
+    '.vscode/tasks.json',
+    '.claude/settings.json',
+    '.mcp.json',
+    'CLAUDE.md',
+    'AGENTS.md',
+    '.npmrc',
+    'sub/.npmrc',
+    '.yarnrc.yml',
   ])('protects %s', (path) => {
     expect(judgePath(path)).toMatchObject({ ok: false, reason: 'patch_protected_path' });
   });
 
   it.each([
-    '', '/etc/passwd', '../x', 'a/../b', './a', 'a//b', 'a/', '.git/hooks/post-checkout', '.GIT/config', 'git~1/config', 'sub/.git/config', '.git./x', '.git /x', '.g\u200bit/x',
-    'a\\b', '.github\\workflows\\x.yml', 'a\u0000b', 'a\nb', 'a\u202eb', 'e\u0301.txt', 'trailing.', 'trailing ', `${'a/'.repeat(21)}b`, 'x'.repeat(513), '.ｇit/config', '.git::$INDEX_ALLOCATION/x',
+    '',
+    '/etc/passwd',
+    '../x',
+    'a/../b',
+    './a',
+    'a//b',
+    'a/',
+    '.git/hooks/post-checkout',
+    '.GIT/config',
+    'git~1/config',
+    'sub/.git/config',
+    '.git./x',
+    '.git /x',
+    '.g\u200bit/x',
+    'a\\b',
+    '.github\\workflows\\x.yml',
+    'a\u0000b',
+    'a\nb',
+    'a\u202eb',
+    'e\u0301.txt',
+    'trailing.',
+    'trailing ',
+    `${'a/'.repeat(21)}b`,
+    'x'.repeat(513),
+    '.ｇit/config',
+    '.git::$INDEX_ALLOCATION/x',
   ])('refuses %j as a path', (path) => {
     expect(judgePath(path)).toMatchObject({ ok: false, reason: 'patch_path' });
   });
@@ -91,7 +130,10 @@ describe('dropUnchanged', () => {
 });
 
 describe('judgeContent', () => {
-  const patch = (content: string) => ({ baseSha: sha('base'), files: [{ path: 'a', change: { kind: 'write' as const, mode: '100644' as const, content: Buffer.from(content) } }] });
+  const patch = (content: string) => ({
+    baseSha: sha('base'),
+    files: [{ path: 'a', change: { kind: 'write' as const, mode: '100644' as const, content: Buffer.from(content) } }],
+  });
   const scrub = (text: string): string => text.replaceAll('ghs_live', '[secret]');
 
   it('refuses a live secret and a Git LFS pointer', () => {
