@@ -23,10 +23,13 @@ export function connectAgain(redis: Redis, log: Log): Redis {
 /** Two lines for an outage, however many attempts it takes. */
 function watch(redis: Redis, log: Log): Redis {
   let away = false;
-  redis.on('error', (err: Error) => {
+  const goes = (err?: Error): void => {
     if (!away) log.warn({ err }, 'redis does not answer');
     away = true;
-  });
+  };
+  redis.on('error', goes);
+  // A server that ends closes the connection without an error.
+  redis.on('reconnecting', () => goes());
   redis.on('ready', () => {
     if (away) log.info('redis is back');
     away = false;

@@ -40,6 +40,7 @@ const addMs = 10_000;
 const intakeConcurrency = 4;
 /** Given to aborted runs for throwing their VMs away. */
 const abortMs = 60_000;
+const closeMs = 5_000;
 
 type Handlers = Parameters<WorkerQueue['consume']>[0];
 
@@ -135,16 +136,17 @@ function createIntakeProcessor(lane: Lane, handle: Handlers['intake'], log: Log)
 /** Takes nothing new, waits for what runs, aborts what is left, and waits again while VMs are thrown away. */
 async function drain(parts: Parts, graceMs: number): Promise<void> {
   const closed = Promise.all(parts.workers.map((worker) => worker.close()));
-  if (!(await settled(closed, graceMs))) {
-    parts.active.abortAll(new FixError('lock_lost', { details: { reason: 'shutdown' } }));
-    await settled(closed, abortMs);
-  }
+  await settled(parts.active.idle(), graceMs);
+  parts.active.abortAll(new FixError('lock_lost', { details: { reason: 'shutdown' } }));
+  await settled(parts.active.idle(), abortMs);
+  // With Redis away BullMQ would wait for it; the jobs are then found stalled and taken again.
+  await settled(closed, closeMs);
   await closeParts(parts);
 }
 
 async function closeParts({ redis, intake, runs, cancellation }: Parts): Promise<void> {
   cancellation.close();
-  await settled(Promise.all([intake.queue.close(), runs.queue.close()]), 2_000);
+  await settled(Promise.all([intake.queue.close(), runs.queue.close()]), closeMs);
   redis.disconnect();
 }
 

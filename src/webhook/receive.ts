@@ -147,7 +147,7 @@ function refuseHeaders(request: IncomingMessage, { policy }: Context): Refusal |
   if (!/^application\/json\s*(;|$)/.test(header('content-type'))) return { status: 415, reason: 'The content type must be application/json.' };
   if (header('content-encoding') !== '') return { status: 415, reason: 'The body must not be compressed.' };
   // Names with a dot or an underscore in front would reach other handlers than those of an event.
-  if (!/^[a-z][a-z_]{0,60}$/.test(header('x-github-event'))) return { status: 400, reason: 'X-GitHub-Event is missing or not a name.' };
+  if (!/^[a-z][a-z0-9_]{0,60}$/.test(header('x-github-event'))) return { status: 400, reason: 'X-GitHub-Event is missing or not a name.' };
   if (!/^[\w-]{1,100}$/.test(header('x-github-delivery'))) return { status: 400, reason: 'X-GitHub-Delivery is missing or not an id.' };
   if (header('x-hub-signature-256') === '') return { status: 401, reason: 'X-Hub-Signature-256 is missing.' };
   if (policy.appId !== null && header('x-github-hook-installation-target-id') !== String(policy.appId)) {
