@@ -84,7 +84,7 @@ async function waitForEnd(child: ChildProcess, signal: AbortSignal): Promise<Git
   let stderr = '';
   child.stderr?.setEncoding('utf8').on('data', (text: string) => (stderr = (stderr + text).slice(-4000)));
   const exitCode = await new Promise<number | null>((resolve, reject) => {
-    child.once('error', (cause) => reject(new FixError('host_incomplete', { cause, details: { missing: 'git' } })));
+    child.once('error', (cause) => reject(new FixError('host_incomplete', { cause, details: { missing: child.spawnfile } })));
     child.once('close', resolve);
   });
   if (signal.aborted) throw cancelled(signal);
