@@ -1,0 +1,26 @@
+/** Jobs as the intake makes them. */
+import { randomUUID } from 'node:crypto';
+import { newRunId } from '../../src/job.ts';
+import type { FixJob } from '../../src/job.ts';
+
+export interface JobParts {
+  readonly key?: string;
+  readonly repositoryId?: number;
+  readonly installationId?: number;
+  readonly issue?: number;
+}
+
+export function aJob({ key = `label-${randomUUID()}`, repositoryId = 17, installationId = 55, issue = 7 }: JobParts = {}): FixJob {
+  return {
+    version: 1,
+    runId: newRunId(),
+    key,
+    deliveryId: randomUUID(),
+    installationId,
+    repository: { id: repositoryId, owner: 'acme', name: 'engine', private: true, defaultBranch: 'trunk' },
+    issue: { number: issue, title: 'It breaks', body: 'Here is how.' },
+    actor: { id: 31, login: 'ada' },
+    trigger: { kind: 'label', label: 'mayfly' },
+    requestedAt: '2026-01-02T03:04:05.000Z',
+  };
+}

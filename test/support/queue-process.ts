@@ -1,0 +1,28 @@
+/**
+ * One end of the queue as a process of its own, so that it can be killed at a chosen moment:
+ * `node queue-process.ts add REDIS_URL KEY` and `node queue-process.ts work REDIS_URL LOCK_MS`.
+ */
+import { once } from 'node:events';
+import { createLog, createSecrets } from '../../src/log.ts';
+import { createIntakeQueue } from '../../src/queue/intake-queue.ts';
+import { createWorkerQueue } from '../../src/queue/worker-queue.ts';
+import { jobKey } from './web-role.ts';
+
+const [command = '', redisUrl = '', argument = ''] = process.argv.slice(2);
+const shared = { redisUrl, signingKey: jobKey, log: createLog({ level: 'silent', secrets: createSecrets(), format: 'json' }) };
+
+if (command === 'add') {
+  const queue = createIntakeQueue(shared);
+  console.log(await queue.add({ key: argument, deliveryId: 'from-the-process' }, 5_000));
+  await queue.close();
+} else {
+  const queue = await createWorkerQueue({ ...shared, concurrency: 1, lockMs: Number(argument) });
+  await queue.consume({
+    intake: async () => {},
+    run: async (_job, { attempt, signal }) => {
+      console.log(`running attempt ${attempt}`);
+      if (!signal.aborted) await once(signal, 'abort');
+    },
+  });
+  console.log('consuming');
+}
