@@ -34,8 +34,8 @@ export type Exec = (argv: readonly string[], options?: ExecOptions) => Promise<E
 /** sshd in the guest allows 100 sessions; some stay free to end commands. */
 const maxCommands = 92;
 const defaultOutputBytes = 64 * 1024;
-/** How long a guest may take to end a command; after that it is not ours any more. */
-const endingMs = 10_000;
+/** How long a guest may take to end a command; after that it is not ours any more. An emulated one in a fork storm took 4 s. */
+const endingMs = 20_000;
 
 type Ending = ExecResult['ended'];
 

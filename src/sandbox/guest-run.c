@@ -241,7 +241,6 @@ static void supervise(const char *link, const char *user, size_t size) {
   signal(SIGHUP, SIG_IGN);
   prctl(PR_SET_CHILD_SUBREAPER, 1);
   prctl(PR_SET_PDEATHSIG, SIGTERM); /* the connection ended: so does what it ran */
-  setpriority(PRIO_PROCESS, 0, -20); /* to be heard in a storm; likewise in end_other */
   struct preamble command = read_preamble(size);
   if (!(proc = opendir("/proc"))) fail(125, "/proc", "");
   snprintf(pid, sizeof pid, "%d", getpid());
@@ -263,7 +262,6 @@ static void supervise(const char *link, const char *user, size_t size) {
 }
 
 static int end_other(const char *link) {
-  setpriority(PRIO_PROCESS, 0, -20);
   if (!symlink("ended", link)) return 0;
   for (;; usleep(1000)) {
     char text[16] = {0};
@@ -282,6 +280,9 @@ int main(int argc, char **argv) {
   if (!length || length > 32 || strspn(id, "0123456789abcdef") != length) fail(125, "usage", "");
   snprintf(link, sizeof link, "%s/%s", RUN_DIR, id);
   mkdir(RUN_DIR, 0700);
+  /* A thousand busy processes must not keep us from ending them, nor sshd from starting who ends them. */
+  setpriority(PRIO_PROCESS, 0, -20);
+  setpriority(PRIO_PROCESS, getppid(), -20);
   if (argc == 3) return end_other(link);
   size_t size = strtoul(argv[3], NULL, 10);
   if (size > MAX_PREAMBLE) fail(125, "preamble", argv[3]);

@@ -181,13 +181,13 @@ describe('a channel to a hostile server', () => {
     await expect(guest.exec(['true'])).rejects.toMatchObject(lost);
   });
 
-  test('a guest that does not end a command in time is lost', { timeout: 30_000 }, async () => {
+  test('a guest that does not end a command in time is lost', { timeout: 60_000 }, async () => {
     const guest = await connectTo((session) => void session.resume());
     const startedAt = performance.now();
 
     await expect(guest.exec(['true'], { timeoutMs: 10 })).rejects.toMatchObject({ ...lost, details: { why: 'the guest does not end a command' } });
 
-    expect(performance.now() - startedAt).toBeLessThan(15_000);
+    expect(performance.now() - startedAt).toBeLessThan(25_000);
   });
 
   test('a server that says nothing is given up when the caller gives up', async () => {
