@@ -60,6 +60,8 @@ const Environment = z.object({
   MAYFLY_LABEL: z.string().min(1).max(50).default('mayfly').meta({ description: 'Label that starts a run.' }),
   MAYFLY_ALLOW_BOTS: list('Logins of bots that may trigger runs.'),
   MAYFLY_CONCURRENCY: count(1, 'Runs at once on this worker.'),
+  MAYFLY_RUNS_PER_REPOSITORY: count(1, 'Runs at once in one repository.'),
+  MAYFLY_RUNS_PER_INSTALLATION: count(3, 'Runs at once in one installation of the App.'),
   MAYFLY_CACHE_DIR: optional('Guest templates and mirrors. Default: /var/cache/mayfly as root, ~/.cache/mayfly otherwise.'),
   MAYFLY_STATE_DIR: optional('Live VMs and transcripts. Default: /var/lib/mayfly as root, ~/.local/state/mayfly otherwise.'),
   MAYFLY_GUEST_MEMORY_MIB: count(4096, 'Memory of a VM.'),

@@ -12,25 +12,31 @@ export type Log = Logger;
 export interface Secrets {
   /** Remembers a live secret; also in base64, as HTTP Basic carries it. Values under 8 characters are not secrets. */
   protect(value: string): void;
+  /** For a token that was revoked: a worker that lives for months must not search each line for all it ever had. */
+  forget(value: string): void;
   /** The text with every remembered secret replaced by `[secret]`. */
   scrub(text: string): string;
 }
 
 export function createSecrets(): Secrets {
-  const values = new Set<string>();
+  const formsBySecret = new Map<string, readonly string[]>();
   return {
     protect(value) {
-      if (value.length < 8) return;
-      const base64 = Buffer.from(value).toString('base64').replace(/=+$/, '');
-      const basic = Buffer.from(`x-access-token:${value}`).toString('base64').replace(/=+$/, '');
-      for (const form of [value, JSON.stringify(value).slice(1, -1), base64, basic, encodeURIComponent(value)]) values.add(form);
+      if (value.length >= 8) formsBySecret.set(value, formsOf(value));
     },
+    forget: (value) => void formsBySecret.delete(value),
     scrub(text) {
       let clean = text;
-      for (const value of values) if (clean.includes(value)) clean = clean.replaceAll(value, '[secret]');
+      for (const form of formsBySecret.values().flatMap((forms) => forms)) if (clean.includes(form)) clean = clean.replaceAll(form, '[secret]');
       return clean;
     },
   };
+}
+
+/** As it is, inside of JSON, in a URL, and in base64 alone and as HTTP Basic carries it. */
+function formsOf(value: string): readonly string[] {
+  const base64 = (text: string): string => Buffer.from(text).toString('base64').replace(/=+$/, '');
+  return [...new Set([value, JSON.stringify(value).slice(1, -1), encodeURIComponent(value), base64(value), base64(`x-access-token:${value}`)])];
 }
 
 interface LogOptions {

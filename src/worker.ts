@@ -18,6 +18,8 @@ export interface WorkerOptions {
   readonly log: Log;
   readonly secrets: Secrets;
   readonly signal: AbortSignal;
+  /** False only against a stand-in: GitHub asks for a second between writes and three between comments. Default true. */
+  readonly paced?: boolean;
   readonly onEvent?: IssueTools['onEvent'];
   readonly onReport?: IssueTools['onReport'];
 }
@@ -27,7 +29,7 @@ export async function startWorker(config: Config, options: WorkerOptions): Promi
   const { log, secrets, signal } = options;
   const { APP_ID: appId, privateKey, REDIS_URL: redisUrl, MAYFLY_JOB_KEY: signingKey } = config;
   if (appId === undefined || privateKey === null || redisUrl === null || signingKey === null) throw new FixError('config_invalid');
-  const github = createGitHub({ appId, privateKey, apiUrl: config.apiUrl, webUrl: config.webUrl, secrets, log });
+  const github = createGitHub({ appId, privateKey, apiUrl: config.apiUrl, webUrl: config.webUrl, secrets, log, paced: options.paced ?? true });
   const { slug } = await github.whoAmI(signal);
   const runTools = await createRunTools(config, { log, secrets, model: config.MAYFLY_MODEL });
   const swept = await runTools.provider.sweep();
@@ -39,7 +41,14 @@ export async function startWorker(config: Config, options: WorkerOptions): Promi
     onEvent: options.onEvent ?? (() => {}),
     onReport: options.onReport ?? (() => {}),
   };
-  const queue = await createWorkerQueue({ redisUrl, signingKey, concurrency: config.MAYFLY_CONCURRENCY, log });
+  const queue = await createWorkerQueue({
+    redisUrl,
+    signingKey,
+    concurrency: config.MAYFLY_CONCURRENCY,
+    perRepository: config.MAYFLY_RUNS_PER_REPOSITORY,
+    perInstallation: config.MAYFLY_RUNS_PER_INSTALLATION,
+    log,
+  });
   await queue.consume({
     intake: async (event, intakeLog) => {
       const parsed = IntakeEvent.safeParse(event);

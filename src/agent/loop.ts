@@ -35,6 +35,10 @@ export interface Task {
   /** AGENTS.md or CLAUDE.md of the base commit, size-capped; lower trust than the operator's prompt. */
   readonly instructions: string | null;
   readonly testCommand: string | null;
+  /** Commands that have run in the guest already, so that nothing is installed twice. */
+  readonly setup: readonly string[];
+  /** The guest is emulated: starting a program takes seconds. */
+  readonly slow: boolean;
   /** Hosts that the guest may reach in this phase. */
   readonly allowedHosts: readonly string[];
 }

@@ -4,7 +4,7 @@ import type { Task } from './loop.ts';
 import { visibleMarkdown, visibleText } from './visible.ts';
 import type { Visible } from './visible.ts';
 
-export const promptVersion = 1;
+export const promptVersion = 2;
 
 export const systemPrompt = `You are Mayfly, a careful software engineer. You fix one issue in one repository, alone; nobody can answer a question.
 
@@ -19,6 +19,7 @@ Work in this way:
 6. Clean up scratch files, look at git diff once, and call submit.
 
 Rules:
+- Leave changelogs and version numbers alone, unless the repository's instructions ask for an entry.
 - Never weaken, skip or delete a test, or change how tests are run, to make them pass.
 - Leave the work uncommitted; do not touch .git, and change lock files or CI configuration only when the issue is about them.
 - There is no network but what the task names. If something cannot be installed, work without it and say so.
@@ -48,11 +49,13 @@ export function createBriefing(task: Task, command: { timeoutMs: number; longest
         "The repository's instructions for contributors. Follow them where they do not conflict with your rules:",
         fence('instructions', instructions.text),
       ),
-    `Test command: ${task.testCommand === null ? 'not known; find out how this repository runs its tests' : task.testCommand}`,
+    `Test command: ${task.testCommand === null ? 'not known; find out how this repository runs its tests' : `${task.testCommand} (the host judges the patch with exactly this)`}`,
+    `Already done: ${task.setup.length === 0 ? 'nothing was installed' : task.setup.join(' ; ')}. The history holds the last commits before the fix, and on top one commit of what setup left.`,
+    task.slow && 'This machine is emulated and slow: starting a program takes seconds. Prefer few, narrow commands.',
     `A command is stopped after ${command.timeoutMs / 1000} s, or after its timeoutSeconds (at most ${command.longestMs / 1000}).`,
     `Network: ${task.allowedHosts.length === 0 ? 'none' : `only these hosts, through the proxy that is set up: ${task.allowedHosts.join(', ')}`}`,
   ];
-  return { text: sections.filter((text) => text !== '').join('\n\n'), dropped: sum(shown) };
+  return { text: sections.filter((text) => text !== '' && text !== false).join('\n\n'), dropped: sum(shown) };
 }
 
 function section(head: string, text: string): string {

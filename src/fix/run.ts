@@ -119,9 +119,17 @@ async function askAgent(request: RunRequest, tools: RunTools, context: { plan: P
   const transcript = await tools.openTranscript(report.runId);
   report.transcriptFile = transcript.file;
   const { plan } = context;
+  const { sandbox } = context.workspace;
   return await solve({
-    task: { ...request.issue, instructions: plan.instructions, testCommand: plan.test, allowedHosts: plan.allow.agent },
-    sandbox: context.workspace.sandbox,
+    task: {
+      ...request.issue,
+      instructions: plan.instructions,
+      testCommand: plan.test,
+      setup: plan.setup,
+      slow: sandbox.info.isolation === 'emulation',
+      allowedHosts: plan.allow.agent,
+    },
+    sandbox,
     model: tools.model,
     limits: tools.limits.agent,
     transcript,

@@ -60,6 +60,12 @@ export class Connection {
     this.end();
   }
 
+  /** What was allowed stays so in the ledger: it was used, and ends because its phase did. */
+  outlive(note: string): void {
+    if (this.entry) this.entry.rule = `${this.entry.rule}; ${note}`;
+    this.end();
+  }
+
   /** The answer is written: lets the guest read it, drops what it still sends, then ends. */
   linger(): void {
     const { stream } = this;

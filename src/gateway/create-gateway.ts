@@ -91,7 +91,7 @@ class ProxyGateway implements Gateway {
     this.#policy = this.#readPolicy(phase, allow);
     for (const connection of this.#connections.values()) {
       const { asked } = connection;
-      if (asked && !this.#policy.decide(asked.target, asked.scheme).allowed) connection.cut(`closed by phase ${phase}`);
+      if (asked && !this.#policy.decide(asked.target, asked.scheme).allowed) connection.outlive(`closed by phase ${phase}`);
     }
   }
 

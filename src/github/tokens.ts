@@ -85,7 +85,7 @@ function isWider({ ref }: Mint, minted: z.infer<typeof Minted>, use: TokenUse): 
 }
 
 /** Never throws: a token that stays alive is recorded as such, and ends by itself within the hour. */
-async function revoke({ client, log, ref }: Mint, value: string, record: TokenRecord): Promise<void> {
+async function revoke({ client, log, ref, secrets }: Mint, value: string, record: TokenRecord): Promise<void> {
   if (record.revoked) return;
   // Not the signal of the run: a stopped run has to give its tokens back, too.
   const signal = AbortSignal.timeout(20_000);
@@ -97,4 +97,6 @@ async function revoke({ client, log, ref }: Mint, value: string, record: TokenRe
     record.revoked = hasStatus(error, 401);
     if (!record.revoked) log.warn({ err: asGitHubError(error), use: record.use }, 'token could not be revoked');
   }
+  // A dead token is no secret any more.
+  if (record.revoked) secrets.forget(value);
 }

@@ -52,7 +52,7 @@ export async function startSystem(options: SystemOptions): Promise<System> {
   starting.defer(() => web.close());
   standIn.webhooks.url = web.url;
   const reports = createReports(signal);
-  const workerOptions: WorkerOptions = { log, secrets, signal, onReport: reports.put, ...(options.onEvent && { onEvent: options.onEvent }) };
+  const workerOptions: WorkerOptions = { log, secrets, signal, paced: false, onReport: reports.put, ...(options.onEvent && { onEvent: options.onEvent }) };
   const worker = await startWorker(config, workerOptions);
   starting.defer(() => worker.close(30_000));
   const parts = starting.move();

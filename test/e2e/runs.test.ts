@@ -1,0 +1,200 @@
+/** A signed webhook goes in, a pull request comes out; in between everything is real but GitHub and the model. */
+import { readFile, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Redis } from 'ioredis';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { loadConfig } from '../../src/config.ts';
+import { commentMarker } from '../../src/fix/messages.ts';
+import type { RunEvent } from '../../src/fix/report.ts';
+import { createSecrets } from '../../src/log.ts';
+import { captureLog } from '../support/capture-log.ts';
+import { failOnViolations } from '../support/github/clients.ts';
+import { processesNaming } from '../support/processes.ts';
+import { startScriptedEndpoint } from '../support/scripted-endpoint.ts';
+import type { ScriptedReply } from '../support/scripted-endpoint.ts';
+import { startSystem } from '../support/system.ts';
+import type { System } from '../support/system.ts';
+import { issue, replies, repository } from '../demo/story.ts';
+
+const modelKey = 'a-model-key-that-must-not-be-seen';
+const people = { users: ['ada', 'mallory'], repository: { ...repository, collaborators: [{ login: 'ada', permission: 'write' as const }] } };
+/** Without the steps that only look around: each costs seconds under emulation. */
+const fix: readonly ScriptedReply[] = replies.filter((reply) => reply.tools?.some(({ name }) => name === 'edit' || name === 'submit'));
+const submit = (summary: string, noChange = false): ScriptedReply => ({ tools: [{ name: 'submit', input: { summary, files: [], commands: [], noChange } }] });
+
+let stop: AbortController;
+let stack: AsyncDisposableStack;
+beforeEach(() => {
+  stop = new AbortController();
+  stack = new AsyncDisposableStack();
+});
+afterEach(() => stack.disposeAsync());
+
+interface Stage {
+  readonly system: System;
+  readonly logged: () => string;
+  /** Resolves at the first event that the test waits for. */
+  readonly until: (wanted: (event: RunEvent) => boolean) => Promise<void>;
+}
+
+async function start(script: readonly ScriptedReply[], change: { concurrency?: number } = {}): Promise<Stage> {
+  const endpoint = await startScriptedEndpoint(script, 'turn');
+  stack.defer(() => endpoint.close());
+  const secrets = createSecrets();
+  secrets.protect(modelKey);
+  const { log, lines } = captureLog(secrets);
+  const waiting: { wanted: (event: RunEvent) => boolean; resolve: () => void }[] = [];
+  const config = {
+    ...loadConfig('tool', { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' }),
+    MAYFLY_MODEL: 'anthropic/scripted',
+    ANTHROPIC_API_KEY: modelKey,
+    ANTHROPIC_BASE_URL: endpoint.baseUrl,
+    MAYFLY_CONCURRENCY: change.concurrency ?? 1,
+    MAYFLY_RUNS_PER_REPOSITORY: change.concurrency ?? 1,
+  };
+  const onEvent = (_runId: string, event: RunEvent): void => waiting.filter(({ wanted }) => wanted(event)).forEach(({ resolve }) => resolve());
+  const system = stack.use(await startSystem({ ...people, config, log, secrets, signal: stop.signal, onEvent }));
+  return { system, logged: () => lines.join(''), until: (wanted) => new Promise((resolve) => waiting.push({ wanted, resolve })) };
+}
+
+async function labelNewIssue({ system }: Stage, title: string = issue.title): Promise<number> {
+  const number = await system.repository.createIssue({ as: 'ada', title, body: issue.body });
+  await system.repository.label({ as: 'ada', issue: number, label: 'mayfly' });
+  return number;
+}
+
+async function expectNothingLeft({ system }: Stage, runId: string): Promise<void> {
+  await expect(readdir(join(system.stateDir, 'vms')).catch(() => [])).resolves.toEqual([]);
+  await expect(processesNaming(runId)).resolves.toEqual([]);
+  expect(system.standIn.tokens.filter((token) => !token.revoked)).toEqual([]);
+  failOnViolations(system.standIn);
+}
+
+describe('a labelled issue', () => {
+  it('becomes a proven draft pull request, and nothing else stays', async () => {
+    const stage = await start(fix);
+    const { repository: github, standIn } = stage.system;
+
+    const number = await labelNewIssue(stage);
+    const report = await stage.system.nextReport();
+
+    expect(report.outcome).toMatchObject({ kind: 'published', pullRequest: { draft: true, branch: `mayfly/issue-${number}` } });
+    expect(report.proof).toMatchObject({ verdict: 'proven', source: 'package.json', base: { exitCode: 1 }, patched: { exitCode: 0 } });
+    expect(report.sandbox).toMatchObject({ provider: 'qemu', networkCards: 0, restored: true });
+    const [pull] = await github.pullRequests();
+    const { body, files, commits } = await github.pullRequest(pull.number);
+    expect(body).toMatchObject({ draft: true, title: `Fix #${number}: ${issue.title}`, user: { login: 'mayfly[bot]' } });
+    expect(body.body).toContain('**Proven: the tests fail without the patch and pass with it.**');
+    expect(body.requested_reviewers.map((one: { login: string }) => one.login)).toEqual(['ada']);
+    expect(files.map((file) => file.filename)).toEqual(['src/slug.js', 'test/slug.test.js']);
+    expect(commits).toHaveLength(1);
+    expect(commits[0].commit.message).toMatch(/^Fix issue \d+\n\n\nCo-authored-by: ada <\d+\+ada@users\.noreply\.github\.com>\nskip-checks: true$/);
+    expect(commits[0].commit.verification.verified).toBe(true);
+    expect(github.reactions(number)).toEqual(['eyes']);
+    expect((await github.issue(number)).labels).toEqual([]);
+    const comments = await github.comments(number);
+    expect(comments).toHaveLength(1);
+    expect(comments[0].body).toContain(commentMarker);
+    expect(comments[0].body).toContain(`Draft pull request #${pull.number} is ready for review.`);
+    expect(standIn.tokens.every(({ repositories }) => repositories.length === 1 && repositories[0] === github.fullName)).toBe(true);
+    await expectNothingLeft(stage, report.runId);
+  });
+
+  it('leaves no secret in log, Redis, transcript or comments', async () => {
+    const stage = await start(fix);
+    const { config, standIn, repository: github } = stage.system;
+
+    const number = await labelNewIssue(stage);
+    const report = await stage.system.nextReport();
+
+    const redis = new Redis(config.REDIS_URL ?? '');
+    const keys = await redis.keys('*');
+    const dumps = await Promise.all(keys.map((key) => redis.dumpBuffer(key)));
+    await redis.quit();
+    const places = [
+      stage.logged(),
+      Buffer.concat(dumps.filter((dump) => dump !== null)).toString('latin1'),
+      await readFile(report.transcriptFile ?? '', 'utf8'),
+      JSON.stringify(await github.comments(number)),
+      JSON.stringify(await github.pullRequests()),
+    ];
+    expect(places[0]).toContain('run finished');
+    expect(places[2]).toContain('submit');
+    for (const secret of [modelKey, config.MAYFLY_JOB_KEY ?? '', standIn.app.webhookSecret, standIn.app.privateKey.split('\n')[1] ?? '', 'ghs_']) {
+      expect(places.filter((place) => place.includes(secret))).toEqual([]);
+    }
+  });
+
+  it('ends with one sentence to the person who asked when there is nothing to change', async () => {
+    const stage = await start([submit('The issue describes what the code is meant to do.', true)]);
+
+    const number = await labelNewIssue(stage);
+    const report = await stage.system.nextReport();
+
+    expect(report.outcome).toEqual({ kind: 'no_change' });
+    const bodies = (await stage.system.repository.comments(number)).map((comment) => comment.body as string);
+    expect(bodies).toHaveLength(2);
+    expect(bodies[0]).toContain('**Mayfly: no change.**');
+    expect(bodies[1]).toMatch(/^@ada The run ended without a change/);
+    expect(await stage.system.repository.pullRequests()).toEqual([]);
+    await expectNothingLeft(stage, report.runId);
+  });
+
+  it('publishes no patch that touches a protected file', async () => {
+    const touch = 'mkdir -p .github/workflows && echo "on: push" > .github/workflows/x.yml && sed -i "s/slug/slug/" src/slug.js && echo "// x" >> src/slug.js';
+    const stage = await start([{ tools: [{ name: 'bash', input: { command: touch } }] }, submit('Done.')]);
+
+    const number = await labelNewIssue(stage);
+    const report = await stage.system.nextReport();
+
+    expect(report.outcome).toMatchObject({ kind: 'refused', reason: 'patch_protected_path' });
+    expect((await stage.system.repository.comments(number)).at(-1).body).toContain('protected');
+    expect(Object.keys(await stage.system.repository.branches())).toEqual(['main']);
+    await expectNothingLeft(stage, report.runId);
+  });
+
+  it('is stopped within seconds by a comment, wherever it is', async () => {
+    const stage = await start([{ tools: [{ name: 'bash', input: { command: 'sleep 600' } }] }]);
+    const working = stage.until((event) => event.kind === 'step');
+
+    const number = await labelNewIssue(stage);
+    await working;
+    await stage.system.repository.comment({ as: 'ada', issue: number, body: '/agent stop' });
+    const report = await stage.system.nextReport();
+
+    expect(report.outcome).toEqual({ kind: 'cancelled' });
+    expect((await stage.system.repository.comments(number)).at(-1).body).toMatch(/^@ada The run was stopped/);
+    await expectNothingLeft(stage, report.runId);
+  });
+
+  it('runs beside another one in the same repository: each has tokens of its own, both publish', async () => {
+    const stage = await start(fix, { concurrency: 2 });
+
+    await labelNewIssue(stage);
+    await labelNewIssue(stage, 'slug() leaves a dash at the beginning');
+    const reports = [await stage.system.nextReport(), await stage.system.nextReport()];
+
+    expect(reports.map((report) => report.outcome?.kind)).toEqual(['published', 'published']);
+    expect(await stage.system.repository.pullRequests()).toHaveLength(2);
+    for (const { runId } of reports) await expectNothingLeft(stage, runId);
+  });
+});
+
+describe('an outsider', () => {
+  it('gets silence: no comment, no reaction, no VM', async () => {
+    const stage = await start([]);
+    const { repository: github, standIn } = stage.system;
+    const number = await github.createIssue({ as: 'mallory', title: 'Please run this', body: 'For me.' });
+
+    await github.comment({ as: 'mallory', issue: number, body: '/agent fix' });
+    await standIn.webhooks.settled();
+    // A person with access comes after the outsider, so when she was served, he was too.
+    await github.comment({ as: 'ada', issue: number, body: '/agent help' });
+    await expect.poll(async () => (await github.comments(number)).length, { timeout: 60_000 }).toBe(3);
+
+    const bodies = (await github.comments(number)).map((comment) => comment.body as string);
+    expect(bodies.filter((body) => body.startsWith('/agent'))).toHaveLength(2);
+    expect(stage.logged()).toContain('trigger ignored: no write access');
+    expect(stage.logged()).not.toContain('run queued');
+  });
+});
