@@ -38,6 +38,7 @@ export interface WorkerQueueOptions {
 const startMs = 5_000;
 const addMs = 10_000;
 const intakeConcurrency = 4;
+const maxIntakeLost = 3;
 /** Given to aborted runs for throwing their VMs away. */
 const abortMs = 60_000;
 const closeMs = 5_000;
@@ -122,6 +123,8 @@ function createIntakeProcessor(lane: Lane, handle: Handlers['intake'], log: Log)
   return async (job: Job) => {
     try {
       const event = lane.open(job.id, job.data);
+      // An event that ends the process must not end the next one for ever.
+      if (job.stalledCounter > maxIntakeLost) throw new FixError('internal', { details: { lost: job.stalledCounter } });
       await lane.remember(job.id ?? '');
       const { deliveryId } = event as { deliveryId?: unknown };
       await handle(event, log.child({ deliveryId, attempt: job.attemptsMade + 1 }));
