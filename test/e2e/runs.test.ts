@@ -14,10 +14,10 @@ import { startScriptedEndpoint } from '../support/scripted-endpoint.ts';
 import type { ScriptedReply } from '../support/scripted-endpoint.ts';
 import { startSystem } from '../support/system.ts';
 import type { System } from '../support/system.ts';
-import { issue, replies, repository } from '../demo/story.ts';
+import { issue, replies, repository as story } from '../demo/story.ts';
 
 const modelKey = 'a-model-key-that-must-not-be-seen';
-const people = { users: ['ada', 'mallory'], repository: { ...repository, collaborators: [{ login: 'ada', permission: 'write' as const }] } };
+const people = { users: ['ada', 'mallory'], repository: { ...story, collaborators: [{ login: 'ada', permission: 'write' as const }] } };
 /** Without the steps that only look around: each costs seconds under emulation. */
 const fix: readonly ScriptedReply[] = replies.filter((reply) => reply.tools?.some(({ name }) => name === 'edit' || name === 'submit'));
 const submit = (summary: string, noChange = false): ScriptedReply => ({ tools: [{ name: 'submit', input: { summary, files: [], commands: [], noChange } }] });
@@ -37,7 +37,7 @@ interface Stage {
   readonly until: (wanted: (event: RunEvent) => boolean) => Promise<void>;
 }
 
-async function start(script: readonly ScriptedReply[], change: { concurrency?: number } = {}): Promise<Stage> {
+async function start(script: readonly ScriptedReply[], change: { concurrency?: number; private?: boolean } = {}): Promise<Stage> {
   const endpoint = await startScriptedEndpoint(script, 'turn');
   stack.defer(() => endpoint.close());
   const secrets = createSecrets();
@@ -53,7 +53,8 @@ async function start(script: readonly ScriptedReply[], change: { concurrency?: n
     MAYFLY_RUNS_PER_REPOSITORY: change.concurrency ?? 1,
   };
   const onEvent = (_runId: string, event: RunEvent): void => waiting.filter(({ wanted }) => wanted(event)).forEach(({ resolve }) => resolve());
-  const system = stack.use(await startSystem({ ...people, config, log, secrets, signal: stop.signal, onEvent }));
+  const repository = { ...people.repository, private: change.private ?? true };
+  const system = stack.use(await startSystem({ ...people, repository, config, log, secrets, signal: stop.signal, onEvent }));
   return { system, logged: () => lines.join(''), until: (wanted) => new Promise((resolve) => waiting.push({ wanted, resolve })) };
 }
 
@@ -182,7 +183,7 @@ describe('a labelled issue', () => {
 
 describe('an outsider', () => {
   it('gets silence: no comment, no reaction, no VM', async () => {
-    const stage = await start([]);
+    const stage = await start([], { private: false });
     const { repository: github, standIn } = stage.system;
     const number = await github.createIssue({ as: 'mallory', title: 'Please run this', body: 'For me.' });
 
