@@ -15,7 +15,7 @@ export interface ExecOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Default: empty and closed. */
   readonly stdin?: Readable | Uint8Array | string;
-  /** Standard output goes here unclipped, instead of into the result. The sink bounds its own size: it throws or destroys itself. */
+  /** Standard output goes here unclipped, instead of into the result. The sink bounds its own size: it throws or destroys itself. Ended with the command; destroyed when we end it. */
   readonly stdout?: Writable;
   readonly timeoutMs?: number;
   readonly signal?: AbortSignal;

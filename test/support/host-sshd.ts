@@ -4,7 +4,7 @@
  */
 import { execFileSync, spawn } from 'node:child_process';
 import { accessSync, chmodSync, chownSync, constants, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { setPriority, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Duplex } from 'node:stream';
 import type { Readable, Writable } from 'node:stream';
@@ -43,6 +43,8 @@ export interface HostSshd {
 }
 
 export function createHostSshd(): HostSshd {
+  // A fork storm in a guest leaves the host alone; here it shares the processors with us, who have to end it.
+  setPriority(-20);
   const directory = mkdtempSync(join(tmpdir(), 'mayfly-sshd-'));
   chmodSync(directory, 0o755);
   const workspace = join(directory, 'workspace');
