@@ -31,7 +31,7 @@ export function findRoots(mounts: string, v2Controllers: (directory: string) => 
       if (type === 'cgroup') return [{ version: 1, directory, controllers: options.split(',') }];
       return [];
     })
-    .sort((left, right) => right.version - left.version);
+    .toSorted((left, right) => right.version - left.version);
   const taken = new Set<string>();
   return roots.flatMap((root) => {
     const controllers = wanted.filter((name) => root.controllers.includes(name) && !taken.has(name));
@@ -50,6 +50,7 @@ export async function createCgroups(id: string, limits: CgroupLimits): Promise<s
       const parent = join(root.directory, 'mayfly');
       await mkdir(parent, { recursive: true });
       if (root.version === 2) for (const at of [root.directory, parent]) await delegate(at, root.controllers);
+      await favour(root, parent);
       await mkdir(directory);
       made.push(directory);
       for (const [file, value] of settings(root, limits)) await writeFile(join(directory, file), value);
@@ -103,6 +104,16 @@ async function readRoots(): Promise<CgroupRoot[]> {
     unified.set(directory, controllers.trim().split(' '));
   }
   return findRoots(mounts, (directory) => unified.get(directory) ?? []);
+}
+
+/**
+ * All VMs together weigh as much as eight busy processes. With the default they weigh as much as one, and on a busy
+ * host a guest that waits too long gets its timers wrong at boot.
+ */
+async function favour(root: CgroupRoot, directory: string): Promise<void> {
+  if (!root.controllers.includes('cpu')) return;
+  const [file, value] = root.version === 2 ? ['cpu.weight', '800'] : ['cpu.shares', '8192'];
+  await writeFile(join(directory, file), value);
 }
 
 async function delegate(directory: string, controllers: readonly string[]): Promise<void> {

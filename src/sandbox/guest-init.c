@@ -11,15 +11,14 @@
  * The port is opened once, read and write: a second open of a virtio-serial port answers EBUSY.
  */
 #define _GNU_SOURCE
-#include <ctype.h>
+#include "guest-thaw.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/random.h>
 #include <net/if.h>
 #include <signal.h>
 #include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,29 +29,26 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/time.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { max_message_bytes = 16384, min_entropy_bytes = 64, max_agent_processes = 1024 };
-
-static _Noreturn void power_off(void) {
+_Noreturn void power_off(void) {
   reboot(RB_POWER_OFF);
   reboot(RB_AUTOBOOT); /* a microvm without ACPI ends by triple fault; QEMU runs with -no-reboot */
   for (;;) pause();
 }
 
-static _Noreturn void die(const char *what) {
+_Noreturn void die(const char *what) {
   dprintf(2, "mayfly-init: %s: %s\n", what, strerror(errno));
   power_off();
 }
 
-static void must(int result, const char *what) {
+void must(int result, const char *what) {
   if (result < 0) die(what);
 }
 
-static void pause_ms(long ms) {
+void pause_ms(long ms) {
   struct timespec time = {ms / 1000, ms % 1000 * 1000000};
   nanosleep(&time, NULL);
 }
@@ -129,9 +125,7 @@ static pid_t start(char *const argv[], int input, int output) {
   setsid();
   dup2(input, 0);
   dup2(output, 1);
-  /* Root is exempt from RLIMIT_NPROC: a fork bomb of the agent leaves sshd able to fork. */
-  struct rlimit processes = {max_agent_processes, max_agent_processes}, files = {65536, 1048576};
-  setrlimit(RLIMIT_NPROC, &processes);
+  struct rlimit files = {65536, 1048576};
   setrlimit(RLIMIT_NOFILE, &files);
   sigset_t none;
   sigemptyset(&none);
@@ -181,127 +175,6 @@ static int open_port(void) {
     if (port >= 0) return port;
   }
   die("no port");
-}
-
-static void say(int port, const char *text) {
-  size_t length = strlen(text), done = 0;
-  while (done < length) {
-    ssize_t count = write(port, text + done, length - done);
-    if (count < 0 && errno == EINTR) continue;
-    must((int)count, "write to the port");
-    done += (size_t)count;
-  }
-}
-
-static _Noreturn void refuse(int port, const char *what) {
-  char line[128];
-  snprintf(line, sizeof line, "error %s\n", what);
-  say(port, line);
-  pause_ms(200); /* the host reads the reason before the machine is gone */
-  power_off();
-}
-
-/* Reads up to "\nend\n" and not a byte further: what follows is the SSH client's. The host waits for our answer anyway. */
-static void read_message(int port, char *message) {
-  size_t length = 0;
-  for (;;) {
-    if (length == max_message_bytes) refuse(port, "size");
-    ssize_t count = read(port, message + length, max_message_bytes - length);
-    if (count < 0 && errno == EINTR) continue;
-    if (count <= 0) die("the host went away");
-    if (memchr(message + length, 0, (size_t)count)) refuse(port, "syntax");
-    length += (size_t)count;
-    message[length] = 0;
-    if (length >= 5 && strcmp(message + length - 5, "\nend\n") == 0) return;
-  }
-}
-
-/* ---- thaw ---- */
-
-/* The value of "<key> <value>"; each line of the message is taken once, in order, and must be the one expected. */
-static char *take(int port, char **cursor, const char *key) {
-  char *line = strsep(cursor, "\n");
-  size_t length = strlen(key);
-  if (!line || strncmp(line, key, length) != 0 || line[length] != ' ') refuse(port, key);
-  return line + length + 1;
-}
-
-static int digit_of(char c) {
-  static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  const char *found = c ? strchr(digits, c) : NULL;
-  return found ? (int)(found - digits) : -1;
-}
-
-/* Base64, in place; returns the number of bytes, or -1. */
-static int decode(char *text) {
-  uint32_t bits = 0;
-  int count = 0, bytes = 0;
-  for (char *c = text; *c && *c != '='; c++) {
-    int digit = digit_of(*c);
-    if (digit < 0) return -1;
-    bits = bits << 6 | (uint32_t)digit;
-    if (++count % 4 != 1) text[bytes++] = (char)(bits >> (2 * (3 - (count - 1) % 4)));
-  }
-  return bytes;
-}
-
-static void write_file(int port, const char *path, mode_t mode, const char *bytes, size_t length) {
-  int file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, mode);
-  if (file < 0 || fchmod(file, mode) < 0 || write(file, bytes, length) != (ssize_t)length) refuse(port, path);
-  close(file);
-}
-
-static void set_clock(int port, const char *value) {
-  long long ms = strtoll(value, NULL, 10);
-  struct timespec now = {ms / 1000, ms % 1000 * 1000000};
-  if (ms < 1600000000000LL || clock_settime(CLOCK_REALTIME, &now) < 0) refuse(port, "time");
-}
-
-static void reseed(int port, char *value) {
-  struct { int bits, bytes; char data[512]; } pool;
-  int bytes = strlen(value) < sizeof pool.data ? decode(value) : -1;
-  if (bytes < min_entropy_bytes) refuse(port, "entropy");
-  pool.bits = bytes * 8;
-  pool.bytes = bytes;
-  memcpy(pool.data, value, (size_t)bytes);
-  int device = open("/dev/urandom", O_RDWR | O_CLOEXEC);
-  if (device < 0 || ioctl(device, RNDADDENTROPY, &pool) < 0 || ioctl(device, RNDRESEEDCRNG) < 0) refuse(port, "entropy");
-  close(device);
-  explicit_bzero(&pool, sizeof pool);
-}
-
-static void name_machine(int port, const char *host, const char *machine) {
-  size_t length = strlen(host);
-  if (length < 1 || length > 63 || strspn(host, "abcdefghijklmnopqrstuvwxyz0123456789-") != length) refuse(port, "hostname");
-  if (sethostname(host, length) < 0) refuse(port, "hostname");
-  write_file(port, "/etc/hostname", 0644, host, length);
-  if (strlen(machine) != 32 || strspn(machine, "0123456789abcdef") != 32) refuse(port, "machine-id");
-  char line[34];
-  snprintf(line, sizeof line, "%s\n", machine);
-  write_file(port, "/etc/machine-id", 0444, line, 33);
-}
-
-static void give_keys(int port, char *host_key, const char *authorized_key) {
-  int bytes = decode(host_key);
-  if (bytes <= 0) refuse(port, "host-key");
-  write_file(port, "/run/mayfly/host_key", 0600, host_key, (size_t)bytes);
-  if (strncmp(authorized_key, "ssh-ed25519 ", 12) != 0) refuse(port, "authorized-key");
-  write_file(port, "/run/mayfly/authorized_keys", 0600, authorized_key, strlen(authorized_key));
-}
-
-static void thaw(int port) {
-  static char message[max_message_bytes + 1];
-  read_message(port, message);
-  char *cursor = message;
-  if (strcmp(take(port, &cursor, "mayfly-thaw"), "1") != 0) refuse(port, "version");
-  set_clock(port, take(port, &cursor, "time"));
-  reseed(port, take(port, &cursor, "entropy"));
-  char *host = take(port, &cursor, "hostname");
-  name_machine(port, host, take(port, &cursor, "machine-id"));
-  char *host_key = take(port, &cursor, "host-key");
-  give_keys(port, host_key, take(port, &cursor, "authorized-key"));
-  if (!cursor || strcmp(cursor, "end\n") != 0) refuse(port, "syntax");
-  explicit_bzero(message, sizeof message);
 }
 
 int main(void) {

@@ -40,10 +40,12 @@ rm -rf "$unpacked"
 
 # --- our own programs: built by the guest's compiler, so the host needs none ---
 mkdir -p "$root/usr/lib/mayfly" "$root/tmp/mayfly-build"
-cp "$input"/guest-*.c "$root/tmp/mayfly-build/"
-for program in init run; do
-  chroot "$root" gcc -static -O2 -Wall -Wextra -o "/usr/lib/mayfly/$program" "/tmp/mayfly-build/guest-$program.c"
-done
+cp "$input"/guest-*.[ch] "$root/tmp/mayfly-build/"
+compile() {
+  chroot "$root" sh -c 'cd /tmp/mayfly-build && exec gcc -static -O2 -Wall -Wextra -o "$@"' compile "$@"
+}
+compile /usr/lib/mayfly/init guest-init.c guest-thaw.c
+compile /usr/lib/mayfly/run guest-run.c
 rm -rf "$root/tmp/mayfly-build"
 mv "$root/usr/lib/mayfly/init" kernel/init
 
@@ -74,6 +76,7 @@ END
 echo guest > "$root/etc/hostname"
 : > "$root/etc/resolv.conf"
 : > "$root/etc/machine-id"
+chmod 0444 "$root/etc/machine-id"
 rm -f "$root"/etc/ssh/ssh_host_* "$root/var/lib/systemd/random-seed" "$root/var/lib/dbus/machine-id"
 
 cat > "$root/etc/ssh/mayfly_sshd_config" <<'END'

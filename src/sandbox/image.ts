@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import { chmod, copyFile, mkdir, mkdtemp, readFile, readdir, rename, stat, symlink, truncate, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 import { FixError } from '../errors.ts';
@@ -34,9 +34,9 @@ export interface Image {
 const suite = 'bookworm';
 const npmVersion = '11.21.2';
 const packages = [
-  ...['openssh-server', 'sudo', 'procps', 'kmod', 'lz4', 'ca-certificates', 'curl', 'git', 'less', 'jq', 'ripgrep', 'unzip', 'xz-utils', 'file', 'patch'],
-  ...['build-essential', 'pkg-config', 'python3', 'python3-venv', 'python3-pip', 'python3-dev'],
-];
+  ['openssh-server', 'sudo', 'procps', 'kmod', 'lz4', 'ca-certificates', 'curl', 'git', 'less', 'jq', 'ripgrep', 'unzip', 'xz-utils', 'file', 'patch'],
+  ['build-essential', 'pkg-config', 'python3', 'python3-venv', 'python3-pip', 'python3-dev'],
+].flat();
 const aptSettings = ['doc', 'man', 'info', 'locale', 'lintian'].map((name) => `--dpkgopt=path-exclude=/usr/share/${name}/*`);
 const diskSettings = ['-t', 'ext4', '-O', '^has_journal', '-E', 'lazy_itable_init=1,root_owner=0:0', '-m', '1', '-N', '1048576', '-q'];
 const sources = dirname(fileURLToPath(import.meta.url));
@@ -86,9 +86,9 @@ function imageAt(cacheDir: string, key: string): Image {
 
 /** Everything that decides what the image is. Debian's own updates come with the month. */
 async function readInputs(diskGib: number): Promise<Record<string, string>> {
-  const files = (await readdir(sources)).filter((name) => name.startsWith('guest-')).sort();
+  const files = (await readdir(sources)).filter((name) => name.startsWith('guest-')).toSorted();
   const contents = await Promise.all(files.map((name) => readFile(join(sources, name), 'utf8')));
-  const hashes = contents.map((text, index) => [files[index] ?? '', createHash('sha256').update(text).digest('hex')]);
+  const hashes = contents.map((text, index): [string, string] => [files[index] ?? '', createHash('sha256').update(text).digest('hex')]);
   const node = z.object({ version: z.string() }).parse(JSON.parse(await readFile(join(nodePackage(), 'package.json'), 'utf8')));
   return {
     suite,
@@ -98,7 +98,7 @@ async function readInputs(diskGib: number): Promise<Record<string, string>> {
     npm: npmVersion,
     diskGib: String(diskGib),
     architecture: process.arch,
-    ...Object.fromEntries(hashes),
+    ...Object.fromEntries<string>(hashes),
   };
 }
 
@@ -118,7 +118,9 @@ function nodePackage(): string {
 async function buildImage(image: Image, inputs: Record<string, string>, options: ImageOptions): Promise<Image> {
   const parent = dirname(image.directory);
   await mkdir(parent, { recursive: true, mode: 0o755 });
-  const build = await mkdtemp(join(parent, 'building-'));
+  // We hold the lock of this image: another build of it can only be one that was killed.
+  for (const left of await unfinished(image.directory)) await removeTree(left);
+  const build = await mkdtemp(`${image.directory}.building-`);
   const command: HostCommandOptions = { signal: options.signal, onLine: options.onProgress, cwd: build };
   try {
     await chmod(build, 0o755); // apt fetches as its own user
@@ -134,9 +136,20 @@ async function buildImage(image: Image, inputs: Record<string, string>, options:
     options.onProgress('guest image is ready');
     return image;
   } finally {
-    // Belongs to root in parts; a signal that has fired must not stop the clean-up.
-    await runAsRoot(['rm', '-rf', '--one-file-system', build], { signal: new AbortController().signal, onLine: () => {} });
+    await removeTree(build);
   }
+}
+
+/** Directories in which something was being built for `place`. */
+export async function unfinished(place: string): Promise<string[]> {
+  const parent = dirname(place);
+  const names = await readdir(parent).catch(() => []);
+  return names.filter((name) => name.startsWith(`${basename(place)}.building-`)).map((name) => join(parent, name));
+}
+
+/** Parts belong to root; and a signal that has fired must not stop the clean-up. */
+async function removeTree(directory: string): Promise<void> {
+  await runAsRoot(['rm', '-rf', '--one-file-system', directory], { signal: new AbortController().signal, onLine: () => {} });
 }
 
 async function gatherInputs(build: string, command: HostCommandOptions): Promise<void> {
@@ -153,16 +166,10 @@ async function gatherInputs(build: string, command: HostCommandOptions): Promise
 }
 
 async function installSystem(build: string, command: HostCommandOptions): Promise<void> {
-  await runAsRoot(
-    [
-      'mmdebstrap',
-      ...['--mode=root', '--variant=minbase', '--architectures=amd64', '--skip=cleanup/reproducible', `--include=${packages.join(',')}`],
-      ...aptSettings,
-      `--customize-hook=${join(build, 'input', 'guest-setup.sh')}`,
-      ...[suite, join(build, 'rootfs'), ...(await aptSources(command))],
-    ],
-    command,
-  );
+  const options = ['--mode=root', '--variant=minbase', '--architectures=amd64', '--skip=cleanup/reproducible', `--include=${packages.join(',')}`];
+  const hook = `--customize-hook=${join(build, 'input', 'guest-setup.sh')}`;
+  const mirrors = await aptSources(command);
+  await runAsRoot(['mmdebstrap', ...options, ...aptSettings, hook, suite, join(build, 'rootfs'), ...mirrors], command);
 }
 
 /** The Debian mirrors that this host's apt uses, so that a mirror or proxy of the house works for the guest as well. */

@@ -37,19 +37,19 @@ const translationCacheMib = 256;
 export function qemuArguments(plan: MachinePlan): string[] {
   const { shape, image } = plan;
   return [
-    ...['-name', plan.name],
-    ...['-nodefaults', '-no-user-config', '-nic', 'none', '-display', 'none', '-no-reboot'],
-    ...['-bios', 'qboot.rom', '-machine', machine(shape), ...accelerator(shape), '-smp', `${shape.vcpus}`, '-m', `${shape.memoryMib}M`],
-    ...['-object', memory(plan), '-global', 'virtio-mmio.force-legacy=false'],
-    ...['-kernel', image.kernel, '-initrd', image.initramfs, '-append', kernelArguments(plan)],
-    ...['-chardev', `socket,id=console,fd=${inherited.console}`, '-serial', 'chardev:console'],
-    ...['-chardev', `socket,id=monitor,fd=${inherited.monitor}`, '-mon', 'chardev=monitor,mode=control'],
-    ...['-chardev', `socket,id=channel,fd=${inherited.channel}`, '-device', 'virtio-serial-device', '-device', 'virtserialport,chardev=channel,name=mayfly'],
-    ...['-blockdev', JSON.stringify(disk(plan)), '-device', 'virtio-blk-device,drive=disk'],
-    ...['-object', 'rng-builtin,id=random', '-device', 'virtio-rng-device,rng=random'],
-    ...['-sandbox', 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny'],
-    ...(plan.memory?.use === 'restore' ? ['-incoming', 'defer'] : []),
-  ];
+    ['-name', plan.name],
+    ['-nodefaults', '-no-user-config', '-nic', 'none', '-display', 'none', '-no-reboot'],
+    ['-bios', 'qboot.rom', '-machine', machine(shape), ...accelerator(shape), '-smp', `${shape.vcpus}`, '-m', `${shape.memoryMib}M`],
+    ['-object', memory(plan), '-global', 'virtio-mmio.force-legacy=false'],
+    ['-kernel', image.kernel, '-initrd', image.initramfs, '-append', kernelArguments(plan)],
+    ['-chardev', `socket,id=console,fd=${inherited.console}`, '-serial', 'chardev:console'],
+    ['-chardev', `socket,id=monitor,fd=${inherited.monitor}`, '-mon', 'chardev=monitor,mode=control'],
+    ['-chardev', `socket,id=channel,fd=${inherited.channel}`, '-device', 'virtio-serial-device', '-device', 'virtserialport,chardev=channel,name=mayfly'],
+    ['-blockdev', JSON.stringify(disk(plan)), '-device', 'virtio-blk-device,drive=disk'],
+    ['-object', 'rng-builtin,id=random', '-device', 'virtio-rng-device,rng=random'],
+    ['-sandbox', 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny'],
+    plan.memory?.use === 'restore' ? ['-incoming', 'defer'] : [],
+  ].flat();
 }
 
 /** The old timers are what a kernel under emulation calibrates with; KVM needs none of them. */
@@ -63,8 +63,9 @@ function accelerator(shape: MachineShape): string[] {
 }
 
 function kernelArguments(plan: MachinePlan): string {
-  // Without a PM timer the kernel cannot measure the emulated TSC, and one boot in four hangs while it tries.
-  const clock = plan.shape.accel === 'tcg' ? [`tsc_early_khz=${plan.shape.tscKhz}`] : [];
+  // Without a PM timer the kernel cannot measure the emulated TSC, and one boot in four hangs while it tries. Told to
+  // trust it (all processors see the host's), it uses it as its clock; else time goes in steps of 4 ms.
+  const clock = plan.shape.accel === 'tcg' ? [`tsc_early_khz=${plan.shape.tscKhz}`, 'tsc=reliable'] : [];
   const warm = plan.memory?.use === 'save' ? ['mayfly.warm'] : [];
   return ['console=ttyS0', 'quiet', 'loglevel=3', 'panic=-1', 'reboot=t', ...clock, ...warm].join(' ');
 }

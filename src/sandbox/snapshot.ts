@@ -14,10 +14,12 @@ import { asFixError, FixError } from '../errors.ts';
 import { bootSandbox, enableSharedMemory, wake, withVm } from './boot.ts';
 import type { RunningVm, Snapshot, Template } from './boot.ts';
 import type { HostOptions } from './claim.ts';
+import { unfinished } from './image.ts';
 import type { Image } from './image.ts';
 import { waitForLock } from './lock.ts';
 import { qemuArguments } from './qemu-arguments.ts';
 import type { MachineShape } from './qemu-arguments.ts';
+import { sweep } from './reaper.ts';
 
 export interface SnapshotOptions {
   readonly cacheDir: string;
@@ -85,7 +87,12 @@ async function placeOf(options: Pick<SnapshotOptions, 'cacheDir' | 'image' | 'sh
 async function makeSnapshot(directory: string, options: SnapshotOptions): Promise<Snapshot> {
   const parent = dirname(directory);
   await mkdir(parent, { recursive: true, mode: 0o755 });
-  const build = await mkdtemp(join(parent, 'building-'));
+  // We hold the lock of this snapshot: another build of it can only be one that was killed.
+  for (const left of await unfinished(directory)) {
+    await sweep({ ...options.host, stateDir: join(left, 'vm') });
+    await rm(left, { recursive: true, force: true });
+  }
+  const build = await mkdtemp(`${directory}.building-`);
   await chmod(build, 0o711);
   const host = { ...options.host, stateDir: join(build, 'vm') };
   try {

@@ -1,0 +1,152 @@
+/*
+ * Thaw, the guest's half: the host's is thaw.ts. The message is text, at most 16 KiB, each line once and in this order:
+ *
+ *   mayfly-thaw 1            version of this message
+ *   time <ms since 1970>
+ *   entropy <base64>         at least 64 bytes
+ *   hostname <name>
+ *   machine-id <32 hex digits>
+ *   host-key <base64 of an OpenSSH private key>
+ *   authorized-key ssh-ed25519 <base64>
+ *   end
+ *
+ * The answer is "ok" or "error <what>".
+ */
+#define _GNU_SOURCE
+#include "guest-thaw.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/random.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { max_message_bytes = 16384, min_entropy_bytes = 64 };
+
+void say(int port, const char *text) {
+  size_t length = strlen(text), done = 0;
+  while (done < length) {
+    ssize_t count = write(port, text + done, length - done);
+    if (count < 0 && errno == EINTR) continue;
+    must((int)count, "write to the port");
+    done += (size_t)count;
+  }
+}
+
+static _Noreturn void refuse(int port, const char *what) {
+  char line[128];
+  snprintf(line, sizeof line, "error %s\n", what);
+  say(port, line);
+  pause_ms(200); /* the host reads the reason before the machine is gone */
+  power_off();
+}
+
+/* Reads up to "\nend\n" and not a byte further: what follows is the SSH client's. The host waits for our answer anyway. */
+static void read_message(int port, char *message) {
+  size_t length = 0;
+  for (;;) {
+    if (length == max_message_bytes) refuse(port, "size");
+    ssize_t count = read(port, message + length, max_message_bytes - length);
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) die("the host went away");
+    if (memchr(message + length, 0, (size_t)count)) refuse(port, "syntax");
+    length += (size_t)count;
+    message[length] = 0;
+    if (length >= 5 && strcmp(message + length - 5, "\nend\n") == 0) return;
+  }
+}
+
+/* The value of "<key> <value>"; each line of the message is taken once, in order, and must be the one expected. */
+static char *take(int port, char **cursor, const char *key) {
+  char *line = strsep(cursor, "\n");
+  size_t length = strlen(key);
+  if (!line || strncmp(line, key, length) != 0 || line[length] != ' ') refuse(port, key);
+  return line + length + 1;
+}
+
+static int digit_of(char c) {
+  static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  const char *found = c ? strchr(digits, c) : NULL;
+  return found ? (int)(found - digits) : -1;
+}
+
+/* Base64, in place; returns the number of bytes, or -1. */
+static int decode(char *text) {
+  uint32_t bits = 0;
+  int count = 0, bytes = 0;
+  for (char *c = text; *c && *c != '='; c++) {
+    int digit = digit_of(*c);
+    if (digit < 0) return -1;
+    bits = bits << 6 | (uint32_t)digit;
+    if (++count % 4 != 1) text[bytes++] = (char)(bits >> (2 * (3 - (count - 1) % 4)));
+  }
+  return bytes;
+}
+
+/* Files that the image has keep their mode; new ones, the keys, are for root alone. */
+static void write_file(int port, const char *path, int how, const char *bytes, size_t length) {
+  int file = open(path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC | how, 0600);
+  if (file < 0 || write(file, bytes, length) != (ssize_t)length) refuse(port, path);
+  close(file);
+}
+
+static void set_clock(int port, const char *value) {
+  long long ms = strtoll(value, NULL, 10);
+  struct timespec now = {ms / 1000, ms % 1000 * 1000000};
+  if (ms < 1600000000000LL || clock_settime(CLOCK_REALTIME, &now) < 0) refuse(port, "time");
+}
+
+static void reseed(int port, char *value) {
+  struct { int bits, bytes; char data[512]; } pool;
+  int bytes = strlen(value) < sizeof pool.data ? decode(value) : -1;
+  if (bytes < min_entropy_bytes) refuse(port, "entropy");
+  pool.bits = bytes * 8;
+  pool.bytes = bytes;
+  memcpy(pool.data, value, (size_t)bytes);
+  int device = open("/dev/urandom", O_RDWR | O_CLOEXEC);
+  if (device < 0 || ioctl(device, RNDADDENTROPY, &pool) < 0 || ioctl(device, RNDRESEEDCRNG) < 0) refuse(port, "entropy");
+  close(device);
+  explicit_bzero(&pool, sizeof pool);
+}
+
+static void name_machine(int port, const char *host, const char *machine) {
+  size_t length = strlen(host);
+  if (length < 1 || length > 63 || strspn(host, "abcdefghijklmnopqrstuvwxyz0123456789-") != length) refuse(port, "hostname");
+  if (sethostname(host, length) < 0) refuse(port, "hostname");
+  write_file(port, "/etc/hostname", O_TRUNC, host, length);
+  char own[96]; /* a machine that cannot resolve its own name makes sudo and many test suites complain */
+  int own_length = snprintf(own, sizeof own, "127.0.1.1 %s\n", host);
+  write_file(port, "/etc/hosts", O_APPEND, own, (size_t)own_length);
+  if (strlen(machine) != 32 || strspn(machine, "0123456789abcdef") != 32) refuse(port, "machine-id");
+  char line[34];
+  snprintf(line, sizeof line, "%s\n", machine);
+  write_file(port, "/etc/machine-id", O_TRUNC, line, 33);
+}
+
+static void give_keys(int port, char *host_key, const char *authorized_key) {
+  int bytes = decode(host_key);
+  if (bytes <= 0) refuse(port, "host-key");
+  write_file(port, "/run/mayfly/host_key", O_TRUNC, host_key, (size_t)bytes);
+  if (strncmp(authorized_key, "ssh-ed25519 ", 12) != 0) refuse(port, "authorized-key");
+  write_file(port, "/run/mayfly/authorized_keys", O_TRUNC, authorized_key, strlen(authorized_key));
+}
+
+void thaw(int port) {
+  static char message[max_message_bytes + 1];
+  read_message(port, message);
+  char *cursor = message;
+  if (strcmp(take(port, &cursor, "mayfly-thaw"), "1") != 0) refuse(port, "version");
+  set_clock(port, take(port, &cursor, "time"));
+  reseed(port, take(port, &cursor, "entropy"));
+  char *host = take(port, &cursor, "hostname");
+  name_machine(port, host, take(port, &cursor, "machine-id"));
+  char *host_key = take(port, &cursor, "host-key");
+  give_keys(port, host_key, take(port, &cursor, "authorized-key"));
+  if (!cursor || strcmp(cursor, "end\n") != 0) refuse(port, "syntax");
+  explicit_bzero(message, sizeof message);
+}
