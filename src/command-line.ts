@@ -3,7 +3,6 @@ import { Command, CommanderError, Option } from 'commander';
 import { loadConfig } from './config.ts';
 import type { Config, Role } from './config.ts';
 import { FixError, asFixError, errorTable } from './errors.ts';
-import { visible } from './fix/neutral.ts';
 import { createLog, createSecrets } from './log.ts';
 import type { LocalOptions } from './local.ts';
 import type { Log, Secrets } from './log.ts';
@@ -55,7 +54,10 @@ function showError(thrown: unknown, signal: AbortSignal): number {
 /** The end of a detail says most: last words of a program that failed. */
 function oneLine(value: unknown): string {
   const text = typeof value === 'string' ? value : (JSON.stringify(value) ?? '');
-  return visible(text).replace(/\s+/g, ' ').trim().slice(-400);
+  return text
+    .replace(/[\p{C}\s]+/gu, ' ')
+    .trim()
+    .slice(-400);
 }
 
 function createProgram(signal: AbortSignal, outcome: { exitCode: number }): Command {

@@ -42,7 +42,7 @@ export type FixJob = z.infer<typeof FixJob>;
 
 /** A new run id: `r`, eight characters of time, seven of chance; sorts by time, safe in file names and DNS labels. */
 export function newRunId(now = Date.now()): string {
-  const chance = Number(randomBytes(5).readUIntBE(0, 5) % 36 ** 7);
+  const chance = randomBytes(5).readUIntBE(0, 5) % 36 ** 7;
   return `r${now.toString(36).padStart(8, '0').slice(-8)}${chance.toString(36).padStart(7, '0')}`;
 }
 

@@ -16,7 +16,7 @@ export interface Before {
 /** The whole patch; `before` answers for each path at the base commit. */
 export async function writeGitPatch(files: readonly PatchFile[], before: (path: string) => Promise<Before | null>): Promise<string> {
   const parts: string[] = [];
-  for (const file of [...files].sort((a, b) => (a.path < b.path ? -1 : 1))) parts.push(fileDiff(file, await before(file.path)));
+  for (const file of files.toSorted((a, b) => (a.path < b.path ? -1 : 1))) parts.push(fileDiff(file, await before(file.path)));
   return parts.join('');
 }
 

@@ -6,7 +6,7 @@ import type { GitHub, GitHubRepository } from '../github/github.ts';
 import { newRunId } from '../job.ts';
 import type { FixJob } from '../job.ts';
 import type { Log } from '../log.ts';
-import { commentMarker, helpReply, queuedComment } from './messages.ts';
+import { commentMarker, helpReply, queuedComment, stoppedComment } from './messages.ts';
 
 /** The part of the web role's event that intake reads; parsed at the door of the worker. */
 export interface Intake {
@@ -33,13 +33,9 @@ export interface IntakeTools {
 
 /** Idempotent: told twice, it does once. Throws FixErrors of the GitHub port, which the queue tries again. */
 export async function takeIn(event: Intake, tools: IntakeTools, log: Log): Promise<void> {
-  const { repository, issue } = event;
-  if (event.kind === 'closed' || event.kind === 'unlabeled') {
-    const runIds = await tools.cancelIssue(repository.id, issue.number, event.kind);
-    log.info({ runIds, reason: event.kind }, 'runs of the issue cancelled');
-    return;
-  }
+  const { issue } = event;
   const github = tools.github.repository(event, { deliveryId: event.deliveryId, signal: tools.signal, records: [] });
+  if (event.kind === 'closed' || event.kind === 'unlabeled') return await stopRuns(event, event.kind, { github, tools, log });
   const permission = await github.permission(event.actor.login);
   if (permission !== 'admin' && permission !== 'write') {
     log.info({ permission }, 'trigger ignored: no write access');
@@ -47,13 +43,20 @@ export async function takeIn(event: Intake, tools: IntakeTools, log: Log): Promi
   }
   await react(github, event);
   if (event.kind === 'command' && event.command === 'help') return await github.reply(issue.number, helpReply);
-  if (event.kind === 'command' && event.command === 'stop') {
-    const runIds = await tools.cancelIssue(repository.id, issue.number, 'stop');
-    log.info({ runIds }, 'runs of the issue stopped');
-    return;
-  }
+  if (event.kind === 'command' && event.command === 'stop') return await stopRuns(event, 'stop', { github, tools, log });
   if (issue.isPullRequest) return await github.reply(issue.number, 'Mayfly works on issues so far. Comment `/agent fix` on the issue instead.');
   await queueRun(event, github, tools, log);
+}
+
+/** A run that still waits never gets to say that it was stopped, so that is said here; a running one says more later. */
+async function stopRuns(
+  { repository, issue }: Intake,
+  reason: 'stop' | 'unlabeled' | 'closed',
+  { github, tools, log }: { github: GitHubRepository; tools: IntakeTools; log: Log },
+): Promise<void> {
+  const runIds = await tools.cancelIssue(repository.id, issue.number, reason);
+  log.info({ runIds, reason }, 'runs of the issue stopped');
+  if (runIds.length > 0) await github.livingComment(issue.number, commentMarker, stoppedComment(runIds));
 }
 
 async function react(github: GitHubRepository, event: Intake): Promise<void> {

@@ -44,6 +44,10 @@ export function runningComment(job: Pick<FixJob, 'runId'>): string {
   ].join('\n');
 }
 
+export function stoppedComment(runIds: readonly string[]): string {
+  return [commentMarker, '**Mayfly: stopped.** Label the issue again to start anew.', '', ...runIds.map(footer)].join('\n');
+}
+
 /** How it ended, what was seen, what it cost. */
 export function doneComment(report: RunReport, outcome: FixOutcome): string {
   const lines = [commentMarker, `**Mayfly: ${headline(outcome)}** ${sentence(outcome)}`, ''];

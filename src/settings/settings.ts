@@ -11,17 +11,28 @@ export const maxSettingsBytes = 32_768;
 const Command = z.string().trim().min(1).max(4096);
 
 export const Settings = z.strictObject({
-  setup: z.array(Command).max(20).optional().meta({ description: 'Commands that prepare a fresh clone, run in order with the package registries reachable.', example: ['npm ci'] }),
+  setup: z
+    .array(Command)
+    .max(20)
+    .optional()
+    .meta({ description: 'Commands that prepare a fresh clone, run in order with the package registries reachable.', example: ['npm ci'] }),
   test: Command.optional().meta({ description: 'The command whose exit code proves a fix.', example: 'npm test' }),
-  allow: z.array(z.string().max(253)).max(50).optional().meta({ description: 'Hosts that setup, agent and proof may reach, within what the operator allows.', example: ['registry.npmjs.org'] }),
-  ci: z.enum(['hold', 'run']).optional().meta({ description: 'Whether workflows run on our commits at once, or only after a person releases them.', example: 'hold' }),
+  allow: z
+    .array(z.string().max(253))
+    .max(50)
+    .optional()
+    .meta({ description: 'Hosts that setup, agent and proof may reach, within what the operator allows.', example: ['registry.npmjs.org'] }),
+  ci: z
+    .enum(['hold', 'run'])
+    .optional()
+    .meta({ description: 'Whether workflows run on our commits at once, or only after a person releases them.', example: 'hold' }),
 });
 export type Settings = z.infer<typeof Settings>;
 
 /** Settings, or one sentence that says what is wrong where. YAML aliases are refused: they can grow without bound. */
 export function parseSettings(text: string): { readonly settings: Settings } | { readonly problem: string } {
   const document = parseDocument(text, { uniqueKeys: true, strict: true, schema: 'core' });
-  const broken = document.errors[0];
+  const broken = document.errors[0] ?? document.warnings[0];
   if (broken) return { problem: broken.message.split('\n')[0] ?? 'not YAML' };
   try {
     const parsed = Settings.safeParse(document.toJS({ maxAliasCount: 0 }) ?? {});
