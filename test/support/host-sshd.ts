@@ -52,7 +52,7 @@ export function createHostSshd(): HostSshd {
   chownSync(workspace, plainUserId, plainUserId);
   const supervisor = join(directory, 'run');
   const source = join(import.meta.dirname, '../../src/sandbox/guest-run.c');
-  execFileSync('cc', ['-O2', '-Wall', '-Wextra', '-Werror', '-static', `-DRUN_DIR="${directory}/commands"`, '-o', supervisor, source]);
+  execFileSync('/usr/bin/cc', ['-O2', '-Wall', '-Wextra', '-Werror', '-static', `-DRUN_DIR="${directory}/commands"`, '-o', supervisor, source]);
   const [host, user] = [createKey(), createKey()];
   const config = writeConfig(directory, host.privateKey, user.publicLine);
   const children = new Set<ReturnType<typeof spawn>>();
@@ -62,7 +62,7 @@ export function createHostSshd(): HostSshd {
     privateKey: user.privateKey,
     connect() {
       // A mount namespace of its own, so that a test may mount.
-      const child = spawn('unshare', ['--mount', sshd, '-i', '-e', '-f', config], { stdio: ['pipe', 'pipe', 'inherit'] });
+      const child = spawn('/usr/bin/unshare', ['--mount', sshd, '-i', '-e', '-f', config], { stdio: ['pipe', 'pipe', 'inherit'] });
       children.add(child);
       const stream = joinStreams(child.stdout, child.stdin);
       return { stream, kill: () => void child.kill('SIGKILL') };
