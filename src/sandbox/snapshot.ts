@@ -8,6 +8,7 @@ import { createWriteStream } from 'node:fs';
 import { chmod, chown, mkdir, mkdtemp, open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import type { Socket } from 'node:net';
+import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { asFixError, FixError } from '../errors.ts';
@@ -134,17 +135,21 @@ async function saveMachine(candidate: string, host: HostOptions, options: Snapsh
 
 /** Device state leaves over a socket of ours: QEMU takes an inherited descriptor by number for coming in only. */
 async function saveState(vm: RunningVm, target: string): Promise<void> {
-  const path = join(vm.claim.directory, 'state.socket');
+  // The path of a socket has at most 108 bytes, which a cache directory easily uses up.
+  const directory = await mkdtemp(join(tmpdir(), 'mayfly-'));
+  const path = join(directory, 'state');
   const server = createServer();
-  server.listen(path);
-  await once(server, 'listening');
-  if (vm.claim.uid !== null) await chown(path, vm.claim.uid, vm.claim.uid);
-  const written = once(server, 'connection').then(([socket]) => pipeline(socket as Socket, createWriteStream(target)));
   try {
+    server.listen(path);
+    await once(server, 'listening');
+    const { uid } = vm.claim;
+    if (uid !== null) for (const at of [path, directory]) await chown(at, uid, uid);
+    const written = once(server, 'connection').then(([socket]) => pipeline(socket as Socket, createWriteStream(target)));
     await vm.qmp.migrated(async () => vm.qmp.execute('migrate', { uri: `unix:${path}` }));
     await written;
   } finally {
     server.close();
+    await rm(directory, { recursive: true, force: true });
   }
 }
 
