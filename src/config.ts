@@ -83,6 +83,7 @@ const Environment = z.object({
   NODE_EXTRA_CA_CERTS: optional('Node’s own setting; the certificates reach the guest too.'),
   SSL_CERT_FILE: optional('OpenSSL’s own setting; used by git on the host.'),
   HTTPS_PROXY: optional('Proxy that the host itself has to use.'),
+  NO_PROXY: optional('Hosts that the host reaches without that proxy.'),
   npm_config_registry: optional('npm’s registry setting; reaches the guest without credentials.'),
   PATH: z.string().default('/usr/sbin:/usr/bin:/sbin:/bin').meta({ description: 'Where the host’s programs are.' }),
 });

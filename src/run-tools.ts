@@ -5,6 +5,7 @@ import type { Config } from './config.ts';
 import { FixError } from './errors.ts';
 import type { RunLimits, RunTools } from './fix/run.ts';
 import { createGateway } from './gateway/create-gateway.ts';
+import { createHostFetch } from './gateway/host-fetch.ts';
 import { readSurroundings } from './gateway/surroundings.ts';
 import { createMirrors } from './git/create-mirrors.ts';
 import type { Mirrors } from './git/mirror.ts';
@@ -64,6 +65,11 @@ export function createMirrorsFrom(config: Config, log: Log): Mirrors {
   return createMirrors({ directory: join(config.MAYFLY_CACHE_DIR, 'mirrors'), environment: config.gitEnvironment, log });
 }
 
+/** How this host reaches GitHub and the model. */
+export function createFetch(config: Config): typeof fetch {
+  return createHostFetch({ proxy: config.HTTPS_PROXY, noProxy: config.NO_PROXY });
+}
+
 /** One line a vendor: whose key, which address. */
 function chooseModel(config: Config, { model, log }: { model: string | null; log: Log }): Model {
   if (model === null) throw new FixError('model_unknown', { details: { reason: 'give --model or set MAYFLY_MODEL' } });
@@ -76,7 +82,7 @@ function chooseModel(config: Config, { model, log }: { model: string | null; log
   const vendor = vendors[model.split('/', 1)[0] ?? ''];
   if (!vendor) throw new FixError('model_unknown', { details: { reason: `vendors: ${Object.keys(vendors).join(', ')}` } });
   if (vendor.key === null) throw new FixError('model_credentials', { details: { reason: `${vendor.keyName} is not set` } });
-  return createModel({ name: model, apiKey: vendor.key, baseUrl: vendor.baseUrl, log });
+  return createModel({ name: model, apiKey: vendor.key, baseUrl: vendor.baseUrl, log, fetch: createFetch(config) });
 }
 
 function runLimits(config: Config): RunLimits {

@@ -7,7 +7,7 @@ import type { IssueTools } from './fix/issue.ts';
 import { createGitHub } from './github/create-github.ts';
 import type { Log, Secrets } from './log.ts';
 import { createWorkerQueue } from './queue/worker-queue.ts';
-import { createMirrorsFrom, createRunTools } from './run-tools.ts';
+import { createFetch, createMirrorsFrom, createRunTools } from './run-tools.ts';
 import { IntakeEvent } from './webhook/event.ts';
 
 const redeliverEveryMs = 5 * 60_000;
@@ -29,7 +29,16 @@ export async function startWorker(config: Config, options: WorkerOptions): Promi
   const { log, secrets, signal } = options;
   const { APP_ID: appId, privateKey, REDIS_URL: redisUrl, MAYFLY_JOB_KEY: signingKey } = config;
   if (appId === undefined || privateKey === null || redisUrl === null || signingKey === null) throw new FixError('config_invalid');
-  const github = createGitHub({ appId, privateKey, apiUrl: config.apiUrl, webUrl: config.webUrl, secrets, log, paced: options.paced ?? true });
+  const github = createGitHub({
+    appId,
+    privateKey,
+    apiUrl: config.apiUrl,
+    webUrl: config.webUrl,
+    secrets,
+    log,
+    fetch: createFetch(config),
+    paced: options.paced ?? true,
+  });
   const { slug } = await github.whoAmI(signal);
   const runTools = await createRunTools(config, { log, secrets, model: config.MAYFLY_MODEL });
   const swept = await runTools.provider.sweep();

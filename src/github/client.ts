@@ -15,6 +15,8 @@ export interface ClientOptions {
    * a second of waiting is 10 ms.
    */
   readonly paced?: boolean;
+  /** How the host reaches GitHub. Default: Node's own. */
+  readonly fetch?: typeof fetch;
   /** One attempt of one request. Default 30 s. */
   readonly requestTimeoutMs?: number;
 }
@@ -43,7 +45,7 @@ export function createClient(options: ClientOptions, { auth, paceKey, signal }: 
     baseUrl: options.apiUrl,
     userAgent: options.userAgent,
     log: quietLog(options.log),
-    request: { signal, fetch: createBoundedFetch(options.requestTimeoutMs ?? 30_000) },
+    request: { signal, fetch: createBoundedFetch(options.requestTimeoutMs ?? 30_000, options.fetch ?? fetch) },
     retry: { retries: tries - 1, retryAfterBaseValue: secondMs, doNotRetry: [400, 401, 403, 404, 409, 410, 413, 422, 429, 451] },
     throttle: { id: paceKey, retryAfterBaseValue: secondMs, onRateLimit: mayWait, onSecondaryRateLimit: mayWait, ...(options.paced === false && unspaced()) },
   });
@@ -68,9 +70,9 @@ async function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T
   }
 }
 
-function createBoundedFetch(timeoutMs: number): typeof fetch {
+function createBoundedFetch(timeoutMs: number, send: typeof fetch): typeof fetch {
   return async (input, init) =>
-    await fetch(input, { ...init, signal: AbortSignal.any([AbortSignal.timeout(timeoutMs), ...(init?.signal ? [init.signal] : [])]) });
+    await send(input, { ...init, signal: AbortSignal.any([AbortSignal.timeout(timeoutMs), ...(init?.signal ? [init.signal] : [])]) });
 }
 
 /**

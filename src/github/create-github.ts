@@ -11,7 +11,7 @@ import { asGitHubError, gitHubError, hasStatus } from './failure.ts';
 import type { GitHub } from './github.ts';
 import { createRepository } from './repository.ts';
 
-export interface GitHubOptions extends Pick<ClientOptions, 'paced' | 'requestTimeoutMs'> {
+export interface GitHubOptions extends Pick<ClientOptions, 'paced' | 'fetch' | 'requestTimeoutMs'> {
   readonly appId: number;
   /** PEM, as GitHub gives it out; `\n` may be written as two characters. */
   readonly privateKey: string;
