@@ -8,11 +8,11 @@ import { access, constants, mkdir, readFile, rename, writeFile } from 'node:fs/p
 import { join } from 'node:path';
 import { z } from 'zod';
 import { FixError } from '../errors.ts';
-import { wake, withVm } from './boot.ts';
 import type { HostOptions } from './claim.ts';
 import type { Image } from './image.ts';
 import { readBootId } from './owner.ts';
 import type { Accel } from './qemu-arguments.ts';
+import { wake, withVm } from './vm.ts';
 
 export interface KvmProbe {
   readonly cacheDir: string;

@@ -1,11 +1,11 @@
 /** The `qemu` provider: throwaway micro-VMs on any Linux host, with KVM where it works and emulation where not. */
 import { FixError } from '../errors.ts';
 import { bootSandbox } from './boot.ts';
-import type { Template } from './boot.ts';
 import { sweep } from './reaper.ts';
 import type { Provider } from './sandbox.ts';
 import { findTemplate } from './template.ts';
 import type { TemplateOptions } from './template.ts';
+import type { Template } from './vm.ts';
 
 export interface QemuOptions extends TemplateOptions {
   /** Each VM has a directory under `vms` here while it lives. */

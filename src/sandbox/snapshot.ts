@@ -12,8 +12,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { asFixError, FixError } from '../errors.ts';
-import { bootSandbox, enableSharedMemory, wake, withVm } from './boot.ts';
-import type { RunningVm, Snapshot, Template } from './boot.ts';
+import { bootSandbox } from './boot.ts';
 import type { HostOptions } from './claim.ts';
 import { unfinished } from './image.ts';
 import type { Image } from './image.ts';
@@ -21,6 +20,8 @@ import { waitForLock } from './lock.ts';
 import { qemuArguments } from './qemu-arguments.ts';
 import type { MachineShape } from './qemu-arguments.ts';
 import { sweep } from './reaper.ts';
+import { enableSharedMemory, wake, withVm } from './vm.ts';
+import type { RunningVm, Snapshot, Template } from './vm.ts';
 
 export interface SnapshotOptions {
   readonly cacheDir: string;

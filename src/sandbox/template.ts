@@ -3,7 +3,6 @@ import { join } from 'node:path';
 import { execa } from 'execa';
 import { FixError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import type { Template } from './boot.ts';
 import type { HostOptions } from './claim.ts';
 import { readTscKhz } from './host-clock.ts';
 import { ensureImage, findImage } from './image.ts';
@@ -12,6 +11,7 @@ import { chooseAccel } from './kvm.ts';
 import { qemuProgram } from './machine.ts';
 import type { MachineShape } from './qemu-arguments.ts';
 import { ensureSnapshot, findSnapshot } from './snapshot.ts';
+import type { Template } from './vm.ts';
 
 export interface TemplateOptions {
   readonly cacheDir: string;

@@ -1,0 +1,130 @@
+/**
+ * A claimed VM with its QEMU process, from start to the point where its guest waits for thaw. What is above it - the
+ * sandbox, the making of a template, the probe for KVM - differs only in what it does then.
+ */
+import { chmod, chown, copyFile, readFile, stat, truncate, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { asFixError, FixError } from '../errors.ts';
+import { claimVm, processName } from './claim.ts';
+import type { Claim, HostOptions } from './claim.ts';
+import type { Image } from './image.ts';
+import { startMachine } from './machine.ts';
+import type { Machine } from './machine.ts';
+import { inherited, qemuArguments } from './qemu-arguments.ts';
+import type { MachinePlan, MachineShape } from './qemu-arguments.ts';
+import { openQmp } from './qmp.ts';
+import type { Qmp } from './qmp.ts';
+import type { SandboxSpec } from './sandbox.ts';
+import { awaitReady } from './thaw.ts';
+
+/** Saved memory of one machine shape: restored by many, written by none. */
+export interface Snapshot {
+  readonly memory: string;
+  readonly state: string;
+  readonly disk: string;
+}
+
+export interface Template {
+  readonly image: Image;
+  readonly shape: MachineShape;
+  /** Null: machines boot cold. */
+  readonly snapshot: Snapshot | null;
+}
+
+/** A claimed VM with its QEMU process. `signal` aborts when the caller cancels or the deadline passes; the process is dead then. */
+export interface RunningVm {
+  readonly claim: Claim;
+  readonly machine: Machine;
+  readonly qmp: Qmp;
+}
+
+export interface VmSpec extends SandboxSpec {
+  /** Keeps the guest's memory in the file `memory` of the claim's directory, for a template. */
+  readonly save?: boolean;
+  readonly deadlineMs?: number;
+}
+
+const coldDeadlineMs = 90_000;
+const restoreDeadlineMs = 45_000;
+/** What QEMU needs beside the guest's memory: itself, translated code, disk metadata. */
+const overheadMib = 512;
+const threads = 128;
+
+/**
+ * Claims and starts a machine for `use`, which answers for it once it has returned. When `use` throws, or the signal
+ * fires, all of it is given back first; throws `cancelled`, `sandbox_boot`, `sandbox_unlimited`, or what `use` threw.
+ * The one place that kills on cancel: every wait below ends because QEMU's sockets close.
+ */
+export async function withVm<T>(host: HostOptions, template: Template, spec: VmSpec, use: (vm: RunningVm, signal: AbortSignal) => Promise<T>): Promise<T> {
+  if (spec.signal.aborted) throw new FixError('cancelled');
+  const { shape } = template;
+  const limits = { memoryBytes: (shape.memoryMib + overheadMib) * 2 ** 20, processes: threads + shape.vcpus, cpus: shape.vcpus + 1 };
+  const claim = await claimVm(host, spec.id, limits);
+  const deadline = AbortSignal.timeout(spec.deadlineMs ?? (template.snapshot ? restoreDeadlineMs : coldDeadlineMs));
+  const signal = AbortSignal.any([spec.signal, deadline]);
+  let machine: Machine | null = null;
+  const kill = (): void => machine?.kill();
+  signal.addEventListener('abort', kill, { once: true });
+  try {
+    machine = startMachine({ ...claim, gid: await kvmGroup(shape), argv: await prepare(claim, template, spec.save ?? false) });
+    if (signal.aborted) kill();
+    const result = await use({ claim, machine, qmp: await openQmp(machine.monitor) }, signal);
+    if (signal.aborted) throw new FixError('cancelled');
+    return result;
+  } catch (thrown) {
+    machine?.kill();
+    await machine?.exited;
+    await claim.release();
+    if (spec.signal.aborted) throw new FixError('cancelled');
+    throw describe(thrown, { host, id: spec.id, output: machine?.output() ?? '', late: deadline.aborted });
+  } finally {
+    signal.removeEventListener('abort', kill);
+  }
+}
+
+/** Brings a started machine to the point where the guest waits for thaw. */
+export async function wake(vm: RunningVm, template: Template): Promise<void> {
+  if (!template.snapshot) return awaitReady(vm.machine.channel);
+  const state = await readFile(template.snapshot.state);
+  await enableSharedMemory(vm.qmp);
+  await vm.qmp.migrated(async () => {
+    vm.machine.state.write(state);
+    await vm.qmp.execute('migrate-incoming', { uri: `fd:${inherited.state}` });
+  });
+  await vm.qmp.execute('cont');
+}
+
+/** Memory stays in its file and out of the stream; both ends must say so. Migration then reports itself as events. */
+export async function enableSharedMemory(qmp: Qmp): Promise<void> {
+  const capabilities = ['x-ignore-shared', 'events'].map((capability) => ({ capability, state: true }));
+  await qmp.execute('migrate-set-capabilities', { capabilities });
+}
+
+async function prepare(claim: Claim, template: Template, save: boolean): Promise<string[]> {
+  const overlay = join(claim.directory, 'disk.qcow2');
+  const saved = join(claim.directory, 'memory');
+  await copyFile(template.image.overlay, overlay);
+  if (save) await writeFile(saved, '');
+  for (const file of save ? [overlay, saved] : [overlay]) {
+    await chmod(file, 0o600);
+    if (claim.uid !== null) await chown(file, claim.uid, claim.uid);
+  }
+  if (save) await truncate(saved, template.shape.memoryMib * 2 ** 20);
+  const { image, shape, snapshot } = template;
+  const memory: MachinePlan['memory'] = save ? { file: saved, use: 'save' } : snapshot && { file: snapshot.memory, use: 'restore' };
+  return qemuArguments({ name: processName(claim.id), shape, image, overlay, templateDisk: snapshot?.disk ?? null, memory });
+}
+
+async function kvmGroup(shape: MachineShape): Promise<number | null> {
+  return shape.accel === 'kvm' ? (await stat('/dev/kvm')).gid : null;
+}
+
+function describe(thrown: unknown, failure: { host: HostOptions; id: string; output: string; late: boolean }): FixError {
+  const error = asFixError(thrown, 'sandbox_boot');
+  const why = failure.late ? 'it was not ready in time' : undefined;
+  failure.host.log.warn({ err: error, sandboxId: failure.id, output: failure.output.slice(-4000), why }, 'a VM did not start');
+  // A connection that breaks while it is being made is a boot that failed.
+  return error.code === 'sandbox_lost' || error.code === 'internal' || error.code === 'cancelled'
+    ? new FixError('sandbox_boot', { cause: error, details: { why, output: failure.output.slice(-2000) } })
+    : error;
+}
