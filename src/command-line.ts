@@ -125,16 +125,16 @@ function addSetup(program: Command, context: MakeContext): void {
 }
 
 function addFix(program: Command, context: MakeContext, outcome: { exitCode: number }): void {
-  const collect = (value: string, before: readonly string[]): readonly string[] => [...before, value];
+  const collect = (value: string, before: readonly string[] = []): readonly string[] => [...before, value];
   program
     .command('fix')
     .description('Fix an issue of a local or remote repository in micro-VMs, without GitHub, and write the patch.')
     .requiredOption('--repo <dir|url>', 'the repository; its work tree is not touched')
     .requiredOption('--issue <file|text>', 'a file (first line is the title, .json with title and body too), or the text itself')
     .option('--base <ref>', 'branch, tag or commit to start from (default: HEAD)')
-    .option('--setup <command>', 'prepares a fresh clone; may be repeated', collect, [])
+    .option('--setup <command>', 'prepares a fresh clone; may be repeated', collect)
     .option('--test <command>', 'the command whose exit code proves the fix')
-    .option('--allow <host>', 'a host that the VM may reach; may be repeated', collect, [])
+    .option('--allow <host>', 'a host that the VM may reach; may be repeated', collect)
     .addOption(new Option('--provider <name>', 'what boots the VM').choices(['qemu']).default('qemu'))
     .option('--model <vendor/name>', 'for example anthropic/claude-sonnet-4-5 (default: MAYFLY_MODEL)')
     .option('--out <file>', 'where the patch goes', 'mayfly.patch')

@@ -19,9 +19,9 @@ export interface LocalOptions {
   readonly repo: string;
   readonly issue: string;
   readonly base?: string;
-  readonly setup: readonly string[];
+  readonly setup?: readonly string[];
   readonly test?: string;
-  readonly allow: readonly string[];
+  readonly allow?: readonly string[];
   readonly provider: 'qemu';
   readonly model?: string;
   readonly out: string;
@@ -44,7 +44,7 @@ export async function fixLocally(options: LocalOptions, context: CommandContext)
     const result = await runFix(
       {
         issue: { ...issue, instruction: null },
-        wishes: { setup: options.setup.length > 0 ? options.setup : null, test: options.test ?? null, allow: options.allow },
+        wishes: { setup: options.setup ?? null, test: options.test ?? null, allow: options.allow ?? [] },
         fetch: async (signal) => (snapshot = await mirrors.fetch({ url: locate(options.repo), token: null, ref: options.base ?? null }, signal)),
         report,
         onEvent: timeline.event,
