@@ -18,8 +18,9 @@ export default defineConfig({
       project('unit', { testTimeout: 10_000 }),
       project('repo', { testTimeout: 30_000 }),
       project('integration', { testTimeout: 30_000, hookTimeout: 30_000 }),
-      project('vm', { testTimeout: 120_000, hookTimeout: 600_000, fileParallelism: false }),
-      project('e2e', { testTimeout: 300_000, hookTimeout: 600_000, fileParallelism: false }),
+      // One guest keeps a processor busy under emulation, so these come by themselves, after everything else.
+      project('vm', { testTimeout: 120_000, hookTimeout: 600_000, fileParallelism: false, sequence: { groupOrder: 1 } }),
+      project('e2e', { testTimeout: 300_000, hookTimeout: 600_000, fileParallelism: false, sequence: { groupOrder: 2 } }),
     ],
   },
 });

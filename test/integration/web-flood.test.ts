@@ -89,7 +89,7 @@ describe.skipIf(redisIsMissing())('a flood', () => {
 
     expect(await answer).toMatch(/^HTTP\/1.1 413 /);
     await poured;
-    expect((await web.peakBytes()) - before).toBeLessThan(100 * mib);
+    expect((await web.peakBytes()) - before).toBeLessThan(200 * mib);
     expect(await realDelivery(web)).toBe(200);
   });
 

@@ -9,11 +9,11 @@ import { join } from 'node:path';
 import { Duplex } from 'node:stream';
 import type { Readable, Writable } from 'node:stream';
 import { pino } from 'pino';
-import ssh2 from 'ssh2';
 import { FixError } from '../../src/errors.ts';
 import { openChannel } from '../../src/sandbox/channel.ts';
 import type { Channel } from '../../src/sandbox/channel.ts';
 import type { GuestLayout } from '../../src/sandbox/exec.ts';
+import { createSshKey } from '../../src/sandbox/ssh-key.ts';
 import type { Sandbox } from '../../src/sandbox/sandbox.ts';
 
 const sshd = '/usr/sbin/sshd';
@@ -53,8 +53,8 @@ export function createHostSshd(): HostSshd {
   const supervisor = join(directory, 'run');
   const source = join(import.meta.dirname, '../../src/sandbox/guest-run.c');
   execFileSync('/usr/bin/cc', ['-O2', '-Wall', '-Wextra', '-Werror', '-static', `-DRUN_DIR="${directory}/commands"`, '-o', supervisor, source]);
-  const [host, user] = [createKey(), createKey()];
-  const config = writeConfig(directory, host.privateKey, user.publicLine);
+  const [host, user] = [createSshKey(), createSshKey()];
+  const config = writeConfig(directory, host.privateKey, `ssh-ed25519 ${user.blob.toString('base64')}`);
   const children = new Set<ReturnType<typeof spawn>>();
   return {
     layout: { supervisor, users: { agent: plainUser, root: 'root' }, workspace },
@@ -113,11 +113,6 @@ export function openHostChannel(host: HostSshd, stream: Duplex, signal = AbortSi
     log: pino({ level: 'silent' }),
     layout: host.layout,
   });
-}
-
-function createKey(): { privateKey: string; publicLine: string; blob: Buffer } {
-  const pair = ssh2.utils.generateKeyPairSync('ed25519');
-  return { privateKey: pair.private, publicLine: pair.public, blob: Buffer.from(pair.public.split(' ')[1] ?? '', 'base64') };
 }
 
 function writeConfig(directory: string, hostKey: string, authorized: string): string {
