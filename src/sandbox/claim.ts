@@ -5,7 +5,7 @@
 import { chmod, chown, mkdir, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
-import { FixError } from '../errors.ts';
+import { asFixError, FixError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { createCgroups, findCgroups, removeCgroups } from './cgroup.ts';
 import type { CgroupLimits } from './cgroup.ts';
@@ -60,8 +60,14 @@ export async function claimVm(host: HostOptions, id: string, limits: CgroupLimit
     return { id, directory, uid: user?.uid ?? null, cgroups: cgroups ?? [], release };
   } catch (thrown) {
     await release();
-    throw thrown;
+    throw hostFailure(thrown);
   }
+}
+
+/** Any failure of the host's own calls while a VM is made. */
+export function hostFailure(thrown: unknown): FixError {
+  const full = thrown instanceof Error && 'code' in thrown && thrown.code === 'ENOSPC';
+  return asFixError(thrown, full ? 'disk_full' : 'sandbox_boot');
 }
 
 /** Kills, removes and looks, from the id alone: for a VM of ours that ends and for one whose worker died. */

@@ -4,6 +4,7 @@
  */
 import { createServer } from 'node:net';
 import { setTimeout } from 'node:timers/promises';
+import { FixError } from '../errors.ts';
 
 export interface Lock {
   release(): Promise<void>;
@@ -21,13 +22,15 @@ export function tryLock(name: string): Promise<Lock | null> {
   });
 }
 
-/** Waits for the lock; `onWait` is called once when it is not free at first. */
+/** Waits for the lock; `onWait` is called once when it is not free at first. Throws `cancelled`. */
 export async function waitForLock(name: string, options: { signal: AbortSignal; onWait?: () => void }): Promise<Lock> {
   const first = await tryLock(name);
   if (first) return first;
   options.onWait?.();
   for (;;) {
-    await setTimeout(250, undefined, { signal: options.signal });
+    await setTimeout(250, undefined, { signal: options.signal }).catch(() => {
+      throw new FixError('cancelled');
+    });
     const lock = await tryLock(name);
     if (lock) return lock;
   }

@@ -4,8 +4,8 @@
  */
 import { chmod, chown, copyFile, readFile, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { asFixError, FixError } from '../errors.ts';
-import { claimVm, processName } from './claim.ts';
+import { FixError } from '../errors.ts';
+import { claimVm, hostFailure, processName } from './claim.ts';
 import type { Claim, HostOptions } from './claim.ts';
 import type { Image } from './image.ts';
 import { startMachine } from './machine.ts';
@@ -120,11 +120,11 @@ async function kvmGroup(shape: MachineShape): Promise<number | null> {
 }
 
 function describe(thrown: unknown, failure: { host: HostOptions; id: string; output: string; late: boolean }): FixError {
-  const error = asFixError(thrown, 'sandbox_boot');
-  const why = failure.late ? 'it was not ready in time' : undefined;
-  failure.host.log.warn({ err: error, sandboxId: failure.id, output: failure.output.slice(-4000), why }, 'a VM did not start');
-  // A connection that breaks while it is being made is a boot that failed.
-  return error.code === 'sandbox_lost' || error.code === 'internal' || error.code === 'cancelled'
-    ? new FixError('sandbox_boot', { cause: error, details: { why, output: failure.output.slice(-2000) } })
-    : error;
+  const error = hostFailure(thrown);
+  // A connection that breaks while it is being made is a boot that failed, and so is one that takes too long.
+  const code = failure.late || error.code === 'sandbox_lost' || error.code === 'cancelled' ? 'sandbox_boot' : error.code;
+  const late = failure.late ? { why: 'it was not ready in time' } : {};
+  const details = { ...error.details, ...late, output: failure.output.slice(-2000) };
+  failure.host.log.warn({ err: error, sandboxId: failure.id, ...details }, 'a VM did not start');
+  return new FixError(code, { cause: thrown, details });
 }

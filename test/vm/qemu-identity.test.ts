@@ -1,0 +1,130 @@
+/** What a clone of a template gets of its own before it may speak, and that nothing speaks when it does not. */
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { bootSandbox } from '../../src/sandbox/boot.ts';
+import type { Sandbox } from '../../src/sandbox/sandbox.ts';
+import { findTemplate } from '../../src/sandbox/template.ts';
+import { createIdentity, thawMessage } from '../../src/sandbox/thaw.ts';
+import type { Identity } from '../../src/sandbox/thaw.ts';
+import { wake, withVm } from '../../src/sandbox/vm.ts';
+import { lacksForGuests, newVmId, openGuestHost, output, tracesOf } from '../support/guest.ts';
+import type { GuestHost } from '../support/guest.ts';
+
+const lacking = await lacksForGuests();
+if (lacking !== null) process.stderr.write(`skipped: guests, because ${lacking}\n`);
+
+describe.skipIf(lacking !== null)('two clones of one template', () => {
+  let host: GuestHost;
+  let first: Sandbox;
+  let second: Sandbox;
+  beforeAll(async () => {
+    host = await openGuestHost();
+    first = await host.boot();
+    second = await host.boot();
+  });
+  afterAll(async () => {
+    await Promise.all([first?.dispose(), second?.dispose()]);
+    expect(await host?.close()).toEqual([]);
+  });
+
+  test('come from saved memory and say so', () => {
+    expect(first.info).toMatchObject({ provider: 'qemu', restored: true, networkCards: 0 });
+    expect(first.info.bootMs).toBeGreaterThan(0);
+  });
+
+  test('have the time of the host, and keep it', async () => {
+    const asked = Date.now();
+    const seen = Number(await output(first, 'date +%s%3N'));
+    expect(seen).toBeGreaterThan(asked - 2000);
+    expect(seen).toBeLessThan(Date.now() + 2000);
+
+    const [guestMs, hostMs] = await elapsed(first);
+    expect(Math.abs(guestMs - hostMs) / hostMs).toBeLessThan(0.2);
+  });
+
+  test.each([
+    ['random bytes', 'head -c 32 /dev/urandom | base64 -w0'],
+    ['UUIDs', 'cat /proc/sys/kernel/random/uuid'],
+    ['boot ids', 'cat /proc/sys/kernel/random/boot_id'],
+    ['machine ids', 'cat /etc/machine-id'],
+    ['host names', 'hostname'],
+    ['random numbers in Node', 'node -p "crypto.randomUUID()"'],
+    ['random numbers in Python', 'python3 -c "import random; print(random.random())"'],
+  ])('have different %s', async (_, script) => {
+    const [one, other] = await Promise.all([output(first, script), output(second, script)]);
+
+    expect(one).not.toBe('');
+    expect(one).not.toBe(other);
+  });
+
+  test('have different host keys, which no user but root can read', async () => {
+    const script = 'ssh-keygen -y -f /run/mayfly/host_key';
+    expect(await output(first, script, 'root')).not.toBe(await output(second, script, 'root'));
+    await expect(output(first, 'cat /run/mayfly/host_key')).rejects.toThrow('Permission denied');
+  });
+
+  test('can resolve their own names and both loopback addresses', async () => {
+    expect(await output(first, 'getent hosts "$(hostname)" && getent ahosts localhost')).toContain('127.0.0.1');
+    expect(await output(first, 'python3 -c "import socket; s = socket.socket(socket.AF_INET6); s.bind((\'::1\', 0)); print(s.getsockname()[0])"')).toBe('::1');
+  });
+});
+
+describe.skipIf(lacking !== null)('a clone whose thaw fails', () => {
+  let host: GuestHost;
+  beforeAll(async () => {
+    host = await openGuestHost();
+  });
+  afterAll(async () => {
+    expect(await host?.close()).toEqual([]);
+  });
+
+  const broken: [string, Partial<Identity>, string][] = [
+    ['another version of the message', { version: '2' }, 'version'],
+    ['too little entropy', { entropy: randomBytes(63) }, 'entropy'],
+    ['a host name that is none', { hostname: 'a b' }, 'hostname'],
+    ['a machine id that is none', { machineId: 'x'.repeat(32) }, 'machine-id'],
+    ['a host key that is not base64', { hostPrivateKey: '' }, 'host-key'],
+    ['another kind of client key', { authorizedKey: 'ssh-rsa AAAA' }, 'authorized-key'],
+    ['a line too many', { authorizedKey: 'ssh-ed25519 AAAA\nroot yes' }, 'syntax'],
+    ['a message without end', { authorizedKey: `ssh-ed25519 ${'A'.repeat(20_000)}` }, 'size'],
+  ];
+
+  test.each(broken)('with %s is thrown away', async (_, change, reason) => {
+    const id = newVmId();
+    const template = await findTemplate(host.options);
+
+    const booted = bootSandbox(host.options, template, { id, signal: AbortSignal.timeout(60_000) }, (name) => ({ ...createIdentity(name), ...change }));
+
+    await expect(booted).rejects.toMatchObject({ code: 'sandbox_thaw', details: { line: `error ${reason}` } });
+    expect(await tracesOf(id, host.options)).toEqual([]);
+  });
+
+  test('ends by itself, without a word of SSH, when nobody listens to the error', async () => {
+    const template = await findTemplate(host.options);
+    const id = newVmId();
+
+    const said = await withVm(host.options, template, { id, signal: AbortSignal.timeout(60_000) }, async (vm) => {
+      await wake(vm, template);
+      const { channel } = vm.machine;
+      const chunks: Buffer[] = [];
+      channel.on('data', (chunk: Buffer) => chunks.push(chunk));
+      channel.write(thawMessage({ ...createIdentity('mayfly'), version: '0' }, Date.now()));
+      await Promise.all([once(channel, 'close'), vm.machine.exited]);
+      expect(await vm.claim.release()).toEqual([]);
+      return Buffer.concat(chunks).toString();
+    });
+
+    expect(said).toBe('error version\n');
+    expect(await tracesOf(id, host.options)).toEqual([]);
+  });
+});
+
+/** How long something took by the guest's clock and by ours. */
+async function elapsed(sandbox: Sandbox): Promise<[number, number]> {
+  const started = performance.now();
+  const before = Number(await output(sandbox, 'date +%s%3N'));
+  await sandbox.exec(['sleep', '2']);
+  const after = Number(await output(sandbox, 'date +%s%3N'));
+  return [after - before, performance.now() - started];
+}
