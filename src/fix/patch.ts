@@ -20,27 +20,34 @@ export interface PatchEntry {
 /** 10,000 entries of 512-byte paths: far above any patch that the policy lets through. */
 const maxListBytes = 6 * 2 ** 20;
 
-// The agent's own index is copied, so that unchanged files need no second hashing; its index, hooks and monitor stay unused.
-const listScript = `
+/** The guest's settings that could hide a change, run something or point elsewhere. Paths are those of the work tree, whatever its configuration says. */
+const pinned = `
+export GIT_DIR=.git GIT_WORK_TREE=. GIT_NO_REPLACE_OBJECTS=1
+pinned() { git -c core.hooksPath=/dev/null -c core.fsmonitor=false -c core.fileMode=true -c core.sparseCheckout=false "$@"; }
+`;
+
+// A copy of the agent's index says what it tracks and spares hashing unchanged files; `-p`, because git takes a file as
+// new as the index for one that may have changed. An index that cannot be read is made anew.
+const listScript = `${pinned}
 set -e
-cd /workspace
-index=$(mktemp)
-trap 'rm -f "$index"' EXIT
-cp .git/index "$index" 2>/dev/null || git read-tree --index-output="$index" "$1"
-export GIT_INDEX_FILE="$index"
-git -c core.hooksPath=/dev/null -c core.fsmonitor=false -c advice.addEmbeddedRepo=false add -A >/dev/null
-git -c core.fsmonitor=false diff-index --cached --raw --no-renames --no-abbrev --ignore-submodules=none -z "$1" --
+GIT_INDEX_FILE=$(mktemp)
+export GIT_INDEX_FILE
+trap 'rm -f "$GIT_INDEX_FILE"' EXIT
+add() { pinned -c advice.addEmbeddedRepo=false add -A >/dev/null; }
+cp -p .git/index "$GIT_INDEX_FILE" 2>/dev/null && add 2>/dev/null || { rm -f "$GIT_INDEX_FILE"; pinned read-tree "$1"; add; }
+pinned diff-index --cached --raw --no-renames --no-abbrev --ignore-submodules=none -z "$1" --
+`;
+
+const baselineScript = `${pinned}
+set -e
+pinned add -A
+pinned -c commit.gpgsign=false commit -q --allow-empty --no-verify -m 'The tree after setup'
+git rev-parse HEAD
 `;
 
 /** The tree after setup, committed in the guest; what the agent changes is measured against it. Returns the commit's id. */
 export async function commitBaseline(sandbox: Sandbox, signal: AbortSignal): Promise<string> {
-  const script = `
-set -e
-cd /workspace
-git -c core.hooksPath=/dev/null add -A
-git -c core.hooksPath=/dev/null -c commit.gpgsign=false commit -q --allow-empty --no-verify -m 'The tree after setup'
-git rev-parse HEAD`;
-  const result = await sandbox.exec(['sh', '-c', script], { signal, timeoutMs: 120_000 });
+  const result = await sandbox.exec(['sh', '-c', baselineScript], { signal, timeoutMs: 600_000 });
   const sha = result.stdout.trim();
   if (result.exitCode !== 0 || !/^[0-9a-f]{40}$/.test(sha)) {
     throw new FixError('clone_failed', { details: { step: 'baseline', ended: result.ended, stderr: result.stderr.slice(-2000) } });
@@ -59,7 +66,7 @@ export async function listChanges(sandbox: Sandbox, baselineSha: string, signal:
 
 /** Parses `:oldmode newmode oldsha newsha S\0path\0`, strictly. */
 export function parseRaw(raw: Buffer): readonly PatchEntry[] {
-  const entries: PatchEntry[] = [];
+  const entries = new Map<string, PatchEntry>();
   const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
   for (let at = 0; at < raw.length;) {
     const headerEnd = raw.indexOf(0, at);
@@ -67,10 +74,12 @@ export function parseRaw(raw: Buffer): readonly PatchEntry[] {
     if (pathEnd < 0) throw new FixError('patch_unreadable', { details: { step: 'parse' } });
     const header = /^:(\d{6}) (\d{6}) [0-9a-f]{40} ([0-9a-f]{40}) [AMDT]$/.exec(raw.toString('latin1', at, headerEnd));
     if (!header) throw new FixError('patch_unreadable', { details: { step: 'parse' } });
-    entries.push({ mode: header[2] ?? '', sha: header[3] ?? '', path: decodePath(decoder, raw.subarray(headerEnd + 1, pathEnd)) });
+    const path = decodePath(decoder, raw.subarray(headerEnd + 1, pathEnd));
+    if (entries.has(path)) throw new FixError('patch_unreadable', { details: { step: 'parse', reason: 'a path twice' } });
+    entries.set(path, { mode: header[2] ?? '', sha: header[3] ?? '', path });
     at = pathEnd + 1;
   }
-  return entries;
+  return [...entries.values()];
 }
 
 /** A path that is not UTF-8 becomes one that the policy refuses, and still can be named. */
@@ -91,6 +100,9 @@ export async function fetchPatch(
   const written = entries.filter((entry) => entry.mode !== '000000');
   const blobs = await fetchBlobs(sandbox, [...new Set(written.map((entry) => entry.sha))], options);
   if (blobs === 'too_large') return blobs;
+  // Files with the same bytes are fetched once, but published each.
+  const total = written.reduce((sum, entry) => sum + (blobs.get(entry.sha)?.length ?? 0), 0);
+  if (total > options.maxBytes) return 'too_large';
   const files = entries.map((entry): PatchFile => {
     if (entry.mode === '000000') return { path: entry.path, change: { kind: 'delete' } };
     const content = blobs.get(entry.sha);
@@ -107,7 +119,7 @@ async function fetchBlobs(
 ): Promise<ReadonlyMap<string, Buffer> | 'too_large'> {
   if (shas.length === 0) return new Map();
   const sink = collect(options.maxBytes + shas.length * 64);
-  const result = await sandbox.exec(['git', 'cat-file', '--batch'], {
+  const result = await sandbox.exec(['sh', '-c', `${pinned} pinned cat-file --batch`], {
     stdin: shas.map((sha) => `${sha}\n`).join(''),
     stdout: sink,
     signal: options.signal,

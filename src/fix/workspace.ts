@@ -90,10 +90,9 @@ async function installCertificates(sandbox: Sandbox, { surroundings, signal }: W
   if (result.exitCode !== 0) throw new FixError('sandbox_boot', { details: { step: 'certificates', stderr: result.stderr.slice(-2000) } });
 }
 
-// One pack, its shallow boundary, a detached start: no remote, no other ref, nothing to fetch from.
-const cloneScript = `
+// One pack, its shallow boundary, one branch: no remote, no other ref, nothing to fetch from.
+const unpackScript = `
 set -e
-cd /workspace
 git init -q --initial-branch=main .
 git config user.name agent
 git config user.email agent@localhost
@@ -102,10 +101,8 @@ git index-pack --stdin >/dev/null
 `;
 const checkoutScript = `
 set -e
-cd /workspace
-[ -s /tmp/mayfly-shallow ] && mv /tmp/mayfly-shallow .git/shallow || rm -f /tmp/mayfly-shallow
 git update-ref refs/heads/main "$1"
-GIT_LFS_SKIP_SMUDGE=1 git -c advice.detachedHead=false reset -q --hard
+GIT_LFS_SKIP_SMUDGE=1 git reset -q --hard
 `;
 
 async function clone(sandbox: Sandbox, { snapshot, limits, signal }: WorkspaceOptions): Promise<void> {
@@ -116,8 +113,8 @@ async function clone(sandbox: Sandbox, { snapshot, limits, signal }: WorkspaceOp
     const full = /No space left on device/.test(result.stderr);
     throw new FixError(full ? 'guest_disk_full' : 'clone_failed', { details: { step, ended: result.ended, stderr: result.stderr.slice(-2000) } });
   };
-  await run('unpack', ['sh', '-c', cloneScript], pack.stream);
-  await sandbox.put('/tmp/mayfly-shallow', pack.shallow.map((sha) => `${sha}\n`).join(''), { signal });
+  await run('unpack', ['sh', '-c', unpackScript], pack.stream);
+  if (pack.shallow.length > 0) await sandbox.put('/workspace/.git/shallow', pack.shallow.map((sha) => `${sha}\n`).join(''), { signal });
   await run('checkout', ['sh', '-c', checkoutScript, 'sh', snapshot.sha]);
 }
 
