@@ -1,11 +1,13 @@
 /** `mayfly fix`: the same run as the worker's, on a repository without GitHub; the patch becomes a file. */
-import { readFile, writeFile } from 'node:fs/promises';
-import { basename, resolve } from 'node:path';
+import { constants } from 'node:fs';
+import { access, readFile, writeFile } from 'node:fs/promises';
+import { basename, dirname, resolve } from 'node:path';
 import type { CommandContext } from './command-line.ts';
 import { FixError, asFixError } from './errors.ts';
 import { sentence, proofSentence } from './fix/messages.ts';
 import { writeGitPatch } from './fix/git-patch.ts';
 import { visible } from './fix/neutral.ts';
+import { findUnreadableHost } from './fix/plan.ts';
 import { createReport } from './fix/report.ts';
 import type { RunReport } from './fix/report.ts';
 import { runFix } from './fix/run.ts';
@@ -36,6 +38,7 @@ export async function fixLocally(options: LocalOptions, context: CommandContext)
   const report = createReport(newRunId());
   let snapshot: Snapshot | null = null;
   try {
+    await checkOptions(options);
     const issue = await readIssue(options.issue);
     const tools = await createRunTools(context.config, { ...context, model: options.model ?? context.config.MAYFLY_MODEL });
     await tools.provider.sweep();
@@ -57,7 +60,10 @@ export async function fixLocally(options: LocalOptions, context: CommandContext)
   } catch (thrown) {
     const error = context.signal.aborted ? asFixError(context.signal.reason) : asFixError(thrown);
     report.outcome = error.code === 'cancelled' ? { kind: 'cancelled' } : { kind: 'failed', code: error.code };
-    if (options.json) printJson(report, null, error);
+    // What was done before a failure is worth keeping. Not the run's signal: it may be what ended the run.
+    const patchFile = report.patch && snapshot ? await writePatch(options.out, report.patch, snapshot, AbortSignal.timeout(60_000)).catch(() => null) : null;
+    if (options.json) printJson(report, patchFile, error);
+    else printFailure(report, patchFile);
     throw error;
   }
   const patchFile = report.patch && snapshot ? await writePatch(options.out, report.patch, snapshot, context.signal) : null;
@@ -109,6 +115,24 @@ async function writePatch(file: string, patch: Patch, snapshot: Snapshot, signal
   return resolve(file);
 }
 
+/** What would only fail when the work is done, looked at before it begins. */
+async function checkOptions({ out, allow = [] }: LocalOptions): Promise<void> {
+  const host = findUnreadableHost(allow);
+  if (host !== null) throw new FixError('usage', { details: { reason: `--allow takes the name of a host, not ${JSON.stringify(host.slice(0, 100))}` } });
+  try {
+    await access(dirname(resolve(out)), constants.W_OK);
+  } catch (cause) {
+    throw new FixError('usage', { cause, details: { reason: `--out is in a folder that cannot be written: ${dirname(out)}` } });
+  }
+}
+
+/** The error itself is told by the command line. */
+function printFailure({ notes, leftovers }: RunReport, patchFile: string | null): void {
+  for (const note of notes) console.error(visible(note));
+  if (patchFile) console.error(`Patch: ${patchFile}  (unfinished)`);
+  for (const left of leftovers) console.error(`Left behind: ${left}`);
+}
+
 function printJson(report: RunReport, patchFile: string | null, error: FixError | null): void {
   const { outcome, patch, summary, proof, steps, usage, costUsd, transcriptFile, sandbox, egress, timingsMs, leftovers, notes } = report;
   const reason = outcome && 'reason' in outcome ? outcome.reason : outcome && 'limit' in outcome ? outcome.limit : undefined;
@@ -138,6 +162,7 @@ function printJson(report: RunReport, patchFile: string | null, error: FixError 
 function printResult(report: RunReport, outcome: FixOutcome, patchFile: string | null): void {
   console.log(`\n${sentence(outcome)}`);
   if (report.proof) console.log(proofSentence(report.proof));
+  for (const note of report.notes) console.log(visible(note));
   if (report.summary !== '') console.log(`\n${visible(report.summary)}\n`);
   if (patchFile) console.log(`Patch: ${patchFile}${outcome.kind === 'patched' ? '  (git apply takes it)' : '  (unfinished)'}`);
   const tokens = report.usage.inputTokens + report.usage.outputTokens;

@@ -10,6 +10,8 @@ import { createWorkerQueue } from './queue/worker-queue.ts';
 import { createFetch, createMirrorsFrom, createRunTools } from './run-tools.ts';
 import { IntakeEvent } from './webhook/event.ts';
 
+/** For one event. A shutdown does not cut it short: an event that ends as stopped is not tried again, and GitHub sends it once. */
+const intakeMs = 5 * 60_000;
 const redeliverEveryMs = 5 * 60_000;
 /** GitHub keeps deliveries for three days; what is older than this was seen by an earlier look. */
 const redeliverSinceMs = 24 * 60 * 60_000;
@@ -62,7 +64,8 @@ export async function startWorker(config: Config, options: WorkerOptions): Promi
     intake: async (event, intakeLog) => {
       const parsed = IntakeEvent.safeParse(event);
       if (!parsed.success) throw new FixError('job_invalid', { cause: parsed.error });
-      await takeIn(parsed.data, { github, addRun: (job) => queue.addRun(job), cancelIssue: (...issue) => queue.cancelIssue(...issue), signal }, intakeLog);
+      using deadline = startDeadline();
+      await takeIn(parsed.data, { github, queue, label: config.MAYFLY_LABEL, signal: deadline.signal }, intakeLog);
     },
     run: async (job, context) => void (await fixIssue(job, context, tools)),
   });
@@ -82,4 +85,11 @@ export async function startWorker(config: Config, options: WorkerOptions): Promi
       await queue.close(graceMs);
     },
   };
+}
+
+/** Its reason makes the queue try again. */
+function startDeadline(): { readonly signal: AbortSignal } & Disposable {
+  const controller = new AbortController();
+  const timer = setTimeout(() => controller.abort(new FixError('github_unavailable', { details: { reason: 'intake took too long' } })), intakeMs);
+  return { signal: controller.signal, [Symbol.dispose]: () => clearTimeout(timer) };
 }

@@ -27,7 +27,7 @@ export const submit = defineTool(
         'Nothing in /workspace has changed, so there is nothing to hand in. Make the change first, or submit with noChange and say why in the summary.',
       );
     }
-    return { text: 'Handed in.', failed: false, submission: { summary: summary.slice(0, 8000), files, commands } };
+    return { text: 'Handed in.', failed: false, submission: { summary: summary.slice(0, 8000), files, commands, noChange: noChange === true } };
   },
 );
 

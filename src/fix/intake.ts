@@ -2,6 +2,7 @@
  * Intake: from what a webhook said to a queued run. Runs in the worker role, because it asks GitHub. Outsiders get
  * silence, so that nobody can make the bot talk.
  */
+import { asFixError } from '../errors.ts';
 import type { GitHub, GitHubRepository } from '../github/github.ts';
 import { newRunId } from '../job.ts';
 import type { FixJob } from '../job.ts';
@@ -26,8 +27,17 @@ export interface Intake {
 
 export interface IntakeTools {
   readonly github: GitHub;
-  readonly addRun: (job: FixJob) => Promise<boolean>;
-  readonly cancelIssue: (repositoryId: number, issue: number, reason: 'stop' | 'unlabeled' | 'closed') => Promise<readonly string[]>;
+  /** That starts runs here. */
+  readonly label: string;
+  readonly queue: {
+    addRun(job: FixJob): Promise<boolean>;
+    hasRun(key: string): Promise<boolean>;
+    cancelIssue(
+      repositoryId: number,
+      issue: number,
+      reason: 'stop' | 'unlabeled' | 'closed',
+    ): Promise<readonly { readonly runId: string; readonly waited: boolean }[]>;
+  };
   readonly signal: AbortSignal;
 }
 
@@ -41,34 +51,45 @@ export async function takeIn(event: Intake, tools: IntakeTools, log: Log): Promi
     log.info({ permission }, 'trigger ignored: no write access');
     return;
   }
-  await react(github, event);
+  await react(github, event, log);
   if (event.kind === 'command' && event.command === 'help') return await github.reply(issue.number, helpReply);
   if (event.kind === 'command' && event.command === 'stop') return await stopRuns(event, 'stop', { github, tools, log });
   if (issue.isPullRequest) return await github.reply(issue.number, 'Mayfly works on issues so far. Comment `/agent fix` on the issue instead.');
   await queueRun(event, github, tools, log);
 }
 
-/** A run that still waits never gets to say that it was stopped, so that is said here; a running one says more later. */
+/** A run that still waits never gets to say that it was stopped, so that is said here; a running one says so itself. */
 async function stopRuns(
   { repository, issue }: Intake,
   reason: 'stop' | 'unlabeled' | 'closed',
   { github, tools, log }: { github: GitHubRepository; tools: IntakeTools; log: Log },
 ): Promise<void> {
-  const runIds = await tools.cancelIssue(repository.id, issue.number, reason);
-  log.info({ runIds, reason }, 'runs of the issue stopped');
-  if (runIds.length > 0) await github.livingComment(issue.number, commentMarker, stoppedComment(runIds));
+  const stopped = await tools.queue.cancelIssue(repository.id, issue.number, reason);
+  log.info({ stopped, reason }, 'runs of the issue stopped');
+  const waiting = stopped.filter((run) => run.waited).map((run) => run.runId);
+  if (waiting.length > 0) {
+    await github.livingComment(issue.number, commentMarker, stoppedComment(waiting));
+    if (reason === 'stop') await github.removeLabel(issue.number, tools.label);
+  }
+  if (stopped.length === 0 && reason === 'stop') await github.reply(issue.number, 'No run of this issue waits or works.');
 }
 
-async function react(github: GitHubRepository, event: Intake): Promise<void> {
+/** A sign and no more: what cannot be reacted to (the comment was deleted, the issue is locked) can still be worked on. */
+async function react(github: GitHubRepository, event: Intake, log: Log): Promise<void> {
   const target = event.commentId === undefined ? { kind: 'issue' as const, id: event.issue.number } : { kind: 'issue_comment' as const, id: event.commentId };
-  await github.react(target, 'eyes');
+  await github.react(target, 'eyes').catch((thrown: unknown) => {
+    if (asFixError(thrown).code !== 'github_refused') throw thrown;
+    log.info({ err: thrown }, 'GitHub takes no reaction');
+  });
 }
 
 async function queueRun(event: Intake, github: GitHubRepository, tools: IntakeTools, log: Log): Promise<void> {
   const job = toJob(event);
+  // This event was taken in before, up to here: the comment is the run's by now.
+  if (await tools.queue.hasRun(job.key)) return log.info('run was queued before');
   // The comment comes first: written after the job is queued, it could overwrite what a fast worker has said by then.
   await github.livingComment(job.issue.number, commentMarker, queuedComment(job));
-  const added = await tools.addRun(job);
+  const added = await tools.queue.addRun(job);
   log.info({ runId: job.runId, added }, added ? 'run queued' : 'run was queued before');
 }
 

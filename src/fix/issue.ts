@@ -63,10 +63,9 @@ export async function fixIssue(job: FixJob, attempt: Attempt, tools: IssueTools)
 
 async function attemptRun(context: Context): Promise<FixOutcome> {
   const { job, github, report, tools, attempt } = context;
-  const refused = await refuseEarly(job, github);
-  if (refused) return refused;
+  const early = await endEarly(job, github);
+  if (early) return early;
   await github.livingComment(job.issue.number, commentMarker, runningComment(job));
-  if (job.trigger.kind === 'label') await github.removeLabel(job.issue.number, job.trigger.label);
   const result = await runFix(
     {
       issue: { title: job.issue.title, body: job.issue.body, instruction: job.trigger.kind === 'comment' ? job.trigger.instruction : null },
@@ -93,15 +92,18 @@ async function attemptRun(context: Context): Promise<FixOutcome> {
 }
 
 /** What can be known before a VM boots: permission and state, asked again because the job may have waited for hours. */
-async function refuseEarly(job: FixJob, github: GitHubRepository): Promise<FixOutcome | null> {
+async function endEarly(job: FixJob, github: GitHubRepository): Promise<FixOutcome | null> {
   const permission = await github.permission(job.actor.login);
   if (permission !== 'admin' && permission !== 'write') return { kind: 'refused', reason: 'not_permitted' };
+  // The label is a command that was taken: whatever comes of it, the next one starts with labelling again.
+  if (job.trigger.kind === 'label') await github.removeLabel(job.issue.number, job.trigger.label);
   const issue = await github.issue(job.issue.number);
   if (!issue.open || issue.locked) return { kind: 'refused', reason: 'issue_closed' };
   const existing = await github.openPullRequest(branchFor(job));
-  // Our own, from an attempt that crashed after publishing, is found again by publish().
-  if (existing && !existing.ours(runMarker(job.runId))) return { kind: 'refused', reason: 'pull_request_open', detail: `#${existing.pullRequest.number}` };
-  return null;
+  if (!existing) return null;
+  // Our own: an earlier attempt ended between publishing and telling. Its work is not done twice.
+  if (existing.ours(runMarker(job.runId))) return { kind: 'published', pullRequest: existing.pullRequest };
+  return { kind: 'refused', reason: 'pull_request_open', detail: `#${existing.pullRequest.number}` };
 }
 
 async function publish({ job, github, report, attempt }: Context, ready: { patch: Patch; plan: Plan }): Promise<PullRequest> {
@@ -127,14 +129,13 @@ const branchFor = (job: FixJob): string => `mayfly/issue-${job.issue.number}`;
 
 /** The outcome stands whether or not GitHub takes the comment, so a failure here is logged and no more. */
 async function tell({ job, github, report, attempt }: Context, outcome: FixOutcome): Promise<void> {
-  try {
-    await github.livingComment(job.issue.number, commentMarker, doneComment(report, outcome));
-    if (outcome.kind !== 'published') await github.reply(job.issue.number, endingReply(job, outcome));
-    if (job.trigger.kind !== 'comment') return;
-    await github.react({ kind: 'issue_comment', id: job.trigger.commentId }, outcome.kind === 'published' ? 'rocket' : 'confused');
-  } catch (thrown) {
-    attempt.log.error({ err: asFixError(thrown) }, 'outcome could not be told');
+  const { issue, trigger } = job;
+  const ways: (() => Promise<void>)[] = [() => github.livingComment(issue.number, commentMarker, doneComment(report, outcome))];
+  if (outcome.kind !== 'published') ways.push(() => github.reply(issue.number, endingReply(job, outcome)));
+  if (trigger.kind === 'comment') {
+    ways.push(() => github.react({ kind: 'issue_comment', id: trigger.commentId }, outcome.kind === 'published' ? 'rocket' : 'confused'));
   }
+  for (const way of ways) await way().catch((thrown: unknown) => attempt.log.error({ err: asFixError(thrown) }, 'outcome could not be told'));
 }
 
 function logFinished(log: Log, report: RunReport, outcome: FixOutcome): void {

@@ -51,8 +51,9 @@ export function stoppedComment(runIds: readonly string[]): string {
 /** How it ended, what was seen, what it cost. */
 export function doneComment(report: RunReport, outcome: FixOutcome): string {
   const lines = [commentMarker, `**Mayfly: ${headline(outcome)}** ${sentence(outcome)}`, ''];
+  if (outcome.kind === 'no_change' && report.summary !== '') lines.push('What the agent says:', '', quoted(report.summary, 2000), '');
   if (report.proof) lines.push(`Proof: ${proofSentence(report.proof)}`, '');
-  lines.push(spendSentence(report), ...refusedHosts(report), '', footer(report.runId));
+  lines.push(...notes(report), spendSentence(report), ...refusedHosts(report), '', footer(report.runId));
   return lines.join('\n');
 }
 
@@ -98,7 +99,7 @@ export function sentence(outcome: FixOutcome): string {
     case 'cancelled':
       return 'The run was stopped before it was finished.';
     case 'failed':
-      return errorTable[outcome.code].user;
+      return errorTable[outcome.code].user + (errorTable[outcome.code].retry === 'later' ? ' It was tried several times.' : '');
   }
 }
 
@@ -119,7 +120,7 @@ export function commitMessage(job: Pick<FixJob, 'issue' | 'actor'>, ci: 'hold' |
 export function pullRequestBody(job: Pick<FixJob, 'issue' | 'runId'>, report: RunReport, ci: 'hold' | 'run'): string {
   const lines = [runMarker(job.runId), `Closes #${job.issue.number}`, ''];
   if (report.summary !== '') lines.push('## What the agent says', '', neutralise(report.summary, 4000), '');
-  lines.push('## What the host saw', '', proofSection(report.proof), '');
+  lines.push('## What the host saw', '', proofSection(report.proof), '', ...notes(report));
   if (ci === 'hold') lines.push('Workflows have not run on this commit: read it first, then start them.', '');
   lines.push(spendSentence(report), ...refusedHosts(report), '', footer(job.runId));
   return lines.join('\n');
@@ -130,6 +131,7 @@ function proofSection(proof: Proof | null): string {
   const rows = [proof.base && row('base', proof.base), proof.patched && row('base + patch', proof.patched)].filter((line) => line !== null);
   const details = proof.patched && `<details><summary>Output with the patch</summary>\n\n${fenced(proof.patched.output.slice(-6000), 6000)}\n\n</details>`;
   const command = inlineCode(proof.patched?.command ?? proof.base?.command ?? '');
+  if (rows.length === 0) return `**${proofSentence(proof)}**`;
   return [
     `**${proofSentence(proof)}**`,
     '',
@@ -169,6 +171,13 @@ function spendSentence(report: RunReport): string {
   const cost = report.costUsd === null ? 'the price of the model is not known' : `${report.costUsd.toFixed(2)} USD`;
   return `${report.steps} steps, ${tokens.toLocaleString('en')} tokens, ${cost}.`;
 }
+
+/** Facts of the host; the names in them (commands, paths) are not its own. */
+function notes(report: RunReport): readonly string[] {
+  return report.notes.length === 0 ? [] : [...report.notes.slice(0, 10).map((note) => `- ${neutralise(note, 600)}`), ''];
+}
+
+const quoted = (text: string, maxLength: number): string => neutralise(text, maxLength).replace(/^/gm, '> ');
 
 function refusedHosts(report: RunReport): readonly string[] {
   const hosts = [...new Set(report.egress.filter((entry) => entry.decision === 'refused').map((entry) => entry.host))].slice(0, 20);

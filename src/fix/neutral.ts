@@ -8,7 +8,7 @@ const joiner = '\u200b';
 /** Model prose as inert Markdown, at most `maxLength` characters. */
 export function neutralise(text: string, maxLength: number): string {
   return clip(visible(text), maxLength)
-    .replace(/[\\`*_{}[\]<>|~]/g, (character) => (character === '<' ? '&lt;' : character === '>' ? '&gt;' : `\\${character}`))
+    .replace(/[\\`*_{}[\]<>|~$]/g, (character) => (character === '<' ? '&lt;' : character === '>' ? '&gt;' : `\\${character}`))
     .replace(/&(?!(lt|gt);)/g, '&amp;')
     .replace(/@(?=\w)/g, `@${joiner}`)
     .replace(/#(?=\d)/g, `#${joiner}`)
@@ -16,7 +16,8 @@ export function neutralise(text: string, maxLength: number): string {
     .replace(/:\/\//g, `:${joiner}//`)
     .replace(/\bwww\./gi, `www${joiner}.`)
     .replace(/\b[0-9a-f]{7,64}\b/gi, (hex) => hex.replace(/.{6}(?=.)/g, `$&${joiner}`))
-    .replace(/^(\s*)([#>+=-]|\d+[.)])(?=\s|$)/gm, '$1\\$2')
+    .replace(/^(\s*)([#>+=-])(?=\s|$)/gm, '$1\\$2')
+    .replace(/^(\s*\d+)([.)])(?=\s|$)/gm, '$1\\$2')
     .replace(/^(\s*)(-{3,}|={3,})/gm, '$1\\$2')
     .trim();
 }
@@ -34,14 +35,21 @@ export function inlineCode(text: string, maxLength = 200): string {
   const body = clip(visible(text).replace(/\s+/g, ' '), maxLength);
   const longest = Math.max(0, ...[...body.matchAll(/`+/g)].map((match) => match[0].length));
   const fence = '`'.repeat(longest + 1);
+  if (body === '') return '';
   return `${fence}${/^`|`$/.test(body) ? ` ${body} ` : body}${fence}`;
 }
 
-/** One line for a title: no control characters, no mention, no reference. */
+/**
+ * One line for a title: no control characters, no mention, no reference. A squash merge makes it a commit message, where
+ * closing keywords and `[skip ci]` act.
+ */
 export function titleText(text: string, maxLength: number): string {
   return clip(visible(text).replace(/\s+/g, ' ').trim(), maxLength)
     .replace(/@(?=\w)/g, `@${joiner}`)
-    .replace(/#(?=\d)/g, `#${joiner}`);
+    .replace(/#(?=\d)/g, `#${joiner}`)
+    .replace(/\b(GH)-(?=\d)/gi, `$1-${joiner}`)
+    .replace(/:\/\//g, `:${joiner}//`)
+    .replace(/\[(?=[\w\s]*\b(?:skip|no)\b)/gi, `[${joiner}`);
 }
 
 /** Drops terminal escapes and every character that nobody can see, but tab and line break. */
@@ -55,4 +63,6 @@ export function visible(text: string): string {
   );
 }
 
-const clip = (text: string, maxLength: number): string => (text.length <= maxLength ? text : `${text.slice(0, maxLength - 1)}…`);
+/** Never ends in half a character: JSON with one in it is refused. */
+const clip = (text: string, maxLength: number): string =>
+  text.length <= maxLength ? text : `${text.slice(0, maxLength - 1).replace(/[\ud800-\udbff]$/, '')}…`;

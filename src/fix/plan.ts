@@ -3,6 +3,7 @@
  * the repository's settings, then what the host finds in the base commit. Nothing here comes from a VM.
  */
 import { FixError } from '../errors.ts';
+import { parseHostRule } from '../gateway/policy.ts';
 import { hostPresets } from '../gateway/presets.ts';
 import type { Snapshot } from '../git/mirror.ts';
 import { maxSettingsBytes, parseSettings, settingsPath } from '../settings/settings.ts';
@@ -56,10 +57,18 @@ export async function makePlan(
 async function readSettings(snapshot: Snapshot, signal: AbortSignal): Promise<{ settings: Settings } | { problem: string }> {
   const entry = (await snapshot.tree(signal)).get(settingsPath);
   if (!entry) return { settings: {} };
+  if (!entry.mode.startsWith('100')) return { problem: 'it is not a plain file' };
   if (entry.size === null || entry.size > maxSettingsBytes) return { problem: `it is larger than ${maxSettingsBytes} bytes` };
   const bytes = await snapshot.readFile(settingsPath, maxSettingsBytes, signal);
   if (!bytes) throw new FixError('repository_unreachable', { details: { path: settingsPath } });
-  return parseSettings(bytes.toString('utf8'));
+  const parsed = parseSettings(bytes.toString('utf8'));
+  const wrong = 'settings' in parsed ? findUnreadableHost(parsed.settings.allow ?? []) : null;
+  return wrong === null ? parsed : { problem: `allow: ${wrong} is not the name of a host` };
+}
+
+/** The first entry of an allowlist that would let nothing through, because it is an address of a page or a slip of the pen. */
+export function findUnreadableHost(hosts: readonly string[]): string | null {
+  return hosts.find((host) => parseHostRule(host) === null) ?? null;
 }
 
 async function readText(snapshot: Snapshot, path: string, signal: AbortSignal): Promise<string | null> {

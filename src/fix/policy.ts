@@ -20,7 +20,20 @@ const refuse = (reason: RefusalReason, detail: string): Judgement => ({ ok: fals
  * Places whose content decides who may do what, or runs by itself on a developer's or CI machine.
  * Compared after NFKC and case folding; `name/` matches the whole folder at the top level.
  */
-const protectedTop = ['.github/', '.husky/', '.devcontainer/', '.vscode/', '.idea/', '.claude/', '.cursor/', '.gemini/', '.circleci/', '.buildkite/'];
+const protectedTop = [
+  '.github/',
+  '.husky/',
+  '.devcontainer/',
+  '.vscode/',
+  '.idea/',
+  '.claude/',
+  '.cursor/',
+  '.gemini/',
+  '.circleci/',
+  '.buildkite/',
+  '.yarn/releases/',
+  '.yarn/plugins/',
+];
 const protectedNames = [
   '.gitmodules',
   '.gitattributes',
@@ -30,12 +43,16 @@ const protectedNames = [
   'codeowners',
   '.mcp.json',
   'claude.md',
+  'claude.local.md',
+  '.devcontainer.json',
+  '.pre-commit-config.yaml',
   'agents.md',
   '.cursorrules',
   '.npmrc',
   '.yarnrc',
   '.yarnrc.yml',
   '.pnpmfile.cjs',
+  '.pnpmfile.mjs',
   '.envrc',
   'bunfig.toml',
   '.gitlab-ci.yml',
@@ -43,6 +60,9 @@ const protectedNames = [
   'azure-pipelines.yml',
   '.travis.yml',
 ];
+
+/** `GIT~1`, `GITATT~1`: on NTFS and FAT another name of `.git`, `.gitattributes` and whatever else begins so. */
+const shortName = /^[^.~]{1,6}~\d+(\.[^.]{0,3})?$/;
 
 /** What actually differs from the base commit: the guest's idea of base is not trusted. */
 export function dropUnchanged(entries: readonly PatchEntry[], base: ReadonlyMap<string, TreeEntry>): readonly PatchEntry[] {
@@ -92,19 +112,12 @@ export function judgePath(path: string): Judgement {
     return refuse('patch_path', `${shown(path)} has characters that are not allowed`);
   for (const segment of segments) {
     const plain = fold(segment).replace(/[. ]+$/, '');
-    if (
-      plain === '' ||
-      segment !== segment.trim() ||
-      segment.endsWith('.') ||
-      plain === '.git' ||
-      /^git~\d+$/.test(plain) ||
-      plain.startsWith('.git:') ||
-      plain.startsWith('.git::')
-    ) {
+    if (plain === '' || segment !== segment.trim() || segment.endsWith('.') || plain === '.git' || shortName.test(plain) || plain.startsWith('.git:')) {
       return refuse('patch_path', `${shown(path)} is not a path that a repository should hold`);
     }
   }
-  const folded = fold(path);
+  // What stands after a colon is a stream of the same file on NTFS.
+  const folded = fold(path).replace(/:[^/]*/g, '');
   const name = folded.slice(folded.lastIndexOf('/') + 1);
   if (protectedTop.some((prefix) => folded.startsWith(prefix)) || protectedNames.includes(name)) {
     return refuse('patch_protected_path', `${shown(path)} is protected: change it by hand`);
@@ -115,6 +128,7 @@ export function judgePath(path: string): Judgement {
 /** Judges the content: nothing that this process must keep secret may leave through a patch. */
 export function judgeContent(patch: Patch, scrub: (text: string) => string): Judgement {
   for (const file of patch.files) {
+    if (scrub(file.path) !== file.path) return refuse('patch_secret', 'a path holds a secret of this installation');
     if (file.change.kind !== 'write') continue;
     const text = Buffer.from(file.change.content).toString('latin1');
     if (text.startsWith('version https://git-lfs.github.com/spec/')) return refuse('patch_mode', `${shown(file.path)} is a Git LFS pointer`);

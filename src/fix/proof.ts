@@ -1,9 +1,10 @@
 /**
  * The proof: a second clean VM, made from base and setup only, runs the tests on base and on base plus patch.
- * Command and test configuration come from the base; exit codes are read by the host; the verdict is the host's.
+ * The command comes from the base, and so do the scripts of package.json that it may stand for: a patch does not say what
+ * proves it. Exit codes are read by the host; the verdict is the host's.
  */
 import { FixError } from '../errors.ts';
-import type { Patch, Proof, TestRun, Verdict } from '../job.ts';
+import type { Patch, PatchFile, Proof, TestRun, Verdict } from '../job.ts';
 import type { Sandbox } from '../sandbox/sandbox.ts';
 import type { Plan } from './plan.ts';
 import type { Workspace } from './workspace.ts';
@@ -11,6 +12,8 @@ import type { Workspace } from './workspace.ts';
 export interface ProofOptions {
   readonly plan: Plan;
   readonly patch: Patch;
+  /** package.json of the base commit. */
+  readonly manifest: string | null;
   readonly timeoutMs: number;
   readonly signal: AbortSignal;
 }
@@ -24,9 +27,32 @@ export async function prove(workspace: Workspace, options: ProofOptions): Promis
   if (plan.test === null) return nothingToRun;
   workspace.gateway.enter('proof', plan.allow.proof);
   const base = await runTests(workspace.sandbox, plan.test, options);
-  await applyPatch(workspace.sandbox, options.patch, options.signal);
+  await applyPatch(workspace.sandbox, withBaseScripts(options.patch, options.manifest), options.signal);
   const patched = await runTests(workspace.sandbox, plan.test, options);
   return { verdict: judge(base, patched), source: plan.testSource, base, patched };
+}
+
+/** The patch with the base's scripts in its package.json; the same patch when it does not change them. */
+export function withBaseScripts(patch: Patch, manifest: string | null): Patch {
+  const before = parseObject(manifest);
+  if (before?.['scripts'] === undefined) return patch;
+  let changed = false;
+  const files = patch.files.map((file): PatchFile => {
+    const after = file.path === 'package.json' && file.change.kind === 'write' ? parseObject(Buffer.from(file.change.content).toString('utf8')) : null;
+    if (!after || file.change.kind !== 'write' || JSON.stringify(after['scripts']) === JSON.stringify(before['scripts'])) return file;
+    changed = true;
+    return { ...file, change: { ...file.change, content: Buffer.from(`${JSON.stringify({ ...after, scripts: before['scripts'] }, null, 2)}\n`) } };
+  });
+  return changed ? { ...patch, files } : patch;
+}
+
+function parseObject(text: string | null): Record<string, unknown> | null {
+  try {
+    const value = JSON.parse(text ?? 'null') as unknown;
+    return typeof value === 'object' && !Array.isArray(value) ? (value as Record<string, unknown> | null) : null;
+  } catch {
+    return null;
+  }
 }
 
 /** From two exit codes to a verdict; a run that did not end by itself says nothing. */

@@ -4,9 +4,11 @@
  */
 import { solve } from '../agent/loop.ts';
 import type { AgentLimits, Attempt, Transcript } from '../agent/loop.ts';
+import { addStep, startSpend } from '../agent/spend.ts';
+import { asFixError } from '../errors.ts';
 import type { Gateway } from '../gateway/gateway.ts';
 import type { Snapshot } from '../git/mirror.ts';
-import type { FixOutcome, Patch } from '../job.ts';
+import type { FixOutcome, Patch, Proof } from '../job.ts';
 import type { Log, Secrets } from '../log.ts';
 import type { Model } from '../model/model.ts';
 import type { Provider } from '../sandbox/sandbox.ts';
@@ -15,7 +17,7 @@ import { makePlan } from './plan.ts';
 import type { Plan, Wishes } from './plan.ts';
 import { dropUnchanged, judgeContent, judgeEntries } from './policy.ts';
 import type { PatchLimits } from './policy.ts';
-import { nothingToRun, prove } from './proof.ts';
+import { nothingToRun, prove, withBaseScripts } from './proof.ts';
 import { timed } from './report.ts';
 import type { RunEvent, RunReport } from './report.ts';
 import { openWorkspace } from './workspace.ts';
@@ -55,6 +57,9 @@ export interface RunRequest {
 /** What is ready to be published, or why there is nothing to publish. */
 export type RunResult = { readonly kind: 'ready'; readonly patch: Patch; readonly plan: Plan } | { readonly kind: 'ended'; readonly outcome: FixOutcome };
 
+const maxManifestBytes = 2 ** 20;
+const proofAttempts = 2;
+
 const ended = (outcome: FixOutcome): RunResult => ({ kind: 'ended', outcome });
 
 /** Everything up to publishing. The report is filled in on the way, also when this throws. */
@@ -80,14 +85,32 @@ export async function runFix(request: RunRequest, tools: RunTools): Promise<RunR
 
   const worked = await work(request, tools, { snapshot, plan, open });
   if (worked.kind === 'ended') return worked;
-  if (plan.test === null) report.proof = nothingToRun;
-  else {
-    await using second = await open('proof');
-    const options = { plan, patch: worked.patch, timeoutMs: tools.limits.proofTimeoutMs, signal };
-    report.proof = await timed(report, onEvent, 'prove', () => prove(second, options));
-  }
+  report.proof = plan.test === null ? nothingToRun : await proveApart(request, tools, { patch: worked.patch, plan, snapshot, open });
   log.info({ verdict: report.proof.verdict }, 'proof finished');
   return report.proof.verdict === 'regressed' ? ended({ kind: 'refused', reason: 'regressed' }) : worked;
+}
+
+/** In a second VM. The patch is worth more than its proof: one that cannot be made is said to be so, and the patch goes on. */
+async function proveApart(
+  { report, onEvent, signal, log }: RunRequest,
+  tools: RunTools,
+  { patch, plan, snapshot, open }: { patch: Patch; plan: Plan; snapshot: Snapshot; open: (suffix: string) => Promise<Workspace> },
+): Promise<Proof> {
+  const manifest = (await snapshot.readFile('package.json', maxManifestBytes, signal))?.toString('utf8') ?? null;
+  if (withBaseScripts(patch, manifest) !== patch) report.notes.push('The patch changes the scripts of package.json; the proof ran those of the base.');
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await using workspace = await open(attempt === 1 ? 'proof' : `proof${attempt}`);
+      return await timed(report, onEvent, 'prove', () => prove(workspace, { plan, patch, manifest, timeoutMs: tools.limits.proofTimeoutMs, signal }));
+    } catch (thrown) {
+      signal.throwIfAborted();
+      const error = asFixError(thrown);
+      log.warn({ err: error, cause: error.cause, details: error.details, code: error.code, attempt }, 'proof could not be made');
+      if (error.row.retry === 'later' && attempt < proofAttempts) continue;
+      report.notes.push(`The proof could not be made (${error.code}).`);
+      return { verdict: 'could_not_run', source: plan.testSource, base: null, patched: null };
+    }
+  }
 }
 
 /** The first VM: the agent works, the patch comes out, the policy judges it. */
@@ -106,12 +129,38 @@ async function work(
     if (!signal.aborted && !workspace.sandbox.lost.aborted) await take().catch(() => {});
     throw error;
   });
-  Object.assign(report, { steps: attempt.steps, usage: attempt.usage, costUsd: attempt.costUsd });
   if (attempt.ended.kind === 'submitted') report.summary = attempt.ended.submission.summary;
+  if (attempt.ended.kind === 'submitted' && attempt.ended.submission.noChange) return ended({ kind: 'no_change' });
+  if (attempt.ended.kind === 'stopped') report.notes.push('The agent stopped without handing its work in.');
   const taken = await timed(report, onEvent, 'patch', take);
   // A limit ends the run, but what was done so far stays in the report.
   if (attempt.ended.kind === 'limit') return ended({ kind: 'gave_up', limit: attempt.ended.limit });
-  return taken.kind === 'ready' ? { ...taken, plan: context.plan } : taken;
+  if (taken.kind === 'ended') return taken;
+  if (attempt.ended.kind === 'submitted')
+    noteUnnamed(report, taken.patch, { named: attempt.ended.submission.files, base: await context.snapshot.tree(signal) });
+  return { ...taken, plan: context.plan };
+}
+
+/** New files that the agent did not name may be there by mistake: a person should look at them. */
+function noteUnnamed(report: RunReport, patch: Patch, { named, base }: { named: readonly string[]; base: ReadonlyMap<string, unknown> }): void {
+  const known = new Set(named.map((path) => path.replace(/^(?:\/workspace\/|\.\/)/, '')));
+  const unnamed = patch.files.filter(({ path, change }) => change.kind === 'write' && !base.has(path) && !known.has(path));
+  if (unnamed.length > 0) report.notes.push(`New files that the agent did not name: ${unnamed.map(({ path }) => path).join(', ')}.`);
+}
+
+/** Counts what the model costs into the report as it goes: also a run that fails has spent it. */
+function metered(model: Model, report: RunReport): Model {
+  const spend = startSpend();
+  return {
+    name: model.name,
+    cost: (usage) => model.cost(usage),
+    async ask(question) {
+      const reply = await model.ask(question);
+      addStep(spend, reply.usage, model);
+      Object.assign(report, spend);
+      return reply;
+    },
+  };
 }
 
 async function askAgent(request: RunRequest, tools: RunTools, context: { plan: Plan; workspace: Workspace }): Promise<Attempt> {
@@ -130,7 +179,7 @@ async function askAgent(request: RunRequest, tools: RunTools, context: { plan: P
       allowedHosts: plan.allow.agent,
     },
     sandbox,
-    model: tools.model,
+    model: metered(tools.model, report),
     limits: tools.limits.agent,
     transcript,
     signal,

@@ -2,7 +2,7 @@
 import type { Gateway } from '../gateway/gateway.ts';
 import { FixError } from '../errors.ts';
 import type { Snapshot } from '../git/mirror.ts';
-import type { Provider, Sandbox } from '../sandbox/sandbox.ts';
+import type { ExecResult, Provider, Sandbox } from '../sandbox/sandbox.ts';
 import { timed } from './report.ts';
 import type { RunEvent, RunReport } from './report.ts';
 import type { Plan } from './plan.ts';
@@ -118,6 +118,10 @@ async function clone(sandbox: Sandbox, { snapshot, limits, signal }: WorkspaceOp
   await run('checkout', ['sh', '-c', checkoutScript, 'sh', snapshot.sha]);
 }
 
+function describeEnding({ ended, exitCode, signal }: ExecResult): string {
+  return ended === 'timeout' ? 'its time limit' : exitCode === null ? `signal ${signal}` : `exit code ${exitCode}`;
+}
+
 async function runSetupCommands(sandbox: Sandbox, options: WorkspaceOptions): Promise<void> {
   const deadline = performance.now() + options.limits.setupTimeoutMs;
   for (const command of options.plan.setup) {
@@ -126,7 +130,7 @@ async function runSetupCommands(sandbox: Sandbox, options: WorkspaceOptions): Pr
     if (result.ended === 'cancelled') options.signal.throwIfAborted();
     if (result.exitCode === 0) continue;
     const output = `${result.stdout}\n${result.stderr}`.slice(-8000);
-    options.report.notes.push(`setup command \`${command}\` ended with ${result.ended === 'timeout' ? 'its time limit' : `exit code ${result.exitCode}`}`);
+    options.report.notes.push(`The setup command ${JSON.stringify(command)} ended with ${describeEnding(result)}.`);
     const full = /ENOSPC|No space left on device/.test(output);
     throw new FixError(full ? 'guest_disk_full' : 'setup_failed', { details: { command, ended: result.ended, exitCode: result.exitCode, output } });
   }

@@ -12,13 +12,14 @@ import type { ActiveRuns } from './active-runs.ts';
 import { connectAgain } from './connection.ts';
 import type { Lane } from './lane.ts';
 import { openRun } from './open-run.ts';
+import type { StoppedRun } from './queue.ts';
 
 const keptSeconds = 14 * 24 * 60 * 60;
 
 export interface Cancellation {
   /** Before a job is added: makes it one that `cancelIssue` finds. */
   index(job: FixJob): Promise<void>;
-  cancelIssue(repositoryId: number, issue: number, reason: string): Promise<readonly string[]>;
+  cancelIssue(repositoryId: number, issue: number, reason: string): Promise<readonly StoppedRun[]>;
   /** Begins to hear what is cancelled elsewhere. */
   listen(): Promise<void>;
   /** Aborts a run of this worker when it was cancelled. */
@@ -40,12 +41,15 @@ export function createCancellation({ redis, lane, active, log }: { redis: Redis;
     await subscriber.subscribe(channel);
     await Promise.all(active.ids().map(check));
   };
-  const cancel = async (job: Job, reason: string): Promise<void> => {
+  /** True when it waited and is gone. */
+  const cancel = async (job: Job, reason: string): Promise<boolean> => {
     const jobId = job.id ?? '';
     await redis.set(cancelledKey(jobId), reason, 'EX', keptSeconds);
     // Otherwise a redelivery of the trigger could bring back what waits and is removed now.
     await lane.remember(jobId);
-    if (!(await removeWaiting(job))) await redis.publish(channel, jobId);
+    if (await removeWaiting(job)) return true;
+    await redis.publish(channel, jobId);
+    return false;
   };
 
   return {
@@ -55,14 +59,13 @@ export function createCancellation({ redis, lane, active, log }: { redis: Redis;
       await redis.multi().sadd(key, lane.jobId(job.key)).expire(key, keptSeconds).exec();
     },
     async cancelIssue(repositoryId, issue, reason) {
-      const runIds: string[] = [];
+      const stopped: StoppedRun[] = [];
       for (const jobId of await redis.smembers(issueKey(repositoryId, issue))) {
         const job = await unfinishedJob(lane, jobId);
         if (!job) continue;
-        runIds.push(openRun(lane, job).runId);
-        await cancel(job, reason);
+        stopped.push({ runId: openRun(lane, job).runId, waited: await cancel(job, reason) });
       }
-      return runIds;
+      return stopped;
     },
     async listen() {
       subscriber.on('message', (_channel, jobId) => void check(jobId).catch((err: unknown) => log.warn({ err }, 'cancellation could not be read')));

@@ -41,6 +41,8 @@ export interface Lane {
   readonly prefix: string;
   readonly queue: Queue;
   readonly jobId: (key: string) => string;
+  /** Whether the key was seen before. */
+  has(key: string): Promise<boolean>;
   /** False when the key was seen before. Throws `redis_unavailable` after the deadline; nothing is queued later then, but for what was already on its way. */
   add(key: string, payload: unknown, deadlineMs: number): Promise<boolean>;
   /** The payload of a job that we signed. Throws `job_invalid`. */
@@ -60,9 +62,10 @@ export function createLane({ name, prefix, signingKey, redis, log, jobOptions }:
   });
   const sign = (jobId: string, payload: string): Buffer => createHmac('sha256', signingKey).update(`mayfly ${name} ${jobId}\n`).update(payload).digest();
   const seenKey = (jobId: string): string => `${prefix}:${name}-seen:${jobId}`;
+  const has = async (jobId: string): Promise<boolean> => (await redis.exists(seenKey(jobId), queue.toKey(jobId))) > 0;
   const add = async (key: string, payload: unknown, until: number): Promise<boolean> => {
     const jobId = jobIdOf(key);
-    if ((await redis.exists(seenKey(jobId), queue.toKey(jobId))) > 0) return false;
+    if (await has(jobId)) return false;
     if (Date.now() >= until) return false;
     const text = JSON.stringify(payload);
     await queue.add(name, { payload: text, mac: sign(jobId, text).toString('hex') }, { jobId });
@@ -73,6 +76,7 @@ export function createLane({ name, prefix, signingKey, redis, log, jobOptions }:
     prefix,
     queue,
     jobId: jobIdOf,
+    has: (key) => has(jobIdOf(key)),
     add: (key, payload, deadlineMs) => within(deadlineMs, add(key, payload, Date.now() + deadlineMs)),
     open(jobId, data) {
       const sealed = Sealed.safeParse(data);

@@ -25,11 +25,19 @@ export interface RunContext {
   ownsRun(): Promise<boolean>;
 }
 
+export interface StoppedRun {
+  readonly runId: string;
+  /** True when no worker had it, so nobody else will say that it was stopped. */
+  readonly waited: boolean;
+}
+
 export interface WorkerQueue {
   /** False when this trigger was queued before. */
   addRun(job: FixJob): Promise<boolean>;
-  /** Stops what waits or runs for an issue, on whatever worker; returns the run ids. What waits is gone in silence; what runs has its signal aborted. */
-  cancelIssue(repositoryId: number, issue: number, reason: 'stop' | 'unlabeled' | 'closed'): Promise<readonly string[]>;
+  /** Whether this trigger was queued before. */
+  hasRun(key: string): Promise<boolean>;
+  /** Stops what waits or runs for an issue, on whatever worker. What waits is gone in silence; what runs has its signal aborted. */
+  cancelIssue(repositoryId: number, issue: number, reason: 'stop' | 'unlabeled' | 'closed'): Promise<readonly StoppedRun[]>;
   consume(handlers: {
     /** Parsed by the caller: it crossed a boundary. Throwing a FixError decides by its table row whether it is tried again. */
     readonly intake: (event: unknown, log: Log) => Promise<void>;

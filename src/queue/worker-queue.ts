@@ -68,6 +68,7 @@ export async function createWorkerQueue(options: WorkerQueueOptions): Promise<Wo
       await within(addMs, parts.cancellation.index(job));
       return await parts.runs.add(job.key, job, addMs);
     },
+    hasRun: (key) => within(addMs, parts.runs.has(key)),
     cancelIssue: (repositoryId, issue, reason) => within(addMs, parts.cancellation.cancelIssue(repositoryId, issue, reason)),
     async consume(handlers) {
       await within(startMs, parts.cancellation.listen());

@@ -27,7 +27,7 @@ describe.skipIf(redisIsMissing())('a queued run', () => {
 
       const stopped = await other.queue.cancelIssue(17, 7, 'stop');
 
-      expect(stopped).toEqual([job.runId]);
+      expect(stopped).toEqual([{ runId: job.runId, waited: false }]);
       expect(await abortReason(running)).toMatchObject({ code: 'cancelled', details: { reason: 'stop' } });
       await bench.count('failed', 1);
     });
@@ -38,10 +38,12 @@ describe.skipIf(redisIsMissing())('a queued run', () => {
       await worker.queue.addRun(job);
 
       expect(await worker.queue.cancelIssue(17, 8, 'closed')).toEqual([]);
-      expect(await worker.queue.cancelIssue(17, 7, 'unlabeled')).toEqual([job.runId]);
+      expect(await worker.queue.cancelIssue(17, 7, 'unlabeled')).toEqual([{ runId: job.runId, waited: true }]);
 
       expect(await bench.lane('runs').getJobCounts()).toMatchObject({ waiting: 0, delayed: 0 });
       expect(await worker.queue.addRun(job)).toBe(false);
+      expect(await worker.queue.hasRun(job.key)).toBe(true);
+      expect(await worker.queue.hasRun('another')).toBe(false);
       expect(await worker.queue.cancelIssue(17, 7, 'unlabeled')).toEqual([]);
     });
 

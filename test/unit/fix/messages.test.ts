@@ -31,6 +31,14 @@ describe('pullRequestBody', () => {
     expect(body).not.toMatch(/Closes #1\b|@all\b.*says/);
   });
 
+  it('says so when the proof itself could not be made', () => {
+    const report = { ...createReport(job.runId), proof: { ...proof, verdict: 'could_not_run', base: null, patched: null } as Proof };
+
+    expect(pullRequestBody(job, { ...report, notes: ['The proof could not be made (setup_failed).'] }, 'hold')).toMatch(
+      /\*\*Not proven: the tests could not be run to their end\.\*\*\n\n- The proof could not be made/,
+    );
+  });
+
   it('says that nothing was proven when there is no test command', () => {
     const report = { ...createReport(job.runId), proof: { verdict: 'nothing_to_run', source: null, base: null, patched: null } as Proof };
 
@@ -48,6 +56,26 @@ describe('comments', () => {
     expect(comment).toContain('**Mayfly: gave up.** The run reached a limit (the number of steps) before it was finished.');
     expect(comment).toContain('the price of the model is not known');
     expect(comment).toContain(job.runId);
+  });
+
+  it('tell which setup command failed, whatever it is made of', () => {
+    const report = { ...createReport(job.runId), notes: ['The setup command "npm ci @all <img>" ended with exit code 1.'] };
+
+    const comment = doneComment(report, { kind: 'failed', code: 'setup_failed' });
+
+    expect(comment).toContain('ended with exit code 1');
+    expect(comment).not.toMatch(/@all|<img/);
+  });
+
+  it('say why nothing was changed, in the words of the agent', () => {
+    const report = { ...createReport(job.runId), summary: 'It works as meant.\n\nSee @docs.' };
+
+    expect(doneComment(report, { kind: 'no_change' })).toContain('> It works as meant.\n> \n> See @\u200bdocs.');
+  });
+
+  it('do not promise another try after the last one', () => {
+    expect(endingReply(job, { kind: 'failed', code: 'sandbox_lost' })).toMatch(/It was tried several times\.$/);
+    expect(endingReply(job, { kind: 'failed', code: 'sandbox_lost' })).not.toContain('will be tried again');
   });
 
   it('name the person who asked, so that the ending notifies them', () => {

@@ -25,6 +25,14 @@ describe('neutralise', () => {
     );
   });
 
+  it('keeps numbered lists readable and formulas plain', () => {
+    expect(neutralise('1. first\n2) $x$', 100)).toBe('1\\. first\n2\\) \\$x\\$');
+  });
+
+  it('is never cut within a character', () => {
+    expect(neutralise('ab😀cd', 4)).toBe('ab…');
+  });
+
   it('is bounded', () => {
     expect(neutralise('x'.repeat(10_000), 100).length).toBeLessThanOrEqual(100);
   });
@@ -35,6 +43,7 @@ describe('fenced and inlineCode', () => {
     expect(fenced('a\n````\nb', 100)).toBe('`````text\na\n````\nb\n`````');
     expect(inlineCode('a``b`')).toBe('``` a``b` ```');
     expect(inlineCode('a\nb')).toBe('`a b`');
+    expect(inlineCode('')).toBe('');
   });
 });
 
@@ -42,4 +51,11 @@ describe('titleText', () => {
   it('is one inert line', () => {
     expect(titleText('Crash\nfor @all in #7', 80)).toBe('Crash for @\u200ball in #\u200b7');
   });
+
+  it.each(['[skip ci] x', 'x [ci skip]', '[no ci]', '[Skip Actions]', '[actions skip]', 'fixes GH-12', 'closes https://github.com/a/b/issues/1'])(
+    'takes from %j what would act in a squashed commit',
+    (title) => {
+      expect(titleText(title, 80)).not.toMatch(/\[\w+ \w+\]|GH-\d|:\/\//);
+    },
+  );
 });

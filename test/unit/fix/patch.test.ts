@@ -35,6 +35,7 @@ describe('parseRaw', () => {
     ['a missing path', raw(`:100644 100644 ${zero} ${zero} M`)],
     ['a rename line', raw(`:100644 100644 ${zero} ${zero} R100`, 'a', 'b')],
     ['words', raw('hello', 'world')],
+    ['a path twice', raw(`:000000 100644 ${zero} ${zero} A`, 'a', `:100644 000000 ${zero} ${zero} D`, 'a')],
   ])('refuses %s', (_name, bytes) => {
     expect(() => parseRaw(bytes)).toThrow(expect.objectContaining({ code: 'patch_unreadable' }));
   });

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { detectSetup, detectTest } from '../../../src/fix/plan.ts';
+import { detectSetup, detectTest, findUnreadableHost, makePlan } from '../../../src/fix/plan.ts';
+import type { Snapshot } from '../../../src/git/mirror.ts';
 import { parseSettings } from '../../../src/settings/settings.ts';
 
 describe('detectTest', () => {
@@ -43,5 +44,38 @@ describe('parseSettings', () => {
     const result = parseSettings(text);
 
     expect('problem' in result ? result.problem : '').toMatch(/^[^\n]{3,500}$/);
+  });
+});
+
+describe('makePlan', () => {
+  const wishes = { setup: null, test: null, allow: [] };
+  const snapshotOf = (files: Readonly<Record<string, string>>, mode = '100644'): Snapshot => ({
+    sha: 'a'.repeat(40),
+    tree: () => Promise.resolve(new Map(Object.entries(files).map(([path, text]) => [path, { mode, sha: 'b'.repeat(40), size: text.length }]))),
+    readFile: (path) => Promise.resolve(mode === '100644' && files[path] !== undefined ? Buffer.from(files[path]) : null),
+    pack: () => Promise.reject(new Error('not here')),
+  });
+  const plan = async (files: Readonly<Record<string, string>>, mode?: string) =>
+    await makePlan(snapshotOf(files, mode), wishes, { registryHosts: ['npm.corp.example'], signal: new AbortController().signal });
+
+  it('opens registries during setup only; the agent reaches nothing that the settings do not name', async () => {
+    const [bare, named] = [await plan({ 'package.json': '{}' }), await plan({ '.github/mayfly.yml': 'allow: [docs.example.org]' })];
+
+    expect(bare).toMatchObject({ plan: { allow: { agent: [], proof: [] } } });
+    expect('plan' in bare ? bare.plan.allow.setup : []).toEqual(expect.arrayContaining(['registry.npmjs.org', 'npm.corp.example']));
+    expect(named).toMatchObject({ plan: { allow: { agent: ['docs.example.org'], proof: ['docs.example.org'] } } });
+  });
+
+  it.each([
+    ['a settings file that is a link', { '.github/mayfly.yml': '../secret' }, '120000', 'it is not a plain file'],
+    ['a large settings file', { '.github/mayfly.yml': `#${'x'.repeat(32_768)}` }, '100644', 'it is larger than 32768 bytes'],
+    ['an address for a host', { '.github/mayfly.yml': 'allow: ["https://example.org/"]' }, '100644', 'allow: https://example.org/ is not the name of a host'],
+  ])('says what is wrong with %s', async (_name, files, mode, problem) => {
+    expect(await plan(files, mode)).toEqual({ problem });
+  });
+
+  it('finds the host that would let nothing through', () => {
+    expect(findUnreadableHost(['example.org', '*.example.org', 'example.org:8443'])).toBeNull();
+    expect(findUnreadableHost(['example.org', '*.org'])).toBe('*.org');
   });
 });

@@ -14,9 +14,12 @@ const base = new Map<string, TreeEntry>([
 const entry = (path: string, mode = '100644') => ({ path, mode, sha: sha(`new ${path}`) });
 
 describe('judgePath', () => {
-  it.each(['src/add.js', 'a', 'docs/über.md', 'package.json', '.eslintrc.json', 'a/.gitignore', 'a.git/x', 'src/git/x'])('lets %s through', (path) => {
-    expect(judgePath(path)).toEqual({ ok: true });
-  });
+  it.each(['src/add.js', 'a', 'docs/über.md', 'package.json', '.eslintrc.json', 'a/.gitignore', 'a.git/x', 'src/git/x', 'notes~', 'a.js.~1~'])(
+    'lets %s through',
+    (path) => {
+      expect(judgePath(path)).toEqual({ ok: true });
+    },
+  );
 
   it.each([
     '.github/workflows/x.yml',
@@ -36,6 +39,11 @@ describe('judgePath', () => {
     '.npmrc',
     'sub/.npmrc',
     '.yarnrc.yml',
+    '.npmrc::$DATA',
+    '.github:x/workflows/y.yml',
+    '.devcontainer.json',
+    '.pre-commit-config.yaml',
+    '.yarn/releases/yarn-4.cjs',
   ])('protects %s', (path) => {
     expect(judgePath(path)).toMatchObject({ ok: false, reason: 'patch_protected_path' });
   });
@@ -51,6 +59,9 @@ describe('judgePath', () => {
     '.git/hooks/post-checkout',
     '.GIT/config',
     'git~1/config',
+    'GITHUB~1/workflows/x.yml',
+    'sub/GITATT~2',
+    'npmrc~1.rc',
     'sub/.git/config',
     '.git./x',
     '.git /x',
@@ -140,5 +151,7 @@ describe('judgeContent', () => {
     expect(judgeContent(patch('token = "ghs_live"'), scrub)).toMatchObject({ reason: 'patch_secret' });
     expect(judgeContent(patch('version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n'), scrub)).toMatchObject({ reason: 'patch_mode' });
     expect(judgeContent(patch('plain'), scrub)).toEqual({ ok: true });
+    const named = { baseSha: sha('base'), files: [{ path: 'a/ghs_live', change: { kind: 'delete' as const } }] };
+    expect(judgeContent(named, scrub)).toMatchObject({ reason: 'patch_secret' });
   });
 });
