@@ -12,9 +12,9 @@ import type { Workspace } from '../../src/fix/workspace.ts';
 import { createSnapshot } from '../../src/git/snapshot.ts';
 import type { Snapshot } from '../../src/git/mirror.ts';
 import type { Patch } from '../../src/job.ts';
-import type { Sandbox } from '../../src/sandbox/sandbox.ts';
 import { createGitRepository } from '../support/git-repository.ts';
 import type { GitRepository } from '../support/git-repository.ts';
+import { renameWorkspace } from '../support/host-provider.ts';
 import { createHostSandbox, createHostSshd, whyNoSshd } from '../support/host-sshd.ts';
 import type { HostSshd } from '../support/host-sshd.ts';
 
@@ -58,20 +58,11 @@ describe.skipIf(reason)('a repository in a guest', () => {
     repository[Symbol.dispose]();
   });
 
-  /** The layout says /workspace; here it is a folder of its own. */
-  function renamed(sandbox: Sandbox): Sandbox {
-    return {
-      ...sandbox,
-      put: (path, content, options) => sandbox.put(path.replace(/^\/workspace(?=\/)/, host.layout.workspace), content, options),
-      forward: () => Promise.resolve(),
-    };
-  }
-
   async function open(setup: readonly string[] = []): Promise<Workspace> {
     snapshot = createSnapshot({ directory: join(repository.directory, '.git'), sha: repository.git('rev-parse', 'HEAD'), environment: {} });
     return await openWorkspace({
       id: 'host',
-      provider: { name: 'host', boot: async () => renamed(await createHostSandbox(host)), sweep: () => Promise.resolve([]) },
+      provider: { name: 'host', boot: async () => renameWorkspace(await createHostSandbox(host), host), sweep: () => Promise.resolve([]) },
       openGateway: () => ({ accept: () => {}, enter: () => {}, ledger: [], unlisted: 0, close: () => Promise.resolve() }),
       surroundings: { caPem: '', guestEnv: {}, registryHosts: [], install: { path: '', argv: [] } },
       snapshot,
