@@ -29,6 +29,7 @@ export async function runHost(argv: readonly [string, ...string[]], options: Hos
     stdout: note,
     stderr: note,
     cancelSignal: options.signal,
+    forceKillAfterDelay: 1000,
     reject: false,
     maxBuffer: 1_000_000,
   });
@@ -41,8 +42,12 @@ export async function runHost(argv: readonly [string, ...string[]], options: Hos
 
 /** The same as root: directly when we are, through `sudo -n` when we are not. */
 export async function runAsRoot(argv: readonly [string, ...string[]], options: HostCommandOptions): Promise<string> {
-  if (process.getuid?.() === 0) return runHost(argv, options);
+  return process.getuid?.() === 0 ? runHost(argv, options) : runHost(['sudo', '-n', ...argv], options);
+}
+
+/** Throws `host_incomplete` when `runAsRoot` could not work. */
+export async function requireRoot(): Promise<void> {
+  if (process.getuid?.() === 0) return;
   const allowed = await execa('sudo', ['-n', 'true'], { reject: false, stdin: 'ignore' });
   if (allowed.failed) throw new FixError('host_incomplete', { details: { missing: 'root or passwordless sudo, to build the guest template' } });
-  return runHost(['sudo', '-n', ...argv], options);
 }

@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 import { FixError } from '../errors.ts';
 import { digestFile } from './digest.ts';
-import { runAsRoot, runHost } from './host-command.ts';
+import { requireRoot, runAsRoot, runHost } from './host-command.ts';
 import type { HostCommandOptions } from './host-command.ts';
 import { waitForLock } from './lock.ts';
 
@@ -116,6 +116,7 @@ function nodePackage(): string {
 }
 
 async function buildImage(image: Image, inputs: Record<string, string>, options: ImageOptions): Promise<Image> {
+  await requireRoot();
   const parent = dirname(image.directory);
   await mkdir(parent, { recursive: true, mode: 0o755 });
   // We hold the lock of this image: another build of it can only be one that was killed.
@@ -130,7 +131,7 @@ async function buildImage(image: Image, inputs: Record<string, string>, options:
     await packInitramfs(build, command);
     await packDisk(build, options.diskGib, command);
     const finished = join(build, 'image');
-    await writeManifest(finished, inputs);
+    await seal(finished, inputs, command);
     await chmod(finished, 0o755);
     await rename(finished, image.directory);
     options.onProgress('guest image is ready');
@@ -169,7 +170,9 @@ async function installSystem(build: string, command: HostCommandOptions): Promis
   const options = ['--mode=root', '--variant=minbase', '--architectures=amd64', '--skip=cleanup/reproducible', `--include=${packages.join(',')}`];
   const hook = `--customize-hook=${join(build, 'input', 'guest-setup.sh')}`;
   const mirrors = await aptSources(command);
-  await runAsRoot(['mmdebstrap', ...options, ...aptSettings, hook, suite, join(build, 'rootfs'), ...mirrors], command);
+  // In a process namespace of its own, all that it started ends with it, also when it is killed.
+  const contained = ['unshare', '--pid', '--fork', '--mount-proc', '--kill-child'] as const;
+  await runAsRoot([...contained, 'mmdebstrap', ...options, ...aptSettings, hook, suite, join(build, 'rootfs'), ...mirrors], command);
 }
 
 /** The Debian mirrors that this host's apt uses, so that a mirror or proxy of the house works for the guest as well. */
@@ -203,9 +206,12 @@ async function packDisk(build: string, diskGib: number, command: HostCommandOpti
   await runHost(['qemu-img', 'create', '-q', '-f', 'qcow2', join(build, 'image', 'overlay.qcow2'), `${diskGib}G`], command);
 }
 
-async function writeManifest(directory: string, inputs: Record<string, string>): Promise<void> {
+/** Writes the manifest; from here on nobody but root could change a byte. */
+async function seal(directory: string, inputs: Record<string, string>, command: HostCommandOptions): Promise<void> {
   const digests = await Promise.all(artefacts.map(async (name) => [name, await digestFile(join(directory, name))] as const));
   const manifest = { version: 1, inputs, sha256: Object.fromEntries(digests) };
   await writeFile(join(directory, 'manifest.json'), `${JSON.stringify(manifest, null, 2)}\n`);
-  for (const name of [...artefacts, 'manifest.json']) await chmod(join(directory, name), 0o444);
+  const files = [...artefacts, 'manifest.json'].map((name) => join(directory, name));
+  await runAsRoot(['chown', '0:0', ...files], command);
+  await runAsRoot(['chmod', '0444', ...files], command);
 }

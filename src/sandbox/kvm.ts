@@ -40,6 +40,7 @@ export async function chooseAccel(probe: KvmProbe): Promise<Accel> {
   if (kept?.bootId === now.bootId && kept.image === now.image && kept.qemu === now.qemu) return kept.accel;
   probe.onProgress('trying whether KVM runs our guest (at most 15 s)');
   const accel = (await bootsOnKvm(probe)) ? 'kvm' : 'tcg';
+  probe.host.log.info({ accel }, 'tried whether KVM runs our guest');
   await mkdir(probe.cacheDir, { recursive: true });
   const fresh = `${file}.${randomBytes(6).toString('hex')}`;
   await writeFile(fresh, JSON.stringify({ ...now, accel }));
@@ -50,8 +51,10 @@ export async function chooseAccel(probe: KvmProbe): Promise<Accel> {
 async function bootsOnKvm(probe: KvmProbe): Promise<boolean> {
   const template = { image: probe.image, shape: { accel: 'kvm', memoryMib: 512, vcpus: 1, tscKhz: 0 }, snapshot: null } as const;
   const spec = { id: `kvm-${randomBytes(6).toString('hex')}`, signal: probe.signal, deadlineMs };
+  // Failing is an answer here, not a warning.
+  const host = { ...probe.host, log: probe.host.log.child({}, { level: 'silent' }) };
   try {
-    await withVm(probe.host, template, spec, async (vm) => {
+    await withVm(host, template, spec, async (vm) => {
       await wake(vm, template);
       vm.machine.kill();
       await vm.machine.exited;

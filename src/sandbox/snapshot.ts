@@ -121,9 +121,11 @@ async function saveMachine(candidate: string, host: HostOptions, options: Snapsh
   const spec = { id: `template-${randomBytes(6).toString('hex')}`, signal: options.signal, save: true };
   const left = await withVm(host, template, spec, async (vm) => {
     await wake(vm, template);
+    const startedAt = performance.now();
     await vm.qmp.execute('stop');
     await enableSharedMemory(vm.qmp);
     await saveState(vm, join(candidate, 'state'));
+    host.log.debug({ saveMs: Math.round(performance.now() - startedAt) }, 'guest memory is saved');
     vm.machine.kill();
     await vm.machine.exited;
     await rename(join(vm.claim.directory, 'memory'), join(candidate, 'memory'));

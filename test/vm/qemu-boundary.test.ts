@@ -1,6 +1,8 @@
 /** What separates a guest from the host: no network card, a user of its own, seccomp, a control group, a template that it cannot write. */
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFile, stat } from 'node:fs/promises';
+import { chown, readFile, stat } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
 import { execa } from 'execa';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { findProcesses } from '../../src/sandbox/claim.ts';
@@ -9,7 +11,7 @@ import { verifyImage } from '../../src/sandbox/image.ts';
 import type { Sandbox } from '../../src/sandbox/sandbox.ts';
 import { findTemplate } from '../../src/sandbox/template.ts';
 import type { Template } from '../../src/sandbox/vm.ts';
-import { lacksForGuests, openGuestHost, output } from '../support/guest.ts';
+import { lacksForGuests, newVmId, openGuestHost, output } from '../support/guest.ts';
 import type { GuestHost } from '../support/guest.ts';
 
 const lacking = await lacksForGuests();
@@ -103,6 +105,38 @@ describe.skipIf(lacking !== null)('a guest', () => {
   });
 });
 
+describe.runIf(lacking === null && asRoot)('a worker that is not root', () => {
+  let host: GuestHost;
+  beforeAll(async () => {
+    host = await openGuestHost();
+    await chown(host.options.stateDir, nobody, nobody);
+  });
+  afterAll(async () => {
+    await host?.provider().sweep();
+    expect(await host?.close()).toEqual([]);
+  });
+
+  test('is refused guests that it cannot limit', async () => {
+    const { log: _, ...options } = host.options;
+    const refused = await execa('setpriv', asNobody({ ...options, id: newVmId() }), { reject: false });
+    expect(refused).toMatchObject({ failed: true, stderr: expect.stringContaining("code: 'sandbox_unlimited'") });
+  });
+
+  test('gets them when the operator accepts that, and they run as its own user', async () => {
+    const { log: _, ...options } = host.options;
+    const id = newVmId();
+    const worker = spawn('setpriv', asNobody({ ...options, id, allowUnlimited: true }), { stdio: ['ignore', 'pipe', 'inherit'] });
+    await once(worker.stdout, 'data');
+    const [pid = 0] = await findProcesses(id);
+    const status = await statusOf(pid);
+    worker.kill('SIGKILL');
+    await once(worker, 'exit');
+
+    expect(status).toMatchObject({ Uid: Array.from({ length: 4 }, () => nobody).join('\t'), Seccomp: '2', NoNewPrivs: '1' });
+    await expect.poll(() => findProcesses(id), { timeout: 5000 }).toEqual([]);
+  });
+});
+
 describe.skipIf(lacking !== null)('a guest that misbehaves', () => {
   let host: GuestHost;
   beforeAll(async () => {
@@ -143,6 +177,13 @@ describe.skipIf(lacking !== null)('a guest that misbehaves', () => {
     expect(await stopped).toMatchObject({ code: 'sandbox_lost' });
   });
 });
+
+const nobody = 65_534;
+
+function asNobody(options: Record<string, unknown>): string[] {
+  const script = fileURLToPath(new URL('../support/vm-worker.ts', import.meta.url));
+  return ['--reuid', `${nobody}`, '--regid', `${nobody}`, '--clear-groups', process.execPath, script, JSON.stringify(options)];
+}
 
 async function digests(template: Template): Promise<string[]> {
   const { snapshot } = template;

@@ -57,7 +57,7 @@ describe.skipIf(lacking !== null)('a template', () => {
     expect(await snapshots()).toEqual([expect.stringContaining('.building-')]);
 
     const both = [build(options), build(options)];
-    await Promise.all(both.map((builder) => said(builder, (line) => line === 'built')));
+    await Promise.all(both.map((builder) => Promise.all([once(builder, 'exit'), said(builder, (line) => line === 'built')])));
 
     const [only, ...others] = await snapshots();
     expect(others).toEqual([]);
