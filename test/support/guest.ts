@@ -17,8 +17,8 @@ export interface GuestHost {
   readonly options: QemuOptions;
   provider(changes?: Partial<QemuOptions>): Provider;
   boot(changes?: Partial<QemuOptions>): Promise<Sandbox>;
-  /** Removes the state directory; returns the VMs that were still in it. */
-  close(): Promise<readonly string[]>;
+  /** Removes the state directory; throws when a VM was still in it. */
+  close(): Promise<void>;
 }
 
 /** Why this machine cannot run guests, or null. */
@@ -50,7 +50,7 @@ export async function openGuestHost(): Promise<GuestHost> {
     async close() {
       const left = await readdir(join(options.stateDir, 'vms')).catch(() => []);
       await rm(options.stateDir, { recursive: true, force: true });
-      return left;
+      if (left.length > 0) throw new Error(`VMs are left: ${left.join(', ')}`);
     },
   };
 }

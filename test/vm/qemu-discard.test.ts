@@ -22,7 +22,7 @@ describe.skipIf(lacking !== null)('of a VM', () => {
     host = await openGuestHost();
   });
   afterAll(async () => {
-    expect(await host?.close()).toEqual([]);
+    await host?.close();
   });
 
   test('nothing is left when it is disposed, however often, and in the middle of work', async () => {
@@ -118,15 +118,14 @@ describe.skipIf(lacking !== null)('of a VM', () => {
     const id = newVmId();
     const signal = AbortSignal.timeout(afterMs);
 
-    const booted = await host
+    const ended = await host
       .provider()
       .boot({ id, signal })
-      .then(
-        (sandbox) => sandbox.dispose().then(() => 'too late'),
-        (error: unknown) => error,
-      );
+      .then((sandbox) => sandbox.dispose())
+      .catch((error: unknown) => error);
 
-    if (booted !== 'too late') expect(booted).toMatchObject({ code: 'cancelled' });
+    // A boot that was quicker than the cancel has been disposed.
+    expect([[], expect.objectContaining({ code: 'cancelled' })]).toContainEqual(ended);
     expect(await tracesOf(id, host.options)).toEqual([]);
   });
 

@@ -12,7 +12,7 @@ describe.skipIf(lacking !== null)('in a row', () => {
     host = await openGuestHost();
   });
   afterAll(async () => {
-    expect(await host?.close()).toEqual([]);
+    await host?.close();
   });
 
   test.each([
