@@ -8,6 +8,7 @@ import { pino } from 'pino';
 import { loadConfig } from '../../src/config.ts';
 import { findCgroups } from '../../src/sandbox/cgroup.ts';
 import { findProcesses } from '../../src/sandbox/claim.ts';
+import { qemuProgram } from '../../src/sandbox/machine.ts';
 import { createQemuProvider } from '../../src/sandbox/qemu.ts';
 import type { QemuOptions } from '../../src/sandbox/qemu.ts';
 import type { Provider, Sandbox } from '../../src/sandbox/sandbox.ts';
@@ -23,8 +24,8 @@ export interface GuestHost {
 
 /** Why this machine cannot run guests, or null. */
 export async function lacksForGuests(): Promise<string | null> {
-  const qemu = await execa('qemu-system-x86_64', ['--version'], { reject: false });
-  if (qemu.failed) return 'qemu-system-x86_64 is not installed';
+  const qemu = await execa(qemuProgram, ['--version'], { reject: false });
+  if (qemu.failed) return `${qemuProgram} is not installed`;
   return null;
 }
 
