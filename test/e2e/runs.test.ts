@@ -37,7 +37,10 @@ interface Stage {
   readonly until: (wanted: (event: RunEvent) => boolean) => Promise<void>;
 }
 
-async function start(script: readonly ScriptedReply[], change: { concurrency?: number; private?: boolean } = {}): Promise<Stage> {
+async function start(
+  script: readonly ScriptedReply[],
+  change: { concurrency?: number; private?: boolean; files?: Readonly<Record<string, string>> } = {},
+): Promise<Stage> {
   const endpoint = await startScriptedEndpoint(script, 'turn');
   stack.defer(() => endpoint.close());
   const secrets = createSecrets();
@@ -53,7 +56,7 @@ async function start(script: readonly ScriptedReply[], change: { concurrency?: n
     MAYFLY_RUNS_PER_REPOSITORY: change.concurrency ?? 1,
   };
   const onEvent = (_runId: string, event: RunEvent): void => waiting.filter(({ wanted }) => wanted(event)).forEach(({ resolve }) => resolve());
-  const repository = { ...people.repository, private: change.private ?? true };
+  const repository = { ...people.repository, private: change.private ?? true, files: { ...people.repository.files, ...change.files } };
   const system = stack.use(await startSystem({ ...people, repository, config, log, secrets, signal: stop.signal, onEvent }));
   return { system, logged: () => lines.join(''), until: (wanted) => new Promise((resolve) => waiting.push({ wanted, resolve })) };
 }
@@ -101,31 +104,6 @@ describe('a labelled issue', () => {
     await expectNothingLeft(stage, report.runId);
   });
 
-  it('leaves no secret in log, Redis, transcript or comments', async () => {
-    const stage = await start(fix);
-    const { config, standIn, repository: github } = stage.system;
-
-    const number = await labelNewIssue(stage);
-    const report = await stage.system.nextReport();
-
-    const redis = new Redis(config.REDIS_URL ?? '');
-    const keys = await redis.keys('*');
-    const dumps = await Promise.all(keys.map((key) => redis.dumpBuffer(key)));
-    await redis.quit();
-    const places = [
-      stage.logged(),
-      Buffer.concat(dumps.filter((dump) => dump !== null)).toString('latin1'),
-      await readFile(report.transcriptFile ?? '', 'utf8'),
-      JSON.stringify(await github.comments(number)),
-      JSON.stringify(await github.pullRequests()),
-    ];
-    expect(places[0]).toContain('run finished');
-    expect(places[2]).toContain('submit');
-    for (const secret of [modelKey, config.MAYFLY_JOB_KEY ?? '', standIn.app.webhookSecret, standIn.app.privateKey.split('\n')[1] ?? '', 'ghs_']) {
-      expect(places.filter((place) => place.includes(secret))).toEqual([]);
-    }
-  });
-
   it('ends with one sentence to the person who asked when there is nothing to change', async () => {
     const stage = await start([submit('The issue describes what the code is meant to do.', true)]);
 
@@ -154,6 +132,44 @@ describe('a labelled issue', () => {
     await expectNothingLeft(stage, report.runId);
   });
 
+  it('publishes no patch that breaks tests which passed before', async () => {
+    const passing = 'import { test } from "node:test";\nimport { slug } from "../src/slug.js";\ntest("it runs", () => slug("x").length || process.exit(1));\n';
+    const breaking = { tools: [{ name: 'bash', input: { command: `echo 'export const slug = () => "";' > src/slug.js` } }] };
+    const stage = await start([breaking, submit('Done.')], { files: { 'test/slug.test.js': passing } });
+
+    const number = await labelNewIssue(stage);
+    const report = await stage.system.nextReport();
+
+    expect(report).toMatchObject({ outcome: { kind: 'refused', reason: 'regressed' }, proof: { base: { exitCode: 0 }, patched: { exitCode: 1 } } });
+    expect((await stage.system.repository.comments(number)).at(-1).body).toMatch(/^@ada Not done: tests that pass without the patch fail with it/);
+    expect(Object.keys(await stage.system.repository.branches())).toEqual(['main']);
+    await expectNothingLeft(stage, report.runId);
+  });
+
+  it('tells the person who asked which setup command failed', async () => {
+    const stage = await start([], { files: { '.github/mayfly.yml': 'setup: ["ls /no-such-folder"]\n' } });
+
+    const number = await labelNewIssue(stage);
+    const report = await stage.system.nextReport();
+
+    expect(report.outcome).toEqual({ kind: 'failed', code: 'setup_failed' });
+    const bodies = (await stage.system.repository.comments(number)).map((comment) => comment.body as string);
+    expect(bodies[0]).toContain('The setup command "ls /no-such-folder" ended with exit code 2.');
+    expect(bodies[1]).toMatch(/^@ada A setup command failed/);
+    await expectNothingLeft(stage, report.runId);
+  });
+
+  it('is refused before any VM boots when the settings file is not valid', async () => {
+    const stage = await start([], { files: { '.github/mayfly.yml': 'test: npm test\nnetwork: open\n' } });
+
+    const number = await labelNewIssue(stage);
+    const report = await stage.system.nextReport();
+
+    expect(report).toMatchObject({ outcome: { kind: 'refused', reason: 'settings_invalid' }, sandbox: null });
+    expect((await stage.system.repository.comments(number)).at(-1).body).toMatch(/^@ada Not done: the settings file .*network/);
+    await expectNothingLeft(stage, report.runId);
+  });
+
   it('is stopped within seconds by a comment, wherever it is', async () => {
     const stage = await start([{ tools: [{ name: 'bash', input: { command: 'sleep 600' } }] }]);
     const working = stage.until((event) => event.kind === 'step');
@@ -178,6 +194,36 @@ describe('a labelled issue', () => {
     expect(reports.map((report) => report.outcome?.kind)).toEqual(['published', 'published']);
     expect(await stage.system.repository.pullRequests()).toHaveLength(2);
     for (const { runId } of reports) await expectNothingLeft(stage, runId);
+  });
+});
+
+describe('a comment', () => {
+  it('with an instruction starts a run that leaves no secret in log, Redis, transcript or comments', async () => {
+    const stage = await start(fix);
+    const { config, standIn, repository: github } = stage.system;
+
+    const number = await github.createIssue({ as: 'ada', title: issue.title, body: issue.body });
+    await github.comment({ as: 'ada', issue: number, body: '/agent fix both ends, please' });
+    const report = await stage.system.nextReport();
+
+    expect(report.outcome).toMatchObject({ kind: 'published', pullRequest: { draft: true, branch: `mayfly/issue-${number}` } });
+    const redis = new Redis(config.REDIS_URL ?? '');
+    const keys = await redis.keys('*');
+    const dumps = await Promise.all(keys.map((key) => redis.dumpBuffer(key)));
+    await redis.quit();
+    const places = [
+      stage.logged(),
+      Buffer.concat(dumps.filter((dump) => dump !== null)).toString('latin1'),
+      await readFile(report.transcriptFile ?? '', 'utf8'),
+      JSON.stringify(await github.comments(number)),
+      JSON.stringify(await github.pullRequests()),
+    ];
+    expect(places[0]).toContain('run finished');
+    expect(places[2]).toContain('submit');
+    expect(places[2]).toContain('both ends, please');
+    for (const secret of [modelKey, config.MAYFLY_JOB_KEY ?? '', standIn.app.webhookSecret, standIn.app.privateKey.split('\n')[1] ?? '', 'ghs_']) {
+      expect(places.filter((place) => place.includes(secret))).toEqual([]);
+    }
   });
 });
 

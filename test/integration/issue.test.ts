@@ -43,7 +43,6 @@ describe.skipIf(reason)('a queued run', () => {
   });
   afterEach(async () => {
     failOnViolations(standIn);
-    expect(standIn.tokens.filter((token) => !token.revoked)).toEqual([]);
     await stack.disposeAsync();
   });
 
@@ -90,6 +89,7 @@ describe.skipIf(reason)('a queued run', () => {
     };
     const { signal } = new AbortController();
     await fixIssue(job, { lastAttempt: false, signal, log, ownsRun: () => Promise.resolve(true), ...attempt }, tools);
+    expect(standIn.tokens.filter((token) => !token.revoked)).toEqual([]);
     if (report === null) throw new Error('no report');
     return { report, boots };
   }
@@ -179,22 +179,23 @@ describe.skipIf(reason)('a queued run', () => {
     expect(await seeded.pullRequests()).toHaveLength(1);
   });
 
+  const failing = (code: 'sandbox_boot' | 'lock_lost') => (): never => {
+    throw new FixError(code);
+  };
+
   it.each([
-    ['goes back in silence when it will be tried again', 'sandbox_boot', false, 'running'],
-    ['ends with a sentence after the last try', 'sandbox_boot', true, 'failed'],
-    ['goes back in silence when another worker has it', 'lock_lost', true, 'running'],
-  ] as const)('%s', async (_name, code, lastAttempt, said) => {
-    const onBoot = (): never => {
-      throw new FixError(code);
-    };
+    ['it will be tried again', 'sandbox_boot', false],
+    ['another worker has it', 'lock_lost', true],
+  ] as const)('goes back in silence when %s', async (_name, code, lastAttempt) => {
+    await expect(runWith([], { onBoot: failing(code), attempt: { lastAttempt } })).rejects.toMatchObject({ code });
 
-    const running = runWith([], { onBoot, attempt: { lastAttempt } });
+    expect(await commentsOf()).toEqual([expect.stringContaining('**Mayfly: running.**')]);
+  });
 
-    if (said === 'running') await expect(running).rejects.toMatchObject({ code });
-    else await running;
-    const comments = await commentsOf();
-    expect(comments[0]).toContain(`**Mayfly: ${said}.**`);
-    expect(comments).toHaveLength(said === 'running' ? 1 : 2);
+  it('ends with a sentence after the last try', async () => {
+    await runWith([], { onBoot: failing('sandbox_boot'), attempt: { lastAttempt: true } });
+
+    expect(await commentsOf()).toEqual([expect.stringContaining('**Mayfly: failed.**'), expect.stringMatching(/^@ada .*several times/)]);
   });
 
   it.each([
