@@ -1,6 +1,6 @@
 /** `mayfly fix`: the same run as the worker's, on a repository without GitHub; the patch becomes a file. */
 import { constants } from 'node:fs';
-import { access, readFile, writeFile } from 'node:fs/promises';
+import { access, readFile, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, resolve } from 'node:path';
 import type { CommandContext } from './command-line.ts';
 import { FixError, asFixError } from './errors.ts';
@@ -121,8 +121,9 @@ async function checkOptions({ out, allow = [] }: LocalOptions): Promise<void> {
   if (host !== null) throw new FixError('usage', { details: { reason: `--allow takes the name of a host, not ${JSON.stringify(host.slice(0, 100))}` } });
   try {
     await access(dirname(resolve(out)), constants.W_OK);
+    if ((await stat(out).catch(() => null))?.isDirectory()) throw new Error('it is a folder itself');
   } catch (cause) {
-    throw new FixError('usage', { cause, details: { reason: `--out is in a folder that cannot be written: ${dirname(out)}` } });
+    throw new FixError('usage', { cause, details: { reason: `--out names no file that can be written: ${out}` } });
   }
 }
 
