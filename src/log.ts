@@ -2,7 +2,7 @@
  * The log: pino, one JSON line an event, with every live secret scrubbed by value from the finished line.
  * pino's own `redact` goes by path and does not see a secret inside `msg` or `err.message`; this does.
  */
-import { pino } from 'pino';
+import { pino, stdSerializers } from 'pino';
 import type { Logger } from 'pino';
 import { build as createPrettyStream } from 'pino-pretty';
 
@@ -48,5 +48,14 @@ interface LogOptions {
 /** `destination` is where lines go (default stderr, so that stdout stays free for results). */
 export function createLog({ level, secrets, format }: LogOptions, destination: { write(line: string): unknown } = process.stderr): Log {
   const stream = format === 'pretty' ? createPrettyStream({ destination, sync: true }) : destination;
-  return pino({ level, base: null, hooks: { streamWrite: secrets.scrub } }, stream);
+  return pino({ level, base: null, serializers: { err: serializeError }, hooks: { streamWrite: secrets.scrub } }, stream);
+}
+
+/** What a command in a guest printed is long, hostile and already told to the person who asked: the log keeps its size. */
+function serializeError(thrown: unknown): unknown {
+  if (!(thrown instanceof Error)) return thrown;
+  const error = stdSerializers.err(thrown);
+  const details = error['details'] as Record<string, unknown> | undefined;
+  if (typeof details?.['output'] !== 'string') return error;
+  return { ...error, details: { ...details, output: `[${details['output'].length} characters]` } };
 }

@@ -5,6 +5,7 @@ import { takeIn } from './fix/intake.ts';
 import { fixIssue } from './fix/issue.ts';
 import type { IssueTools } from './fix/issue.ts';
 import { createGitHub } from './github/create-github.ts';
+import type { GitHub } from './github/github.ts';
 import type { Log, Secrets } from './log.ts';
 import { createWorkerQueue } from './queue/worker-queue.ts';
 import { createFetch, createMirrorsFrom, createRunTools } from './run-tools.ts';
@@ -24,6 +25,21 @@ export interface WorkerOptions {
   readonly paced?: boolean;
   readonly onEvent?: IssueTools['onEvent'];
   readonly onReport?: IssueTools['onReport'];
+}
+
+/** Asks GitHub for failed deliveries again, now and every few minutes, until the returned function is called. */
+function startRedelivery(github: GitHub, log: Log, signal: AbortSignal): () => void {
+  const redeliver = async (): Promise<void> => {
+    try {
+      const count = await github.redeliverFailed(new Date(Date.now() - redeliverSinceMs), signal);
+      if (count > 0) log.info({ count }, 'failed deliveries asked for again');
+    } catch (err) {
+      log.warn({ err }, 'failed deliveries could not be listed');
+    }
+  };
+  void redeliver();
+  const timer = setInterval(() => void redeliver(), redeliverEveryMs);
+  return () => clearInterval(timer);
 }
 
 /** Resolves when the worker takes runs. Throws `redis_unavailable`, `github_credentials`, `template_missing` and the like. */
@@ -60,7 +76,7 @@ export async function startWorker(config: Config, options: WorkerOptions): Promi
     perInstallation: config.MAYFLY_RUNS_PER_INSTALLATION,
     log,
   });
-  await queue.consume({
+  const handlers: Parameters<typeof queue.consume>[0] = {
     intake: async (event, intakeLog) => {
       const parsed = IntakeEvent.safeParse(event);
       if (!parsed.success) throw new FixError('job_invalid', { cause: parsed.error });
@@ -68,20 +84,15 @@ export async function startWorker(config: Config, options: WorkerOptions): Promi
       await takeIn(parsed.data, { github, queue, label: config.MAYFLY_LABEL, signal: deadline.signal }, intakeLog);
     },
     run: async (job, context) => void (await fixIssue(job, context, tools)),
-  });
-  const redelivery = setInterval(() => void redeliver(), redeliverEveryMs);
-  const redeliver = async (): Promise<void> => {
-    try {
-      const count = await github.redeliverFailed(new Date(Date.now() - redeliverSinceMs), signal);
-      if (count > 0) log.info({ count }, 'failed deliveries asked for again');
-    } catch (err) {
-      log.warn({ err }, 'failed deliveries could not be listed');
-    }
   };
-  void redeliver();
+  await queue.consume(handlers).catch(async (error: unknown) => {
+    await queue.close(0);
+    throw error;
+  });
+  const stopRedelivery = startRedelivery(github, log, signal);
   return {
     close: async (graceMs) => {
-      clearInterval(redelivery);
+      stopRedelivery();
       await queue.close(graceMs);
     },
   };

@@ -47,7 +47,7 @@ export async function fixIssue(job: FixJob, attempt: Attempt, tools: IssueTools)
     outcome = await attemptRun(context);
   } catch (thrown) {
     const error = attempt.signal.aborted ? asFixError(attempt.signal.reason, 'cancelled') : asFixError(thrown);
-    attempt.log.error({ err: error, cause: error.cause, details: error.details, code: error.code }, 'run failed');
+    attempt.log.error({ err: error }, 'run failed');
     // A run that is tried again says nothing: the comment keeps showing it as running.
     if (error.code === 'lock_lost' || (error.row.retry === 'later' && !attempt.lastAttempt)) throw error;
     outcome = error.code === 'cancelled' ? { kind: 'cancelled' } : { kind: 'failed', code: error.code };

@@ -40,8 +40,13 @@ export interface Workspace extends AsyncDisposable {
 /** Boots, clones, sets up. Throws `sandbox_*`, `clone_failed`, `setup_failed`, `guest_disk_full`; leaves no VM when it throws. */
 export async function openWorkspace(options: WorkspaceOptions): Promise<Workspace> {
   const { report, onEvent, plan } = options;
-  const sandbox = await timed(report, onEvent, 'boot', () => options.provider.boot({ id: options.id, signal: options.signal }));
   const gateway = options.openGateway('setup', plan.allow.setup);
+  const sandbox = await timed(report, onEvent, 'boot', () => options.provider.boot({ id: options.id, signal: options.signal })).catch(
+    async (error: unknown) => {
+      await gateway.close();
+      throw error;
+    },
+  );
   const workspace = closable(withEnv(sandbox, options.surroundings.guestEnv), gateway, options);
   try {
     report.sandbox ??= sandbox.info;

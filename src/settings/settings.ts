@@ -21,7 +21,10 @@ export const Settings = z.strictObject({
     .array(z.string().max(253))
     .max(50)
     .optional()
-    .meta({ description: 'Hosts that setup, agent and proof may reach, within what the operator allows.', example: ['registry.npmjs.org'] }),
+    .meta({
+      description: 'Hosts that setup, agent and proof may reach. Package registries are reachable during setup without it.',
+      example: ['registry.npmjs.org'],
+    }),
   ci: z
     .enum(['hold', 'run'])
     .optional()

@@ -1,5 +1,6 @@
 import { Writable } from 'node:stream';
 import { describe, expect, it } from 'vitest';
+import { FixError } from '../../src/errors.ts';
 import { createLog, createSecrets } from '../../src/log.ts';
 
 const token = `ghs_314159_eyJhbGciOiJSUzI1NiJ9.${'x'.repeat(480)}.sig-nature_`;
@@ -25,6 +26,14 @@ describe('createLog', () => {
     expect(text()).toContain('[secret]');
     expect(text()).not.toContain(token.slice(0, 40));
     expect(text()).not.toContain(Buffer.from(`x-access-token:${token}`).toString('base64').slice(0, 60));
+  });
+
+  it('keeps of what a guest printed only how much it was', () => {
+    const { log, text } = capture('json');
+
+    log.error({ err: new FixError('setup_failed', { details: { command: 'npm ci', output: 'x'.repeat(5000) } }) }, 'run failed');
+
+    expect(JSON.parse(text())).toMatchObject({ err: { code: 'setup_failed', details: { command: 'npm ci', output: '[5000 characters]' } } });
   });
 
   it('lets through what is no secret', () => {
