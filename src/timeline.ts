@@ -44,7 +44,7 @@ export function createTimeline(write: (line: string) => void, color: boolean): T
     say: (text) => line('', text),
     event(event) {
       // Guest text: one line, no escapes, bounded, before it gets near a terminal.
-      if (event.kind === 'step') line(`step ${event.number}`, paint(2, visible(event.line).replace(/\s+/g, ' ').slice(0, 110)));
+      if (event.kind === 'step') line(`step ${event.number}`, paint(2, clip(visible(event.line).replace(/\s+/g, ' '))));
       else if (event.kind === 'done') {
         const text = event.failed ? paint(31, 'did not succeed') : ended[event.phase];
         line(names[event.phase], `${text} ${paint(2, `(${duration(event.durationMs)})`)}`);
@@ -54,3 +54,6 @@ export function createTimeline(write: (line: string) => void, color: boolean): T
 }
 
 const duration = (ms: number): string => (ms < 1000 ? `${ms} ms` : `${(ms / 1000).toFixed(1)} s`);
+
+/** So that a step stays one line in most terminals. */
+const clip = (text: string): string => (text.length <= 100 ? text : `${text.slice(0, 99)}…`);
