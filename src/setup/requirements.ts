@@ -32,6 +32,7 @@ export const requirements: readonly Requirement[] = [
   need('setpriv', 'util-linux', 'gives each VM a user of its own'),
   need('flock', 'util-linux', 'keeps two runs out of one mirror'),
   need('openssl', 'openssl', 'makes the certificates of the tests'),
+  need('curl', 'curl', 'is a client in the tests'),
 ];
 
 /** The packages that have to come from backports where the release itself has only an older QEMU. */

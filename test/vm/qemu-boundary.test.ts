@@ -14,6 +14,8 @@ import type { Template } from '../../src/sandbox/vm.ts';
 import { lacksForGuests, newVmId, openGuestHost, output } from '../support/guest.ts';
 import type { GuestHost } from '../support/guest.ts';
 
+const nobody = 65_534;
+const workerScript = fileURLToPath(new URL('../support/vm-worker.ts', import.meta.url));
 const lacking = await lacksForGuests();
 if (lacking !== null) process.stderr.write(`skipped: guests, because ${lacking}\n`);
 const asRoot = process.getuid?.() === 0;
@@ -105,7 +107,11 @@ describe.skipIf(lacking !== null)('a guest', () => {
   });
 });
 
-describe.runIf(lacking === null && asRoot)('a worker that is not root', () => {
+/** A checkout below a closed home directory cannot be run by another user. */
+const closed = asRoot && (await execa('setpriv', [...asUser(nobody), 'test', '-r', workerScript], { reject: false })).failed;
+if (closed) console.warn('SKIPPED: a worker that is not root; other users cannot read this checkout.');
+
+describe.runIf(lacking === null && asRoot && !closed)('a worker that is not root', () => {
   let host: GuestHost;
   beforeAll(async () => {
     host = await openGuestHost();
@@ -178,11 +184,12 @@ describe.skipIf(lacking !== null)('a guest that misbehaves', () => {
   });
 });
 
-const nobody = 65_534;
+function asUser(uid: number): string[] {
+  return ['--reuid', `${uid}`, '--regid', `${uid}`, '--clear-groups'];
+}
 
 function asNobody(options: Record<string, unknown>): string[] {
-  const script = fileURLToPath(new URL('../support/vm-worker.ts', import.meta.url));
-  return ['--reuid', `${nobody}`, '--regid', `${nobody}`, '--clear-groups', process.execPath, script, JSON.stringify(options)];
+  return [...asUser(nobody), process.execPath, workerScript, JSON.stringify(options)];
 }
 
 async function digests(template: Template): Promise<string[]> {

@@ -15,6 +15,7 @@ const complete = {
   setpriv: '',
   flock: '',
   openssl: '',
+  curl: '',
 };
 
 function aHost(facts: Partial<HostFacts> = {}, programs: Record<string, string | null> = {}): HostFacts {
@@ -55,7 +56,7 @@ describe('planSetup', () => {
     expect(steps[0]?.argv).toEqual(['tee', '/etc/apt/sources.list.d/mayfly-backports.sources']);
     expect(steps[0]?.stdin).toContain('URIs: http://mirror.example/debian\nSuites: bookworm-backports\n');
     expect(installs).toHaveLength(2);
-    expect(installs[0]).toMatch(/--no-install-recommends redis-server git mmdebstrap cpio e2fsprogs util-linux openssl$/);
+    expect(installs[0]).toMatch(/--no-install-recommends redis-server git mmdebstrap cpio e2fsprogs util-linux openssl curl$/);
     expect(installs[1]).toMatch(/-t bookworm-backports qemu-system-x86 qemu-utils$/);
   });
 
