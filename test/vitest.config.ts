@@ -15,12 +15,12 @@ export default defineConfig({
     // .ci/run adds up its totals from this file.
     ...(reportFile ? { reporters: ['default', ['json', { outputFile: reportFile }]] } : {}),
     projects: [
-      project('unit', { testTimeout: 10_000 }),
-      project('repo', { testTimeout: 30_000 }),
-      project('integration', { testTimeout: 30_000, hookTimeout: 30_000 }),
+      project('unit', { testTimeout: 10_000, sequence: { groupOrder: 1 } }),
+      project('repo', { testTimeout: 30_000, sequence: { groupOrder: 1 } }),
+      project('integration', { testTimeout: 30_000, hookTimeout: 30_000, sequence: { groupOrder: 1 } }),
       // One guest keeps a processor busy under emulation, so these come by themselves, after everything else.
-      project('vm', { testTimeout: 120_000, hookTimeout: 600_000, fileParallelism: false, sequence: { groupOrder: 1 } }),
-      project('e2e', { testTimeout: 300_000, hookTimeout: 600_000, fileParallelism: false, sequence: { groupOrder: 2 } }),
+      project('vm', { testTimeout: 120_000, hookTimeout: 600_000, fileParallelism: false, sequence: { groupOrder: 2 } }),
+      project('e2e', { testTimeout: 300_000, hookTimeout: 600_000, fileParallelism: false, sequence: { groupOrder: 3 } }),
     ],
   },
 });

@@ -3,7 +3,13 @@
 # no line of TypeScript runs: so this check alone is written in shell. It runs before the npm scripts.
 set -eu
 
-why=$(node --version 2>&1) && exit 0
+why=$(node --version 2>&1) && case "$why" in
+  v26.*) exit 0 ;;
+  *)
+    echo "mayfly: this is Node $why, but Mayfly needs Node 26. Run \`npm ci\` in the checkout: it brings its own." >&2
+    exit 3
+    ;;
+esac
 case "$why" in
   *libatomic.so.1*) ;;
   *)

