@@ -66,6 +66,10 @@ async function attemptRun(context: Context): Promise<FixOutcome> {
   const early = await endEarly(job, github);
   if (early) return early;
   await github.livingComment(job.issue.number, commentMarker, runningComment(job));
+  const onEvent = (event: RunEvent): void => {
+    if (event.kind === 'done') attempt.log.info({ phase: event.phase, durationMs: event.durationMs, failed: event.failed }, 'phase ended');
+    tools.onEvent(job.runId, event);
+  };
   const result = await runFix(
     {
       issue: { title: job.issue.title, body: job.issue.body, instruction: job.trigger.kind === 'comment' ? job.trigger.instruction : null },
@@ -75,19 +79,14 @@ async function attemptRun(context: Context): Promise<FixOutcome> {
         return await tools.mirrors.fetch({ url: github.cloneUrl, token: token.value, ref: job.repository.defaultBranch }, signal);
       },
       report,
-      onEvent: (event) => tools.onEvent(job.runId, event),
+      onEvent,
       signal: attempt.signal,
       log: attempt.log,
     },
     tools,
   );
   if (result.kind === 'ended') return result.outcome;
-  const pullRequest = await timed(
-    report,
-    (event) => tools.onEvent(job.runId, event),
-    'publish',
-    () => publish(context, result),
-  );
+  const pullRequest = await timed(report, onEvent, 'publish', () => publish(context, result));
   return { kind: 'published', pullRequest };
 }
 

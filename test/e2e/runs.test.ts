@@ -219,6 +219,16 @@ describe('a comment', () => {
       JSON.stringify(await github.pullRequests()),
     ];
     expect(places[0]).toContain('run finished');
+    const lines = stage
+      .logged()
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { msg: string; phase?: string; deliveryId?: string; runId?: string });
+    const ofRun = lines.filter((line) => line.runId === report.runId && line.msg === 'phase ended');
+    expect(new Set(ofRun.map((line) => line.phase))).toEqual(new Set(['fetch', 'boot', 'clone', 'solve', 'patch', 'prove', 'publish', 'discard']));
+    const accepted = lines.filter((line) => line.msg === 'delivery accepted').map((line) => line.deliveryId);
+    expect(new Set(ofRun.map((line) => line.deliveryId)).size).toBe(1);
+    expect(accepted).toContain(ofRun[0]?.deliveryId);
     expect(places[2]).toContain('submit');
     expect(places[2]).toContain('both ends, please');
     for (const secret of [modelKey, config.MAYFLY_JOB_KEY ?? '', standIn.app.webhookSecret, standIn.app.privateKey.split('\n')[1] ?? '', 'ghs_']) {
