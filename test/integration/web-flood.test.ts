@@ -67,6 +67,14 @@ async function pour(socket: Socket, chunk: Buffer, count: number): Promise<numbe
   return written;
 }
 
+/** What the first `count` connections to end were answered. Waits for them: an end is on its way to us after the server made it. */
+async function firstAnswers(connections: readonly { readonly answer: Promise<string> }[], count: number): Promise<string[]> {
+  const answers: string[] = [];
+  return new Promise((resolve) => {
+    for (const { answer } of connections) void answer.then((text) => answers.push(text) === count && resolve([...answers]));
+  });
+}
+
 const realDelivery = async (web: WebProcess) => (await deliver(web.url, anIssuesPayload({ issue: { title: `${performance.now()}` } }))).status;
 
 describe.skipIf(redisIsMissing())('a flood', () => {
@@ -119,7 +127,8 @@ describe.skipIf(redisIsMissing())('a flood', () => {
     for (const { socket } of slow.slice(0, 1_500)) socket.write('POST /api/github/webhooks HTTP/1.1\r\nX-Slow: ');
 
     expect(await realDelivery(web)).toBe(200);
-    expect(slow.filter(({ socket }) => socket.destroyed).length).toBeGreaterThanOrEqual(3_000 - 512 - 1);
+    // Pushed out to make room, without a word: one that had only run into its time limit is answered with 408.
+    expect(new Set(await firstAnswers(slow, 3_000 - 512))).toEqual(new Set(['']));
     for (const { socket } of slow) socket.destroy();
   });
 
