@@ -12,6 +12,8 @@ export default defineConfig({
   root: new URL('..', import.meta.url).pathname,
   test: {
     passWithNoTests: false,
+    // The tests run as root, and nothing of root may stay in a user's checkout.
+    cache: false,
     // .ci/run adds up its totals from this file.
     ...(reportFile ? { reporters: ['default', ['json', { outputFile: reportFile }]] } : {}),
     projects: [
