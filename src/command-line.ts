@@ -4,6 +4,7 @@ import { loadConfig } from './config.ts';
 import type { Config, Role } from './config.ts';
 import { FixError, asFixError, errorTable } from './errors.ts';
 import { createLog, createSecrets } from './log.ts';
+import { providerNames } from './job.ts';
 import type { LocalOptions } from './local.ts';
 import type { Log, Secrets } from './log.ts';
 
@@ -135,7 +136,9 @@ function addFix(program: Command, context: MakeContext, outcome: { exitCode: num
     .option('--setup <command>', 'prepares a fresh clone; may be repeated', collect)
     .option('--test <command>', 'the command whose exit code proves the fix')
     .option('--allow <host>', 'a host that the VM may reach; may be repeated', collect)
-    .addOption(new Option('--provider <name>', 'what boots the VM').choices(['qemu']).default('qemu'))
+    .addOption(
+      new Option('--provider <name>', 'what boots the VM: micro-VMs or gVisor (default: MAYFLY_PROVIDER, else what works best here)').choices(providerNames),
+    )
     .option('--model <vendor/name>', 'for example anthropic/claude-sonnet-4-5 (default: MAYFLY_MODEL)')
     .option('--out <file>', 'where the patch goes', 'mayfly.patch')
     .option('--json', 'print one JSON object as the last line of stdout')

@@ -64,6 +64,10 @@ const Environment = z.object({
   MAYFLY_RUNS_PER_INSTALLATION: count(3, 'Runs at once in one installation of the App.'),
   MAYFLY_CACHE_DIR: optional('Guest templates and mirrors. Default: /var/cache/mayfly as root, ~/.cache/mayfly otherwise.'),
   MAYFLY_STATE_DIR: optional('Live VMs and transcripts. Default: /var/lib/mayfly as root, ~/.local/state/mayfly otherwise.'),
+  MAYFLY_PROVIDER: z
+    .enum(['auto', 'qemu', 'oci'])
+    .default('auto')
+    .meta({ description: 'What boots the VMs: qemu (micro-VMs), oci (gVisor), auto (qemu where KVM works, else oci, else emulation).' }),
   MAYFLY_GUEST_MEMORY_MIB: count(4096, 'Memory of a VM.'),
   MAYFLY_GUEST_VCPUS: count(2, 'Virtual processors of a VM.'),
   MAYFLY_GUEST_DISK_GIB: count(10, 'Disk of a VM.'),

@@ -75,6 +75,11 @@ export const errorTable = {
     user: 'No control group is writable, so a VM could not be limited. Run as root, or set MAYFLY_ALLOW_UNLIMITED_VMS=1 if you accept that.',
   },
   guest_disk_full: { retry: 'never', exitCode: 1, user: 'The disk of the micro-VM is full. Raise MAYFLY_GUEST_DISK_GIB or make the setup smaller.' },
+  guest_memory_full: {
+    retry: 'never',
+    exitCode: 1,
+    user: 'The work needed more memory than the micro-VM has, which ended it. Raise MAYFLY_GUEST_MEMORY_MIB, or run fewer tests at once.',
+  },
   guest_file_missing: { retry: 'never', exitCode: 1, user: 'A file that the run needs is not in the micro-VM. The log names it.' },
   guest_file_too_large: { retry: 'never', exitCode: 1, user: 'A file in the micro-VM is larger than Mayfly reads. The log names it.' },
   guest_file_failed: { retry: 'never', exitCode: 1, user: 'A file in the micro-VM could not be read or written. The log says which and why.' },

@@ -6,6 +6,10 @@ import { randomBytes } from 'node:crypto';
 import { z } from 'zod';
 import type { ErrorCode } from './errors.ts';
 
+/** What boots VMs: QEMU's micro-VMs, or containers under gVisor. */
+export const providerNames = ['qemu', 'oci'] as const;
+export type ProviderName = (typeof providerNames)[number];
+
 /** Identifies one repository on one GitHub. Ids, not names, are what stays when a repository is renamed. */
 export const Repository = z.object({
   id: z.number().int(),

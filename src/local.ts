@@ -13,7 +13,7 @@ import type { RunReport } from './fix/report.ts';
 import { runFix } from './fix/run.ts';
 import type { Snapshot } from './git/mirror.ts';
 import { newRunId } from './job.ts';
-import type { FixOutcome, Patch } from './job.ts';
+import type { FixOutcome, Patch, ProviderName } from './job.ts';
 import { createMirrorsFrom, createRunTools } from './run-tools.ts';
 import { createTimeline } from './timeline.ts';
 
@@ -24,7 +24,7 @@ export interface LocalOptions {
   readonly setup?: readonly string[];
   readonly test?: string;
   readonly allow?: readonly string[];
-  readonly provider: 'qemu';
+  readonly provider?: ProviderName;
   readonly model?: string;
   readonly out: string;
   readonly json?: boolean;
@@ -40,10 +40,12 @@ export async function fixLocally(options: LocalOptions, context: CommandContext)
   try {
     await checkOptions(options);
     const issue = await readIssue(options.issue);
-    const tools = await createRunTools(context.config, { ...context, model: options.model ?? context.config.MAYFLY_MODEL });
+    const config = { ...context.config, MAYFLY_PROVIDER: options.provider ?? context.config.MAYFLY_PROVIDER };
+    const tools = await createRunTools(config, { ...context, model: options.model ?? config.MAYFLY_MODEL });
     await tools.provider.sweep();
-    const mirrors = createMirrorsFrom(context.config, context.log);
+    const mirrors = createMirrorsFrom(config, context.log);
     const timeline = createTimeline((line) => console.error(line), process.stderr.isTTY);
+    timeline.say(`VMs by ${tools.provider.name}, because ${tools.providerReason}`);
     const result = await runFix(
       {
         issue: { ...issue, instruction: null },
@@ -151,7 +153,7 @@ function printJson(report: RunReport, patchFile: string | null, error: FixError 
       usage,
       costUsd,
       transcriptFile,
-      sandbox,
+      sandbox: sandbox && { ...sandbox, reason: report.providerReason },
       egress,
       timingsMs,
       leftovers,

@@ -12,9 +12,9 @@ import type { Mirrors } from './git/mirror.ts';
 import type { Log, Secrets } from './log.ts';
 import { createModel } from './model/create-model.ts';
 import type { Model } from './model/model.ts';
-import { createQemuProvider } from './sandbox/qemu.ts';
+import { chooseProvider } from './sandbox/choose-provider.ts';
 import type { QemuOptions } from './sandbox/qemu.ts';
-import { buildTemplate, findTemplate } from './sandbox/template.ts';
+import { buildTemplate } from './sandbox/template.ts';
 import type { Building } from './sandbox/template.ts';
 import { settingsPath } from './settings/settings.ts';
 
@@ -23,12 +23,13 @@ const minuteMs = 60_000;
 /** Throws at once for what a run would fail on later: no template, no QEMU, no key, a model name that is not understood. */
 export async function createRunTools(config: Config, options: { log: Log; secrets: Secrets; model: string | null }): Promise<RunTools> {
   const model = chooseModel(config, options);
-  await findTemplate(qemuOptions(config, options.log));
+  const choice = await chooseProvider(vmOptions(config, options.log), config.MAYFLY_PROVIDER === 'auto' ? null : config.MAYFLY_PROVIDER);
   const upstreamProxy = config.HTTPS_PROXY === null ? null : new URL(config.HTTPS_PROXY);
   const extraCaFiles = [...config.MAYFLY_EXTRA_CA, ...(config.NODE_EXTRA_CA_CERTS === null ? [] : [config.NODE_EXTRA_CA_CERTS])];
   const surroundings = await readSurroundings({ extraCaFiles, npmRegistry: config.npm_config_registry, upstreamProxy });
   return {
-    provider: createQemuProvider(qemuOptions(config, options.log)),
+    provider: choice.provider,
+    providerReason: choice.reason,
     model,
     surroundings,
     openGateway: ({ phase, allow, log }) => {
@@ -42,7 +43,7 @@ export async function createRunTools(config: Config, options: { log: Log; secret
   };
 }
 
-function qemuOptions(config: Config, log: Log): QemuOptions {
+function vmOptions(config: Config, log: Log): QemuOptions {
   return {
     cacheDir: config.MAYFLY_CACHE_DIR,
     stateDir: config.MAYFLY_STATE_DIR,
@@ -57,7 +58,7 @@ function qemuOptions(config: Config, log: Log): QemuOptions {
 
 /** The guest template of this configuration, built first when it is missing. */
 export async function ensureTemplate(config: Config, log: Log, building: Building): Promise<{ directory: string; accel: string }> {
-  const { image, shape } = await buildTemplate(qemuOptions(config, log), building);
+  const { image, shape } = await buildTemplate(vmOptions(config, log), building);
   return { directory: image.directory, accel: shape.accel };
 }
 

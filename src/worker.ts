@@ -60,7 +60,7 @@ export async function startWorker(config: Config, options: WorkerOptions): Promi
   const { slug } = await github.whoAmI(signal);
   const runTools = await createRunTools(config, { log, secrets, model: config.MAYFLY_MODEL });
   const swept = await runTools.provider.sweep();
-  log.info({ slug, swept }, 'worker starts');
+  log.info({ slug, swept, provider: runTools.provider.name, because: runTools.providerReason }, 'worker starts');
   const tools: IssueTools = {
     ...runTools,
     github,

@@ -25,6 +25,8 @@ export interface RunReport {
   /** Null when the price of the model is not known. */
   costUsd: number | null;
   sandbox: SandboxInfo | null;
+  /** Why that provider: half a sentence that follows "because". */
+  providerReason: string;
   /** Setup steps that ran, and what could not be done; facts of the host, in words. */
   readonly notes: string[];
   readonly egress: LedgerEntry[];
@@ -46,6 +48,7 @@ export function createReport(runId: string): RunReport {
     usage: { inputTokens: 0, outputTokens: 0, cachedInputTokens: 0 },
     costUsd: 0,
     sandbox: null,
+    providerReason: '',
     notes: [],
     egress: [],
     tokens: [],

@@ -35,6 +35,8 @@ export interface RunLimits {
 /** What a process has once and every run uses. */
 export interface RunTools {
   readonly provider: Provider;
+  /** Why that one: half a sentence that follows "because". */
+  readonly providerReason: string;
   readonly model: Model;
   readonly openGateway: (options: { phase: string; allow: readonly string[]; log: Log }) => Gateway;
   readonly surroundings: GuestSurroundings;
@@ -65,6 +67,7 @@ const ended = (outcome: FixOutcome): RunResult => ({ kind: 'ended', outcome });
 /** Everything up to publishing. The report is filled in on the way, also when this throws. */
 export async function runFix(request: RunRequest, tools: RunTools): Promise<RunResult> {
   const { report, onEvent, signal, log } = request;
+  report.providerReason = tools.providerReason;
   const snapshot = await timed(report, onEvent, 'fetch', () => request.fetch(signal));
   const made = await makePlan(snapshot, request.wishes, { registryHosts: tools.surroundings.registryHosts, signal });
   if ('problem' in made) return ended({ kind: 'refused', reason: 'settings_invalid', detail: made.problem });

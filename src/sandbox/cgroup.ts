@@ -46,7 +46,7 @@ export async function createCgroups(id: string, limits: CgroupLimits): Promise<s
   const covered = new Set<string>();
   try {
     for (const root of await readRoots()) {
-      const directory = join(root.directory, 'mayfly', id);
+      const directory = join(root.directory, cgroupPath(id));
       const parent = join(root.directory, 'mayfly');
       await mkdir(parent, { recursive: true });
       if (root.version === 2) for (const at of [root.directory, parent]) await delegate(at, root.controllers);
@@ -66,9 +66,17 @@ export async function createCgroups(id: string, limits: CgroupLimits): Promise<s
   return null;
 }
 
-/** All control groups of that VM on this host, whoever made them. */
+/** Where the groups of a VM are, from the top of every hierarchy. */
+export const cgroupPath = (id: string): string => `/mayfly/${id}`;
+
+/** All control groups of that VM on this host, whoever made them: runsc adds those of the hierarchies that we do not use. */
 export async function findCgroups(id: string): Promise<string[]> {
-  const candidates = (await readRoots()).map((root) => join(root.directory, 'mayfly', id));
+  const mounts = await readFile('/proc/self/mounts', 'utf8');
+  const hierarchies = mounts.split('\n').flatMap((line) => {
+    const [, directory = '', type] = line.split(' ');
+    return type === 'cgroup' || type === 'cgroup2' ? [directory] : [];
+  });
+  const candidates = hierarchies.map((directory) => join(directory, cgroupPath(id)));
   const checked = await Promise.all(
     candidates.map((directory) =>
       readdir(directory).then(
@@ -78,6 +86,19 @@ export async function findCgroups(id: string): Promise<string[]> {
     ),
   );
   return checked.flat();
+}
+
+/** The processes of these groups. */
+export async function processesOf(directories: readonly string[]): Promise<number[]> {
+  const lists = await Promise.all(directories.map((directory) => readFile(join(directory, 'cgroup.procs'), 'utf8').catch(() => '')));
+  return [...new Set(lists.flatMap((list) => list.split('\n').filter((line) => line !== '')))].map(Number);
+}
+
+/** Whether the kernel has ended a process of these groups for want of memory. */
+export async function hasRunOutOfMemory(directories: readonly string[]): Promise<boolean> {
+  const files = directories.flatMap((directory) => ['memory.events', 'memory.oom_control'].map((name) => join(directory, name)));
+  const texts = await Promise.all(files.map((file) => readFile(file, 'utf8').catch(() => '')));
+  return texts.some((text) => /^oom_kill [1-9]/m.test(text));
 }
 
 /** Removes empty groups. The kernel lets go of a group a moment after its last process was reaped, hence the patience. */

@@ -6,7 +6,7 @@ import type { GuestLayout } from './exec.ts';
 import { createFiles } from './files.ts';
 import type { Sandbox } from './sandbox.ts';
 
-export interface ChannelOptions extends ConnectOptions {
+export interface ChannelOptions extends Omit<ConnectOptions, 'login'> {
   /** Default: what the template has. */
   readonly layout?: GuestLayout;
 }
@@ -21,8 +21,9 @@ export interface Channel extends Pick<Sandbox, 'exec' | 'put' | 'get' | 'forward
 
 /** Throws `cancelled`, or `sandbox_lost` when the guest does not answer, has another host key or refuses ours. */
 export async function openChannel(options: ChannelOptions): Promise<Channel> {
-  const connection = await connect(options);
-  const exec = createExec(connection, options.layout ?? templateLayout);
+  const layout = options.layout ?? templateLayout;
+  const connection = await connect({ ...options, login: layout.login });
+  const exec = createExec(connection, layout);
   const { promise: closed, resolve } = Promise.withResolvers<void>();
   if (connection.lost.aborted) resolve();
   connection.lost.addEventListener('abort', () => resolve(), { once: true });

@@ -7,8 +7,9 @@ import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { asFixError, FixError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { createCgroups, findCgroups, removeCgroups } from './cgroup.ts';
+import { createCgroups, findCgroups, processesOf, removeCgroups } from './cgroup.ts';
 import type { CgroupLimits } from './cgroup.ts';
+import { findLoops, releaseLoops } from './capped-disk.ts';
 import { tryLock } from './lock.ts';
 import type { Lock } from './lock.ts';
 import { ourselves } from './owner.ts';
@@ -19,6 +20,13 @@ export interface HostOptions {
   readonly uidRange: { readonly first: number; readonly count: number };
   readonly allowUnlimited: boolean;
   readonly log: Log;
+}
+
+export interface ClaimSpec {
+  readonly id: string;
+  readonly limits: CgroupLimits;
+  /** A user id for this VM alone, where we are root. */
+  readonly ownUser: boolean;
 }
 
 export interface Claim {
@@ -34,8 +42,13 @@ export interface Claim {
 /** The word in QEMU's argument vector by which a VM's process is found. */
 export const processName = (id: string): string => `mayfly-${id}`;
 
+/** Throws `sandbox_boot` for what is no id of a VM. */
+export function checkVmId(id: string): void {
+  if (!/^[a-z0-9][a-z0-9-]{0,39}$/.test(id)) throw new FixError('sandbox_boot', { details: { why: 'the id is not a VM id', id } });
+}
+
 /** Throws `sandbox_unlimited`, or `sandbox_boot` when the id is taken or no user id is free; then nothing is held. */
-export async function claimVm(host: HostOptions, id: string, limits: CgroupLimits): Promise<Claim> {
+export async function claimVm(host: HostOptions, { id, limits, ownUser }: ClaimSpec): Promise<Claim> {
   const vms = join(host.stateDir, 'vms');
   const directory = join(vms, id);
   const owner = await ourselves();
@@ -54,7 +67,7 @@ export async function claimVm(host: HostOptions, id: string, limits: CgroupLimit
     await writeFile(join(directory, 'owner.json'), JSON.stringify(owner), { mode: 0o600 });
     const cgroups = await createCgroups(id, limits);
     if (!cgroups && !host.allowUnlimited) throw new FixError('sandbox_unlimited');
-    const user = process.getuid?.() === 0 ? await claimUid(host) : null;
+    const user = ownUser && process.getuid?.() === 0 ? await claimUid(host) : null;
     lock = user?.lock ?? null;
     if (user) await chown(directory, 0, user.uid);
     return { id, directory, uid: user?.uid ?? null, cgroups: cgroups ?? [], release };
@@ -74,10 +87,15 @@ export function hostFailure(thrown: unknown): FixError {
 export async function discardVm(host: HostOptions, id: string): Promise<string[]> {
   const directory = join(host.stateDir, 'vms', id);
   await killProcesses(id);
-  await removeCgroups(await findCgroups(id));
+  await Promise.all([findCgroups(id).then(removeCgroups), releaseLoops(directory)]);
   await rm(directory, { recursive: true, force: true }).catch(() => {});
-  const [processes, cgroups, still] = await Promise.all([findProcesses(id), findCgroups(id), stat(directory).catch(() => null)]);
-  const left = [...processes.map((pid) => `process ${pid}`), ...cgroups.map((path) => `cgroup ${path}`), ...(still ? [`directory ${directory}`] : [])];
+  const [processes, cgroups, loops, still] = await Promise.all([findProcesses(id), findCgroups(id), findLoops(directory), stat(directory).catch(() => null)]);
+  const left = [
+    ...processes.map((pid) => `process ${pid}`),
+    ...cgroups.map((path) => `cgroup ${path}`),
+    ...loops.map((path) => `loop device ${path}`),
+    ...(still ? [`directory ${directory}`] : []),
+  ];
   if (left.length > 0) host.log.error({ sandboxId: id, left }, 'something of a VM is left');
   return left;
 }
@@ -101,8 +119,13 @@ async function groupsOf(vms: string): Promise<number[]> {
   return stats.flatMap((entry) => (entry ? [entry.gid] : []));
 }
 
-/** Processes that carry the VM's name as one whole argument: QEMU and, before it, its launcher. */
+/** Processes that carry the VM's name as one whole argument, or are in its control groups. */
 export async function findProcesses(id: string): Promise<number[]> {
+  const [named, confined] = await Promise.all([findNamed(id), findCgroups(id).then(processesOf)]);
+  return [...new Set([...named, ...confined])];
+}
+
+async function findNamed(id: string): Promise<number[]> {
   const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
   const found = await Promise.all(
     pids.map(async (pid) => {

@@ -13,6 +13,7 @@ import { createTunnel } from './tunnel.ts';
 export interface ConnectOptions {
   /** Open already; the connection owns it from here on. */
   readonly stream: Duplex;
+  readonly login: string;
   /** OpenSSH or PEM. */
   readonly privateKey: string;
   /** The public key blob that the guest must have; any other is refused. */
@@ -97,7 +98,7 @@ function start(client: Client, options: ConnectOptions, lose: Connection['lose']
 function configure(options: ConnectOptions): ConnectConfig {
   return {
     sock: options.stream,
-    username: 'root',
+    username: options.login,
     privateKey: options.privateKey,
     authHandler: ['publickey'],
     hostVerifier: (key: Buffer) => key.equals(options.hostKey),
@@ -197,7 +198,10 @@ function watchExit(channel: ClientChannel, { lost, lose }: Pick<Connection, 'los
     if (!exit) lose('a session closed without an exit status');
     else closed.resolve(exit);
   });
-  return raceLost(closed.promise, lost);
+  const settled = raceLost(closed.promise, lost);
+  // Whoever asked for the session may be gone when the guest grants it.
+  settled.catch(() => {});
+  return settled;
 }
 
 /** In ssh2 both streams share a window, and reading stderr reopens it while stdout is still full: without bound. */

@@ -8,7 +8,9 @@ import type { Writable } from 'node:stream';
 import type { ClientChannel } from 'ssh2';
 import { createClip } from './clip.ts';
 import type { Clip } from './clip.ts';
-import type { Connection, Exit } from './connection.ts';
+import type { Connection } from './connection.ts';
+import { createEnder } from './ender.ts';
+import type { Ender } from './ender.ts';
 import { feed } from './feed.ts';
 import { encodePreamble } from './preamble.ts';
 import type { ExecOptions, ExecResult, GuestUser } from './sandbox.ts';
@@ -16,15 +18,18 @@ import { createSlots } from './slots.ts';
 
 /** What the template calls things. Tests on another system have other names. */
 export interface GuestLayout {
-  /** Path of the supervisor; no character that a shell minds. */
-  readonly supervisor: string;
+  /** The account that the host logs in to; it is root. */
+  readonly login: string;
+  /** What that account's login shell needs in front of the supervisor's own words: nothing where it is the supervisor. */
+  readonly supervise: string;
   /** Account names; no character that a shell minds. */
   readonly users: Readonly<Record<GuestUser, string>>;
   readonly workspace: string;
 }
 
 export const templateLayout: GuestLayout = {
-  supervisor: '/usr/lib/mayfly/run',
+  login: 'mayfly',
+  supervise: '',
   users: { agent: 'agent', root: 'root' },
   workspace: '/workspace',
 };
@@ -34,13 +39,12 @@ export type Exec = (argv: readonly string[], options?: ExecOptions) => Promise<E
 /** sshd in the guest allows 100 sessions; some stay free to end commands. */
 const maxCommands = 92;
 const defaultOutputBytes = 64 * 1024;
-/** How long a guest may take to end a command; after that it is not ours any more. An emulated one in a fork storm took 4 s. */
-const endingMs = 20_000;
 
 type Ending = ExecResult['ended'];
 
 export function createExec(connection: Connection, layout: GuestLayout): Exec {
   const slots = createSlots(maxCommands);
+  const ender = createEnder(connection, `${layout.supervise}--ender`);
   const attempt = async (argv: readonly string[], options: ExecOptions): Promise<ExecResult> => {
     connection.lost.throwIfAborted();
     const preamble = encodePreamble({ argv, cwd: options.cwd ?? layout.workspace, env: options.env ?? {} });
@@ -48,7 +52,7 @@ export function createExec(connection: Connection, layout: GuestLayout): Exec {
     const release = await connection.orLost(slots.take(options.signal));
     if (!release) return notRun({ exitCode: null, stderr: '', ended: 'cancelled' });
     try {
-      return await runCommand(connection, layout, preamble, options);
+      return await runCommand({ connection, layout, ender }, preamble, options);
     } finally {
       release();
     }
@@ -68,23 +72,29 @@ function notRun(result: Pick<ExecResult, 'exitCode' | 'stderr' | 'ended'>): Exec
   return { signal: null, stdout: '', durationMs: 0, clippedBytes: 0, ...result };
 }
 
-async function runCommand(connection: Connection, layout: GuestLayout, preamble: Buffer, options: ExecOptions): Promise<ExecResult> {
+interface Guest {
+  readonly connection: Connection;
+  readonly layout: GuestLayout;
+  readonly ender: Ender;
+}
+
+async function runCommand({ connection, layout, ender }: Guest, preamble: Buffer, options: ExecOptions): Promise<ExecResult> {
   const startedAt = performance.now();
   const id = randomBytes(8).toString('hex');
   const user = layout.users[options.user ?? 'agent'];
   const early = watchEarlyEnding(options);
   try {
-    // `exec`: with a shell in between, SSH would not learn of a signal.
-    const { channel, exit } = await connection.open(`exec ${layout.supervisor} ${id} ${user} ${preamble.length}`);
+    const { channel, exit } = await connection.open(`${layout.supervise}${id} ${user} ${preamble.length}`);
     const output = collect(channel, options, early.end);
     const fed = feed(channel, preamble, options.stdin).catch(() => early.end('cancelled'));
     let ended = await connection.orLost(Promise.race([early.ended, exit.then((): Ending => 'exited')]));
     // A session whose output nobody takes does not close.
     if (ended !== 'exited') options.stdout?.destroy();
     // After a signal too: root in the guest may have killed the supervisor itself.
-    if (ended !== 'exited' || (await exit).signal) await endCommand(connection, `${layout.supervisor} --end ${id}`, exit);
+    if (ended !== 'exited' || (await exit).signal) await ender.end(id, exit);
     if (ended === 'exited') ended = await connection.orLost(Promise.race([early.ended, output.flush().then((): Ending => 'exited')]));
     await Promise.race([fed, exit]);
+    ender.prepare();
     return { ...(await exit), ...output.read(), ended, durationMs: Math.round(performance.now() - startedAt) };
   } finally {
     early.stop();
@@ -106,20 +116,6 @@ function watchEarlyEnding(options: ExecOptions): { readonly ended: Promise<Endin
       options.signal?.removeEventListener('abort', cancel);
     },
   };
-}
-
-/** Has the guest kill everything of a command. One that does not obey in time is lost. */
-async function endCommand(connection: Connection, commandLine: string, exit: Promise<Exit>): Promise<void> {
-  const timer = setTimeout(() => connection.lose('the guest does not end a command'), endingMs);
-  try {
-    const ending = await connection.open(commandLine);
-    ending.channel.resume().stderr.resume();
-    ending.channel.end();
-    if ((await ending.exit).exitCode !== 0) connection.lose('the supervisor of a command was killed');
-    await exit;
-  } finally {
-    clearTimeout(timer);
-  }
 }
 
 interface Output {

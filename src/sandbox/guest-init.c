@@ -4,6 +4,9 @@
  *
  *   power-on -> modules -> root filesystem -> "ready" on the port -> [the template is saved here] -> thaw -> sshd
  *
+ * As `init --container` it is PID 1 of a gVisor sandbox: that has its kernel, mounts and loopback already, and the
+ * port is its standard input, a socket.
+ *
  * The host speaks first with a thaw message on the virtio-serial port. Every clone of a template wakes with the same
  * random pool, the same clock and the same name; thaw gives it its own. It fails closed: whatever goes wrong, the
  * answer is "error <what>", no sshd ever runs, and the machine powers off.
@@ -33,7 +36,10 @@
 #include <time.h>
 #include <unistd.h>
 
+static bool in_container;
+
 _Noreturn void power_off(void) {
+  if (in_container) _exit(1); /* a container ends with its PID 1 */
   reboot(RB_POWER_OFF);
   reboot(RB_AUTOBOOT); /* a microvm without ACPI ends by triple fault; QEMU runs with -no-reboot */
   for (;;) pause();
@@ -103,6 +109,9 @@ static void mount_the_rest(void) {
   for (size_t i = 0; i < sizeof links / sizeof *links; i++) {
     if (symlink(links[i][0], links[i][1]) < 0 && errno != EEXIST) die(links[i][1]);
   }
+}
+
+static void make_run_directories(void) {
   must(mkdir("/run/sshd", 0755), "/run/sshd");
   must(mkdir("/run/lock", 01777), "/run/lock");
   must(mkdir("/run/mayfly", 0755), "/run/mayfly");
@@ -177,25 +186,40 @@ static int open_port(void) {
   die("no port");
 }
 
-int main(void) {
-  sigset_t all;
-  sigfillset(&all);
-  sigprocmask(SIG_SETMASK, &all, NULL);
-  umask(022);
-  setenv("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", 1);
-  setenv("HOME", "/root", 1);
+/* From power-on to the port. */
+static int start_machine(void) {
   mount_at("devtmpfs", "/dev", MS_NOSUID, "mode=0755");
   int console = open("/dev/console", O_RDWR);
   if (console >= 0) dup2(console, 0), dup2(console, 1), dup2(console, 2);
   load_modules();
   enter_root();
   mount_the_rest();
+  make_run_directories();
   raise_loopback();
   warm_up();
+  return open_port();
+}
 
-  int port = open_port();
+/* What this program says by itself must not get between the lines of the port. */
+static int start_container(void) {
+  in_container = true;
+  int port = fcntl(0, F_DUPFD_CLOEXEC, 3);
+  must(port, "port");
+  dup2(2, 0);
+  make_run_directories();
+  return port;
+}
+
+int main(int argc, char *argv[]) {
+  sigset_t all;
+  sigfillset(&all);
+  sigprocmask(SIG_SETMASK, &all, NULL);
+  umask(022);
+  setenv("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", 1);
+  setenv("HOME", "/root", 1);
+  int port = argc == 2 && strcmp(argv[1], "--container") == 0 ? start_container() : start_machine();
   say(port, "ready\n");
-  thaw(port);
+  thaw(port, in_container ? HOST_KERNEL : OWN_KERNEL);
   say(port, "ok\n"); /* before sshd runs: its banner is the next thing on the port */
   pid_t sshd = start((char *[]){"/usr/sbin/sshd", "-i", "-e", "-f", "/etc/ssh/mayfly_sshd_config", NULL}, port, port);
   close(port);

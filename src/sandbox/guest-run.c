@@ -2,7 +2,10 @@
  * The supervisor in the guest: runs one command as one user and leaves no process behind.
  *
  *   run ID USER BYTES   stdin is BYTES bytes of preamble, then the command's own stdin
- *   run --end ID        ends ID early; returns 0 when nothing of it is left, 1 when its supervisor was killed
+ *   run --ender         ends commands early: for each line with an ID a line with 0, or 1 when its supervisor was
+ *                       killed. It waits for nothing, and it runs before it is needed: in a fork storm under gVisor
+ *                       the start of one more process takes longer than a person waits
+ *   run -c LINE         the same words in one line: it is the login shell that sshd starts, so that no other is
  *
  * Preamble: NUL-terminated strings: working directory, number of arguments, the arguments, then NAME=value pairs.
  * Ends as the command ended: same code, or by the same signal (128+n for a signal that SSH has no name for).
@@ -11,10 +14,10 @@
  * How nothing is left: the supervisor is a child subreaper, so whatever the command starts (setsid, nohup, double
  * fork, env -i) stays below it in the process tree. It returns only when waitpid says that it has no child. No control
  * group is needed, so the same binary works under gVisor. Root in the guest can kill the supervisor itself; the
- * host then learns it from `--end` and throws the whole VM away.
+ * host then learns it from the ender and throws the whole VM away.
  *
  * A command that has begun is the symbolic link RUN_DIR/ID -> pid: made and read in one step, and only once, so
- * `--end` for a command that has not begun yet takes the name first and the command never runs.
+ * the ender takes the name of a command that has not begun yet, and it never runs.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -181,11 +184,13 @@ static uint64_t signal_descendants(int number) {
 }
 
 /*
- * Stops all, then kills all: killing at once would free the places that a fork storm at its limit waits for.
+ * First the group that the command started in, with one call: what has not left it, most fork storms too, is gone.
+ * Then stops all, then kills all: killing at once would free the places that a fork storm at its limit waits for.
  * All are stopped when two passes in a row found the same processes. Realtime priority outruns those who still fork.
  */
 static void kill_descendants(pid_t main_child, int *status) {
   struct sched_param priority = {1};
+  kill(-main_child, SIGKILL); /* its number is not taken anew while a process of the group lives */
   for (int pass = 0;; pass++) {
     pid_t pid;
     int ended;
@@ -261,29 +266,52 @@ static void supervise(const char *link, const char *user, size_t size) {
   end_like(status);
 }
 
-static int end_other(const char *link) {
+/* Returns 0 when the command never runs, is over, or was told to end; 1 when its supervisor is gone but not its name. */
+static int end_one(const char *link) {
+  char text[16] = {0};
   if (!symlink("ended", link)) return 0;
-  for (;; usleep(1000)) {
-    char text[16] = {0};
-    if (readlink(link, text, sizeof text - 1) < 0) return errno == ENOENT ? 0 : 1;
-    pid_t pid = atoi(text);
-    if (pid <= 1) return 0; /* another `--end` was here first */
-    if (kill(pid, SIGTERM) && readlink(link, text, sizeof text - 1) > 0) return 1;
+  if (readlink(link, text, sizeof text - 1) < 0) return errno != ENOENT;
+  pid_t pid = atoi(text);
+  if (pid <= 1) return 0; /* asked for before */
+  return kill(pid, SIGTERM) && readlink(link, text, sizeof text - 1) > 0;
+}
+
+static int name_link(char *link, size_t size, const char *id) {
+  size_t length = strlen(id);
+  if (!length || length > 32 || strspn(id, "0123456789abcdef") != length) return 0;
+  snprintf(link, size, "%s/%s", RUN_DIR, id);
+  return 1;
+}
+
+static int end_commands(void) {
+  char id[64], link[sizeof RUN_DIR + 40];
+  while (fgets(id, sizeof id, stdin)) {
+    id[strcspn(id, "\n")] = 0;
+    int result = name_link(link, sizeof link, id) ? end_one(link) : 1;
+    if (dprintf(1, "%d\n", result) < 0) break;
   }
+  return 0;
+}
+
+/* The words of a line that holds nothing but what our own host wrote. */
+static int split(char *line, char **words, int most) {
+  int count = 0;
+  for (char *word = strtok(line, " "); word && count < most; word = strtok(NULL, " ")) words[count++] = word;
+  return count;
 }
 
 int main(int argc, char **argv) {
+  char *words[5] = {"run"};
+  if (argc == 3 && !strcmp(argv[1], "-c")) argc = 1 + split(argv[2], words + 1, 4), argv = words;
   char link[sizeof RUN_DIR + 40];
-  const char *id = argc == 3 && !strcmp(argv[1], "--end") ? argv[2] : argc == 4 ? argv[1] : "";
-  size_t length = strlen(id);
+  int ender = argc == 2 && !strcmp(argv[1], "--ender");
   errno = EINVAL;
-  if (!length || length > 32 || strspn(id, "0123456789abcdef") != length) fail(125, "usage", "");
-  snprintf(link, sizeof link, "%s/%s", RUN_DIR, id);
+  if (!ender && (argc != 4 || !name_link(link, sizeof link, argv[1]))) fail(125, "usage", "");
   mkdir(RUN_DIR, 0700);
   /* A thousand busy processes must not keep us from ending them, nor sshd from starting who ends them. */
   setpriority(PRIO_PROCESS, 0, -20);
   setpriority(PRIO_PROCESS, getppid(), -20);
-  if (argc == 3) return end_other(link);
+  if (ender) return end_commands();
   size_t size = strtoul(argv[3], NULL, 10);
   if (size > MAX_PREAMBLE) fail(125, "preamble", argv[3]);
   supervise(link, argv[2], size);

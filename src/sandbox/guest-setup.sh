@@ -47,7 +47,7 @@ compile() {
 compile /usr/lib/mayfly/init guest-init.c guest-thaw.c
 compile /usr/lib/mayfly/run guest-run.c
 rm -rf "$root/tmp/mayfly-build"
-mv "$root/usr/lib/mayfly/init" kernel/init
+cp "$root/usr/lib/mayfly/init" kernel/init
 
 # --- Node and npm, from npm's own packages ---
 for part in bin include share; do
@@ -64,9 +64,14 @@ ln -sf python3 "$root/usr/bin/python"
 # --- users: sshd without PAM takes "!" in shadow as locked, "*" as "no password" ---
 chroot "$root" useradd --uid 1000 --create-home --shell /bin/bash --password '*' agent
 chroot "$root" usermod --password '*' root
+# The host's own way in: root, whose login shell is the supervisor itself, because starting a shell costs more than most commands.
+chroot "$root" useradd --non-unique --uid 0 --gid 0 --home-dir /root --no-create-home --shell /usr/lib/mayfly/run --password '*' mayfly
 install -d -o 1000 -g 1000 -m 0755 "$root/workspace"
 echo 'agent ALL=(ALL:ALL) NOPASSWD: ALL' > "$root/etc/sudoers.d/agent"
 chmod 0440 "$root/etc/sudoers.d/agent"
+
+# gVisor covers an empty /tmp with memory; what is built there belongs on the disk.
+install -d -m 1777 "$root/tmp/.X11-unix"
 
 # --- names ---
 cat > "$root/etc/hosts" <<'END'
@@ -89,6 +94,8 @@ PubkeyAuthentication yes
 PasswordAuthentication no
 KbdInteractiveAuthentication no
 PermitRootLogin prohibit-password
+AllowUsers mayfly
+PermitUserRC no
 UsePAM no
 UseDNS no
 AllowTcpForwarding yes

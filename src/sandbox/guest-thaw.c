@@ -114,10 +114,11 @@ static void reseed(int port, char *value) {
   explicit_bzero(&pool, sizeof pool);
 }
 
-static void name_machine(int port, const char *host, const char *machine) {
+static void name_machine(int port, const char *host, const char *machine, enum kernel kernel) {
   size_t length = strlen(host);
   if (length < 1 || length > 63 || strspn(host, "abcdefghijklmnopqrstuvwxyz0123456789-") != length) refuse(port, "hostname");
-  if (sethostname(host, length) < 0) refuse(port, "hostname");
+  /* A container has its name from its configuration, and may not change it. */
+  if (kernel == OWN_KERNEL && sethostname(host, length) < 0) refuse(port, "hostname");
   write_file(port, "/etc/hostname", O_TRUNC, host, length);
   char own[96]; /* a machine that cannot resolve its own name makes sudo and many test suites complain */
   int own_length = snprintf(own, sizeof own, "127.0.1.1 %s\n", host);
@@ -136,15 +137,15 @@ static void give_keys(int port, char *host_key, const char *authorized_key) {
   write_file(port, "/run/mayfly/authorized_keys", O_TRUNC, authorized_key, strlen(authorized_key));
 }
 
-void thaw(int port) {
+void thaw(int port, enum kernel kernel) {
   static char message[max_message_bytes + 1];
   read_message(port, message);
   char *cursor = message;
   if (strcmp(take(port, &cursor, "mayfly-thaw"), "1") != 0) refuse(port, "version");
-  set_clock(port, take(port, &cursor, "time"));
-  reseed(port, take(port, &cursor, "entropy"));
+  char *time = take(port, &cursor, "time"), *entropy = take(port, &cursor, "entropy");
+  if (kernel == OWN_KERNEL) set_clock(port, time), reseed(port, entropy);
   char *host = take(port, &cursor, "hostname");
-  name_machine(port, host, take(port, &cursor, "machine-id"));
+  name_machine(port, host, take(port, &cursor, "machine-id"), kernel);
   char *host_key = take(port, &cursor, "host-key");
   give_keys(port, host_key, take(port, &cursor, "authorized-key"));
   if (!cursor || strcmp(cursor, "end\n") != 0) refuse(port, "syntax");

@@ -29,6 +29,8 @@ export interface Image {
   readonly disk: string;
   /** An empty overlay as large as the disk, to be copied for each machine. */
   readonly overlay: string;
+  /** The root filesystem of the disk as a directory, for containers. Behind a folder that only root may enter. */
+  readonly rootfs: string;
 }
 
 const suite = 'bookworm';
@@ -40,6 +42,8 @@ const packages = [
 const aptSettings = ['doc', 'man', 'info', 'locale', 'lintian'].map((name) => `--dpkgopt=path-exclude=/usr/share/${name}/*`);
 const diskSettings = ['-t', 'ext4', '-O', '^has_journal', '-E', 'lazy_itable_init=1,root_owner=0:0', '-m', '1', '-N', '1048576', '-q'];
 const sources = dirname(fileURLToPath(import.meta.url));
+/** It holds programs that become root whoever starts them: nobody but root gets in. */
+const rootfsFolder = 'root-only';
 const artefacts = ['kernel', 'initramfs', 'disk.qcow2', 'overlay.qcow2'] as const;
 
 const Manifest = z.object({ version: z.literal(1), inputs: z.record(z.string(), z.string()), sha256: z.record(z.enum(artefacts), z.string()) });
@@ -81,7 +85,15 @@ export async function verifyImage(image: Image): Promise<string[]> {
 function imageAt(cacheDir: string, key: string): Image {
   const directory = join(cacheDir, 'images', key);
   const at = (name: (typeof artefacts)[number]) => join(directory, name);
-  return { key, directory, kernel: at('kernel'), initramfs: at('initramfs'), disk: at('disk.qcow2'), overlay: at('overlay.qcow2') };
+  return {
+    key,
+    directory,
+    kernel: at('kernel'),
+    initramfs: at('initramfs'),
+    disk: at('disk.qcow2'),
+    overlay: at('overlay.qcow2'),
+    rootfs: join(directory, rootfsFolder, 'rootfs'),
+  };
 }
 
 /** Everything that decides what the image is. Debian's own updates come with the month. */
@@ -131,6 +143,7 @@ async function buildImage(image: Image, inputs: Record<string, string>, options:
     await packInitramfs(build, command);
     await packDisk(build, options.diskGib, command);
     const finished = join(build, 'image');
+    await keepRootfs(build, finished, command);
     await seal(finished, inputs, command);
     await chmod(finished, 0o755);
     await rename(finished, image.directory);
@@ -167,7 +180,14 @@ async function gatherInputs(build: string, command: HostCommandOptions): Promise
 }
 
 async function installSystem(build: string, command: HostCommandOptions): Promise<void> {
-  const options = ['--mode=root', '--variant=minbase', '--architectures=amd64', '--skip=cleanup/reproducible', `--include=${packages.join(',')}`];
+  const options = [
+    '--mode=root',
+    '--variant=minbase',
+    '--architectures=amd64',
+    '--skip=cleanup/reproducible',
+    '--skip=cleanup/tmp',
+    `--include=${packages.join(',')}`,
+  ];
   const hook = `--customize-hook=${join(build, 'input', 'guest-setup.sh')}`;
   const mirrors = await aptSources(command);
   // In a process namespace of its own, all that it started ends with it, also when it is killed.
@@ -204,6 +224,14 @@ async function packDisk(build: string, diskGib: number, command: HostCommandOpti
   // qcow2 and not the sparse file itself: its digest does not have to read 10 GiB of nothing.
   await runHost(['qemu-img', 'convert', '-f', 'raw', '-O', 'qcow2', raw, join(build, 'image', 'disk.qcow2')], command);
   await runHost(['qemu-img', 'create', '-q', '-f', 'qcow2', join(build, 'image', 'overlay.qcow2'), `${diskGib}G`], command);
+}
+
+/** Containers share it as it is: nothing writes to it, each has a layer of its own on top. */
+async function keepRootfs(build: string, finished: string, command: HostCommandOptions): Promise<void> {
+  const folder = join(finished, rootfsFolder);
+  await mkdir(folder, { mode: 0o700 });
+  await runAsRoot(['mv', join(build, 'rootfs'), join(folder, 'rootfs')], command);
+  await runAsRoot(['chown', '0:0', folder], command);
 }
 
 /** Writes the manifest; from here on nobody but root could change a byte. */

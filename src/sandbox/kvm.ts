@@ -4,14 +4,14 @@
  * host boots again.
  */
 import { randomBytes } from 'node:crypto';
-import { access, constants, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { access, constants } from 'node:fs/promises';
 import { join } from 'node:path';
-import { z } from 'zod';
 import { FixError } from '../errors.ts';
 import type { HostOptions } from './claim.ts';
 import type { Image } from './image.ts';
 import { readBootId } from './owner.ts';
 import type { Accel } from './qemu-arguments.ts';
+import { createVerdict } from './verdict.ts';
 import { wake, withVm } from './vm.ts';
 
 export interface KvmProbe {
@@ -25,8 +25,6 @@ export interface KvmProbe {
 
 const deadlineMs = 15_000;
 
-const Verdict = z.object({ bootId: z.string(), image: z.string(), qemu: z.string(), accel: z.enum(['kvm', 'tcg']) });
-
 /** What guests run on here. Boots a guest at most once per boot of the host, where there is a /dev/kvm at all. */
 export async function chooseAccel(probe: KvmProbe): Promise<Accel> {
   const device = await access('/dev/kvm', constants.R_OK | constants.W_OK).then(
@@ -34,18 +32,14 @@ export async function chooseAccel(probe: KvmProbe): Promise<Accel> {
     () => false,
   );
   if (!device) return 'tcg';
-  const file = join(probe.cacheDir, 'kvm-verdict.json');
-  const now = { bootId: await readBootId(), image: probe.image.key, qemu: probe.qemuVersion };
-  const kept = await readVerdict(file);
-  if (kept?.bootId === now.bootId && kept.image === now.image && kept.qemu === now.qemu) return kept.accel;
+  const verdict = createVerdict(join(probe.cacheDir, 'kvm-verdict.json'), [await readBootId(), probe.image.key, probe.qemuVersion]);
+  const kept = await verdict.read();
+  if (kept !== null) return kept ? 'kvm' : 'tcg';
   probe.onProgress('trying whether KVM runs our guest (at most 15 s)');
-  const accel = (await bootsOnKvm(probe)) ? 'kvm' : 'tcg';
-  probe.host.log.info({ accel }, 'tried whether KVM runs our guest');
-  await mkdir(probe.cacheDir, { recursive: true });
-  const fresh = `${file}.${randomBytes(6).toString('hex')}`;
-  await writeFile(fresh, JSON.stringify({ ...now, accel }));
-  await rename(fresh, file);
-  return accel;
+  const works = await bootsOnKvm(probe);
+  probe.host.log.info({ works }, 'tried whether KVM runs our guest');
+  await verdict.keep(works);
+  return works ? 'kvm' : 'tcg';
 }
 
 async function bootsOnKvm(probe: KvmProbe): Promise<boolean> {
@@ -64,13 +58,5 @@ async function bootsOnKvm(probe: KvmProbe): Promise<boolean> {
   } catch (thrown) {
     if (!(thrown instanceof FixError) || thrown.code !== 'sandbox_boot') throw thrown;
     return false;
-  }
-}
-
-async function readVerdict(file: string): Promise<z.infer<typeof Verdict> | null> {
-  try {
-    return Verdict.parse(JSON.parse(await readFile(file, 'utf8')));
-  } catch {
-    return null;
   }
 }

@@ -1,6 +1,6 @@
 /** The `qemu` provider: throwaway micro-VMs on any Linux host, with KVM where it works and emulation where not. */
-import { FixError } from '../errors.ts';
 import { bootSandbox } from './boot.ts';
+import { checkVmId } from './claim.ts';
 import { sweep } from './reaper.ts';
 import type { Provider } from './sandbox.ts';
 import { findTemplate } from './template.ts';
@@ -25,7 +25,7 @@ export function createQemuProvider(options: QemuOptions): Provider {
   return {
     name: 'qemu',
     async boot(spec) {
-      if (!/^[a-z0-9][a-z0-9-]{0,39}$/.test(spec.id)) throw new FixError('sandbox_boot', { details: { why: 'the id is not a VM id', id: spec.id } });
+      checkVmId(spec.id);
       return bootSandbox(options, await find(), spec);
     },
     sweep: () => sweep(options),

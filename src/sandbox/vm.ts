@@ -4,10 +4,10 @@
  */
 import { chmod, chown, copyFile, readFile, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { FixError } from '../errors.ts';
-import { claimVm, hostFailure, processName } from './claim.ts';
+import { processName } from './claim.ts';
 import type { Claim, HostOptions } from './claim.ts';
 import type { Image } from './image.ts';
+import { launch } from './launch.ts';
 import { startMachine } from './machine.ts';
 import type { Machine } from './machine.ts';
 import { inherited, qemuArguments } from './qemu-arguments.ts';
@@ -31,7 +31,7 @@ export interface Template {
   readonly snapshot: Snapshot | null;
 }
 
-/** A claimed VM with its QEMU process. `signal` aborts when the caller cancels or the deadline passes; the process is dead then. */
+/** A claimed VM with its QEMU process. */
 export interface RunningVm {
   readonly claim: Claim;
   readonly machine: Machine;
@@ -50,36 +50,17 @@ const restoreDeadlineMs = 45_000;
 const overheadMib = 512;
 const threads = 128;
 
-/**
- * Claims and starts a machine for `use`, which answers for it once it has returned. When `use` throws, or the signal
- * fires, all of it is given back first; throws `cancelled`, `sandbox_boot`, `sandbox_unlimited`, or what `use` threw.
- * The one place that kills on cancel: every wait below ends because QEMU's sockets close.
- */
+/** A machine for `use`, as `launch` says. */
 export async function withVm<T>(host: HostOptions, template: Template, spec: VmSpec, use: (vm: RunningVm, signal: AbortSignal) => Promise<T>): Promise<T> {
-  if (spec.signal.aborted) throw new FixError('cancelled');
   const { shape } = template;
   const limits = { memoryBytes: (shape.memoryMib + overheadMib) * 2 ** 20, processes: threads + shape.vcpus, cpus: shape.vcpus + 1 };
-  const claim = await claimVm(host, spec.id, limits);
-  const deadline = AbortSignal.timeout(spec.deadlineMs ?? (template.snapshot ? restoreDeadlineMs : coldDeadlineMs));
-  const signal = AbortSignal.any([spec.signal, deadline]);
-  let machine: Machine | null = null;
-  const kill = (): void => machine?.kill();
-  signal.addEventListener('abort', kill, { once: true });
-  try {
-    machine = startMachine({ ...claim, gid: await kvmGroup(shape), argv: await prepare(claim, template, spec.save ?? false) });
-    if (signal.aborted) kill();
-    const result = await use({ claim, machine, qmp: await openQmp(machine.monitor) }, signal);
-    if (signal.aborted) throw new FixError('cancelled');
-    return result;
-  } catch (thrown) {
-    machine?.kill();
-    await machine?.exited;
-    await claim.release();
-    if (spec.signal.aborted) throw new FixError('cancelled');
-    throw describe(thrown, { host, id: spec.id, output: machine?.output() ?? '', late: deadline.aborted });
-  } finally {
-    signal.removeEventListener('abort', kill);
-  }
+  const deadlineMs = spec.deadlineMs ?? (template.snapshot ? restoreDeadlineMs : coldDeadlineMs);
+  return launch(
+    host,
+    { id: spec.id, signal: spec.signal, limits, deadlineMs, ownUser: true },
+    async (claim) => startMachine({ ...claim, gid: await kvmGroup(shape), argv: await prepare(claim, template, spec.save ?? false) }),
+    async ({ claim, process: machine }, signal) => use({ claim, machine, qmp: await openQmp(machine.monitor) }, signal),
+  );
 }
 
 /** Brings a started machine to the point where the guest waits for thaw. */
@@ -117,14 +98,4 @@ async function prepare(claim: Claim, template: Template, save: boolean): Promise
 
 async function kvmGroup(shape: MachineShape): Promise<number | null> {
   return shape.accel === 'kvm' ? (await stat('/dev/kvm')).gid : null;
-}
-
-function describe(thrown: unknown, failure: { host: HostOptions; id: string; output: string; late: boolean }): FixError {
-  const error = hostFailure(thrown);
-  // A connection that breaks while it is being made is a boot that failed, and so is one that takes too long.
-  const code = failure.late || error.code === 'sandbox_lost' || error.code === 'cancelled' ? 'sandbox_boot' : error.code;
-  const late = failure.late ? { why: 'it was not ready in time' } : {};
-  const details = { ...error.details, ...late, output: failure.output.slice(-2000) };
-  failure.host.log.warn({ err: error, sandboxId: failure.id, ...details }, 'a VM did not start');
-  return new FixError(code, { cause: thrown, details });
 }

@@ -57,7 +57,7 @@ async function readVersion(need: Requirement, options: FactsOptions): Promise<st
   if (path === null || need.versionArgument === null) return path === null ? null : '';
   const result = await execa(path, [need.versionArgument], { all: true, reject: false, timeout: 10_000, cancelSignal: options.signal });
   // A program that cannot even tell its version (a missing library, a foreign binary) counts as missing.
-  return /\d+(?:\.\d+)+/.exec(result.all)?.[0] ?? null;
+  return need.versionPattern.exec(result.all)?.[0] ?? null;
 }
 
 async function readPrivilege(options: FactsOptions): Promise<HostFacts['privilege']> {

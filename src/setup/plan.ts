@@ -1,6 +1,6 @@
 /** Decides, from facts alone, what setup has to do. Nothing here touches the host. */
 import type { HostFacts } from './facts.ts';
-import { isAtLeast, qemuPackages, requirements } from './requirements.ts';
+import { backportPackages, isAtLeast, requirements } from './requirements.ts';
 import type { Requirement } from './requirements.ts';
 import { backportsFile, backportsText, defaultSource } from './sources.ts';
 
@@ -74,13 +74,11 @@ function keepServiceOff(steps: readonly Step[], facts: HostFacts): Step[] {
 
 function planApt(missing: readonly Missing[], facts: HostFacts): Step[] {
   const packages = [...new Set(missing.map((item) => item.packageName))];
-  const usesBackports = releasesWithBackports.has(facts.codename) && packages.includes('qemu-system-x86');
-  // qemu-utils comes along, so that both tools are of one version.
-  const newer = usesBackports ? qemuPackages : [];
+  const newer = releasesWithBackports.has(facts.codename) ? packages.flatMap((name) => backportPackages[name] ?? []) : [];
   const plain = packages.filter((name) => !newer.includes(name));
   const suite = `${facts.codename}-backports`;
   const steps: Step[] = [];
-  if (usesBackports && !facts.hasBackports) {
+  if (newer.length > 0 && !facts.hasBackports) {
     const stdin = backportsText(facts.debianSource ?? defaultSource, facts.codename);
     steps.push({ title: `add ${suite} to the sources of apt: ${backportsFile}`, argv: ['tee', backportsFile], stdin });
   }
@@ -92,7 +90,8 @@ function planApt(missing: readonly Missing[], facts: HostFacts): Step[] {
 
 /** What is missing, and how it comes onto this host. */
 export function planSetup(facts: HostFacts): Plan {
-  const missing = requirements.map((need) => lookAt(need, facts)).filter((item) => item !== null);
+  const needed = requirements.filter(({ onlyOn }) => onlyOn === null || onlyOn === facts.system);
+  const missing = needed.map((need) => lookAt(need, facts)).filter((item) => item !== null);
   if (facts.architecture !== 'x64') return { kind: 'by_hand', missing, reason: `The micro-VMs need an x86-64 host; this one is ${facts.architecture}.` };
   if (missing.length === 0) return { kind: 'ready' };
   if (!facts.hasApt || !systemsWithApt.has(facts.system)) {

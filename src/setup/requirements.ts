@@ -6,23 +6,38 @@ export interface Requirement {
   readonly atLeast: string | null;
   /** How it is asked for its version; null when only its presence counts. */
   readonly versionArgument: string | null;
+  /** What a version looks like in its answer. */
+  readonly versionPattern: RegExp;
+  /** Where it is not in the archive of every system that setup knows. */
+  readonly onlyOn: string | null;
   /** Package of Debian and Ubuntu. */
   readonly packageName: string;
   readonly why: string;
 }
 
-const need = (program: string, packageName: string, why: string, version: { atLeast: string; argument?: string } | null = null): Requirement => ({
+interface Details {
+  readonly atLeast?: string;
+  readonly argument?: string;
+  readonly pattern?: RegExp;
+  readonly onlyOn?: string;
+}
+
+const need = (program: string, packageName: string, why: string, { atLeast, argument = '--version', pattern, onlyOn }: Details = {}): Requirement => ({
   program,
   packageName,
   why,
-  atLeast: version?.atLeast ?? null,
-  versionArgument: version === null ? null : (version.argument ?? '--version'),
+  atLeast: atLeast ?? null,
+  versionArgument: atLeast === undefined ? null : argument,
+  versionPattern: pattern ?? /\d+(?:\.\d+)+/,
+  onlyOn: onlyOn ?? null,
 });
 
 export const requirements: readonly Requirement[] = [
   // Older ones open the template for writing even with share=off, so a VM could poison it.
   need('qemu-system-x86_64', 'qemu-system-x86', 'runs the micro-VMs', { atLeast: '8.2' }),
   need('qemu-img', 'qemu-utils', 'makes their disks', { atLeast: '7.0' }),
+  // Older ones cannot run coreutils. A version is a date: release-20240729.0, or 0.0~20240729.0 from Debian.
+  need('runsc', 'runsc', 'runs guests under gVisor where KVM does not work', { atLeast: '20240729', pattern: /20\d{6}/, onlyOn: 'debian' }),
   need('redis-server', 'redis-server', 'holds the queue', { atLeast: '6.2' }),
   need('git', 'git', 'fetches repositories', { atLeast: '2.31' }),
   need('mmdebstrap', 'mmdebstrap', 'builds the guest'),
@@ -35,8 +50,8 @@ export const requirements: readonly Requirement[] = [
   need('curl', 'curl', 'is a client in the tests'),
 ];
 
-/** The packages that have to come from backports where the release itself has only an older QEMU. */
-export const qemuPackages: readonly string[] = ['qemu-system-x86', 'qemu-utils'];
+/** Packages that have to come from backports where the release itself has only an older one, with those that come along to be of one version. */
+export const backportPackages: Readonly<Record<string, readonly string[]>> = { 'qemu-system-x86': ['qemu-system-x86', 'qemu-utils'], runsc: ['runsc'] };
 
 /** Compares the numbers of two versions; what is missing counts as 0. */
 export function isAtLeast(version: string, least: string): boolean {

@@ -66,6 +66,7 @@ describe.skipIf(reason)('a queued run', () => {
     const boots: string[] = [];
     let report: RunReport | null = null;
     const tools: IssueTools = {
+      providerReason: 'the test says so',
       provider: createHostProvider((id) => {
         boots.push(id.replace(`${job.runId}-`, ''));
         onBoot?.(id);

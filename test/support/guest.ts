@@ -30,7 +30,7 @@ export async function lacksForGuests(): Promise<string | null> {
 }
 
 /** Builds the template unless it is there, in the directory that the configuration names. */
-export async function openGuestHost(): Promise<GuestHost> {
+export async function openGuestHost(create: (options: QemuOptions) => Provider = createQemuProvider): Promise<GuestHost> {
   const config = loadConfig('tool');
   const options: QemuOptions = {
     cacheDir: config.MAYFLY_CACHE_DIR,
@@ -43,7 +43,7 @@ export async function openGuestHost(): Promise<GuestHost> {
     log: pino({ level: 'silent' }),
   };
   await buildTemplate(options, { signal: AbortSignal.timeout(600_000), onProgress: (line) => void process.stderr.write(`template: ${line}\n`) });
-  const provider = (changes: Partial<QemuOptions> = {}): Provider => createQemuProvider({ ...options, ...changes });
+  const provider = (changes: Partial<QemuOptions> = {}): Provider => create({ ...options, ...changes });
   return {
     options,
     provider,

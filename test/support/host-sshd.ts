@@ -57,7 +57,8 @@ export function createHostSshd(): HostSshd {
   const config = writeConfig(directory, host.privateKey, `ssh-ed25519 ${user.blob.toString('base64')}`);
   const children = new Set<ReturnType<typeof spawn>>();
   return {
-    layout: { supervisor, users: { agent: plainUser, root: 'root' }, workspace },
+    // `exec`: with a shell in between, SSH would not learn of a signal.
+    layout: { login: 'root', supervise: `exec ${supervisor} `, users: { agent: plainUser, root: 'root' }, workspace },
     hostKey: host.blob,
     privateKey: user.privateKey,
     connect() {

@@ -1,9 +1,15 @@
-/** The sandbox contract on real guests of the `qemu` provider, restored from the template that `mayfly setup` built. */
+/** The sandbox contract on real guests of each provider, made from the template that `mayfly setup` built. */
 import { afterAll } from 'vitest';
+import { createOciProvider } from '../../src/sandbox/oci.ts';
 import { openGuestHost } from '../support/guest.ts';
 import { sandboxContract } from '../support/sandbox-contract.ts';
 
-const host = await openGuestHost();
-afterAll(() => host.close());
+const qemu = await openGuestHost();
+const oci = await openGuestHost(createOciProvider);
+afterAll(async () => {
+  await qemu.close();
+  await oci.close();
+});
 
-sandboxContract('a qemu guest', () => host.boot());
+sandboxContract('a qemu guest', () => qemu.boot());
+sandboxContract('a gVisor guest', () => oci.boot());

@@ -3,7 +3,7 @@ import { qemuArguments } from '../../../src/sandbox/qemu-arguments.ts';
 import type { MachinePlan } from '../../../src/sandbox/qemu-arguments.ts';
 
 function plan(changes: Partial<MachinePlan> = {}): MachinePlan {
-  const image = { key: 'k', directory: '/i', kernel: '/i/kernel', initramfs: '/i/initramfs', disk: '/i/disk', overlay: '/i/overlay' };
+  const image = { key: 'k', directory: '/i', kernel: '/i/kernel', initramfs: '/i/initramfs', disk: '/i/disk', overlay: '/i/overlay', rootfs: '/i/rootfs' };
   const shape = { accel: 'tcg', memoryMib: 512, vcpus: 2, tscKhz: 2_000_000 } as const;
   return { name: 'mayfly-x', shape, image, overlay: '/vm/a,b disk', templateDisk: '/t/disk', memory: { file: '/t/memory', use: 'restore' }, ...changes };
 }
