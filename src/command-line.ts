@@ -1,5 +1,5 @@
 /** The commands of `mayfly`: what each takes, which role's configuration it needs, how its errors are shown. */
-import { Command, CommanderError, Option } from 'commander';
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { loadConfig } from './config.ts';
 import type { Config, Role } from './config.ts';
 import { FixError, asFixError, errorTable } from './errors.ts';
@@ -7,6 +7,7 @@ import { createLog, createSecrets } from './log.ts';
 import { providerNames } from './job.ts';
 import type { LocalOptions } from './local.ts';
 import type { Log, Secrets } from './log.ts';
+import type { RegisterOptions } from './register-app.ts';
 
 /** What every command gets. */
 export interface CommandContext {
@@ -106,13 +107,14 @@ function addStart(program: Command, context: MakeContext): void {
 }
 
 function addSetup(program: Command, context: MakeContext): void {
-  program
+  const setup = program
     .command('setup')
     .description('Install what this host lacks and build the guest template. Idempotent. MAYFLY_SETUP=check only looks.')
     .action(async () => {
       const { setUp } = await import('./set-up.ts');
       await setUp(context('tool', true));
     });
+  addRegistration(program, setup, context);
   program
     .command('image')
     .description('The guest template.')
@@ -123,6 +125,36 @@ function addSetup(program: Command, context: MakeContext): void {
       const { buildImage } = await import('./set-up.ts');
       await buildImage(context('tool', true), { json: json ?? false });
     });
+}
+
+function addRegistration(program: Command, setup: Command, context: MakeContext): void {
+  setup
+    .command('github')
+    .description('Register the GitHub App from app.yml, in your browser; writes its key and an environment file. GHE_HOST names a GitHub Enterprise Server.')
+    .option('--name <name>', 'name of the App; no two at GitHub share one (default: that of app.yml)')
+    .option('--organization <name>', 'the organization that owns the App (default: you)')
+    .option('--webhook-url <url>', 'where GitHub reaches the web role, https://; without a path WEBHOOK_PATH is added')
+    .option('--out <dir>', 'where mayfly.pem and mayfly.env go; neither is ever overwritten', '.')
+    .addOption(new Option('--port <n>', 'port of the page on 127.0.0.1').argParser(readPort).default(0, 'any free one'))
+    .option('--dev-proxy [url]', 'development without a public address: a third party (smee.io) passes every payload on')
+    .option('--json', 'print one JSON object as the last line of stdout')
+    .action(async (options: RegisterOptions) => {
+      const { registerGitHubApp } = await import('./register-app.ts');
+      await registerGitHubApp(options, context('tool', true));
+    });
+  program
+    .command('dev-proxy')
+    .description('Pass on what a development webhook proxy receives to the web role on HOST and PORT.')
+    .argument('<channel>', 'its address, as `mayfly setup github --dev-proxy` printed it')
+    .action(async (channel: string) => {
+      const { forwardFromChannel } = await import('./register-app.ts');
+      await forwardFromChannel(channel, context('tool', true));
+    });
+}
+
+function readPort(text: string): number {
+  if (!/^\d{1,5}$/.test(text) || Number(text) > 65_535) throw new InvalidArgumentError('It is a number up to 65535.');
+  return Number(text);
 }
 
 function addFix(program: Command, context: MakeContext, outcome: { exitCode: number }): void {

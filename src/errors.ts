@@ -49,6 +49,31 @@ export const errorTable = {
     exitCode: 4,
     user: 'GitHub does not answer as it should. Check the network and githubstatus.com; a queued run is tried again by itself.',
   },
+  credentials_exist: {
+    retry: 'never',
+    exitCode: 2,
+    user: 'Credentials are there already, and Mayfly never overwrites a key. Give another folder with --out, or move the file named below away.',
+  },
+  credentials_unwritten: {
+    retry: 'never',
+    exitCode: 3,
+    user: 'The App is registered, but its credentials could not be written. Delete the App in its settings at GitHub, mend what is named below, and run it again.',
+  },
+  registration_unfinished: {
+    retry: 'never',
+    exitCode: 1,
+    user: 'The App was not registered in time. Run `npx mayfly setup github` again, and open its address within ten minutes.',
+  },
+  registration_refused: {
+    retry: 'never',
+    exitCode: 4,
+    user: 'GitHub did not hand the credentials of the App out. If the App is in your settings at GitHub, delete it there; then run `npx mayfly setup github` again.',
+  },
+  proxy_unavailable: {
+    retry: 'never',
+    exitCode: 4,
+    user: 'The webhook proxy does not answer. Check the network, or give another one with --dev-proxy.',
+  },
   model_unknown: { retry: 'never', exitCode: 2, user: 'The model name is not understood. Write it as vendor/name, for example anthropic/claude-sonnet-4-5.' },
   model_credentials: { retry: 'never', exitCode: 2, user: 'The model vendor does not accept the API key. Check the key of that vendor.' },
   model_unavailable: {

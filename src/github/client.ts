@@ -22,8 +22,8 @@ export interface ClientOptions {
 }
 
 export interface ClientUse {
-  /** Installation token or JWT. */
-  readonly auth: string;
+  /** Installation token or JWT; null asks as nobody. */
+  readonly auth: string | null;
   /** Requests with the same key share one pace. */
   readonly paceKey: string;
   readonly signal: AbortSignal;
@@ -33,7 +33,7 @@ const tries = 3;
 /** A longer wait is left to the queue: it would hold a worker that can do other runs. */
 const maxWaitSeconds = 90;
 /** POSTs that may be sent twice: what they make is named by its content, is made once by GitHub, or is not seen by anybody. */
-const repeatable = /\/(access_tokens|git\/blobs|git\/trees|git\/commits|reactions|requested_reviewers|attempts)$/;
+const repeatable = /\/(access_tokens|git\/blobs|git\/trees|git\/commits|reactions|requested_reviewers|attempts|conversions)$/;
 
 const PluggedOctokit = Octokit.plugin(nameRateLimits, retry, throttling);
 
@@ -41,7 +41,7 @@ export function createClient(options: ClientOptions, { auth, paceKey, signal }: 
   const secondMs = options.paced === false ? 10 : 1000;
   const mayWait = (seconds: number, _request: unknown, _octokit: unknown, waited: number): boolean => waited < tries - 1 && seconds <= maxWaitSeconds;
   const octokit = new PluggedOctokit({
-    auth,
+    ...(auth === null ? {} : { auth }),
     baseUrl: options.apiUrl,
     userAgent: options.userAgent,
     log: quietLog(options.log),

@@ -26,6 +26,7 @@ const Report = z.object({ diagnostics: z.array(z.object({ code: z.string().defau
 const violations: readonly (readonly [what: string, folder: string, source: string, rule: string])[] = [
   ['sideways', 'agent', "import { x } from '../github/github.ts';", 'no-restricted-imports'],
   ['upward to a use case', 'sandbox', "import { x } from '../fix/run.ts';", 'no-restricted-imports'],
+  ['sideways to GitHub', 'registration', "import { convertManifest } from '../github/app-manifest.ts';", 'no-restricted-imports'],
   ['upward to a composition', 'agent', "import { x } from '../worker.ts';", 'no-restricted-imports'],
   ['upward to main', 'github', "import '../main.ts';", 'no-restricted-imports'],
   ['past the port', 'agent', "import { x } from '../sandbox/qemu.ts';", 'no-restricted-imports'],
@@ -51,6 +52,7 @@ const violations: readonly (readonly [what: string, folder: string, source: stri
   ['from the tests', 'fix', "import { x } from '../../test/support/x.ts';", 'no-restricted-imports'],
   ['queue library elsewhere', 'fix', "import { Queue } from 'bullmq';", 'no-restricted-imports'],
   ['GitHub library elsewhere', 'fix', "import { Octokit } from '@octokit/rest';", 'no-restricted-imports'],
+  ['GitHub library in the registration', 'registration', "import { Octokit } from '@octokit/rest';", 'no-restricted-imports'],
   ['model library elsewhere', 'agent', "import { generateText } from 'ai';", 'no-restricted-imports'],
   ['model vendor elsewhere', 'fix', "import { openai } from '@ai-sdk/openai';", 'no-restricted-imports'],
   ['SSH elsewhere', 'gateway', "import { Client } from 'ssh2';", 'no-restricted-imports'],

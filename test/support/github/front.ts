@@ -11,6 +11,7 @@ import { readArchive } from './git-files.ts';
 import type { Description } from './openapi.ts';
 import { followBranches } from './pulls.ts';
 import type { RateLimits } from './rate-limits.ts';
+import { isRegistrationPath, type Registrations } from './registrations.ts';
 import type { Route } from './routes.ts';
 import { correct } from './shapes.ts';
 import type { Webhooks } from './webhooks.ts';
@@ -33,6 +34,7 @@ export interface FrontParts {
   readonly faults: Faults;
   readonly webhooks: Webhooks;
   readonly rateLimits: RateLimits;
+  readonly registrations: Registrations;
   readonly requests: RecordedRequest[];
   readonly violations: string[];
 }
@@ -69,6 +71,7 @@ async function handle(parts: FrontParts, request: IncomingMessage, response: Ser
     return record(token, status);
   }
   const body = await readBody(request);
+  if (isRegistrationPath(url.pathname)) return record(null, parts.registrations.serve({ method, url, type: request.headers['content-type'], body }, response));
   const { reply, caller } = await answer(parts, { method, url, request, body });
   record(callerId(caller), fault?.status ?? reply.status);
   if (fault) return misbehave(fault, response);

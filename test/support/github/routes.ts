@@ -11,6 +11,7 @@ import * as issues from './issues.ts';
 import * as pulls from './pulls.ts';
 import * as extras from './extras.ts';
 import type { RateLimits } from './rate-limits.ts';
+import type { Registrations } from './registrations.ts';
 import type { Webhooks } from './webhooks.ts';
 import type { Call, Reply, Role } from './world.ts';
 
@@ -28,7 +29,14 @@ const needs =
     answer,
   });
 
-export function createRoutes(parts: { webhooks: Webhooks; rateLimits: RateLimits; permissionNames: ReadonlySet<string> }): ReadonlyMap<string, Route> {
+interface RouteParts {
+  readonly webhooks: Webhooks;
+  readonly rateLimits: RateLimits;
+  readonly registrations: Registrations;
+  readonly permissionNames: ReadonlySet<string>;
+}
+
+export function createRoutes(parts: RouteParts): ReadonlyMap<string, Route> {
   return new Map([
     ...Object.entries(appRoutes(parts)),
     ...inRepository(repositoryRoutes()),
@@ -46,8 +54,9 @@ function inRepository(routes: Readonly<Record<string, Route>>): [string, Route][
   });
 }
 
-function appRoutes({ webhooks, rateLimits, permissionNames }: Parameters<typeof createRoutes>[0]): Record<string, Route> {
+function appRoutes({ webhooks, rateLimits, registrations, permissionNames }: RouteParts): Record<string, Route> {
   return {
+    'POST /app-manifests/{code}/conversions': { as: 'anyone', answer: registrations.convert },
     'GET /app': { as: 'app', answer: apps.readApp },
     'GET /app/installations': { as: 'app', answer: apps.listInstallations },
     'GET /app/installations/{installation_id}': { as: 'app', answer: apps.readInstallation },

@@ -15,6 +15,7 @@ import { createFaults, type Fault, type Faults } from './faults.ts';
 import { createFront, type FrontParts, type RecordedRequest } from './front.ts';
 import { loadDescription } from './openapi.ts';
 import { createRateLimits } from './rate-limits.ts';
+import { createRegistrations, type Registrations } from './registrations.ts';
 import { createRepositoryHandle, type StandInRepository } from './repository.ts';
 import { createRoutes } from './routes.ts';
 import { seedRepository, type SeedRepository } from './seed.ts';
@@ -60,6 +61,8 @@ export interface StandInGitHub extends AsyncDisposable {
   readonly webUrl: string;
   readonly webhooks: Webhooks;
   readonly faults: Faults;
+  /** Manifests that were posted, and what is wrong with them. */
+  readonly registrations: Registrations;
   /** Every request that came in, in order of its answer. */
   readonly requests: readonly RecordedRequest[];
   /** What did not fit GitHub's description, or is not stood in for. A test of ours ends with this empty. */
@@ -107,8 +110,9 @@ export async function createStandInGitHub(options: StandInOptions = {}): Promise
   const webhooks = createWebhooks({ app, url: options.webhookUrl ?? null, timeoutMs: options.webhookTimeoutMs ?? 10_000, now });
   const description = await loadDescription();
   const rateLimits = createRateLimits({ limit: options.rateLimit ?? 5000, now });
-  const routes = createRoutes({ webhooks, rateLimits, permissionNames: description.permissionNames });
-  parts = { world, description, routes, faults: createFaults(), webhooks, rateLimits, requests: [], violations: [] };
+  const registrations = createRegistrations({ world, webhooks, permissionNames: description.permissionNames });
+  const routes = createRoutes({ webhooks, rateLimits, registrations, permissionNames: description.permissionNames });
+  parts = { world, description, routes, faults: createFaults(), webhooks, rateLimits, registrations, requests: [], violations: [] };
   const close = async (): Promise<void> => {
     await webhooks.close();
     const closed = once(server, 'close');
@@ -128,13 +132,14 @@ function failEarly(): never {
 
 type Face = Omit<StandInGitHub, 'seedRepository' | 'close' | typeof Symbol.asyncDispose>;
 
-function face(world: World, { webhooks, faults, requests, violations }: FrontParts): Face {
+function face(world: World, { webhooks, faults, registrations, requests, violations }: FrontParts): Face {
   return {
     app: world.app,
     apiUrl: world.url,
     webUrl: world.url,
     webhooks,
     faults,
+    registrations,
     requests,
     violations,
     get tokens() {
