@@ -86,6 +86,7 @@ function createProgram(signal: AbortSignal, outcome: { exitCode: number }): Comm
     .configureOutput({ outputError: (text, write) => write(text.replace(/^error:/, 'mayfly:')) });
   addStart(program, context);
   addSetup(program, context);
+  addDoctor(program, context, outcome);
   addFix(program, context, outcome);
   addDemo(program, context, outcome);
   return program;
@@ -121,6 +122,17 @@ function addSetup(program: Command, context: MakeContext): void {
     .action(async ({ json }: { json?: boolean }) => {
       const { buildImage } = await import('./set-up.ts');
       await buildImage(context('tool', true), { json: json ?? false });
+    });
+}
+
+function addDoctor(program: Command, context: MakeContext, outcome: { exitCode: number }): void {
+  program
+    .command('doctor')
+    .description('Say what this host can do, and what to do about what it cannot. Exit code 3 when something is a problem.')
+    .option('--json', 'print one JSON object')
+    .action(async ({ json }: { json?: boolean }) => {
+      const { checkUp } = await import('./check-up.ts');
+      outcome.exitCode = await checkUp(context('tool', true), { json: json ?? false });
     });
 }
 

@@ -42,7 +42,7 @@ export async function createRunTools(config: Config, options: { log: Log; secret
   };
 }
 
-function qemuOptions(config: Config, log: Log): QemuOptions {
+export function qemuOptions(config: Config, log: Log): QemuOptions {
   return {
     cacheDir: config.MAYFLY_CACHE_DIR,
     stateDir: config.MAYFLY_STATE_DIR,
@@ -71,14 +71,18 @@ export function createFetch(config: Config): typeof fetch {
 }
 
 /** One line a vendor: whose key, which address. */
-function chooseModel(config: Config, { model, log }: { model: string | null; log: Log }): Model {
-  if (model === null) throw new FixError('model_unknown', { details: { reason: 'give --model or set MAYFLY_MODEL' } });
-  const vendors: Record<string, { key: string | null; keyName: string; baseUrl: string | null }> = {
+export function modelVendors(config: Config): Record<string, { key: string | null; keyName: string; baseUrl: string | null }> {
+  return {
     anthropic: { key: config.ANTHROPIC_API_KEY, keyName: 'ANTHROPIC_API_KEY', baseUrl: config.ANTHROPIC_BASE_URL },
     openai: { key: config.OPENAI_API_KEY, keyName: 'OPENAI_API_KEY', baseUrl: config.OPENAI_BASE_URL },
     google: { key: config.GOOGLE_GENERATIVE_AI_API_KEY, keyName: 'GOOGLE_GENERATIVE_AI_API_KEY', baseUrl: null },
     compatible: { key: config.MAYFLY_COMPATIBLE_API_KEY, keyName: 'MAYFLY_COMPATIBLE_API_KEY', baseUrl: config.MAYFLY_COMPATIBLE_BASE_URL },
   };
+}
+
+function chooseModel(config: Config, { model, log }: { model: string | null; log: Log }): Model {
+  if (model === null) throw new FixError('model_unknown', { details: { reason: 'give --model or set MAYFLY_MODEL' } });
+  const vendors = modelVendors(config);
   const vendor = vendors[model.split('/', 1)[0] ?? ''];
   if (!vendor) throw new FixError('model_unknown', { details: { reason: `vendors: ${Object.keys(vendors).join(', ')}` } });
   if (vendor.key === null) throw new FixError('model_credentials', { details: { reason: `${vendor.keyName} is not set` } });
