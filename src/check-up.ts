@@ -20,7 +20,7 @@ import { createFetch, modelVendors, qemuOptions } from './run-tools.ts';
 
 /** The longest look boots a guest on KVM, which has 15 s. */
 const deadlineMs = 30_000;
-const requestTimeoutMs = 8_000;
+const requestTimeoutMs = 5_000;
 
 /** Resolves with the exit code: 0 when nothing is a problem, 3 when something is. */
 export async function checkUp({ config, log, secrets, signal }: CommandContext, { json }: { json: boolean }): Promise<number> {
@@ -40,7 +40,7 @@ function paper(): Parameters<typeof renderReport>[1] {
 
 function allChecks(config: Config, { log, secrets }: Pick<CommandContext, 'log' | 'secrets'>): Check[] {
   const readHost = once((signal) => readFacts({ searchPath: config.PATH, signal }));
-  const fetch = createFetch(config);
+  const fetch = boundedFetch(createFetch(config));
   const { uidRange, diskGib, memoryMib, ...template } = qemuOptions(config, log);
   const concurrency = config.MAYFLY_CONCURRENCY;
   return [
@@ -63,6 +63,10 @@ function allChecks(config: Config, { log, secrets }: Pick<CommandContext, 'log' 
     }),
     modelCheck(modelOptions(config, fetch)),
   ];
+}
+
+function boundedFetch(send: typeof fetch): typeof fetch {
+  return (input, init) => send(input, { ...init, signal: AbortSignal.any([AbortSignal.timeout(requestTimeoutMs), ...(init?.signal ? [init.signal] : [])]) });
 }
 
 function modelOptions(config: Config, fetch: ModelOptions['fetch']): ModelOptions {

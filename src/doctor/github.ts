@@ -92,10 +92,12 @@ function ago(ms: number): string {
 const listed = (names: readonly string[]): string => (names.length > 3 ? `${names.slice(0, 3).join(', ')} and ${names.length - 3} more` : names.join(', '));
 
 export function judgeCredentialsFailure(thrown: unknown): Verdict {
-  const isRefused = thrown instanceof FixError && thrown.code === 'github_credentials';
-  return isRefused
-    ? problem(reasonOf(thrown), 'Make a new private key in the App’s settings at GitHub, and set APP_ID and PRIVATE_KEY_PATH')
-    : notChecked(reasonOf(thrown));
+  if (thrown instanceof FixError && thrown.code === 'github_credentials') {
+    return problem(reasonOf(thrown), 'Make a new private key in the App’s settings at GitHub, and set APP_ID and PRIVATE_KEY_PATH');
+  }
+  if (!(thrown instanceof FixError) || thrown.code !== 'github_unavailable') return notChecked(reasonOf(thrown));
+  const { message } = thrown.details;
+  return problem(`GitHub does not answer: ${typeof message === 'string' ? message : reasonOf(thrown)}`, 'Check the network, HTTPS_PROXY, and githubstatus.com');
 }
 
 export function githubChecks(options: GitHubCheckOptions): Check[] {

@@ -100,7 +100,10 @@ test('a GitHub that hangs, that is not there, or that knows no webhook of this A
   await using github = await createStandInGitHub(asMayfly);
   github.fault({ path: /^\/app$/, hang: true });
   expect((await look(github, {}, 300))['app']).toMatchObject({ status: 'not_checked', found: 'no answer within 0.3 s' });
-  expect((await look(github, { apiUrl: 'http://127.0.0.1:9' }))['app']).toMatchObject({ status: 'not_checked' });
+  expect((await look(github, { apiUrl: 'http://127.0.0.1:9' }))['app']).toMatchObject({
+    status: 'problem',
+    found: expect.stringContaining('GitHub does not answer: ') as string,
+  });
   github.fault({ path: /^\/app\/hook\//, status: 404, times: 2 });
 
   expect(await look(github)).toMatchObject({ webhook: { status: 'problem' }, deliveries: { status: 'not_checked' } });

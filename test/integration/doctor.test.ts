@@ -5,8 +5,12 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
+import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
+import { loadConfig } from '../../src/config.ts';
+import { qemuOptions } from '../../src/run-tools.ts';
+import { findTemplate } from '../../src/sandbox/template.ts';
 import { createStandInGitHub } from '../support/github/stand-in.ts';
 import { redisIsMissing, startRedis } from '../support/redis.ts';
 import { root } from '../support/repository.ts';
@@ -26,11 +30,9 @@ beforeAll(async () => {
 });
 afterAll(() => rm(directory, { recursive: true, force: true }));
 
-/** With an environment of its own, and directories that nothing was ever put into. */
-async function doctor(argv: readonly string[], environment: Record<string, string> = {}) {
-  const directories = { MAYFLY_CACHE_DIR: join(directory, 'cache'), MAYFLY_STATE_DIR: join(directory, 'state') };
-  // A port of loopback on which nobody listens: the test does not ask the real GitHub.
-  const env = { PATH: process.env['PATH'] ?? '', GITHUB_API_URL: 'http://127.0.0.1:9', ...directories, ...environment };
+/** With an environment of its own. */
+async function doctor(argv: readonly string[], environment: Record<string, string>) {
+  const env = { PATH: process.env['PATH'] ?? '', ...environment };
   const child = spawn(process.execPath, [join(root, 'src/main.ts'), 'doctor', ...argv], { env, stdio: ['ignore', 'pipe', 'pipe'] });
   const [stdout, stderr, [exitCode]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'exit')]);
   return { stdout, stderr, exitCode: exitCode as number };
@@ -38,7 +40,12 @@ async function doctor(argv: readonly string[], environment: Record<string, strin
 
 describe('mayfly doctor', () => {
   test('says on a bare host what is missing, one thing a line, and leaves nothing there', async () => {
-    const { stdout, stderr, exitCode } = await doctor([]);
+    const { stdout, stderr, exitCode } = await doctor([], {
+      MAYFLY_CACHE_DIR: join(directory, 'cache'),
+      MAYFLY_STATE_DIR: join(directory, 'state'),
+      // A port of loopback on which nobody listens: the test does not ask the real GitHub.
+      GITHUB_API_URL: 'http://127.0.0.1:9',
+    });
 
     expect(stderr).toBe('');
     expect(stdout).toMatch(/^host\n {2}/);
@@ -52,7 +59,14 @@ describe('mayfly doctor', () => {
   test.skipIf(redisIsMissing())('prints one JSON object about what it could ask', async () => {
     const redis = await startRedis();
     await using github = await createStandInGitHub({ events: ['issues', 'issue_comment'] });
+    const config = loadConfig('tool');
+    const template = await findTemplate(qemuOptions(config, pino({ level: 'silent' }))).then(
+      () => 'ok',
+      () => 'problem',
+    );
     const { stdout, exitCode } = await doctor(['--json'], {
+      MAYFLY_CACHE_DIR: config.MAYFLY_CACHE_DIR,
+      MAYFLY_STATE_DIR: config.MAYFLY_STATE_DIR,
       REDIS_URL: redis.url,
       MAYFLY_JOB_KEY: 'a-job-key-that-must-not-be-seen-anywhere',
       GITHUB_API_URL: github.apiUrl,
@@ -66,7 +80,7 @@ describe('mayfly doctor', () => {
 
     expect(statuses).toMatchObject({
       'host clock': 'ok',
-      'sandbox template': 'problem',
+      'sandbox template': template,
       'redis server': 'ok',
       'redis persistence': 'ok',
       'redis eviction': 'ok',
