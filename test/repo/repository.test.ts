@@ -1,4 +1,3 @@
-import { join } from 'node:path';
 import { execa } from 'execa';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
@@ -39,7 +38,6 @@ const suspicious: readonly (readonly [what: string, pattern: RegExp, example: st
 const matches = (text: string, pattern: RegExp) => text.split('\n').filter((line) => pattern.test(line));
 
 const committed = async () => (await execa('git', ['ls-files', '-z'], { cwd: root })).stdout.split('\0').filter((name) => name !== '');
-
 
 describe('the repository', () => {
   test('has on its top level what belongs there, and dotfiles', async () => {
