@@ -88,6 +88,7 @@ function createProgram(signal: AbortSignal, outcome: { exitCode: number }): Comm
     .configureOutput({ outputError: (text, write) => write(text.replace(/^error:/, 'mayfly:')) });
   addStart(program, context);
   addSetup(program, context);
+  addDoctor(program, context, outcome);
   addFix(program, context, outcome);
   addDemo(program, context, outcome);
   return program;
@@ -155,6 +156,17 @@ function addRegistration(program: Command, setup: Command, context: MakeContext)
 function readPort(text: string): number {
   if (!/^\d{1,5}$/.test(text) || Number(text) > 65_535) throw new InvalidArgumentError('It is a number up to 65535.');
   return Number(text);
+}
+
+function addDoctor(program: Command, context: MakeContext, outcome: { exitCode: number }): void {
+  program
+    .command('doctor')
+    .description('Say what this host can do, and what to do about what it cannot. Exit code 3 when something is a problem.')
+    .option('--json', 'print one JSON object')
+    .action(async ({ json }: { json?: boolean }) => {
+      const { checkUp } = await import('./check-up.ts');
+      outcome.exitCode = await checkUp(context('tool', true), { json: json ?? false });
+    });
 }
 
 function addFix(program: Command, context: MakeContext, outcome: { exitCode: number }): void {

@@ -37,7 +37,7 @@ const asRoot = process.getuid?.() === 0;
 const Environment = z.object({
   LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info').meta({ description: 'Least level that is logged.' }),
   LOG_FORMAT: z.enum(['json', 'pretty']).default('json').meta({ description: 'json for machines, pretty for people.' }),
-  REDIS_URL: optional('Redis that links web and worker: redis://, rediss:// or unix socket path.'),
+  REDIS_URL: optional('Redis that links web and worker: redis://, rediss:// or the path of a Unix socket.'),
   PORT: z.coerce.number().int().min(0).max(65_535).default(3000).meta({ description: 'Port of the webhook server.' }),
   HOST: z.string().default('127.0.0.1').meta({ description: 'Address that the webhook server binds.' }),
   WEBHOOK_PATH: z.string().startsWith('/').default('/api/github/webhooks').meta({ description: 'Path that GitHub posts to.' }),
@@ -56,9 +56,9 @@ const Environment = z.object({
   OPENAI_BASE_URL: optional('Other address of the OpenAI API.'),
   GOOGLE_GENERATIVE_AI_API_KEY: secret('Key for google/... models.'),
   MAYFLY_COMPATIBLE_API_KEY: secret('Key for compatible/... models (any OpenAI-compatible server).'),
-  MAYFLY_COMPATIBLE_BASE_URL: optional('Address of that server.'),
+  MAYFLY_COMPATIBLE_BASE_URL: optional('Address of the server of compatible/... models.'),
   MAYFLY_LABEL: z.string().min(1).max(50).default('mayfly').meta({ description: 'Label that starts a run.' }),
-  MAYFLY_ALLOW_BOTS: list('Logins of bots that may trigger runs.'),
+  MAYFLY_ALLOW_BOTS: list('Logins of bots that may trigger runs, with a space or a comma between them.'),
   MAYFLY_CONCURRENCY: count(1, 'Runs at once on this worker.'),
   MAYFLY_RUNS_PER_REPOSITORY: count(1, 'Runs at once in one repository.'),
   MAYFLY_RUNS_PER_INSTALLATION: count(3, 'Runs at once in one installation of the App.'),
@@ -68,13 +68,13 @@ const Environment = z.object({
     .enum(['auto', 'qemu', 'oci'])
     .default('auto')
     .meta({ description: 'What boots the VMs: qemu (micro-VMs), oci (gVisor), auto (qemu where KVM works, else oci, else emulation).' }),
-  MAYFLY_GUEST_MEMORY_MIB: count(4096, 'Memory of a VM.'),
+  MAYFLY_GUEST_MEMORY_MIB: count(4096, 'Memory of a VM, in MiB.'),
   MAYFLY_GUEST_VCPUS: count(2, 'Virtual processors of a VM.'),
-  MAYFLY_GUEST_DISK_GIB: count(10, 'Disk of a VM.'),
+  MAYFLY_GUEST_DISK_GIB: count(10, 'Disk of a VM, in GiB.'),
   MAYFLY_UID_FIRST: count(64_000, 'First of the 1,000 user ids that VMs run as.'),
   MAYFLY_ALLOW_UNLIMITED_VMS: flag('1 starts VMs although no control group is writable.'),
-  MAYFLY_EXTRA_CA: list('Files of CA certificates that guests trust too.'),
-  MAYFLY_INTERNAL_HOSTS: list('Hosts that guests may reach although their address is private.'),
+  MAYFLY_EXTRA_CA: list('Files of CA certificates that guests trust too, with a space or a comma between them.'),
+  MAYFLY_INTERNAL_HOSTS: list('Hosts that guests may reach although their address is private, with a space or a comma between them.'),
   MAYFLY_MAX_STEPS: count(200, 'Steps of the agent in one run.'),
   MAYFLY_MAX_COST_USD: z.coerce.number().positive().default(5).meta({ description: 'Money for the model in one run, where its price is known.' }),
   MAYFLY_MAX_TOKENS: count(20_000_000, 'Tokens, in and out, of one run.'),
@@ -99,6 +99,37 @@ const needed: Record<Role, readonly (keyof Environment)[]> = {
   all: ['REDIS_URL', 'WEBHOOK_SECRET', 'MAYFLY_JOB_KEY', 'APP_ID', 'MAYFLY_MODEL'],
   tool: [],
 };
+
+export interface Setting {
+  readonly name: string;
+  readonly meaning: string;
+  /** As it would be written; null when there is none. */
+  readonly fallback: string | null;
+  /** What it may be, when that is one of a few words. */
+  readonly choices: readonly string[];
+  readonly isSecret: boolean;
+  /** Roles that do not start without it. */
+  readonly neededBy: readonly Role[];
+}
+
+const Described = z.object({
+  description: z.string(),
+  default: z.union([z.string(), z.number()]).optional(),
+  enum: z.array(z.string()).default([]),
+  secret: z.boolean().default(false),
+});
+
+/** Every variable of the environment, for docs/configuration.md. */
+export function describeSettings(): readonly Setting[] {
+  const { properties = {} } = z.toJSONSchema(Environment, { io: 'input' });
+  return Object.entries(properties).map(([name, schema]) => {
+    const { description: meaning, default: fallback, enum: choices, secret: isSecret } = Described.parse(schema);
+    const neededBy = (['web', 'worker'] as const).filter(
+      (role) => needed[role].some((one) => one === name) || (role === 'worker' && name === 'PRIVATE_KEY_PATH'),
+    );
+    return { name, meaning, fallback: fallback === undefined || fallback === '' ? null : String(fallback), choices, isSecret, neededBy };
+  });
+}
 
 export interface Config extends Readonly<Omit<Environment, 'MAYFLY_CACHE_DIR' | 'MAYFLY_STATE_DIR'>> {
   readonly MAYFLY_CACHE_DIR: string;

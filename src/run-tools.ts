@@ -9,6 +9,7 @@ import { createHostFetch } from './gateway/host-fetch.ts';
 import { readSurroundings } from './gateway/surroundings.ts';
 import { createMirrors } from './git/create-mirrors.ts';
 import type { Mirrors } from './git/mirror.ts';
+import type { ProviderName } from './job.ts';
 import type { Log, Secrets } from './log.ts';
 import { createModel } from './model/create-model.ts';
 import type { Model } from './model/model.ts';
@@ -23,7 +24,7 @@ const minuteMs = 60_000;
 /** Throws at once for what a run would fail on later: no template, no QEMU, no key, a model name that is not understood. */
 export async function createRunTools(config: Config, options: { log: Log; secrets: Secrets; model: string | null }): Promise<RunTools> {
   const model = chooseModel(config, options);
-  const choice = await chooseProvider(vmOptions(config, options.log), config.MAYFLY_PROVIDER === 'auto' ? null : config.MAYFLY_PROVIDER);
+  const choice = await chooseProvider(vmOptions(config, options.log), wantedProvider(config));
   const upstreamProxy = config.HTTPS_PROXY === null ? null : new URL(config.HTTPS_PROXY);
   const extraCaFiles = [...config.MAYFLY_EXTRA_CA, ...(config.NODE_EXTRA_CA_CERTS === null ? [] : [config.NODE_EXTRA_CA_CERTS])];
   const surroundings = await readSurroundings({ extraCaFiles, npmRegistry: config.npm_config_registry, upstreamProxy });
@@ -43,7 +44,10 @@ export async function createRunTools(config: Config, options: { log: Log; secret
   };
 }
 
-function vmOptions(config: Config, log: Log): QemuOptions {
+/** The operator's word on what boots VMs; null leaves it to the host. */
+export const wantedProvider = ({ MAYFLY_PROVIDER: wanted }: Config): ProviderName | null => (wanted === 'auto' ? null : wanted);
+
+export function vmOptions(config: Config, log: Log): QemuOptions {
   return {
     cacheDir: config.MAYFLY_CACHE_DIR,
     stateDir: config.MAYFLY_STATE_DIR,
@@ -72,14 +76,18 @@ export function createFetch(config: Config): typeof fetch {
 }
 
 /** One line a vendor: whose key, which address. */
-function chooseModel(config: Config, { model, log }: { model: string | null; log: Log }): Model {
-  if (model === null) throw new FixError('model_unknown', { details: { reason: 'give --model or set MAYFLY_MODEL' } });
-  const vendors: Record<string, { key: string | null; keyName: string; baseUrl: string | null }> = {
+export function modelVendors(config: Config): Record<string, { key: string | null; keyName: string; baseUrl: string | null }> {
+  return {
     anthropic: { key: config.ANTHROPIC_API_KEY, keyName: 'ANTHROPIC_API_KEY', baseUrl: config.ANTHROPIC_BASE_URL },
     openai: { key: config.OPENAI_API_KEY, keyName: 'OPENAI_API_KEY', baseUrl: config.OPENAI_BASE_URL },
     google: { key: config.GOOGLE_GENERATIVE_AI_API_KEY, keyName: 'GOOGLE_GENERATIVE_AI_API_KEY', baseUrl: null },
     compatible: { key: config.MAYFLY_COMPATIBLE_API_KEY, keyName: 'MAYFLY_COMPATIBLE_API_KEY', baseUrl: config.MAYFLY_COMPATIBLE_BASE_URL },
   };
+}
+
+function chooseModel(config: Config, { model, log }: { model: string | null; log: Log }): Model {
+  if (model === null) throw new FixError('model_unknown', { details: { reason: 'give --model or set MAYFLY_MODEL' } });
+  const vendors = modelVendors(config);
   const vendor = vendors[model.split('/', 1)[0] ?? ''];
   if (!vendor) throw new FixError('model_unknown', { details: { reason: `vendors: ${Object.keys(vendors).join(', ')}` } });
   if (vendor.key === null) throw new FixError('model_credentials', { details: { reason: `${vendor.keyName} is not set` } });

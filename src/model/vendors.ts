@@ -19,17 +19,34 @@ interface Vendor {
   readonly version: string;
   /** Whether an address with another path gets the version too (`ANTHROPIC_BASE_URL` has none by convention), or only a bare origin. */
   readonly versionAfterPath: boolean;
+  /** How a key is shown in a request of our own. */
+  authorize(apiKey: string): Readonly<Record<string, string>>;
   open(access: Access, id: string): LanguageModel;
 }
 
+const bearer = (apiKey: string) => ({ authorization: `Bearer ${apiKey}` });
+
 const vendors: Readonly<Record<string, Vendor>> = {
-  anthropic: { home: 'https://api.anthropic.com', version: '/v1', versionAfterPath: true, open: (access, id) => createAnthropic(access)(id) },
-  openai: { home: 'https://api.openai.com', version: '/v1', versionAfterPath: false, open: openOpenAI },
-  google: { home: 'https://generativelanguage.googleapis.com', version: '/v1beta', versionAfterPath: false, open: (access, id) => createGoogle(access)(id) },
+  anthropic: {
+    home: 'https://api.anthropic.com',
+    version: '/v1',
+    versionAfterPath: true,
+    authorize: (apiKey) => ({ 'x-api-key': apiKey, 'anthropic-version': '2023-06-01' }),
+    open: (access, id) => createAnthropic(access)(id),
+  },
+  openai: { home: 'https://api.openai.com', version: '/v1', versionAfterPath: false, authorize: bearer, open: openOpenAI },
+  google: {
+    home: 'https://generativelanguage.googleapis.com',
+    version: '/v1beta',
+    versionAfterPath: false,
+    authorize: (apiKey) => ({ 'x-goog-api-key': apiKey }),
+    open: (access, id) => createGoogle(access)(id),
+  },
   compatible: {
     home: null,
     version: '/v1',
     versionAfterPath: false,
+    authorize: bearer,
     open: (access, id) => createOpenAICompatible({ ...access, name: 'compatible', includeUsage: true })(id),
   },
 };
@@ -51,13 +68,24 @@ export function parseModelName(name: string): { vendor: string; id: string } {
 
 /** The SDK's model for `vendor/name`. Throws `model_unknown`, or `config_invalid` for an address that is missing or no URL. */
 export function openLanguageModel(name: string, options: { apiKey: string; baseUrl: string | null; fetch: typeof fetch }): LanguageModel {
+  const { row, id, baseURL } = findVendor(name, options.baseUrl);
+  return row.open({ baseURL, apiKey: options.apiKey, fetch: options.fetch }, id);
+}
+
+/** Where the vendor tells of one model, and the headers that it wants: costs nothing to ask. Throws as `openLanguageModel`. */
+export function describeModel(name: string, options: { apiKey: string; baseUrl: string | null }): { url: string; headers: Readonly<Record<string, string>> } {
+  const { row, id, baseURL } = findVendor(name, options.baseUrl);
+  return { url: `${baseURL}/models/${id.split('/').map(encodeURIComponent).join('/')}`, headers: row.authorize(options.apiKey) };
+}
+
+function findVendor(name: string, baseUrl: string | null): { row: Vendor; id: string; baseURL: string } {
   const { vendor, id } = parseModelName(name);
   const row = vendors[vendor];
-  const address = options.baseUrl ?? row?.home;
+  const address = baseUrl ?? row?.home;
   if (row === undefined || address === undefined || address === null) {
     throw new FixError('config_invalid', { details: { model: name, problem: 'this vendor needs a base URL' } });
   }
-  return row.open({ baseURL: withVersion(address, row), apiKey: options.apiKey, fetch: options.fetch }, id);
+  return { row, id, baseURL: withVersion(address, row) };
 }
 
 function withVersion(address: string, row: Pick<Vendor, 'version' | 'versionAfterPath'>): string {

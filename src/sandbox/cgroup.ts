@@ -115,7 +115,8 @@ export async function removeCgroups(directories: readonly string[]): Promise<voi
   }
 }
 
-async function readRoots(): Promise<CgroupRoot[]> {
+/** The hierarchies of this host that VMs are limited in. */
+export async function readRoots(): Promise<CgroupRoot[]> {
   const mounts = await readFile('/proc/self/mounts', 'utf8');
   const unified = new Map<string, string[]>();
   for (const line of mounts.split('\n')) {

@@ -73,11 +73,11 @@ export async function ensureImage(options: ImageOptions): Promise<Image> {
 }
 
 /** Names of artefacts whose bytes are not those of the manifest. Reads the whole image. */
-export async function verifyImage(image: Image): Promise<string[]> {
+export async function verifyImage(image: Image, signal?: AbortSignal): Promise<string[]> {
   const manifest = Manifest.parse(JSON.parse(await readFile(join(image.directory, 'manifest.json'), 'utf8')));
   const wrong: string[] = [];
   for (const name of artefacts) {
-    if ((await digestFile(join(image.directory, name))) !== manifest.sha256[name]) wrong.push(name);
+    if ((await digestFile(join(image.directory, name), signal)) !== manifest.sha256[name]) wrong.push(name);
   }
   return wrong;
 }

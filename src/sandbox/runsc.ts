@@ -29,21 +29,37 @@ export interface Runsc {
   readonly flags: ReadonlySet<string>;
 }
 
-/** Release date in a version (`release-20240729.0`, `0.0~20240729.0`) as a number, or 0. */
-export function releaseDateOf(version: string): number {
-  return Number(/(?:^|\D)(20\d{6})(?:\D|$)/.exec(version)?.[1] ?? 0);
+export interface RunscVersion {
+  /** As it names itself: upstream `release-20240729.0`, Debian `0.0~20240729.0`. */
+  readonly name: string;
+  /** The release as a number, 20240729; 0 when the name has none. */
+  readonly date: number;
+}
+
+/** Null when there is no runsc, or it does not tell its version. */
+export async function readRunscVersion(signal?: AbortSignal): Promise<RunscVersion | null> {
+  const asked = await execa(runscProgram, ['--version'], {
+    reject: false,
+    stdin: 'ignore',
+    forceKillAfterDelay: 1000,
+    ...(signal && { cancelSignal: signal }),
+  });
+  return parseRunscVersion(asked.stdout ?? '');
+}
+
+/** Of what `runsc --version` prints. */
+export function parseRunscVersion(printed: string): RunscVersion | null {
+  const name = /^runsc version (\S+)/m.exec(printed)?.[1];
+  return name === undefined ? null : { name, date: Number(/(?:^|\D)(20\d{6})(?:\D|$)/.exec(name)?.[1] ?? 0) };
 }
 
 /** Throws `host_incomplete` when there is none, it is too old, or lacks a flag that is needed. */
 export async function findRunsc(): Promise<Runsc> {
-  const [said, listed] = await Promise.all([
-    execa(runscProgram, ['--version'], { reject: false, stdin: 'ignore' }),
-    execa(runscProgram, ['flags'], { reject: false, stdin: 'ignore', all: true }),
-  ]);
-  const version = /^runsc version (\S+)/m.exec(said.stdout)?.[1];
-  if (version === undefined) throw new FixError('host_incomplete', { cause: said, details: { missing: runscProgram } });
-  if (releaseDateOf(version) < oldestRunsc) throw new FixError('host_incomplete', { details: { missing: `runsc ${oldestRunsc} or newer`, found: version } });
-  const flags = new Set([...listed.all.matchAll(/^\s+-([\w-]+)/gm)].map(([, name = '']) => name));
+  const [found, listed] = await Promise.all([readRunscVersion(), execa(runscProgram, ['flags'], { reject: false, stdin: 'ignore', all: true })]);
+  if (found === null) throw new FixError('host_incomplete', { details: { missing: runscProgram } });
+  const version = found.name;
+  if (found.date < oldestRunsc) throw new FixError('host_incomplete', { details: { missing: `runsc ${oldestRunsc} or newer`, found: version } });
+  const flags = new Set([...(listed.all ?? '').matchAll(/^\s+-([\w-]+)/gm)].map(([, name = '']) => name));
   const lacking = neededFlags.filter((name) => !flags.has(name));
   if (lacking.length > 0) throw new FixError('host_incomplete', { details: { missing: `runsc with the flags ${lacking.join(', ')}`, found: version } });
   return { version, flags };

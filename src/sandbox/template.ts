@@ -52,13 +52,14 @@ export async function findTemplate(options: TemplateOptions): Promise<Template> 
   return { image, shape: machine.shape, snapshot };
 }
 
-interface MachineDescription {
+export interface MachineDescription {
   readonly shape: MachineShape;
   readonly qemuVersion: string;
   readonly host: HostOptions;
 }
 
-async function describeMachine(options: TemplateOptions, image: Image, building: Building): Promise<MachineDescription> {
+/** What guests of this host run on. Boots one on KVM at most once per boot of the host; throws `host_incomplete` without a QEMU that will do. */
+export async function describeMachine(options: TemplateOptions, image: Image, building: Building): Promise<MachineDescription> {
   const { cacheDir, memoryMib, vcpus, uidRange, allowUnlimited, log } = options;
   const host: HostOptions = { stateDir: join(cacheDir, 'probing'), uidRange, allowUnlimited, log };
   const [qemuVersion, tscKhz] = await Promise.all([readQemuVersion(), readTscKhz()]);

@@ -2,7 +2,9 @@ import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
+import { describeSettings } from '../../src/config.ts';
 import { errorTable } from '../../src/errors.ts';
+import { configurationFile, configurationPage } from '../support/configuration-page.ts';
 import { listFiles, readText, root } from '../support/repository.ts';
 
 const documents = ['README.md', ...(await listFiles('docs')).filter((file) => file.endsWith('.md'))];
@@ -54,6 +56,17 @@ describe('the documents', () => {
 
   test.each(documents)('have no contraction in %s', async (file) => {
     expect((await readText(file)).match(/\b\w+n['’]t\b|\b(?:it|that|there|what)['’]s\b|\b(?:we|you|they)['’](?:re|ve|ll)\b/gi)).toBeNull();
+  });
+
+  test('say of every setting what src/config.ts says; `npm run docs` writes it', async () => {
+    expect(await readText(configurationFile)).toBe(configurationPage());
+  });
+
+  test('notice a setting that the page does not have', () => {
+    const added = { name: 'MAYFLY_NEW', meaning: 'New.', fallback: null, choices: [], isSecret: true, neededBy: ['web'] } as const;
+
+    expect(configurationPage([...describeSettings(), added])).toContain('| `MAYFLY_NEW` | New. | - | yes | web |');
+    expect(configurationPage([...describeSettings(), added])).not.toBe(configurationPage());
   });
 
   test('keep the README on one screen', async () => {

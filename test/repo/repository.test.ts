@@ -2,6 +2,7 @@ import { execa } from 'execa';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { z } from 'zod';
+import { neededEvents, neededPermissions } from '../../src/github/app-facts.ts';
 import { listFiles, readText, root } from '../support/repository.ts';
 
 const Package = z.looseObject({
@@ -70,6 +71,7 @@ describe('the repository', () => {
       default_permissions: { contents: 'write', issues: 'write', pull_requests: 'write', checks: 'write', actions: 'read', metadata: 'read' },
       default_events: ['issues', 'issue_comment'],
     });
+    expect(manifest).toMatchObject({ default_permissions: neededPermissions, default_events: neededEvents });
   });
 
   test.each(suspicious)('starts nothing in src with %s', (_what, pattern, example) => {

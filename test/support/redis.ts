@@ -34,10 +34,11 @@ export function redisIsMissing(): boolean {
   return missing;
 }
 
-export async function startRedis(): Promise<RedisServer> {
+/** `settings` go over those that Mayfly asks for. */
+export async function startRedis(settings: Readonly<Record<string, string>> = {}): Promise<RedisServer> {
   const directory = await mkdtemp(join(tmpdir(), 'mayfly-redis-'));
   const url = join(directory, 'redis.sock');
-  let server = await launch(directory, url);
+  let server = await launch(directory, url, settings);
   const end = async (signal: NodeJS.Signals): Promise<void> => {
     if (server.exitCode !== null || server.signalCode !== null) return;
     const exited = once(server, 'exit');
@@ -49,7 +50,7 @@ export async function startRedis(): Promise<RedisServer> {
     url,
     kill: () => end('SIGKILL'),
     async restart() {
-      server = await launch(directory, url);
+      server = await launch(directory, url, settings);
     },
     freeze: () => void server.kill('SIGSTOP'),
     thaw: () => void server.kill('SIGCONT'),
@@ -60,7 +61,7 @@ export async function startRedis(): Promise<RedisServer> {
   };
 }
 
-async function launch(directory: string, socket: string): Promise<ChildProcess> {
+async function launch(directory: string, socket: string, changes: Readonly<Record<string, string>>): Promise<ChildProcess> {
   const settings = {
     port: '0',
     unixsocket: socket,
@@ -70,6 +71,7 @@ async function launch(directory: string, socket: string): Promise<ChildProcess> 
     appendonly: 'yes',
     appendfsync: 'always',
     'maxmemory-policy': 'noeviction',
+    ...changes,
   };
   const server = spawn(
     'redis-server',

@@ -194,7 +194,7 @@ function asNobody(options: Record<string, unknown>): string[] {
 
 async function digests(template: Template): Promise<string[]> {
   const { snapshot } = template;
-  return Promise.all(snapshot ? [snapshot.memory, snapshot.state, snapshot.disk].map(digestFile) : []);
+  return Promise.all(snapshot ? [snapshot.memory, snapshot.state, snapshot.disk].map((file) => digestFile(file)) : []);
 }
 
 async function statusOf(pid: number): Promise<Record<string, string>> {

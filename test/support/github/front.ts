@@ -221,6 +221,11 @@ function send(parts: FrontParts, caller: Caller, reply: Reply, response: ServerR
   const body = reply.body === undefined ? '' : raw ? reply.body : JSON.stringify(reply.body);
   const limits = parts.rateLimits.headers(callerId(caller));
   const type = reply.body === undefined || raw ? {} : { 'content-type': 'application/json; charset=utf-8' };
-  const standard = { 'x-github-media-type': 'github.v3; format=json', 'x-github-request-id': `STAND:IN:${parts.requests.length}`, ...limits };
+  const standard = {
+    date: new Date(parts.world.now()).toUTCString(),
+    'x-github-media-type': 'github.v3; format=json',
+    'x-github-request-id': `STAND:IN:${parts.requests.length}`,
+    ...limits,
+  };
   response.writeHead(reply.status, { ...standard, ...type, ...reply.headers }).end(body);
 }

@@ -7,6 +7,7 @@ import { isAtLeast } from '../../../src/setup/requirements.ts';
 const complete = {
   'qemu-system-x86_64': '10.0.2',
   'qemu-img': '10.0.2',
+  runsc: '20240729',
   'redis-server': '7.0.15',
   git: '2.39.5',
   mmdebstrap: '',
@@ -49,7 +50,7 @@ describe('planSetup', () => {
     expect(planSetup(aHost())).toEqual({ kind: 'ready' });
   });
 
-  test('adds backports from the mirror of the host on Debian 12, and takes only QEMU from there', () => {
+  test('adds backports from the mirror of the host on Debian 12, and takes only QEMU and gVisor from there', () => {
     const steps = stepsOf(aHost({}, nothing));
     const installs = steps.map((step) => step.argv.join(' ')).filter((line) => line.includes(' install '));
 
@@ -57,7 +58,7 @@ describe('planSetup', () => {
     expect(steps[0]?.stdin).toContain('URIs: http://mirror.example/debian\nSuites: bookworm-backports\n');
     expect(installs).toHaveLength(2);
     expect(installs[0]).toMatch(/--no-install-recommends redis-server git mmdebstrap cpio e2fsprogs util-linux openssl curl$/);
-    expect(installs[1]).toMatch(/-t bookworm-backports qemu-system-x86 qemu-utils$/);
+    expect(installs[1]).toMatch(/-t bookworm-backports qemu-system-x86 qemu-utils runsc$/);
   });
 
   test('writes no sources file when backports are already there', () => {
@@ -81,7 +82,12 @@ describe('planSetup', () => {
     const lines = commands(aHost({ system, codename }, nothing)).join('\n');
 
     expect(lines).not.toContain('backports');
-    expect(lines).toContain('qemu-system-x86 qemu-utils redis-server');
+    expect(lines).toMatch(/qemu-system-x86 qemu-utils (?:runsc )?redis-server/);
+  });
+
+  test('asks for gVisor only where the archive has it', () => {
+    expect(planSetup(aHost({}, { runsc: '20221219' }))).toMatchObject({ kind: 'install', missing: [{ program: 'runsc' }] });
+    expect(planSetup(aHost({ system: 'ubuntu', codename: 'noble' }, { runsc: null }))).toEqual({ kind: 'ready' });
   });
 
   test('leaves a Redis alone that was there before', () => {

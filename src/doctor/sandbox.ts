@@ -1,0 +1,120 @@
+/** What VMs run on here: KVM tried with a real guest, QEMU, gVisor, and the guest template. */
+import { access, constants } from 'node:fs/promises';
+import { join } from 'node:path';
+import { findImage, verifyImage } from '../sandbox/image.ts';
+import { oldestRunsc, readRunscVersion } from '../sandbox/runsc.ts';
+import type { RunscVersion } from '../sandbox/runsc.ts';
+import { findSnapshot } from '../sandbox/snapshot.ts';
+import { describeMachine } from '../sandbox/template.ts';
+import type { TemplateOptions } from '../sandbox/template.ts';
+import type { HostFacts } from '../setup/facts.ts';
+import { isAtLeast } from '../setup/requirements.ts';
+import { notChecked, ok, once, problem, reasonOf, warning } from './check.ts';
+import type { Check, Verdict } from './check.ts';
+import type { ReadHost } from './host.ts';
+
+export interface KvmFacts {
+  readonly device: 'missing' | 'forbidden' | 'opens';
+  /** What guests really run on; null when that could not be tried, with the reason. */
+  readonly accel: 'kvm' | 'tcg' | null;
+  readonly untried: string;
+  /** Remove it, and the next look tries again. */
+  readonly verdictFile: string;
+}
+
+export interface TemplateFacts {
+  readonly directory: string;
+  /** Files of the image that are not what was built. */
+  readonly wrong: readonly string[];
+  /** Whether memory is saved to restore from; null when no machine could be described. */
+  readonly restores: boolean | null;
+}
+
+const leastQemu = '8.2';
+const slow = 'guests are emulated, 10 to 50 times slower';
+
+export function judgeKvm({ device, accel, untried, verdictFile }: KvmFacts): Verdict {
+  if (device === 'missing') {
+    return warning(`there is no /dev/kvm: ${slow}`, 'Turn virtualisation on in the firmware, or nested virtualisation where this host is a VM itself');
+  }
+  if (device === 'forbidden') return warning(`/dev/kvm may not be opened: ${slow}`, 'sudo usermod --append --groups kvm "$USER", then log in again');
+  if (accel === 'kvm') return ok('our guest boots on it');
+  if (accel === null) return notChecked(`/dev/kvm opens, but only a guest that boots would prove it: ${untried}`);
+  return warning(`/dev/kvm opens, but our guest does not boot on it: ${slow}`, `rm ${verdictFile} tries it again at the next look`);
+}
+
+export function judgeQemu(version: string | null): Verdict {
+  const setup = 'npx mayfly setup';
+  if (version === null) return problem(`not there; ${leastQemu} or newer is needed`, setup);
+  return isAtLeast(version, leastQemu) ? ok(version) : problem(`${version} could write to the template; ${leastQemu} or newer is needed`, setup);
+}
+
+/** It is needed only where KVM does not work. */
+export function judgeRunsc(version: RunscVersion | null, accel: KvmFacts['accel'], host: Pick<HostFacts, 'codename' | 'hasBackports'>): Verdict {
+  const advice = installRunsc(host);
+  if (version === null) return accel === 'kvm' ? ok('not there, and not needed: KVM works') : warning('not there; without KVM it is the fast way', advice);
+  if (version.date >= oldestRunsc) return ok(`runsc ${version.name}`);
+  return warning(`runsc ${version.name} is refused: ${oldestRunsc} or newer is needed`, advice);
+}
+
+/** Debian 12 itself has one of 2022. */
+function installRunsc({ codename, hasBackports }: Pick<HostFacts, 'codename' | 'hasBackports'>): string {
+  if (codename !== 'bookworm') return 'Install runsc: https://gvisor.dev/docs/user_guide/install/';
+  const install = 'sudo apt-get install --target-release bookworm-backports runsc';
+  return hasBackports ? install : `npx mayfly setup adds bookworm-backports; then ${install}`;
+}
+
+export function judgeTemplate(facts: TemplateFacts | null): Verdict {
+  const build = 'npx mayfly image build';
+  if (facts === null) return problem('there is none for this version of Mayfly', build);
+  const { directory, wrong, restores } = facts;
+  if (wrong.length > 0) return problem(`${wrong.join(', ')} of ${directory} changed since it was built`, `sudo rm -r ${directory} && ${build}`);
+  if (restores === null) return warning(`${directory} is whole; saved memory was not looked for, as no QEMU will do`, 'npx mayfly setup');
+  return restores
+    ? ok(`${directory} is whole, with saved memory to restore from`)
+    : problem(`${directory} is whole, but no memory is saved for this machine`, build);
+}
+
+export function sandboxChecks(readHost: ReadHost, options: TemplateOptions): Check[] {
+  const findIt = once(() => findImage(options));
+  const machine = once(async (signal) => {
+    const image = await findIt(signal);
+    return image && { image, ...(await describeMachine(options, image, { signal, onProgress: () => {} })) };
+  });
+  const kvm = async (signal: AbortSignal): Promise<Verdict> => {
+    const tried = await machine(signal).then(
+      (described) => ({ accel: described?.shape.accel ?? null, untried: 'there is no template' }),
+      (error: unknown) => ({ accel: null, untried: reasonOf(error) }),
+    );
+    return judgeKvm({ ...tried, device: await openDevice(), verdictFile: join(options.cacheDir, 'kvm-verdict.json') });
+  };
+  const runsc = async (signal: AbortSignal): Promise<Verdict> => {
+    const accel = machine(signal).then(
+      (described) => described?.shape.accel ?? null,
+      () => null,
+    );
+    return judgeRunsc(await readRunscVersion(signal), await accel, await readHost(signal));
+  };
+  const template = async (signal: AbortSignal): Promise<Verdict> => {
+    const image = await findIt(signal);
+    if (image === null) return judgeTemplate(null);
+    const [described, wrong] = await Promise.all([machine(signal).catch(() => null), verifyImage(image, signal)]);
+    const restores = described && (await findSnapshot({ ...described, cacheDir: options.cacheDir })) !== null;
+    return judgeTemplate({ directory: image.directory, wrong, restores });
+  };
+  return [
+    { group: 'sandbox', name: 'kvm', look: kvm },
+    { group: 'sandbox', name: 'qemu', look: async (signal) => judgeQemu((await readHost(signal)).programs['qemu-system-x86_64'] ?? null) },
+    { group: 'sandbox', name: 'gvisor', look: runsc },
+    { group: 'sandbox', name: 'template', look: template },
+  ];
+}
+
+async function openDevice(): Promise<KvmFacts['device']> {
+  const error = await access('/dev/kvm', constants.R_OK | constants.W_OK).then(
+    () => null,
+    (thrown: NodeJS.ErrnoException) => thrown,
+  );
+  if (error === null) return 'opens';
+  return error.code === 'ENOENT' ? 'missing' : 'forbidden';
+}
