@@ -94,11 +94,11 @@ export async function processesOf(directories: readonly string[]): Promise<numbe
   return [...new Set(lists.flatMap((list) => list.split('\n').filter((line) => line !== '')))].map(Number);
 }
 
-/** Whether the kernel has ended a process of these groups for want of memory. */
-export async function hasRunOutOfMemory(directories: readonly string[]): Promise<boolean> {
+/** How many processes of these groups the kernel has ended for want of memory. */
+export async function countMemoryKills(directories: readonly string[]): Promise<number> {
   const files = directories.flatMap((directory) => ['memory.events', 'memory.oom_control'].map((name) => join(directory, name)));
   const texts = await Promise.all(files.map((file) => readFile(file, 'utf8').catch(() => '')));
-  return texts.some((text) => /^oom_kill [1-9]/m.test(text));
+  return Math.max(0, ...texts.map((text) => Number(/^oom_kill (\d+)/m.exec(text)?.[1] ?? 0)));
 }
 
 /** Removes empty groups. The kernel lets go of a group a moment after its last process was reaped, hence the patience. */

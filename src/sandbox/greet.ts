@@ -5,7 +5,8 @@ import { FixError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { openChannel } from './channel.ts';
 import type { Channel } from './channel.ts';
-import { hasRunOutOfMemory } from './cgroup.ts';
+import { countMemoryKills } from './cgroup.ts';
+import type { Exec } from './exec.ts';
 import type { HostProcess } from './host-process.ts';
 import type { Launched } from './launch.ts';
 import type { Sandbox, SandboxInfo } from './sandbox.ts';
@@ -53,7 +54,7 @@ export function createSandbox({ claim, process }: Launched<HostProcess>, channel
   const lost = new AbortController();
   let released: Promise<readonly string[]> | null = null;
   const lose = async (why: string): Promise<void> => {
-    const full = await hasRunOutOfMemory(claim.cgroups);
+    const full = (await countMemoryKills(claim.cgroups)) > 0;
     if (released !== null || lost.signal.aborted) return;
     lost.abort(new FixError(full ? 'guest_memory_full' : 'sandbox_lost', { details: { why, output: process.output().slice(-2000) } }));
   };
@@ -72,11 +73,27 @@ export function createSandbox({ claim, process }: Launched<HostProcess>, channel
     id: claim.id,
     info,
     lost: lost.signal,
-    exec: channel.exec,
+    exec: tellingOfMemory(channel.exec, () => countMemoryKills(claim.cgroups)),
     put: channel.put,
     get: channel.get,
     forward: channel.forward,
     dispose,
     [Symbol.asyncDispose]: async () => void (await dispose()),
+  };
+}
+
+/**
+ * Under gVisor a process of the guest is one of the host, and the host's kernel ends it without a word to the guest:
+ * the command only fails. What the guest cannot know is added here.
+ */
+function tellingOfMemory(exec: Exec, countKills: () => Promise<number>): Exec {
+  let known = 0;
+  return async (argv, options) => {
+    const result = await exec(argv, options);
+    if (result.exitCode === 0) return result;
+    const kills = await countKills();
+    if (kills <= known) return result;
+    known = kills;
+    return { ...result, stderr: `${result.stderr}\nmayfly: the machine ran out of memory, and a process of this command was killed for it\n` };
   };
 }

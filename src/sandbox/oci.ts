@@ -29,7 +29,10 @@ export interface OciOptions extends HostOptions {
   readonly cacheDir: string;
   readonly memoryMib: number;
   readonly vcpus: number;
+  /** Part of the image's key, and what a guest may write. */
   readonly diskGib: number;
+  /** What a guest may write, when that is less. */
+  readonly layerBytes?: number;
 }
 
 const deadlineMs = 45_000;
@@ -89,12 +92,16 @@ async function bootContainer(options: OciOptions, parts: Parts, spec: SandboxSpe
   );
 }
 
-async function startContainer({ id, directory, cgroups }: Claim, { diskGib }: OciOptions, { image, runsc }: Parts): Promise<HostProcess> {
+async function startContainer(
+  { id, directory, cgroups }: Claim,
+  { diskGib, layerBytes = diskGib * 2 ** 30 }: OciOptions,
+  { image, runsc }: Parts,
+): Promise<HostProcess> {
   const at = (name: string): string => join(directory, name);
   for (const name of ['bundle', 'state', 'layer']) await mkdir(at(name), { mode: 0o700 });
   const config = describeContainer({ rootfs: image.rootfs, hostname: hostNameOf(id), cgroupsPath: cgroupPath(id) });
   await writeFile(at('bundle/config.json'), JSON.stringify(config));
-  await makeCappedDisk(at('disk.ext4'), diskGib * 2 ** 30);
+  await makeCappedDisk(at('disk.ext4'), layerBytes);
   const plan = { name: processName(id), bundle: at('bundle'), state: at('state'), layer: at('layer') };
   const argv = withCappedDisk(at('disk.ext4'), plan.layer, runscArguments(runsc, plan));
   return startHostProcess({ argv: ['setpriv', '--pdeathsig=KILL', ...argv], cgroups, sockets: 1 });

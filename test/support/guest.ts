@@ -10,14 +10,17 @@ import { findCgroups } from '../../src/sandbox/cgroup.ts';
 import { findProcesses } from '../../src/sandbox/claim.ts';
 import { qemuProgram } from '../../src/sandbox/machine.ts';
 import { createQemuProvider } from '../../src/sandbox/qemu.ts';
+import type { OciOptions } from '../../src/sandbox/oci.ts';
 import type { QemuOptions } from '../../src/sandbox/qemu.ts';
 import type { Provider, Sandbox } from '../../src/sandbox/sandbox.ts';
 import { buildTemplate } from '../../src/sandbox/template.ts';
 
+export type GuestOptions = QemuOptions & OciOptions;
+
 export interface GuestHost {
-  readonly options: QemuOptions;
-  provider(changes?: Partial<QemuOptions>): Provider;
-  boot(changes?: Partial<QemuOptions>): Promise<Sandbox>;
+  readonly options: GuestOptions;
+  provider(changes?: Partial<GuestOptions>): Provider;
+  boot(changes?: Partial<GuestOptions>): Promise<Sandbox>;
   /** Removes the state directory; throws when a VM was still in it. */
   close(): Promise<void>;
 }
@@ -30,9 +33,9 @@ export async function lacksForGuests(): Promise<string | null> {
 }
 
 /** Builds the template unless it is there, in the directory that the configuration names. */
-export async function openGuestHost(create: (options: QemuOptions) => Provider = createQemuProvider): Promise<GuestHost> {
+export async function openGuestHost(create: (options: GuestOptions) => Provider = createQemuProvider): Promise<GuestHost> {
   const config = loadConfig('tool');
-  const options: QemuOptions = {
+  const options: GuestOptions = {
     cacheDir: config.MAYFLY_CACHE_DIR,
     stateDir: await mkdtemp(join(tmpdir(), 'mayfly-guests-')),
     memoryMib: config.MAYFLY_GUEST_MEMORY_MIB,
@@ -43,7 +46,7 @@ export async function openGuestHost(create: (options: QemuOptions) => Provider =
     log: pino({ level: 'silent' }),
   };
   await buildTemplate(options, { signal: AbortSignal.timeout(600_000), onProgress: (line) => void process.stderr.write(`template: ${line}\n`) });
-  const provider = (changes: Partial<QemuOptions> = {}): Provider => create({ ...options, ...changes });
+  const provider = (changes: Partial<GuestOptions> = {}): Provider => create({ ...options, ...changes });
   return {
     options,
     provider,
