@@ -76,7 +76,7 @@ const Environment = z.object({
   MAYFLY_GUEST_VCPUS: count(2, 'Virtual processors of a VM.'),
   MAYFLY_GUEST_DISK_GIB: count(10, 'Disk of a VM, in GiB.'),
   MAYFLY_GUEST_PACKAGES: packageList(
-    'Debian packages that every VM has beside the usual ones, for example default-jdk-headless maven. A change builds a new template.',
+    'Debian packages that every VM has beside the usual ones, with a space or a comma between them. With others, another template is built.',
   ),
   MAYFLY_UID_FIRST: count(64_000, 'First of the 1,000 user ids that VMs run as.'),
   MAYFLY_ALLOW_UNLIMITED_VMS: flag('1 starts VMs although no control group is writable.'),

@@ -186,7 +186,7 @@ describe.each(tools)('$name with the environment of the guest', (tool) => {
 
     const { output, exitCode } = await install;
 
-    expect(exitCode, output).toBe(0);
+    expect({ exitCode, output }).toMatchObject({ exitCode: 0 });
     expect(tool.arrived(guest, output)).toContain('hello from');
     expect(attempts(guest)).toEqual([guest.registry.caFile === null ? 'GET allowed' : 'CONNECT allowed']);
     expect(guest.registry.seen.filter(({ headers }) => headers.authorization !== undefined)).toEqual([]);
