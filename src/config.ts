@@ -11,12 +11,16 @@ import { FixError } from './errors.ts';
 export type Role = 'web' | 'worker' | 'all' | 'tool';
 
 const count = (fallback: number, description: string) => z.coerce.number().int().positive().default(fallback).meta({ description });
+/** https://www.debian.org/doc/debian-policy/ch-controlfields.html#source; one that ends in `-` would tell apt to remove. */
+const debianPackage = /^[a-z0-9][a-z0-9+.-]{0,98}[a-z0-9+.]$/;
 const list = (description: string) =>
   z
     .string()
     .default('')
     .transform((text) => text.split(/[\s,]+/).filter((item) => item !== ''))
     .meta({ description });
+const packageList = (description: string) =>
+  list(description).refine((names) => names.every((name) => debianPackage.test(name)), { error: 'not the names of Debian packages' });
 const flag = (description: string) =>
   z
     .enum(['0', '1'])
@@ -71,6 +75,9 @@ const Environment = z.object({
   MAYFLY_GUEST_MEMORY_MIB: count(4096, 'Memory of a VM, in MiB.'),
   MAYFLY_GUEST_VCPUS: count(2, 'Virtual processors of a VM.'),
   MAYFLY_GUEST_DISK_GIB: count(10, 'Disk of a VM, in GiB.'),
+  MAYFLY_GUEST_PACKAGES: packageList(
+    'Debian packages that every VM has beside the usual ones, with a space or a comma between them. With others, another template is built.',
+  ),
   MAYFLY_UID_FIRST: count(64_000, 'First of the 1,000 user ids that VMs run as.'),
   MAYFLY_ALLOW_UNLIMITED_VMS: flag('1 starts VMs although no control group is writable.'),
   MAYFLY_EXTRA_CA: list('Files of CA certificates that guests trust too, with a space or a comma between them.'),

@@ -137,7 +137,7 @@ function printFailure({ notes, leftovers }: RunReport, patchFile: string | null)
 }
 
 function printJson(report: RunReport, patchFile: string | null, error: FixError | null): void {
-  const { outcome, patch, summary, proof, steps, usage, costUsd, transcriptFile, sandbox, egress, timingsMs, leftovers, notes } = report;
+  const { outcome, patch, summary, proof, steps, usage, costUsd, transcriptFile, sandbox, egress, timingsMs, leftovers, notes, node } = report;
   const reason = outcome && 'reason' in outcome ? outcome.reason : outcome && 'limit' in outcome ? outcome.limit : undefined;
   console.log(
     JSON.stringify({
@@ -154,6 +154,7 @@ function printJson(report: RunReport, patchFile: string | null, error: FixError 
       costUsd,
       transcriptFile,
       sandbox: sandbox && { ...sandbox, reason: report.providerReason },
+      node,
       egress,
       timingsMs,
       leftovers,

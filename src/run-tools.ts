@@ -14,6 +14,7 @@ import type { Log, Secrets } from './log.ts';
 import { createModel } from './model/create-model.ts';
 import type { Model } from './model/model.ts';
 import { chooseProvider } from './sandbox/choose-provider.ts';
+import { readGuestNodeVersion } from './sandbox/image.ts';
 import type { QemuOptions } from './sandbox/qemu.ts';
 import { buildTemplate } from './sandbox/template.ts';
 import type { Building } from './sandbox/template.ts';
@@ -33,6 +34,7 @@ export async function createRunTools(config: Config, options: { log: Log; secret
     providerReason: choice.reason,
     model,
     surroundings,
+    guestNodeVersion: await readGuestNodeVersion(),
     openGateway: ({ phase, allow, log }) => {
       const gateway = createGateway({ allow, internal: config.MAYFLY_INTERNAL_HOSTS, upstreamProxy, settingsKey: `allow: in ${settingsPath}`, log });
       gateway.enter(phase, allow);
@@ -54,6 +56,7 @@ export function vmOptions(config: Config, log: Log): QemuOptions {
     memoryMib: config.MAYFLY_GUEST_MEMORY_MIB,
     vcpus: config.MAYFLY_GUEST_VCPUS,
     diskGib: config.MAYFLY_GUEST_DISK_GIB,
+    extraPackages: config.MAYFLY_GUEST_PACKAGES,
     uidRange: { first: config.MAYFLY_UID_FIRST, count: 1000 },
     allowUnlimited: config.MAYFLY_ALLOW_UNLIMITED_VMS,
     log,

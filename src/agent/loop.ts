@@ -37,6 +37,8 @@ export interface Task {
   readonly testCommand: string | null;
   /** Commands that have run in the guest already, so that nothing is installed twice. */
   readonly setup: readonly string[];
+  /** What the host knows of the machine and the repository, in its own words. */
+  readonly remarks: readonly string[];
   /** The guest is emulated: starting a program takes seconds. */
   readonly slow: boolean;
   /** Hosts that the guest may reach in this phase. */

@@ -8,6 +8,10 @@ import { hostPresets } from '../gateway/presets.ts';
 import type { Snapshot } from '../git/mirror.ts';
 import { maxSettingsBytes, parseSettings, settingsPath } from '../settings/settings.ts';
 import type { Settings } from '../settings/settings.ts';
+import { field, parseJson } from './manifest.ts';
+import { findGaps, readBaseFiles } from './gaps.ts';
+import { chooseNode } from './node-version.ts';
+import type { NodeChoice } from './node-version.ts';
 
 /** What the person who asked may say beside the issue; the command line's flags. */
 export interface Wishes {
@@ -23,6 +27,9 @@ export interface Plan {
   readonly testSource: string | null;
   readonly allow: { readonly setup: readonly string[]; readonly agent: readonly string[]; readonly proof: readonly string[] };
   readonly ci: 'hold' | 'run';
+  readonly node: NodeChoice;
+  /** What the repository has that cannot run in a VM; sentences. */
+  readonly gaps: readonly string[];
   /** AGENTS.md or CLAUDE.md of the base commit. */
   readonly instructions: string | null;
 }
@@ -33,12 +40,13 @@ const maxInstructionBytes = 65_536;
 export async function makePlan(
   snapshot: Snapshot,
   wishes: Wishes,
-  options: { registryHosts: readonly string[]; signal: AbortSignal },
+  options: { registryHosts: readonly string[]; guestNodeVersion: string; signal: AbortSignal },
 ): Promise<{ readonly plan: Plan } | { readonly problem: string }> {
   const read = await readSettings(snapshot, options.signal);
   if ('problem' in read) return read;
   const { settings } = read;
-  const manifest = await readText(snapshot, 'package.json', options.signal);
+  const text = (path: string): Promise<string | null> => readText(snapshot, path, options.signal);
+  const manifest = await text('package.json');
   const tree = await snapshot.tree(options.signal);
   const asked = [...wishes.allow, ...(settings.allow ?? [])];
   const test = chooseTest(wishes, settings, manifest);
@@ -49,7 +57,9 @@ export async function makePlan(
       testSource: test?.source ?? null,
       allow: { setup: [...Object.values(hostPresets).flat(), ...options.registryHosts, ...asked], agent: asked, proof: asked },
       ci: settings.ci ?? 'hold',
-      instructions: (await readText(snapshot, 'AGENTS.md', options.signal)) ?? (await readText(snapshot, 'CLAUDE.md', options.signal)),
+      node: chooseNode({ '.nvmrc': await text('.nvmrc'), '.node-version': await text('.node-version'), 'package.json': manifest }, options.guestNodeVersion),
+      gaps: findGaps(await readBaseFiles(snapshot, options.signal)),
+      instructions: (await text('AGENTS.md')) ?? (await text('CLAUDE.md')),
     },
   };
 }
@@ -95,18 +105,4 @@ export function detectSetup(manifest: string | null, has: (path: string) => bool
   if (has('package-lock.json') || has('npm-shrinkwrap.json')) return ['npm ci --no-audit --no-fund'];
   const names = ['dependencies', 'devDependencies', 'optionalDependencies', 'workspaces'];
   return names.some((name) => field(parsed, name) !== undefined) ? ['npm install --no-audit --no-fund'] : [];
-}
-
-function parseJson(text: string | null): unknown {
-  try {
-    return text === null ? null : (JSON.parse(text) as unknown);
-  } catch {
-    return null;
-  }
-}
-
-function field(value: unknown, ...path: readonly string[]): unknown {
-  let at = value;
-  for (const name of path) at = typeof at === 'object' && at !== null ? (at as Record<string, unknown>)[name] : undefined;
-  return at;
 }

@@ -27,6 +27,8 @@ export interface RunReport {
   sandbox: SandboxInfo | null;
   /** Why that provider: half a sentence that follows "because". */
   providerReason: string;
+  /** Version of Node in the first VM. */
+  node: string | null;
   /** Setup steps that ran, and what could not be done; facts of the host, in words. */
   readonly notes: string[];
   readonly egress: LedgerEntry[];
@@ -49,6 +51,7 @@ export function createReport(runId: string): RunReport {
     costUsd: 0,
     sandbox: null,
     providerReason: '',
+    node: null,
     notes: [],
     egress: [],
     tokens: [],

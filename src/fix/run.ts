@@ -40,6 +40,8 @@ export interface RunTools {
   readonly model: Model;
   readonly openGateway: (options: { phase: string; allow: readonly string[]; log: Log }) => Gateway;
   readonly surroundings: GuestSurroundings;
+  /** Of the guest template; a repository may ask for another. */
+  readonly guestNodeVersion: string;
   readonly openTranscript: (runId: string) => Promise<Transcript>;
   readonly limits: RunLimits;
   readonly secrets: Secrets;
@@ -69,15 +71,18 @@ export async function runFix(request: RunRequest, tools: RunTools): Promise<RunR
   const { report, onEvent, signal, log } = request;
   report.providerReason = tools.providerReason;
   const snapshot = await timed(report, onEvent, 'fetch', () => request.fetch(signal));
-  const made = await makePlan(snapshot, request.wishes, { registryHosts: tools.surroundings.registryHosts, signal });
+  const { surroundings, guestNodeVersion } = tools;
+  const made = await makePlan(snapshot, request.wishes, { registryHosts: surroundings.registryHosts, guestNodeVersion, signal });
   if ('problem' in made) return ended({ kind: 'refused', reason: 'settings_invalid', detail: made.problem });
   const { plan } = made;
+  report.notes.push(...plan.gaps);
   const open = (suffix: string): Promise<Workspace> =>
     openWorkspace({
       id: `${report.runId}-${suffix}`,
       provider: tools.provider,
       openGateway: (phase, allow) => tools.openGateway({ phase, allow, log }),
-      surroundings: tools.surroundings,
+      surroundings,
+      guestNodeVersion,
       snapshot,
       plan,
       limits: tools.limits,
@@ -171,13 +176,14 @@ async function askAgent(request: RunRequest, tools: RunTools, context: { plan: P
   const transcript = await tools.openTranscript(report.runId);
   report.transcriptFile = transcript.file;
   const { plan } = context;
-  const { sandbox } = context.workspace;
+  const { sandbox, node } = context.workspace;
   return await solve({
     task: {
       ...request.issue,
       instructions: plan.instructions,
       testCommand: plan.test,
       setup: plan.setup,
+      remarks: [...(node.remark === null ? [] : [node.remark]), ...plan.gaps],
       slow: sandbox.info.isolation === 'emulation',
       allowedHosts: plan.allow.agent,
     },

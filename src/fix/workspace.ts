@@ -3,6 +3,8 @@ import type { Gateway } from '../gateway/gateway.ts';
 import { FixError } from '../errors.ts';
 import type { Snapshot } from '../git/mirror.ts';
 import type { ExecResult, Provider, Sandbox } from '../sandbox/sandbox.ts';
+import { installNode } from './install-node.ts';
+import type { GuestNode } from './install-node.ts';
 import { timed } from './report.ts';
 import type { RunEvent, RunReport } from './report.ts';
 import type { Plan } from './plan.ts';
@@ -24,6 +26,7 @@ export interface WorkspaceOptions {
   readonly provider: Provider;
   readonly openGateway: (phase: string, allow: readonly string[]) => Gateway;
   readonly surroundings: GuestSurroundings;
+  readonly guestNodeVersion: string;
   readonly snapshot: Snapshot;
   readonly plan: Plan;
   readonly limits: { readonly setupTimeoutMs: number; readonly ancestors: number };
@@ -35,6 +38,7 @@ export interface WorkspaceOptions {
 export interface Workspace extends AsyncDisposable {
   readonly sandbox: Sandbox;
   readonly gateway: Gateway;
+  readonly node: GuestNode;
 }
 
 /** Boots, clones, sets up. Throws `sandbox_*`, `clone_failed`, `setup_failed`, `guest_disk_full`; leaves no VM when it throws. */
@@ -47,16 +51,18 @@ export async function openWorkspace(options: WorkspaceOptions): Promise<Workspac
       throw error;
     },
   );
-  const workspace = closable(withEnv(sandbox, options.surroundings.guestEnv), gateway, options);
+  const close = createClosing(sandbox, gateway, options);
+  const inside = withEnv(sandbox, options.surroundings.guestEnv);
   try {
     report.sandbox ??= sandbox.info;
     await sandbox.forward(gatewayPort, (stream) => gateway.accept(stream));
     await installCertificates(sandbox, options);
     await timed(report, onEvent, 'clone', () => clone(sandbox, options));
-    if (plan.setup.length > 0) await timed(report, onEvent, 'setup', () => runSetupCommands(workspace.sandbox, options));
-    return workspace;
+    const quick = plan.node.install === null && plan.setup.length === 0;
+    const node = await (quick ? setUp(inside, options) : timed(report, onEvent, 'setup', () => setUp(inside, options)));
+    return { sandbox: inside, gateway, node, [Symbol.asyncDispose]: close };
   } catch (error) {
-    await workspace[Symbol.asyncDispose]();
+    await close();
     throw error;
   }
 }
@@ -76,7 +82,7 @@ function withEnv(sandbox: Sandbox, env: Readonly<Record<string, string>>): Sandb
   };
 }
 
-function closable(sandbox: Sandbox, gateway: Gateway, options: WorkspaceOptions): Workspace {
+function createClosing(sandbox: Sandbox, gateway: Gateway, options: WorkspaceOptions): () => Promise<void> {
   let closing: Promise<void> | null = null;
   const close = (): Promise<void> =>
     timed(options.report, options.onEvent, 'discard', async () => {
@@ -85,7 +91,7 @@ function closable(sandbox: Sandbox, gateway: Gateway, options: WorkspaceOptions)
       options.report.egress.push(...gateway.ledger);
       options.report.leftovers.push(...left);
     });
-  return { sandbox, gateway, [Symbol.asyncDispose]: () => (closing ??= close()) };
+  return () => (closing ??= close());
 }
 
 async function installCertificates(sandbox: Sandbox, { surroundings, signal }: WorkspaceOptions): Promise<void> {
@@ -127,8 +133,19 @@ function describeEnding({ ended, exitCode, signal }: ExecResult): string {
   return ended === 'timeout' ? 'its time limit' : exitCode === null ? `signal ${signal}` : `exit code ${exitCode}`;
 }
 
-async function runSetupCommands(sandbox: Sandbox, options: WorkspaceOptions): Promise<void> {
-  const deadline = performance.now() + options.limits.setupTimeoutMs;
+/** The Node that the repository asks for, then its commands; one time limit for all of it. */
+async function setUp(sandbox: Sandbox, options: WorkspaceOptions): Promise<GuestNode> {
+  const { plan, guestNodeVersion, limits, report, signal } = options;
+  const deadline = performance.now() + limits.setupTimeoutMs;
+  const node = await installNode(sandbox, { choice: plan.node, guestVersion: guestNodeVersion, timeoutMs: limits.setupTimeoutMs, signal });
+  report.node ??= node.version;
+  // Both VMs of a run say the same, unless one of them could not install it.
+  if (node.remark !== null && !report.notes.includes(node.remark)) report.notes.push(node.remark);
+  await runSetupCommands(sandbox, options, deadline);
+  return node;
+}
+
+async function runSetupCommands(sandbox: Sandbox, options: WorkspaceOptions, deadline: number): Promise<void> {
   for (const command of options.plan.setup) {
     const timeoutMs = Math.max(1, Math.round(deadline - performance.now()));
     const result = await sandbox.exec(['bash', '-c', command], { env: { CI: 'true' }, signal: options.signal, timeoutMs });

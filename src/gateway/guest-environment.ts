@@ -32,9 +32,12 @@ function proxySettings(): Record<string, string> {
     NODE_USE_ENV_PROXY: '1',
     // Otherwise npm fetches 3 MB about itself, seconds under emulation.
     npm_config_update_notifier: 'false',
+    pnpm_config_update_notifier: 'false',
     // Yarn 2 and later read only their own.
     YARN_HTTP_PROXY: proxy,
     YARN_HTTPS_PROXY: proxy,
+    // Otherwise it tries to report on itself, which the gateway would refuse and the report would list.
+    YARN_ENABLE_TELEMETRY: '0',
     JAVA_TOOL_OPTIONS: [...java, '-Dhttp.nonProxyHosts=localhost|127.*|[::1]'].join(' '),
   };
 }
@@ -42,6 +45,8 @@ function proxySettings(): Record<string, string> {
 function registrySettings(registry: string): Record<string, string> {
   return {
     npm_config_registry: registry,
+    // pnpm 11 and later read only their own.
+    pnpm_config_registry: registry,
     COREPACK_NPM_REGISTRY: registry.replace(/\/$/, ''),
     YARN_REGISTRY: registry,
     YARN_NPM_REGISTRY_SERVER: registry.replace(/\/$/, ''),

@@ -4,6 +4,7 @@ import { FixError } from '../errors.ts';
 import { findCertificates } from './certificates.ts';
 import { authorityText, parseAuthority } from './target.ts';
 import { createGuestEnvironment } from './guest-environment.ts';
+import { guestJavaStore, javaStoreScript } from './java-store.ts';
 
 export interface SurroundingsOptions {
   /** PEM files whose certificates are trusted too: the operator's setting, the file of NODE_EXTRA_CA_CERTS. */
@@ -33,7 +34,7 @@ export const guestCaFile = '/usr/local/share/ca-certificates/mayfly-host.crt';
 export const guestBundle = '/etc/ssl/certs/ca-certificates.crt';
 
 // `update-ca-certificates` takes many seconds under emulation; one more block at the end of the bundle is what it would do.
-const appendScript = 'grep -qxFe "$(head -n 1 "$1")" "$2" || cat "$1" >> "$2"';
+const installScript = 'grep -qxFe "$(head -n 1 "$1")" "$2" || cat "$1" >> "$2"; [ ! -e "$3" ] || exec python3 -c "$4" "$2" "$3"';
 
 const defaultRegistry = 'https://registry.npmjs.org';
 
@@ -47,7 +48,7 @@ export async function readSurroundings(options: SurroundingsOptions): Promise<Su
     caPem,
     guestEnv: createGuestEnvironment({ registry: registry?.url ?? null, ca: caPem === '' ? null : { file: guestCaFile, bundle: guestBundle } }),
     registryHosts: registry ? [registry.host] : [],
-    install: { path: guestCaFile, argv: ['sh', '-c', appendScript, 'sh', guestCaFile, guestBundle] },
+    install: { path: guestCaFile, argv: ['sh', '-c', installScript, 'sh', guestCaFile, guestBundle, guestJavaStore, javaStoreScript] },
     skipped: [
       ...found.skipped,
       ...(options.npmRegistry !== null && !registry && !isDefault(options.npmRegistry) ? ['npm registry: not an http(s) address'] : []),

@@ -44,6 +44,7 @@
 #define MAX_PID (1 << 22) /* the kernel's PID_MAX_LIMIT */
 #define MAX_PROCESSES 65536
 #define AGENT_PROCESSES 1024
+#define AGENT_HOME "/home/agent"
 
 struct preamble {
   char *cwd;
@@ -120,6 +121,10 @@ static void become(const char *name) {
   setenv("SHELL", user->pw_shell, 1);
   setenv("LANG", "C.UTF-8", 1);
   setenv("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", 1);
+  if (!user->pw_uid) return;
+  /* pip and npm install for the agent without root: in a virtual environment that is active, and in ~/.local */
+  setenv("VIRTUAL_ENV", AGENT_HOME "/venv", 1);
+  setenv("PATH", AGENT_HOME "/venv/bin:" AGENT_HOME "/.local/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", 1);
 }
 
 static void run_command(const char *user, struct preamble command) {

@@ -67,11 +67,22 @@ chroot "$root" usermod --password '*' root
 # The host's own way in: root, whose login shell is the supervisor itself, because starting a shell costs more than most commands.
 chroot "$root" useradd --non-unique --uid 0 --gid 0 --home-dir /root --no-create-home --shell /usr/lib/mayfly/run --password '*' mayfly
 install -d -o 1000 -g 1000 -m 0755 "$root/workspace"
-echo 'agent ALL=(ALL:ALL) NOPASSWD: ALL' > "$root/etc/sudoers.d/agent"
+# Without the reset, sudo keeps what leads tools to the proxy, the certificates and the registry.
+cat > "$root/etc/sudoers.d/agent" <<'END'
+Defaults:agent !env_reset, always_set_home
+agent ALL=(ALL:ALL) NOPASSWD: ALL
+END
 chmod 0440 "$root/etc/sudoers.d/agent"
 
 # gVisor covers an empty /tmp with memory; what is built there belongs on the disk.
 install -d -m 1777 "$root/tmp/.X11-unix"
+
+# --- where the agent installs for itself, first on its path (guest-run.c): Debian's pip refuses outside of a virtual
+# environment (https://peps.python.org/pep-0668/), and npm's own global folder belongs to root ---
+chroot --userspec=1000:1000 "$root" env HOME=/home/agent python3 -m venv --system-site-packages /home/agent/venv
+echo 'prefix=/home/agent/.local' > "$root/home/agent/.npmrc"
+install -d -o 1000 -g 1000 "$root/home/agent/.local" "$root/home/agent/.local/bin"
+chown 1000:1000 "$root/home/agent/.npmrc"
 
 # --- names ---
 cat > "$root/etc/hosts" <<'END'

@@ -16,6 +16,8 @@ import { waitForLock } from './lock.ts';
 export interface ImageOptions {
   readonly cacheDir: string;
   readonly diskGib: number;
+  /** Debian packages that the operator adds to ours. */
+  readonly extraPackages: readonly string[];
   readonly signal: AbortSignal;
   readonly onProgress: (line: string) => void;
 }
@@ -39,7 +41,11 @@ const packages = [
   ['openssh-server', 'sudo', 'procps', 'kmod', 'lz4', 'ca-certificates', 'curl', 'git', 'less', 'jq', 'ripgrep', 'unzip', 'xz-utils', 'file', 'patch'],
   ['build-essential', 'pkg-config', 'python3', 'python3-venv', 'python3-pip', 'python3-dev'],
 ].flat();
-const aptSettings = ['doc', 'man', 'info', 'locale', 'lintian'].map((name) => `--dpkgopt=path-exclude=/usr/share/${name}/*`);
+const aptSettings = [
+  ...['doc', 'man', 'info', 'locale', 'lintian'].map((name) => `--dpkgopt=path-exclude=/usr/share/${name}/*`),
+  // The folders stay: packages that link pages (Java, PostgreSQL) fail without them.
+  '--dpkgopt=path-include=/usr/share/man/man[1-9]',
+];
 const diskSettings = ['-t', 'ext4', '-O', '^has_journal', '-E', 'lazy_itable_init=1,root_owner=0:0', '-m', '1', '-N', '1048576', '-q'];
 const sources = dirname(fileURLToPath(import.meta.url));
 /** It holds programs that become root whoever starts them: nobody but root gets in. */
@@ -49,8 +55,8 @@ const artefacts = ['kernel', 'initramfs', 'disk.qcow2', 'overlay.qcow2'] as cons
 const Manifest = z.object({ version: z.literal(1), inputs: z.record(z.string(), z.string()), sha256: z.record(z.enum(artefacts), z.string()) });
 
 /** The image when it has been built, else null. Reads a few small files; takes milliseconds. */
-export async function findImage(options: Pick<ImageOptions, 'cacheDir' | 'diskGib'>): Promise<Image | null> {
-  const image = imageAt(options.cacheDir, keyOf(await readInputs(options.diskGib)));
+export async function findImage(options: Pick<ImageOptions, 'cacheDir' | 'diskGib' | 'extraPackages'>): Promise<Image | null> {
+  const image = imageAt(options.cacheDir, keyOf(await readInputs(options)));
   const complete = await stat(join(image.directory, 'manifest.json')).catch(() => null);
   return complete ? image : null;
 }
@@ -59,7 +65,7 @@ export async function findImage(options: Pick<ImageOptions, 'cacheDir' | 'diskGi
 export async function ensureImage(options: ImageOptions): Promise<Image> {
   const found = await findImage(options);
   if (found) return found;
-  const inputs = await readInputs(options.diskGib);
+  const inputs = await readInputs(options);
   const image = imageAt(options.cacheDir, keyOf(inputs));
   const lock = await waitForLock(`build/${image.directory}`.slice(-100), {
     signal: options.signal,
@@ -97,22 +103,29 @@ function imageAt(cacheDir: string, key: string): Image {
 }
 
 /** Everything that decides what the image is. Debian's own updates come with the month. */
-async function readInputs(diskGib: number): Promise<Record<string, string>> {
+async function readInputs({ diskGib, extraPackages }: Pick<ImageOptions, 'diskGib' | 'extraPackages'>): Promise<Record<string, string>> {
   const files = (await readdir(sources)).filter((name) => name.startsWith('guest-')).toSorted();
   const contents = await Promise.all(files.map((name) => readFile(join(sources, name), 'utf8')));
   const hashes = contents.map((text, index): [string, string] => [files[index] ?? '', createHash('sha256').update(text).digest('hex')]);
-  const node = z.object({ version: z.string() }).parse(JSON.parse(await readFile(join(nodePackage(), 'package.json'), 'utf8')));
   return {
     suite,
-    packages: packages.join(' '),
+    packages: withExtra(extraPackages).join(' '),
     settings: [...aptSettings, ...diskSettings].join(' '),
-    node: node.version,
+    node: await readGuestNodeVersion(),
     npm: npmVersion,
     diskGib: String(diskGib),
     architecture: process.arch,
     ...Object.fromEntries<string>(hashes),
   };
 }
+
+/** The Node of every guest, as long as the repository does not ask for another. */
+export async function readGuestNodeVersion(): Promise<string> {
+  return z.object({ version: z.string() }).parse(JSON.parse(await readFile(join(nodePackage(), 'package.json'), 'utf8'))).version;
+}
+
+/** The order in which the operator names them makes no other image. */
+const withExtra = (extra: readonly string[]): readonly string[] => [...packages, ...new Set(extra.filter((name) => !packages.includes(name)).toSorted())];
 
 function keyOf(inputs: Record<string, string>): string {
   return createHash('sha256').update(JSON.stringify(inputs)).digest('hex').slice(0, 24);
@@ -139,7 +152,7 @@ async function buildImage(image: Image, inputs: Record<string, string>, options:
     await chmod(build, 0o755); // apt fetches as its own user
     await gatherInputs(build, command);
     options.onProgress('installing the guest system (about a minute)');
-    await installSystem(build, command);
+    await installSystem(build, options.extraPackages, command);
     await packInitramfs(build, command);
     await packDisk(build, options.diskGib, command);
     const finished = join(build, 'image');
@@ -179,14 +192,14 @@ async function gatherInputs(build: string, command: HostCommandOptions): Promise
   await rename(join(input, `npm-${npmVersion}.tgz`), join(input, 'npm.tgz'));
 }
 
-async function installSystem(build: string, command: HostCommandOptions): Promise<void> {
+async function installSystem(build: string, extraPackages: readonly string[], command: HostCommandOptions): Promise<void> {
   const options = [
     '--mode=root',
     '--variant=minbase',
     '--architectures=amd64',
     '--skip=cleanup/reproducible',
     '--skip=cleanup/tmp',
-    `--include=${packages.join(',')}`,
+    `--include=${withExtra(extraPackages).join(',')}`,
   ];
   const hook = `--customize-hook=${join(build, 'input', 'guest-setup.sh')}`;
   const mirrors = await aptSources(command);

@@ -33,6 +33,7 @@ export interface OciOptions extends HostOptions {
   readonly diskGib: number;
   /** What a guest may write, when that is less. */
   readonly layerBytes?: number;
+  readonly extraPackages: readonly string[];
 }
 
 const deadlineMs = 45_000;
@@ -69,7 +70,7 @@ export function createOciProvider(options: OciOptions): Provider {
 }
 
 /** What a boot needs of this host. Throws `host_incomplete` without root or a runsc that is new enough, `template_missing`. */
-export async function findParts(options: Pick<OciOptions, 'cacheDir' | 'diskGib'>): Promise<Parts> {
+export async function findParts(options: Pick<OciOptions, 'cacheDir' | 'diskGib' | 'extraPackages'>): Promise<Parts> {
   if (process.getuid?.() !== 0) throw new FixError('host_incomplete', { details: { missing: 'root: gVisor is started by nobody else' } });
   const [runsc, image] = await Promise.all([findRunsc(), findImage(options)]);
   if (!image) throw new FixError('template_missing');

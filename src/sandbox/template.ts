@@ -18,6 +18,7 @@ export interface TemplateOptions {
   readonly memoryMib: number;
   readonly vcpus: number;
   readonly diskGib: number;
+  readonly extraPackages: readonly string[];
   readonly uidRange: HostOptions['uidRange'];
   readonly allowUnlimited: boolean;
   /** Boots from the image only, without saved memory. */

@@ -1,10 +1,11 @@
 import { execFileSync } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { rootCertificates } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { guestJavaStore } from '../../src/gateway/java-store.ts';
 import { guestBundle, guestCaFile, readSurroundings } from '../../src/gateway/surroundings.ts';
 import type { SurroundingsOptions } from '../../src/gateway/surroundings.ts';
 import { createCertificateAuthority } from '../support/gateway/certificate-authority.ts';
@@ -91,18 +92,22 @@ describe('the certificates of the host', () => {
     const { caPem, install } = await read({ extraCaFiles: [first.caFile] });
     const file = write('guest.crt', caPem);
     const bundle = write('bundle.crt', second.caPem);
-    const argv = install.argv.map(
-      (word) =>
-        new Map([
-          [guestCaFile, file],
-          [guestBundle, bundle],
-        ]).get(word) ?? word,
-    );
+    const store = join(folder, 'cacerts');
+    const places: Readonly<Record<string, string>> = { [guestCaFile]: file, [guestBundle]: bundle, [guestJavaStore]: store };
+    const argv = install.argv.map((word) => places[word] ?? word);
+    const [program = '', ...rest] = argv;
 
-    for (let turn = 0; turn < 3; turn += 1) execFileSync(argv[0] ?? '', argv.slice(1));
+    for (let turn = 0; turn < 3; turn += 1) execFileSync(program, rest);
 
     expect(install.path).toBe(guestCaFile);
     expect(subjects(readFileSync(bundle, 'utf8'))).toEqual(['CN=Second authority', 'CN=First authority']);
+    expect(existsSync(store)).toBe(false);
+
+    write('cacerts', 'as Debian made it');
+    execFileSync(program, rest);
+
+    const [magic, , certificates] = [0, 4, 8].map((offset) => readFileSync(store).readUInt32BE(offset));
+    expect([magic, certificates]).toEqual([0xfe_ed_fe_ed, 2]);
   });
 });
 

@@ -74,6 +74,7 @@ describe.skipIf(reason)('a queued run', () => {
       model: createScriptedModel(replies, { usdPerToken: 0.001 }),
       openGateway: () => ({ accept: () => {}, enter: () => {}, ledger: [], unlisted: 0, close: () => Promise.resolve() }),
       surroundings: { caPem: '', guestEnv: {}, registryHosts: [], install: { path: '', argv: [] } },
+      guestNodeVersion: '26.10.0',
       openTranscript: () => Promise.resolve({ file: '', write: () => Promise.resolve() }),
       limits: {
         agent: { steps: 20, costUsd: 5, tokens: 100_000, commandTimeoutMs: 20_000, softTimeMs: 60_000, hardTimeMs: 90_000 },

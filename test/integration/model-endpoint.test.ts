@@ -60,7 +60,17 @@ describe('a scripted endpoint', () => {
       ...(ownAddress ? { baseUrl: null, fetch: rerouted(endpoint) } : { baseUrl: endpoint.baseUrl }),
     });
     const attempt = await solve({
-      task: { title: 'Crash', body: 'It crashes.', instruction: null, instructions: null, testCommand: 'npm test', setup: [], slow: false, allowedHosts: [] },
+      task: {
+        title: 'Crash',
+        body: 'It crashes.',
+        instruction: null,
+        instructions: null,
+        testCommand: 'npm test',
+        setup: [],
+        remarks: [],
+        slow: false,
+        allowedHosts: [],
+      },
       model,
       sandbox: createFakeSandbox({ files: { '/workspace/a.js': 'x\n' } }),
       limits: { steps: 10, costUsd: 5, tokens: 1e6, commandTimeoutMs: 1000, softTimeMs: 60_000, hardTimeMs: 60_000 },

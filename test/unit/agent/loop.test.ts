@@ -10,7 +10,17 @@ import { aSubmission, calls, createScriptedModel } from '../../support/scripted-
 import type { PlannedReply, ScriptedModel } from '../../support/scripted-model.ts';
 
 const limits: AgentLimits = { steps: 50, costUsd: 5, tokens: 1e6, commandTimeoutMs: 1000, softTimeMs: 1e6, hardTimeMs: 2e6 };
-const task = { title: 'Crash', body: 'It crashes.', instruction: null, instructions: null, testCommand: null, setup: [], slow: false, allowedHosts: [] };
+const task = {
+  title: 'Crash',
+  body: 'It crashes.',
+  instruction: null,
+  instructions: null,
+  testCommand: null,
+  setup: [],
+  remarks: [],
+  slow: false,
+  allowedHosts: [],
+};
 
 interface Setting {
   readonly limits?: Partial<AgentLimits>;

@@ -3,7 +3,17 @@ import type { Task } from '../../../src/agent/loop.ts';
 import { createBriefing, systemPrompt } from '../../../src/agent/prompt.ts';
 import type { Briefing } from '../../../src/agent/prompt.ts';
 
-const task: Task = { title: 'Crash', body: 'It crashes.', instruction: null, instructions: null, testCommand: null, setup: [], slow: false, allowedHosts: [] };
+const task: Task = {
+  title: 'Crash',
+  body: 'It crashes.',
+  instruction: null,
+  instructions: null,
+  testCommand: null,
+  setup: [],
+  remarks: [],
+  slow: false,
+  allowedHosts: [],
+};
 
 const aBriefing = (of: Task): Briefing => createBriefing(of, { timeoutMs: 300_000, longestMs: 1_800_000 });
 
@@ -39,6 +49,7 @@ describe('createBriefing', () => {
   it('says what is known and what is not', () => {
     expect(aBriefing(task).text).toContain('Test command: not known');
     expect(aBriefing(task).text).toContain('Network: none');
+    expect(aBriefing({ ...task, remarks: ['Node is 20.20.2: .nvmrc asks for 20.'] }).text).toContain('\n\nNode is 20.20.2: .nvmrc asks for 20.\n\n');
     expect(aBriefing(task).text).toContain('stopped after 300 s, or after its timeoutSeconds (at most 1800)');
     expect(aBriefing({ ...task, testCommand: 'npm test', allowedHosts: ['registry.npmjs.org'] }).text).toMatch(
       /Test command: npm test[\s\S]*registry\.npmjs\.org/,

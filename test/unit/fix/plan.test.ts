@@ -56,7 +56,7 @@ describe('makePlan', () => {
     pack: () => Promise.reject(new Error('not here')),
   });
   const plan = async (files: Readonly<Record<string, string>>, mode?: string) =>
-    await makePlan(snapshotOf(files, mode), wishes, { registryHosts: ['npm.corp.example'], signal: new AbortController().signal });
+    await makePlan(snapshotOf(files, mode), wishes, { registryHosts: ['npm.corp.example'], guestNodeVersion: '26.10.0', signal: new AbortController().signal });
 
   it('opens registries during setup only; the agent reaches nothing that the settings do not name', async () => {
     const [bare, named] = [await plan({ 'package.json': '{}' }), await plan({ '.github/mayfly.yml': 'allow: [docs.example.org]' })];
@@ -72,6 +72,14 @@ describe('makePlan', () => {
     ['an address for a host', { '.github/mayfly.yml': 'allow: ["https://example.org/"]' }, '100644', 'allow: https://example.org/ is not the name of a host'],
   ])('says what is wrong with %s', async (_name, files, mode, problem) => {
     expect(await plan(files, mode)).toEqual({ problem });
+  });
+
+  it('names the Node that has to be installed, and what cannot run', async () => {
+    const made = await plan({ '.nvmrc': '20', 'compose.yaml': 'services:\n  db:\n    image: postgres\n' });
+
+    expect(made).toMatchObject({
+      plan: { node: { install: '>=20.0.0 <21.0.0-0', reason: '.nvmrc asks for 20' }, gaps: [expect.stringContaining('Service containers')] },
+    });
   });
 
   it('finds the host that would let nothing through', () => {

@@ -25,9 +25,10 @@ describe('createGuestEnvironment', () => {
       expect(environment).toMatchObject({ [name]: '/bundle.crt' });
   });
 
-  it('names the registry to npm, corepack and both yarns', () => {
+  it('names the registry to npm, pnpm, corepack and both yarns', () => {
     expect(createGuestEnvironment({ registry: 'http://npm.corp.example:4873/npm/', ca: null })).toMatchObject({
       npm_config_registry: 'http://npm.corp.example:4873/npm/',
+      pnpm_config_registry: 'http://npm.corp.example:4873/npm/',
       COREPACK_NPM_REGISTRY: 'http://npm.corp.example:4873/npm',
       YARN_NPM_REGISTRY_SERVER: 'http://npm.corp.example:4873/npm',
       YARN_UNSAFE_HTTP_WHITELIST: 'npm.corp.example',

@@ -1,0 +1,238 @@
+/** What people's tools really do with the environment that a guest gets: each installs a tiny package through the gateway. */
+import { readFileSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { execa } from 'execa';
+import { describe, expect, it } from 'vitest';
+import { serveWeb } from '../support/gateway/world.ts';
+import { servePlainRegistry, serveRegistry } from '../support/registry/registry.ts';
+import type { Registry } from '../support/registry/registry.ts';
+import { attempts, entryOf, openGuest } from '../support/registry/tool.ts';
+import type { Guest } from '../support/registry/tool.ts';
+
+interface Tool {
+  readonly name: string;
+  /** Asked for its version to find out whether this host has it. */
+  readonly program: readonly string[];
+  /** Default: with TLS and an authority of its own. */
+  readonly serve?: () => Promise<Registry>;
+  /** Files of a project that wants the package `tiny`, and of the tool's own configuration. */
+  readonly files?: (url: string) => Readonly<Record<string, string>>;
+  readonly env?: (url: string, folder: string) => Readonly<Record<string, string>>;
+  readonly install: (url: string) => readonly string[];
+  /** Where the package is then, and what is in it. */
+  readonly arrived: (guest: Guest, output: string) => string;
+  /** What the tool says of a refusal; null when it takes too long to say it. */
+  readonly refusal: RegExp | null;
+}
+
+const inRepository = (path: string): string => fileURLToPath(new URL(`../../node_modules/${path}`, import.meta.url));
+const manifest = '{"name":"app","version":"1.0.0","dependencies":{"tiny":"1.0.0"}}';
+const inModules = ({ folder }: Guest): string => readFileSync(join(folder, 'node_modules', 'tiny', 'index.js'), 'utf8');
+const read = (guest: Guest, path: string): string => readFileSync(join(guest.folder, path), 'utf8');
+/** What the gateway says reaches most people; some tools show only the number of a refused CONNECT. */
+const told = /mayfly: registry\.test\.example is not on the list of this phase \(setup\)\. To allow it, add it to allow: in \.github\/mayfly\.yml\./;
+const silent = /\b403\b/;
+
+const tools: readonly Tool[] = [
+  {
+    name: 'curl',
+    program: ['curl'],
+    install: (url) => ['curl', '-fsSv', `${url}/npm/tiny`],
+    arrived: (_guest, output) => output.replace('"latest":"1.0.0"', 'hello from npm'),
+    refusal: told,
+  },
+  {
+    name: 'Node’s fetch',
+    program: [process.execPath],
+    install: (url) => [process.execPath, '--input-type=module', '-e', `console.log(await (await fetch('${url}/npm/tiny')).text())`],
+    arrived: (_guest, output) => output.replace('"latest":"1.0.0"', 'hello from npm'),
+    refusal: silent,
+  },
+  {
+    name: 'npm',
+    program: ['npm'],
+    files: () => ({ 'package.json': manifest }),
+    install: () => ['npm', 'install', '--no-audit', '--no-fund'],
+    arrived: inModules,
+    refusal: told,
+  },
+  {
+    name: 'yarn 1',
+    program: [process.execPath, inRepository('yarn/bin/yarn.js')],
+    files: () => ({ 'package.json': manifest }),
+    install: () => [process.execPath, inRepository('yarn/bin/yarn.js'), 'install', '--no-lockfile'],
+    arrived: inModules,
+    // It asks five times, three seconds apart, and then says: statusCode=403.
+    refusal: null,
+  },
+  {
+    name: 'yarn 4',
+    program: [process.execPath, inRepository('@yarnpkg/cli-dist/bin/yarn.js')],
+    files: () => ({ 'package.json': manifest, 'yarn.lock': '', '.yarnrc.yml': 'nodeLinker: node-modules\n' }),
+    install: () => [process.execPath, inRepository('@yarnpkg/cli-dist/bin/yarn.js'), 'install'],
+    arrived: inModules,
+    refusal: silent,
+  },
+  {
+    name: 'pnpm',
+    program: [process.execPath, inRepository('pnpm/bin/pnpm.mjs')],
+    files: () => ({ 'package.json': manifest }),
+    env: () => ({ pnpm_config_fetch_retries: '0' }),
+    install: () => [process.execPath, inRepository('pnpm/bin/pnpm.mjs'), 'install', '--no-lockfile'],
+    arrived: inModules,
+    refusal: /fetch failed/,
+  },
+  {
+    name: 'pip',
+    program: ['python3', '-m', 'pip'],
+    env: (url) => ({ PIP_INDEX_URL: `${url}/pypi/simple` }),
+    install: () => ['python3', '-m', 'pip', 'install', '--target', 'out', '--retries', '1', 'tiny'],
+    arrived: (guest) => read(guest, 'out/tiny.py'),
+    refusal: told,
+  },
+  {
+    name: 'uv',
+    program: ['uv'],
+    env: (url) => ({ UV_INDEX_URL: `${url}/pypi/simple` }),
+    install: () => ['uv', 'pip', 'install', '--target', 'out', 'tiny'],
+    arrived: (guest) => read(guest, 'out/tiny.py'),
+    refusal: told,
+  },
+  {
+    name: 'cargo',
+    program: ['cargo'],
+    files: (url) => ({
+      'Cargo.toml': '[package]\nname = "app"\nversion = "1.0.0"\nedition = "2021"\n\n[dependencies]\ntiny = "1.0.0"\n',
+      'src/lib.rs': '',
+      '.cargo/config.toml': `[source.crates-io]\nreplace-with = "ours"\n[source.ours]\nregistry = "sparse+${url}/crates/"\n`,
+    }),
+    env: () => ({ CARGO_NET_RETRY: '0' }),
+    install: () => ['cargo', 'fetch'],
+    arrived: (guest) => read(guest, `.cargo/registry/src/${readdirSync(join(guest.folder, '.cargo/registry/src'))[0]}/tiny-1.0.0/src/lib.rs`),
+    refusal: silent,
+  },
+  {
+    name: 'go',
+    program: ['go', 'version'],
+    files: () => ({ 'go.mod': 'module app\n\ngo 1.16\n' }),
+    env: (url, folder) => ({ GOPROXY: `${url}/go`, GONOSUMDB: '*', GOFLAGS: '-modcacherw', GOPATH: join(folder, 'go') }),
+    install: () => ['go', 'get', 'tiny.test.example/tiny@v1.0.0'],
+    arrived: (guest) => read(guest, 'go/pkg/mod/tiny.test.example/tiny@v1.0.0/tiny.go'),
+    refusal: told,
+  },
+  {
+    name: 'maven',
+    program: ['mvn'],
+    // A parent is the one thing that Maven fetches without a plugin from the central repository.
+    files: (url) => ({
+      'pom.xml': `<project><modelVersion>4.0.0</modelVersion><artifactId>app</artifactId><packaging>pom</packaging>
+        <parent><groupId>org.example</groupId><artifactId>tiny</artifactId><version>1.0.0</version><relativePath/></parent>
+        <repositories><repository><id>central</id><url>${url}/maven</url></repository></repositories></project>`,
+    }),
+    install: () => ['mvn', '--batch-mode', '-Dmaven.repo.local=repository', 'validate'],
+    arrived: (guest) => read(guest, 'repository/org/example/tiny/1.0.0/tiny-1.0.0.pom'),
+    refusal: told,
+  },
+  {
+    name: 'apt',
+    program: ['apt-get'],
+    serve: servePlainRegistry,
+    files: (url) => ({
+      'apt/sources.list': `deb [trusted=yes] ${url}/debian ./\n`,
+      'apt/apt.conf': aptSettings,
+      'apt/lists/partial/.keep': '',
+      'apt/cache/archives/partial/.keep': '',
+      'apt/status': '',
+    }),
+    env: () => ({ APT_CONFIG: 'apt/apt.conf' }),
+    install: () => ['sh', '-ec', 'apt-get update; apt-get download mayfly-tiny; dpkg-deb -x mayfly-tiny_*.deb out'],
+    arrived: (guest) => read(guest, 'out/usr/share/tiny/hello.txt'),
+    refusal: told,
+  },
+];
+
+const aptSettings = [
+  'Dir "apt/";',
+  'Dir::Etc::sourcelist "sources.list";',
+  'Dir::Etc::sourceparts "-";',
+  'Dir::Etc "";',
+  'Dir::State "";',
+  'Dir::State::status "status";',
+  'Dir::Cache "cache";',
+  'APT::Sandbox::User "";',
+  'APT::Update::Error-Mode "any";',
+].join('\n');
+
+const missing = new Set<string>();
+for (const { name, program } of tools) {
+  const [file = '', ...argv] = program;
+  const asked = await execa(file, argv.includes('version') ? argv : [...argv, '--version'], { reject: false, stdin: 'ignore' });
+  if (!asked.failed) continue;
+  missing.add(name);
+  process.stderr.write(`skipped: ${name} through the gateway, because this host has no ${file}\n`);
+}
+
+describe.each(tools)('$name with the environment of the guest', (tool) => {
+  const open = async (allow: (registry: Registry) => readonly string[]): Promise<{ guest: Guest; install: ReturnType<Guest['run']> }> => {
+    const registry = await (tool.serve ?? serveRegistry)();
+    const guest = await openGuest({ registry, allow: allow(registry) });
+    guest.write(tool.files?.(registry.url) ?? {});
+    return { guest, install: guest.run(tool.install(registry.url), tool.env?.(registry.url, guest.folder)) };
+  };
+
+  it.skipIf(missing.has(tool.name))('gets a package through the gateway, and sends no credentials', async () => {
+    const { guest, install } = await open((registry) => [entryOf(registry)]);
+
+    const { output, exitCode } = await install;
+
+    expect({ exitCode, output }).toMatchObject({ exitCode: 0 });
+    expect(tool.arrived(guest, output)).toContain('hello from');
+    expect(attempts(guest)).toEqual([guest.registry.caFile === null ? 'GET allowed' : 'CONNECT allowed']);
+    expect(guest.registry.seen.filter(({ headers }) => headers.authorization !== undefined)).toEqual([]);
+  });
+
+  it.skipIf(missing.has(tool.name) || tool.refusal === null)('is refused without a rule, and says so', async () => {
+    const { guest, install } = await open(() => []);
+
+    const { output, exitCode } = await install;
+
+    expect(exitCode).not.toBe(0);
+    expect(output).toMatch(tool.refusal ?? '');
+    expect(attempts(guest)).toEqual([guest.registry.caFile === null ? 'GET refused' : 'CONNECT refused']);
+    expect(guest.registry.seen).toEqual([]);
+  });
+});
+
+describe('curl and Node with the environment of the guest', () => {
+  it('reach the guest’s own servers without the gateway', async () => {
+    const guest = await openGuest({ registry: await serveRegistry(), allow: [] });
+    const web = await serveWeb();
+    const address = `http://127.0.0.1:${web.host.split(':')[1]}/`;
+
+    expect((await guest.run(['curl', '-sS', address])).output).toBe('hello');
+    expect((await guest.run([process.execPath, '-p', `fetch('${address}').then((answer) => answer.text()).then(console.log), ''`])).output).toContain('hello');
+    expect(guest.world.gateway.ledger).toEqual([]);
+  });
+
+  it('are told why a plain address is refused', async () => {
+    const guest = await openGuest({ registry: await serveRegistry(), allow: [] });
+    const script = `fetch('http://example.org/').then((answer) => answer.text()).then(console.log)`;
+
+    for (const argv of [
+      ['curl', '-sS', 'http://example.org/'],
+      [process.execPath, '-e', script],
+    ]) {
+      expect((await guest.run(argv)).output).toContain('mayfly: example.org is not on the list of this phase (setup).');
+    }
+  });
+
+  it('go through the gateway from Node’s https, too', async () => {
+    const registry = await serveRegistry();
+    const guest = await openGuest({ registry, allow: [entryOf(registry)] });
+    const script = `require('node:https').get('${registry.url}/npm/tiny', (answer) => console.log(answer.resume().statusCode))`;
+
+    expect((await guest.run([process.execPath, '-e', script])).output).toBe('200');
+    expect(attempts(guest)).toEqual(['CONNECT allowed']);
+  });
+});
