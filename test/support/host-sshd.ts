@@ -1,37 +1,51 @@
 /**
- * A real sshd on this host, one per call, spoken to over its standard input and output as a guest's is over a virtio
- * port. No isolation whatsoever: it is there to test the channel quickly, not to run anything in.
+ * The sshd and the programs of the guest template as processes of this host, one sshd per call, spoken to over its
+ * standard input and output as a guest's is over its port. No isolation whatsoever: it is there to test the channel
+ * and what goes over it quickly, with the folders of both sides at hand, not to run anything in.
  */
-import { execFileSync, spawn } from 'node:child_process';
-import { accessSync, chmodSync, chownSync, constants, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { setPriority, tmpdir } from 'node:os';
+import { spawn } from 'node:child_process';
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { setPriority } from 'node:os';
 import { join } from 'node:path';
 import { Duplex } from 'node:stream';
 import type { Readable, Writable } from 'node:stream';
 import { pino } from 'pino';
+import { loadConfig } from '../../src/config.ts';
 import { FixError } from '../../src/errors.ts';
 import { openChannel } from '../../src/sandbox/channel.ts';
 import type { Channel } from '../../src/sandbox/channel.ts';
+import { templateLayout } from '../../src/sandbox/exec.ts';
 import type { GuestLayout } from '../../src/sandbox/exec.ts';
+import { findImage } from '../../src/sandbox/image.ts';
 import { createSshKey } from '../../src/sandbox/ssh-key.ts';
 import type { Sandbox } from '../../src/sandbox/sandbox.ts';
 
-const sshd = '/usr/sbin/sshd';
-/** Every Debian has it, and it owns nothing. */
-const plainUser = 'nobody';
-const plainUserId = 65_534;
+const config = loadConfig('tool');
+/** The template's user of that name. */
+const agentId = 1000;
+const rootfs = (await findImage({ cacheDir: config.MAYFLY_CACHE_DIR, diskGib: config.MAYFLY_GUEST_DISK_GIB, extraPackages: config.MAYFLY_GUEST_PACKAGES }))
+  ?.rootfs;
 
-/** Why a test with a host's sshd cannot run here; null when it can. */
+/** Why a test with the guest's sshd cannot run here; null when it can. */
 export function whyNoSshd(): string | null {
   if (process.getuid?.() !== 0) return 'it needs root';
-  if (!existsSync(sshd)) return `it needs ${sshd} (apt-get install openssh-server)`;
-  try {
-    accessSync('/usr/bin/cc', constants.X_OK);
-    return null;
-  } catch {
-    return 'it needs a C compiler (apt-get install gcc libc6-dev)';
-  }
+  return rootfs === undefined ? 'it needs the guest template (npx mayfly setup)' : null;
 }
+
+/**
+ * $1 the root filesystem, $2 what both sides see under the same name, $3 the configuration. In a mount namespace of its
+ * own, where the template is read-only, and where a test may mount.
+ */
+const chrootScript = `
+set -e
+mount --bind "$1" "$1"
+mount -o remount,bind,ro "$1"
+mount --rbind /dev "$1/dev"
+mount --rbind /proc "$1/proc"
+mount --bind "$2" "$1/tmp"
+mount -t tmpfs -o mode=0755 tmpfs "$1/run"
+mkdir "$1/run/sshd" "$1/run/mayfly"
+exec chroot "$1" /usr/sbin/sshd -i -e -f "$3"`;
 
 export interface HostSshd {
   readonly layout: GuestLayout;
@@ -45,25 +59,20 @@ export interface HostSshd {
 export function createHostSshd(): HostSshd {
   // A fork storm in a guest leaves the host alone; here it shares the processors with us, who have to end it.
   setPriority(-20);
-  const directory = mkdtempSync(join(tmpdir(), 'mayfly-sshd-'));
+  const directory = mkdtempSync('/tmp/mayfly-sshd-');
   chmodSync(directory, 0o755);
   const workspace = join(directory, 'workspace');
   mkdirSync(workspace);
-  chownSync(workspace, plainUserId, plainUserId);
-  const supervisor = join(directory, 'run');
-  const source = join(import.meta.dirname, '../../src/sandbox/guest-run.c');
-  execFileSync('/usr/bin/cc', ['-O2', '-Wall', '-Wextra', '-Werror', '-static', `-DRUN_DIR="${directory}/commands"`, '-o', supervisor, source]);
+  chownSync(workspace, agentId, agentId);
   const [host, user] = [createSshKey(), createSshKey()];
-  const config = writeConfig(directory, host.privateKey, `ssh-ed25519 ${user.blob.toString('base64')}`);
+  const file = writeConfig(directory, host.privateKey, `ssh-ed25519 ${user.blob.toString('base64')}`);
   const children = new Set<ReturnType<typeof spawn>>();
   return {
-    // `exec`: with a shell in between, SSH would not learn of a signal.
-    layout: { login: 'root', supervise: `exec ${supervisor} `, users: { agent: plainUser, root: 'root' }, workspace },
+    layout: { ...templateLayout, workspace },
     hostKey: host.blob,
     privateKey: user.privateKey,
     connect() {
-      // A mount namespace of its own, so that a test may mount.
-      const child = spawn('/usr/bin/unshare', ['--mount', sshd, '-i', '-e', '-f', config], { stdio: ['pipe', 'pipe', 'inherit'] });
+      const child = spawn('unshare', ['--mount', 'sh', '-c', chrootScript, 'sshd', rootfs ?? '', '/tmp', file], { stdio: ['pipe', 'pipe', 'inherit'] });
       children.add(child);
       const stream = joinStreams(child.stdout, child.stdin);
       return { stream, kill: () => void child.kill('SIGKILL') };
@@ -118,7 +127,6 @@ export function openHostChannel(host: HostSshd, stream: Duplex, signal = AbortSi
 
 function writeConfig(directory: string, hostKey: string, authorized: string): string {
   const file = join(directory, 'sshd_config');
-  mkdirSync('/run/sshd', { recursive: true });
   writeFileSync(join(directory, 'host_key'), hostKey, { mode: 0o600 });
   writeFileSync(join(directory, 'authorized_keys'), authorized);
   const lines = [
@@ -132,8 +140,6 @@ function writeConfig(directory: string, hostKey: string, authorized: string): st
     'AllowTcpForwarding remote',
     'MaxSessions 100',
     'LogLevel FATAL',
-    // Otherwise Debian's bash reads this host's own .bashrc before every command.
-    'SetEnv SHLVL=2',
   ];
   writeFileSync(file, `${lines.join('\n')}\n`);
   return file;
