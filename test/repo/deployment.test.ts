@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { z } from 'zod';
-import { loadConfig } from '../../src/config.ts';
+import { describeSettings, loadConfig } from '../../src/config.ts';
 import { abortMs } from '../../src/queue/worker-queue.ts';
 import { graceMs } from '../../src/start.ts';
 import { version } from '../../src/version.ts';
@@ -25,8 +25,7 @@ const Service = z.looseObject({
 const compose = z.object({ services: z.record(z.string(), Service) }).parse(parse(await readText('compose.yaml'), { merge: true }));
 const dockerfile = await readText('Dockerfile');
 const install = await readText('docs/install.md');
-const schema = (await readText('src/config.ts')).match(/const Environment = z\.object\(\{\n(.*?)\n\}\);/s)?.[1] ?? '';
-const environmentNames = [...schema.matchAll(/^ {2}(\w+): /gm)].map(([, name = '']) => name);
+const environmentNames = describeSettings().map(({ name }) => name);
 
 const service = (name: string) => Service.parse(compose.services[name]);
 

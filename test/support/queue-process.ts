@@ -1,7 +1,7 @@
 /**
  * One end of the queue as a process of its own, so that it can be killed at a chosen moment:
  * `node queue-process.ts add REDIS_URL KEY`, `node queue-process.ts work REDIS_URL LOCK_MS`, and `hang REDIS_URL LOCK_MS`,
- * whose runs never give the processor back.
+ * whose runs never give the thread back.
  */
 import { once } from 'node:events';
 import { createLog, createSecrets } from '../../src/log.ts';
@@ -23,8 +23,7 @@ if (command === 'add') {
     intake: async () => {},
     run: async (_job, { attempt, signal }) => {
       console.log(`running attempt ${attempt}`);
-      // oxlint-disable-next-line no-empty
-      while (command === 'hang') {}
+      if (command === 'hang') Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
       if (!signal.aborted) await once(signal, 'abort');
     },
   });
