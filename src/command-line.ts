@@ -8,6 +8,7 @@ import { providerNames } from './job.ts';
 import type { LocalOptions } from './local.ts';
 import type { Log, Secrets } from './log.ts';
 import type { RegisterOptions } from './register-app.ts';
+import { version } from './version.ts';
 
 /** What every command gets. */
 export interface CommandContext {
@@ -82,11 +83,12 @@ function createProgram(signal: AbortSignal, outcome: { exitCode: number }): Comm
   };
   const program = new Command('mayfly')
     .description('Fixes issues in throwaway micro-VMs.')
-    .version('0.1.0')
+    .version(version)
     .exitOverride()
     .showHelpAfterError('Run with --help to see what is understood.')
     .configureOutput({ outputError: (text, write) => write(text.replace(/^error:/, 'mayfly:')) });
   addStart(program, context);
+  addHealth(program, context);
   addSetup(program, context);
   addDoctor(program, context, outcome);
   addFix(program, context, outcome);
@@ -104,6 +106,17 @@ function addStart(program: Command, context: MakeContext): void {
     .action(async ({ role }: { role: 'web' | 'worker' | 'all' }) => {
       const { startRoles } = await import('./start.ts');
       await startRoles(role, context(role));
+    });
+}
+
+function addHealth(program: Command, context: MakeContext): void {
+  program
+    .command('health')
+    .description('Say whether the web role or the worker of this host works. Code 1: start it again; code 4: Redis does not answer.')
+    .addOption(new Option('--role <role>', 'which part to ask').choices(['web', 'worker']).makeOptionMandatory())
+    .action(async ({ role }: { role: 'web' | 'worker' }) => {
+      const { checkHealth } = await import('./health.ts');
+      await checkHealth(role, context('tool', true));
     });
 }
 

@@ -78,7 +78,8 @@ const Environment = z.object({
   MAYFLY_GUEST_PACKAGES: packageList(
     'Debian packages that every VM has beside the usual ones, with a space or a comma between them. With others, another template is built.',
   ),
-  MAYFLY_UID_FIRST: count(64_000, 'First of the 1,000 user ids that VMs run as.'),
+  // Below 65,536 systemd gives ids to whatever asks for a user of the moment: https://systemd.io/UIDS-GIDS/
+  MAYFLY_UID_FIRST: count(70_000, 'First of the 1,000 user ids that VMs run as.'),
   MAYFLY_ALLOW_UNLIMITED_VMS: flag('1 starts VMs although no control group is writable.'),
   MAYFLY_EXTRA_CA: list('Files of CA certificates that guests trust too, with a space or a comma between them.'),
   MAYFLY_INTERNAL_HOSTS: list('Hosts that guests may reach although their address is private, with a space or a comma between them.'),
@@ -161,7 +162,7 @@ export function loadConfig(role: Role, environment: NodeJS.ProcessEnv = process.
   if (values.WEBHOOK_SECRET !== null && values.WEBHOOK_SECRET.length < 16) problems.push('WEBHOOK_SECRET is shorter than 16 characters');
   if (values.MAYFLY_JOB_KEY !== null && values.MAYFLY_JOB_KEY.length < 32) problems.push('MAYFLY_JOB_KEY is shorter than 32 characters');
   if (problems.length > 0) throw new FixError('config_invalid', { details: { problems } });
-  const home = homedir();
+  const home = homeDirectory();
   return Object.freeze({
     ...values,
     privateKey: key,
@@ -171,6 +172,15 @@ export function loadConfig(role: Role, environment: NodeJS.ProcessEnv = process.
     webUrl: values.GITHUB_SERVER_URL ?? `https://${values.GHE_HOST ?? 'github.com'}`,
     gitEnvironment: gitEnvironment(environment),
   });
+}
+
+/** A user that a container or systemd made up for a process has none, and Node throws then. */
+function homeDirectory(): string {
+  try {
+    return homedir();
+  } catch {
+    return '/nonexistent';
+  }
 }
 
 function readPrivateKey(values: Environment): { key: string | null; problem?: string } {

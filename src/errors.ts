@@ -32,6 +32,7 @@ export const errorTable = {
     user: 'The guest template could not be built. The log above says why; run `npx mayfly image build` again when it is mended.',
   },
   port_unavailable: { retry: 'never', exitCode: 2, user: 'The webhook server cannot listen on its port. Set PORT and HOST to a free address of this machine.' },
+  not_healthy: { retry: 'never', exitCode: 1, user: 'This part of Mayfly does not work any more. Look at its log and start it again.' },
   redis_unavailable: { retry: 'later', exitCode: 4, user: 'Redis does not answer. Check REDIS_URL and that the server runs.' },
   issue_unreadable: { retry: 'never', exitCode: 2, user: 'The issue file cannot be read. Give an existing file, or the text itself.' },
   repository_unreachable: {

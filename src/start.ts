@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import type { CommandContext } from './command-line.ts';
 
 /** Given to running work after SIGTERM before it is aborted; a run that is cut goes back to the queue. */
-const graceMs = 10 * 60_000;
+export const graceMs = 10 * 60_000;
 
 /** Resolves when everything is closed. Code of VMs is loaded only by the worker role. */
 export async function startRoles(role: 'web' | 'worker' | 'all', { config, log, secrets, signal }: CommandContext): Promise<void> {

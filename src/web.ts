@@ -32,7 +32,7 @@ export async function startWeb(
       secrets: [secret],
       policy: { label: config.MAYFLY_LABEL, commandPrefix: '/agent', allowBots: config.MAYFLY_ALLOW_BOTS, appId: config.APP_ID ?? null },
       enqueue: (event) => queue.add(event, enqueueMs),
-      ready: () => queue.ping(readyMs),
+      ready: () => queue.check(readyMs),
       log,
     });
     return {

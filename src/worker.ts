@@ -9,6 +9,7 @@ import type { GitHub } from './github/github.ts';
 import type { Log, Secrets } from './log.ts';
 import { createWorkerQueue } from './queue/worker-queue.ts';
 import { createFetch, createMirrorsFrom, createRunTools } from './run-tools.ts';
+import { version } from './version.ts';
 import { IntakeEvent } from './webhook/event.ts';
 
 /** For one event. A shutdown does not cut it short: an event that ends as stopped is not tried again, and GitHub sends it once. */
@@ -74,6 +75,7 @@ export async function startWorker(config: Config, options: WorkerOptions): Promi
     concurrency: config.MAYFLY_CONCURRENCY,
     perRepository: config.MAYFLY_RUNS_PER_REPOSITORY,
     perInstallation: config.MAYFLY_RUNS_PER_INSTALLATION,
+    about: { version, provider: runTools.provider.name },
     log,
   });
   const handlers: Parameters<typeof queue.consume>[0] = {

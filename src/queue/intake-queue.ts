@@ -16,6 +16,7 @@ export interface IntakeQueueOptions {
 }
 
 const closeMs = 2_000;
+const readyKeptMs = 60_000;
 
 /** Starts although Redis is away: the web process answers 503 until it comes. Throws `config_invalid`. */
 export function createIntakeQueue({ redisUrl, prefix = 'mayfly', signingKey, log }: IntakeQueueOptions): IntakeQueue {
@@ -23,7 +24,8 @@ export function createIntakeQueue({ redisUrl, prefix = 'mayfly', signingKey, log
   const lane = createLane({ name: 'intake', prefix, signingKey, redis, log, jobOptions: intakeJobOptions });
   return {
     add: async (event, deadlineMs) => ((await lane.add(event.key, event, deadlineMs)) ? 'queued' : 'duplicate'),
-    ping: async (deadlineMs) => void (await within(deadlineMs, redis.ping())),
+    // A full Redis, or one that became a replica, still answers PING: only a write tells.
+    check: async (deadlineMs) => void (await within(deadlineMs, redis.set(`${prefix}:web-ready`, '1', 'PX', readyKeptMs))),
     async close() {
       await within(closeMs, lane.queue.close()).catch((err: FixError) => log.debug({ err }, 'queue was not closed in time'));
       redis.disconnect();

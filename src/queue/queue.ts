@@ -5,8 +5,8 @@ import type { Log } from '../log.ts';
 export interface IntakeQueue {
   /** Durable when it returns. Throws `redis_unavailable` after `deadlineMs`, whatever the Redis client does. */
   add(event: { readonly key: string; readonly deliveryId: string }, deadlineMs: number): Promise<'queued' | 'duplicate'>;
-  /** Whether Redis answers. Throws `redis_unavailable` after `deadlineMs`. */
-  ping(deadlineMs: number): Promise<void>;
+  /** Whether an event could be added now: Redis answers and takes writes. Throws `redis_unavailable` after `deadlineMs`. */
+  check(deadlineMs: number): Promise<void>;
   close(): Promise<void>;
 }
 

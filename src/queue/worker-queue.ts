@@ -1,6 +1,6 @@
 /** The worker role's end of the queue: takes events and runs, adds runs, stops them. */
-import { UnrecoverableError, Worker } from 'bullmq';
-import type { Job, Processor } from 'bullmq';
+import { UnrecoverableError } from 'bullmq';
+import type { Job } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { FixError, asFixError } from '../errors.ts';
 import type { Log } from '../log.ts';
@@ -10,10 +10,13 @@ import { createCancellation } from './cancellation.ts';
 import type { Cancellation } from './cancellation.ts';
 import { connect, isConnectionError } from './connection.ts';
 import { within } from './deadline.ts';
+import { startHeartbeat } from './heartbeat.ts';
+import type { Heartbeat, HeartbeatTiming } from './heartbeat.ts';
 import { intakeJobOptions, runJobOptions } from './job-options.ts';
 import { createLane } from './lane.ts';
 import type { Lane } from './lane.ts';
 import { createRunProcessor } from './process-run.ts';
+import { QueueLoop } from './queue-loop.ts';
 import type { WorkerQueue } from './queue.ts';
 import { createSlots } from './slots.ts';
 
@@ -32,6 +35,9 @@ export interface WorkerQueueOptions {
   readonly backoffMs?: number;
   /** A worker that is silent for so long has lost its runs. Default 30 s. */
   readonly lockMs?: number;
+  /** What the heartbeat tells of this worker; without it there is none. */
+  readonly about?: Pick<Heartbeat, 'version' | 'provider'>;
+  readonly heartbeat?: HeartbeatTiming;
   readonly log: Log;
 }
 
@@ -40,7 +46,7 @@ const addMs = 10_000;
 const intakeConcurrency = 4;
 const maxIntakeLost = 3;
 /** Given to aborted runs for throwing their VMs away. */
-const abortMs = 60_000;
+export const abortMs = 60_000;
 const closeMs = 5_000;
 
 type Handlers = Parameters<WorkerQueue['consume']>[0];
@@ -51,7 +57,9 @@ interface Parts {
   readonly runs: Lane;
   readonly active: ActiveRuns;
   readonly cancellation: Cancellation;
-  readonly workers: Worker[];
+  readonly loops: QueueLoop[];
+  draining: boolean;
+  heartbeat: { stop(): Promise<void> } | null;
 }
 
 /** Redis answers when it resolves. Throws `redis_unavailable` within seconds, `config_invalid`. */
@@ -72,7 +80,8 @@ export async function createWorkerQueue(options: WorkerQueueOptions): Promise<Wo
     cancelIssue: (repositoryId, issue, reason) => within(addMs, parts.cancellation.cancelIssue(repositoryId, issue, reason)),
     async consume(handlers) {
       await within(startMs, parts.cancellation.listen());
-      parts.workers.push(...createWorkers(handlers, parts, options));
+      parts.loops.push(...createLoops(handlers, parts, options));
+      if (options.about) parts.heartbeat = await beat(parts, { ...options, about: options.about });
     },
     close: (graceMs) => drain(parts, graceMs),
   };
@@ -84,40 +93,55 @@ function createParts({ redisUrl, prefix = 'mayfly', signingKey, attempts = 3, ba
   const intake = createLane({ ...shared, name: 'intake', jobOptions: intakeJobOptions });
   const runs = createLane({ ...shared, name: 'runs', jobOptions: runJobOptions(attempts, backoffMs) });
   const active = createActiveRuns();
-  return { redis, intake, runs, active, cancellation: createCancellation({ redis, lane: runs, active, log }), workers: [] };
+  return { redis, intake, runs, active, cancellation: createCancellation({ redis, lane: runs, active, log }), loops: [], draining: false, heartbeat: null };
 }
 
-function createWorkers(handlers: Handlers, parts: Parts, options: WorkerQueueOptions): Worker[] {
+function createLoops(handlers: Handlers, parts: Parts, options: WorkerQueueOptions): QueueLoop[] {
   const { redis, intake, runs, active, cancellation } = parts;
   const { attempts = 3, lockMs = 30_000, perRepository = 1, perInstallation = 3, log, concurrency } = options;
+  const { idleMs = 5_000, silentMs = 60_000 } = options.heartbeat ?? {};
+  const shared = { redis, lockMs, log, idleMs, silentMs };
   const slots = createSlots(redis, runs, { perRepository, perInstallation });
   const runProcessor = createRunProcessor({ redis, lane: runs, slots, active, cancellation, attempts, lockMs, log, run: handlers.run });
-  const intakeWorker = createWorker(intake, createIntakeProcessor(intake, handlers.intake, log), { redis, concurrency: intakeConcurrency, lockMs, log });
-  const runWorker = createWorker(runs, runProcessor, { redis, concurrency, lockMs, log });
+  const intakeLoop = createLoop(intake, createIntakeProcessor(intake, handlers.intake, log), { ...shared, concurrency: intakeConcurrency });
+  const runLoop = createLoop(runs, runProcessor, { ...shared, concurrency });
   // BullMQ only tells that a lock could not be renewed; the run would go on beside the worker that takes it next.
-  runWorker.on('lockRenewalFailed', (jobIds) => {
+  runLoop.on('lockRenewalFailed', (jobIds) => {
     for (const jobId of jobIds) active.abort(jobId, new FixError('lock_lost', { details: { reason: 'renewal' } }));
   });
-  return [intakeWorker, runWorker];
+  return [intakeLoop, runLoop];
 }
 
-function createWorker(lane: Lane, processor: Processor, options: { redis: Redis; concurrency: number; lockMs: number; log: Log }): Worker {
-  const { redis, concurrency, lockMs, log } = options;
-  const worker = new Worker(lane.name, processor, {
+type Processor = ConstructorParameters<typeof QueueLoop>[1];
+
+interface LoopOptions {
+  readonly redis: Redis;
+  readonly concurrency: number;
+  readonly lockMs: number;
+  readonly idleMs: number;
+  readonly silentMs: number;
+  readonly log: Log;
+}
+
+function createLoop(lane: Lane, processor: Processor, options: LoopOptions): QueueLoop {
+  const { redis, concurrency, lockMs, idleMs, silentMs, log } = options;
+  const loop = new QueueLoop(lane.name, processor, {
     connection: redis,
     prefix: lane.prefix,
     concurrency,
+    silentMs,
+    drainDelay: idleMs / 1000,
     lockDuration: lockMs,
     stalledInterval: lockMs,
     // We count lost workers ourselves: BullMQ would fail such a job without telling anyone.
     maxStalledCount: Number.MAX_SAFE_INTEGER,
     runRetryDelay: 1_000,
   });
-  worker.on('error', (err) => {
+  loop.on('error', (err) => {
     if (!isConnectionError(err)) log.warn({ err }, 'queue error');
   });
-  worker.on('stalled', (jobId) => log.warn({ jobId, lane: lane.name }, 'a worker lost this job; it is taken again'));
-  return worker;
+  loop.on('stalled', (jobId) => log.warn({ jobId, lane: lane.name }, 'a worker lost this job; it is taken again'));
+  return loop;
 }
 
 function createIntakeProcessor(lane: Lane, handle: Handlers['intake'], log: Log): Processor {
@@ -139,13 +163,33 @@ function createIntakeProcessor(lane: Lane, handle: Handlers['intake'], log: Log)
 
 /** Takes nothing new, waits for what runs, aborts what is left, and waits again while VMs are thrown away. */
 async function drain(parts: Parts, graceMs: number): Promise<void> {
-  const closed = Promise.all(parts.workers.map((worker) => worker.close()));
+  parts.draining = true;
+  const closed = Promise.all(parts.loops.map((loop) => loop.close()));
   await settled(parts.active.idle(), graceMs);
   parts.active.abortAll(new FixError('lock_lost', { details: { reason: 'shutdown' } }));
   await settled(parts.active.idle(), abortMs);
   // With Redis away BullMQ would wait for it; the jobs are then found stalled and taken again.
   await settled(closed, closeMs);
+  await parts.heartbeat?.stop();
   await closeParts(parts);
+}
+
+function beat(
+  parts: Parts,
+  { prefix = 'mayfly', about, concurrency, heartbeat, log }: WorkerQueueOptions & { about: NonNullable<WorkerQueueOptions['about']> },
+) {
+  return startHeartbeat({
+    redis: parts.redis,
+    prefix,
+    about: { ...about, concurrency },
+    look: () => {
+      const { draining } = parts;
+      if (!draining && !parts.loops.every((loop) => loop.isTurning())) return null;
+      return { runs: parts.active.ids().length, draining };
+    },
+    ...heartbeat,
+    log,
+  });
 }
 
 async function closeParts({ redis, intake, runs, cancellation }: Parts): Promise<void> {

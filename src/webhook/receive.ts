@@ -14,6 +14,7 @@ import { watchCrowd } from './crowd.ts';
 import type { Crowd, CrowdLimits } from './crowd.ts';
 import { createDoors } from './doors.ts';
 import type { Doors } from './doors.ts';
+import { createReadiness } from './readiness.ts';
 
 export interface ReceiverOptions extends AppOptions {
   readonly host: string;
@@ -53,7 +54,8 @@ export interface Receiver {
   close(): Promise<void>;
 }
 
-interface Context extends ReceiverOptions {
+interface Context extends Omit<ReceiverOptions, 'ready'> {
+  readonly isReady: () => Promise<boolean>;
   readonly doors: Doors;
   readonly crowd: Crowd;
   readonly bodyBytes: number;
@@ -69,7 +71,8 @@ export async function createReceiver(options: ReceiverOptions): Promise<Receiver
     connectionsCheckingInterval: 1_000,
     keepAliveTimeout: 5_000,
   });
-  const context: Context = { ...options, doors, crowd: watchCrowd(server, limits), bodyBytes: limits.bodyBytes };
+  const isReady = createReadiness(options.ready, options.log);
+  const context: Context = { ...options, isReady, doors, crowd: watchCrowd(server, limits), bodyBytes: limits.bodyBytes };
   server.on('request', (request, response) => void serve(request, response, context));
   await listen(server, options);
   return { url: addressOf(server, options), close: () => close(server) };
@@ -100,14 +103,9 @@ async function route(request: IncomingMessage, response: ServerResponse, context
   answer(response, 404, 'There is nothing here.');
 }
 
-async function answerReady(response: ServerResponse, { ready, log }: Context): Promise<void> {
-  try {
-    await ready();
-    answer(response, 200, 'ready');
-  } catch (err) {
-    log.warn({ err }, 'not ready');
-    answer(response, 503, 'Redis does not answer.');
-  }
+async function answerReady(response: ServerResponse, { isReady }: Context): Promise<void> {
+  if (await isReady()) answer(response, 200, 'ready');
+  else answer(response, 503, 'Redis takes no delivery now.');
 }
 
 async function receive(request: IncomingMessage, response: ServerResponse, context: Context): Promise<void> {
@@ -163,7 +161,8 @@ function headerOf(request: IncomingMessage, name: string): string {
 
 function answer(response: ServerResponse, status: number, text: string, headers: Record<string, string> = {}): void {
   const body = `${text}\n`;
-  response.writeHead(status, { 'content-type': 'text/plain; charset=utf-8', 'content-length': Buffer.byteLength(body), ...headers }).end(body);
+  const always = { 'content-type': 'text/plain; charset=utf-8', 'content-length': Buffer.byteLength(body), 'cache-control': 'no-store' };
+  response.writeHead(status, { ...always, ...headers }).end(body);
 }
 
 /**

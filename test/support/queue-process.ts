@@ -1,6 +1,7 @@
 /**
  * One end of the queue as a process of its own, so that it can be killed at a chosen moment:
- * `node queue-process.ts add REDIS_URL KEY` and `node queue-process.ts work REDIS_URL LOCK_MS`.
+ * `node queue-process.ts add REDIS_URL KEY`, `node queue-process.ts work REDIS_URL LOCK_MS`, and `hang REDIS_URL LOCK_MS`,
+ * whose runs never give the thread back.
  */
 import { once } from 'node:events';
 import { createLog, createSecrets } from '../../src/log.ts';
@@ -16,11 +17,13 @@ if (command === 'add') {
   console.log(await queue.add({ key: argument, deliveryId: 'from-the-process' }, 5_000));
   await queue.close();
 } else {
-  const queue = await createWorkerQueue({ ...shared, concurrency: 1, lockMs: Number(argument) });
+  const about = { version: '0.0.1', provider: 'none' };
+  const queue = await createWorkerQueue({ ...shared, concurrency: 1, lockMs: Number(argument), about, heartbeat: { everyMs: 50, keptMs: 1_000 } });
   await queue.consume({
     intake: async () => {},
     run: async (_job, { attempt, signal }) => {
       console.log(`running attempt ${attempt}`);
+      if (command === 'hang') Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
       if (!signal.aborted) await once(signal, 'abort');
     },
   });

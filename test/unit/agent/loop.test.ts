@@ -1,5 +1,5 @@
 import { pino } from 'pino';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { FixError } from '../../../src/errors.ts';
 import { solve } from '../../../src/agent/loop.ts';
 import type { AgentLimits, Attempt, SolveOptions } from '../../../src/agent/loop.ts';
@@ -157,14 +157,19 @@ describe('the limits', () => {
   });
 
   it('stop a command at the hard time, and keep what was spent', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    onTestFinished(() => void vi.useRealTimers());
     const sandbox = createFakeSandbox({
       exec: (argv, { signal }) =>
         argv[4] === 'ls'
-          ? new Promise((resolve) => signal?.addEventListener('abort', () => resolve({ ended: 'cancelled', exitCode: null }), { once: true }))
+          ? new Promise((resolve) => {
+              signal?.addEventListener('abort', () => resolve({ ended: 'cancelled', exitCode: null }), { once: true });
+              vi.advanceTimersByTime(60_000);
+            })
           : {},
     });
 
-    expect(await play([listing], { sandbox, limits: { hardTimeMs: 20 } }).attempt).toMatchObject({ ended: { kind: 'limit', limit: 'time' }, steps: 1 });
+    expect(await play([listing], { sandbox, limits: { hardTimeMs: 60_000 } }).attempt).toMatchObject({ ended: { kind: 'limit', limit: 'time' }, steps: 1 });
   });
 });
 
