@@ -1,5 +1,6 @@
 /** A run as a person watches it: one line when a phase ends, one for each step of the agent. */
 import type { Phase, RunEvent } from './fix/report.ts';
+import { proofSentence } from './fix/messages.ts';
 import { visible } from './fix/neutral.ts';
 
 const names: Record<Phase, string> = {
@@ -16,14 +17,14 @@ const names: Record<Phase, string> = {
 
 const ended: Record<Phase, string> = {
   fetch: 'base commit is on the host',
-  boot: 'micro-VM is up: clean, no network card, no credential',
+  boot: 'VM is up: clean, no network card, no credential',
   clone: 'repository is in the VM: one pack, no remote',
   setup: 'setup commands are done',
   solve: 'agent is done',
   patch: 'patch is out of the VM, as data',
   prove: 'tests have run in a second clean VM',
   publish: 'draft pull request is open',
-  discard: 'micro-VM is gone',
+  discard: 'VM is gone',
 };
 
 export interface Timeline {
@@ -45,6 +46,7 @@ export function createTimeline(write: (line: string) => void, color: boolean): T
     event(event) {
       // Guest text: one line, no escapes, bounded, before it gets near a terminal.
       if (event.kind === 'step') line(`step ${event.number}`, paint(2, clip(visible(event.line).replace(/\s+/g, ' '))));
+      else if (event.kind === 'proved') line('proof', proofSentence(event.proof));
       else if (event.kind === 'done') {
         const text = event.failed ? paint(31, 'did not succeed') : ended[event.phase];
         line(names[event.phase], `${text} ${paint(2, `(${duration(event.durationMs)})`)}`);

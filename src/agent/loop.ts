@@ -202,11 +202,16 @@ async function actOnce(run: Run, call: ToolCall, before: readonly ToolResult[]):
   return run.last.count >= repeatsPointedOut ? { ...result, text: `${result.text}\n${repeatedMessage}` } : result;
 }
 
+/** So that a step stays one line in most terminals. */
+const maxStepChars = 100;
+
 /** One line for people. Model text: cleaned and short. */
 function describeStep({ toolCalls: [first, ...others], text }: Reply): string {
   const what = first === undefined ? text : `${first.name} ${describeInput(first.input)}`;
   const more = others.length === 0 ? '' : ` (and ${others.length} more)`;
-  return visibleText(plainText(what)).text.replace(/\s+/g, ' ').trim().slice(0, 100) + more;
+  const line = visibleText(plainText(what)).text.replace(/\s+/g, ' ').trim();
+  const room = maxStepChars - more.length;
+  return (line.length <= room ? line : `${line.slice(0, room - 1)}…`) + more;
 }
 
 function describeInput(input: unknown): string {

@@ -10,6 +10,7 @@ export type Phase = 'fetch' | 'boot' | 'clone' | 'setup' | 'solve' | 'patch' | '
 export type RunEvent =
   | { readonly kind: 'started'; readonly phase: Phase }
   | { readonly kind: 'done'; readonly phase: Phase; readonly durationMs: number; readonly failed: boolean }
+  | { readonly kind: 'proved'; readonly proof: Proof }
   | { readonly kind: 'step'; readonly number: number; readonly line: string };
 
 export interface RunReport {

@@ -94,6 +94,7 @@ export async function runFix(request: RunRequest, tools: RunTools): Promise<RunR
   const worked = await work(request, tools, { snapshot, plan, open });
   if (worked.kind === 'ended') return worked;
   report.proof = plan.test === null ? nothingToRun : await proveApart(request, tools, { patch: worked.patch, plan, snapshot, open });
+  onEvent({ kind: 'proved', proof: report.proof });
   log.info({ verdict: report.proof.verdict }, 'proof finished');
   return report.proof.verdict === 'regressed' ? ended({ kind: 'refused', reason: 'regressed' }) : worked;
 }

@@ -26,10 +26,10 @@ export async function chooseProvider(options: QemuOptions, wanted: ProviderName 
   const qemu = (reason: string): Choice => ({ provider: createQemuProvider(options), reason });
   if (wanted === 'oci') {
     await findParts(options);
-    return oci('the settings name it');
+    return oci('it was asked for');
   }
   const { shape } = await findTemplate(options);
-  if (wanted === 'qemu') return qemu('the settings name it');
+  if (wanted === 'qemu') return qemu('it was asked for');
   if (shape.accel === 'kvm') return qemu('KVM works on this host');
   const why = await whyNoGvisor(options);
   return why === null

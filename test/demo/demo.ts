@@ -35,7 +35,8 @@ export async function runDemo(context: CommandContext, { json }: { json: boolean
   await using _endpoint = endpoint;
   const system = await startSystem({
     ...context,
-    config,
+    // The micro-VM is what there is to see, unless the operator names another.
+    config: { ...config, MAYFLY_PROVIDER: config.MAYFLY_PROVIDER === 'auto' ? 'qemu' : config.MAYFLY_PROVIDER },
     signal,
     users: [asker],
     repository: { ...repository, collaborators: [{ login: asker, permission: 'write' }] },
@@ -105,7 +106,7 @@ async function summarize({ standIn, stateDir }: System, report: RunReport): Prom
     outcome: outcome?.kind ?? 'none',
     pullRequest,
     proof: proof && { base: { exitCode: proof.base?.exitCode }, patched: { exitCode: proof.patched?.exitCode }, verdict: proof.verdict },
-    sandbox,
+    sandbox: sandbox && { ...sandbox, reason: report.providerReason },
     tokens: standIn.tokens.map(({ repositories, permissions, revoked }) => ({ repositories, permissions, revoked })),
     leftovers: [...report.leftovers, ...vms, ...(await processesNaming(report.runId))],
     timingsMs,
@@ -127,7 +128,9 @@ function printResult({ report, pullRequest, result }: Seen & { readonly result: 
       `VM: ${sandbox.provider}/${sandbox.accel}, isolation by ${sandbox.isolation}, ${sandbox.networkCards} network cards, ${start} in ${sandbox.bootMs} ms.`,
     );
     if (sandbox.isolation === 'emulation')
-      print('This host has no usable KVM: the VM is emulated, which is slow and by QEMU’s own policy not a security boundary.');
+      print(
+        'This host has no usable KVM: the VM is emulated, which is slow and by QEMU’s own policy not a security boundary. MAYFLY_PROVIDER=oci shows gVisor.',
+      );
   }
   print(result.leftovers.length === 0 ? 'Left behind on this machine: nothing.' : `Left behind: ${result.leftovers.join(', ')}`);
 }

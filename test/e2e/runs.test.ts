@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { loadConfig } from '../../src/config.ts';
+import type { Config } from '../../src/config.ts';
 import { commentMarker } from '../../src/fix/messages.ts';
 import type { RunEvent } from '../../src/fix/report.ts';
 import { createSecrets } from '../../src/log.ts';
@@ -18,7 +19,7 @@ import { issue, replies, repository as story } from '../demo/story.ts';
 
 const modelKey = 'a-model-key-that-must-not-be-seen';
 const people = { users: ['ada', 'mallory'], repository: { ...story, collaborators: [{ login: 'ada', permission: 'write' as const }] } };
-/** Without the steps that only look around: each costs seconds under emulation. */
+/** Without the steps that only look around. */
 const fix: readonly ScriptedReply[] = replies.filter((reply) => reply.tools?.some(({ name }) => name === 'edit' || name === 'submit'));
 const submit = (summary: string, noChange = false): ScriptedReply => ({ tools: [{ name: 'submit', input: { summary, files: [], commands: [], noChange } }] });
 
@@ -39,7 +40,7 @@ interface Stage {
 
 async function start(
   script: readonly ScriptedReply[],
-  change: { concurrency?: number; private?: boolean; files?: Readonly<Record<string, string>> } = {},
+  change: { concurrency?: number; private?: boolean; provider?: 'qemu' | 'oci'; files?: Readonly<Record<string, string>> } = {},
 ): Promise<Stage> {
   const endpoint = await startScriptedEndpoint(script, 'turn');
   stack.defer(() => endpoint.close());
@@ -47,8 +48,9 @@ async function start(
   secrets.protect(modelKey);
   const { log, lines } = captureLog(secrets);
   const waiting: { wanted: (event: RunEvent) => boolean; resolve: () => void }[] = [];
-  const config = {
+  const config: Config = {
     ...loadConfig('tool', { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' }),
+    MAYFLY_PROVIDER: change.provider ?? 'auto',
     MAYFLY_MODEL: 'anthropic/scripted',
     ANTHROPIC_API_KEY: modelKey,
     ANTHROPIC_BASE_URL: endpoint.baseUrl,
@@ -75,8 +77,11 @@ async function expectNothingLeft({ system }: Stage, runId: string): Promise<void
 }
 
 describe('a labelled issue', () => {
-  it('becomes a proven draft pull request, and nothing else stays', async () => {
-    const stage = await start(fix);
+  it.each([
+    { provider: 'qemu', sandbox: { provider: 'qemu', networkCards: 0, restored: true } },
+    { provider: 'oci', sandbox: { provider: 'oci', isolation: 'syscall', networkCards: 0 } },
+  ] as const)('becomes a proven draft pull request by VMs of $provider, and nothing else stays', async ({ provider, sandbox }) => {
+    const stage = await start(fix, { provider });
     const { repository: github, standIn } = stage.system;
 
     const number = await labelNewIssue(stage);
@@ -84,7 +89,7 @@ describe('a labelled issue', () => {
 
     expect(report.outcome).toMatchObject({ kind: 'published', pullRequest: { draft: true, branch: `mayfly/issue-${number}` } });
     expect(report.proof).toMatchObject({ verdict: 'proven', source: 'package.json', base: { exitCode: 1 }, patched: { exitCode: 0 } });
-    expect(report.sandbox).toMatchObject({ provider: 'qemu', networkCards: 0, restored: true });
+    expect(report.sandbox).toMatchObject(sandbox);
     const [pull] = await github.pullRequests();
     const { body, files, commits } = await github.pullRequest(pull.number);
     expect(body).toMatchObject({ draft: true, title: `Fix #${number}: ${issue.title}`, user: { login: 'mayfly[bot]' } });

@@ -167,7 +167,7 @@ describe.skipIf(!isRoot)('a gVisor guest', () => {
     const named = await chooseProvider(host.options, 'qemu');
 
     expect(`${provider.name}: ${reason}`).toMatch(/^(?:oci: KVM does not work on this host|qemu: KVM works on this host)/);
-    expect(named).toMatchObject({ provider: { name: 'qemu' }, reason: 'the settings name it' });
+    expect(named).toMatchObject({ provider: { name: 'qemu' }, reason: 'it was asked for' });
   });
 });
 
