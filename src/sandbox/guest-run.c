@@ -2,6 +2,9 @@
  * The supervisor in the guest: runs one command as one user and leaves no process behind.
  *
  *   run ID USER BYTES   stdin is BYTES bytes of preamble, then the command's own stdin
+ *   run ID USER BYTES CONNECTION
+ *                       for guest-sudo.c: the preamble comes from that descriptor. When the command ends, two numbers go
+ *                       there, its status and whether processes of it are left; these live as long as the other end
  *   run --ender         ends commands early: for each line with an ID a line with 0, or 1 when its supervisor was
  *                       killed. It waits for nothing, and it runs before it is needed: in a fork storm under gVisor
  *                       the start of one more process takes longer than a person waits
@@ -24,6 +27,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <poll.h>
 #include <pwd.h>
 #include <sched.h>
 #include <signal.h>
@@ -33,6 +37,8 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -54,6 +60,7 @@ struct preamble {
 
 static DIR *proc; /* opened before the command runs: it may cover /proc with another mount */
 static pid_t parent_of[MAX_PID + 1];
+static int connection = -1; /* to the sudo that asked; -1: the host did */
 
 static void fail(int code, const char *what, const char *name) {
   dprintf(2, "mayfly: %s%s%s: %s\n", what, *name ? " " : "", name, strerror(errno));
@@ -72,9 +79,10 @@ static void write_file(const char *path, const char *text) {
 static struct preamble read_preamble(size_t size) {
   char *text = malloc(size + 1), **strings = malloc((size + 2) * sizeof *strings);
   size_t filled = 0, count = 0;
+  int source = connection < 0 ? 0 : connection;
   if (!text || !strings) fail(125, "preamble", "");
   while (filled < size) {
-    ssize_t got = read(0, text + filled, size - filled);
+    ssize_t got = read(source, text + filled, size - filled);
     if (got < 0 && errno == EINTR) continue;
     if (got <= 0) fail(125, "preamble cut short", "");
     filled += got;
@@ -110,7 +118,7 @@ static void become(const char *name) {
   if (user->pw_uid) {
     struct rlimit processes = {AGENT_PROCESSES, AGENT_PROCESSES};
     setrlimit(RLIMIT_NPROC, &processes);
-    for (int fd = 0; fd < 3; fd++) /* so that /dev/stdout can be opened by its user */
+    for (int fd = 0; fd < 3 && connection < 0; fd++) /* so that /dev/stdout can be opened by its user */
       if (fchown(fd, user->pw_uid, -1)) continue;
   }
   if (setgroups(count, groups) || setgid(user->pw_gid) || setuid(user->pw_uid)) fail(125, "user", name);
@@ -195,7 +203,7 @@ static uint64_t signal_descendants(int number) {
  */
 static void kill_descendants(pid_t main_child, int *status) {
   struct sched_param priority = {1};
-  kill(-main_child, SIGKILL); /* its number is not taken anew while a process of the group lives */
+  if (connection < 0) kill(-main_child, SIGKILL); /* its number is not taken anew while a process of the group lives */
   for (int pass = 0;; pass++) {
     pid_t pid;
     int ended;
@@ -227,17 +235,27 @@ static void end_like(int status) {
   _exit(128 + number);
 }
 
-/* Until the command has ended, or SIGTERM asks for its end. */
-static int wait_for(pid_t main_child, const sigset_t *signals) {
-  int status = 0, ended;
+/* Until the command has ended (0: all that it left), or until SIGTERM or the end of sudo asks for that: then false. */
+static int wait_for(pid_t command, int signals, int *status) {
+  struct pollfd waits[] = {{signals, POLLIN, 0}, {connection, POLLIN, 0}}; /* poll passes over -1 */
+  struct signalfd_siginfo info;
   for (;;) {
-    if (sigwaitinfo(signals, NULL) == SIGTERM) return SIGKILL; /* as a status: killed */
     pid_t pid;
-    int over = 0;
+    int ended, over = 0;
     while ((pid = waitpid(-1, &ended, WNOHANG)) > 0)
-      if (pid == main_child) over = 1, status = ended;
-    if (over) return status;
+      if (pid == command) over = 1, *status = ended;
+    if (over || pid < 0) return 1;
+    if (poll(waits, 2, -1) < 0) continue;
+    if (waits[1].revents) return 0; /* sudo says nothing after the preamble */
+    if (read(signals, &info, sizeof info) == sizeof info && info.ssi_signo == SIGTERM) return 0;
   }
+}
+
+/* What the command has left in the background is its exec's to end, not its sudo's. */
+static void answer_sudo(int status, int signals) {
+  siginfo_t info;
+  int answer[] = {status, waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0};
+  if (send(connection, answer, sizeof answer, MSG_NOSIGNAL) == sizeof answer) wait_for(0, signals, &status);
 }
 
 static void supervise(const char *link, const char *user, size_t size) {
@@ -253,6 +271,8 @@ static void supervise(const char *link, const char *user, size_t size) {
   prctl(PR_SET_PDEATHSIG, SIGTERM); /* the connection ended: so does what it ran */
   struct preamble command = read_preamble(size);
   if (!(proc = opendir("/proc"))) fail(125, "/proc", "");
+  int waking = signalfd(-1, &signals, SFD_CLOEXEC);
+  if (waking < 0) fail(125, "signalfd", "");
   snprintf(pid, sizeof pid, "%d", getpid());
   if (symlink(pid, link)) {
     if (errno != EEXIST) fail(125, "symlink", link);
@@ -265,7 +285,9 @@ static void supervise(const char *link, const char *user, size_t size) {
   if (child < 0) unlink(link), fail(125, "fork", "");
   int null = open("/dev/null", O_RDWR | O_CLOEXEC);
   for (int fd = 0; fd < 3; fd++) dup2(null, fd); /* the command's ends of the pipes are the only ones */
-  int status = wait_for(child, &signals);
+  int status = SIGKILL; /* as a status: killed */
+  int over = wait_for(child, waking, &status);
+  if (over && connection >= 0) answer_sudo(status, waking);
   kill_descendants(child, &status);
   unlink(link);
   end_like(status);
@@ -311,7 +333,7 @@ int main(int argc, char **argv) {
   char link[sizeof RUN_DIR + 40];
   int ender = argc == 2 && !strcmp(argv[1], "--ender");
   errno = EINVAL;
-  if (!ender && (argc != 4 || !name_link(link, sizeof link, argv[1]))) fail(125, "usage", "");
+  if (!ender && ((argc != 4 && argc != 5) || !name_link(link, sizeof link, argv[1]))) fail(125, "usage", "");
   mkdir(RUN_DIR, 0700);
   /* A thousand busy processes must not keep us from ending them, nor sshd from starting who ends them. */
   setpriority(PRIO_PROCESS, 0, -20);
@@ -319,5 +341,6 @@ int main(int argc, char **argv) {
   if (ender) return end_commands();
   size_t size = strtoul(argv[3], NULL, 10);
   if (size > MAX_PREAMBLE) fail(125, "preamble", argv[3]);
+  if (argc == 5) fcntl(connection = atoi(argv[4]), F_SETFD, FD_CLOEXEC);
   supervise(link, argv[2], size);
 }

@@ -46,6 +46,7 @@ compile() {
 }
 compile /usr/lib/mayfly/init guest-init.c guest-thaw.c
 compile /usr/lib/mayfly/run guest-run.c
+compile /usr/lib/mayfly/sudo guest-sudo.c
 rm -rf "$root/tmp/mayfly-build"
 cp "$root/usr/lib/mayfly/init" kernel/init
 

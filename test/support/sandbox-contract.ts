@@ -11,6 +11,7 @@ import { testForwards } from './sandbox-contract/forwards.ts';
 import { testOutputs } from './sandbox-contract/outputs.ts';
 import { createSubject, run } from './sandbox-contract/subject.ts';
 import type { Subject } from './sandbox-contract/subject.ts';
+import { testSudo } from './sandbox-contract/sudo.ts';
 
 /** What the agent finds in every guest. */
 const tools: readonly (readonly string[])[] = [
@@ -22,8 +23,8 @@ const tools: readonly (readonly string[])[] = [
   ['python3', '-c', 'print(6 * 7)'],
 ];
 
-/** Declares the tests. One sandbox serves all of them, but for those that dispose it. */
-export function sandboxContract(name: string, createSandbox: () => Promise<Sandbox>): void {
+/** Declares the tests. One sandbox serves all of them, but for those that dispose it. Without `isGuest` it is this host, whose sudo is not ours. */
+export function sandboxContract(name: string, createSandbox: () => Promise<Sandbox>, { isGuest = true } = {}): void {
   describe(`${name} keeps the sandbox contract`, () => {
     let made: Subject | undefined;
     const subject = (): Subject => {
@@ -52,6 +53,9 @@ export function sandboxContract(name: string, createSandbox: () => Promise<Sandb
     });
     describe('forwards', () => {
       testForwards(subject);
+    });
+    describe.runIf(isGuest)('sudo', () => {
+      testSudo(subject);
     });
     describe('tools', () => {
       testTools(subject);
