@@ -203,7 +203,7 @@ static uint64_t signal_descendants(int number) {
  */
 static void kill_descendants(pid_t main_child, int *status) {
   struct sched_param priority = {1};
-  if (connection < 0) kill(-main_child, SIGKILL); /* its number is not taken anew while a process of the group lives */
+  if (connection < 0) kill(-main_child, SIGKILL); /* its number is not taken anew while a process of the group lives; one of sudo may be long gone */
   for (int pass = 0;; pass++) {
     pid_t pid;
     int ended;
