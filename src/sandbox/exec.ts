@@ -2,7 +2,6 @@
  * One command in the guest, as a value. The supervisor there (guest-run.c) sees to it that nothing of the command is
  * left when it ends; this side feeds it, keeps what it says within bounds, and ends it early when it must.
  */
-import { randomBytes } from 'node:crypto';
 import { finished, Readable } from 'node:stream';
 import type { Writable } from 'node:stream';
 import type { ClientChannel } from 'ssh2';
@@ -14,6 +13,8 @@ import type { Ender } from './ender.ts';
 import { feed } from './feed.ts';
 import { encodePreamble } from './preamble.ts';
 import type { ExecOptions, ExecResult, GuestUser } from './sandbox.ts';
+import { createSpare } from './spare.ts';
+import type { Spare } from './spare.ts';
 import { createSlots } from './slots.ts';
 
 /** What the template calls things. Tests on another system have other names. */
@@ -45,6 +46,7 @@ type Ending = ExecResult['ended'];
 export function createExec(connection: Connection, layout: GuestLayout): Exec {
   const slots = createSlots(maxCommands);
   const ender = createEnder(connection, `${layout.supervise}--ender`);
+  const spare = createSpare(connection, layout.supervise);
   const attempt = async (argv: readonly string[], options: ExecOptions): Promise<ExecResult> => {
     connection.lost.throwIfAborted();
     const preamble = encodePreamble({ argv, cwd: options.cwd ?? layout.workspace, env: options.env ?? {} });
@@ -52,7 +54,7 @@ export function createExec(connection: Connection, layout: GuestLayout): Exec {
     const release = await connection.orLost(slots.take(options.signal));
     if (!release) return notRun({ exitCode: null, stderr: '', ended: 'cancelled' });
     try {
-      return await runCommand({ connection, layout, ender }, preamble, options);
+      return await runCommand({ connection, layout, ender, spare }, preamble, options);
     } finally {
       release();
     }
@@ -76,17 +78,17 @@ interface Guest {
   readonly connection: Connection;
   readonly layout: GuestLayout;
   readonly ender: Ender;
+  readonly spare: Spare;
 }
 
-async function runCommand({ connection, layout, ender }: Guest, preamble: Buffer, options: ExecOptions): Promise<ExecResult> {
+async function runCommand({ connection, layout, ender, spare }: Guest, preamble: Buffer, options: ExecOptions): Promise<ExecResult> {
   const startedAt = performance.now();
-  const id = randomBytes(8).toString('hex');
   const user = layout.users[options.user ?? 'agent'];
   const early = watchEarlyEnding(options);
   try {
-    const { channel, exit } = await connection.open(`${layout.supervise}${id} ${user} ${preamble.length}`);
+    const { id, channel, exit } = await spare.take();
     const output = collect(channel, options, early.end);
-    const fed = feed(channel, preamble, options.stdin).catch(() => early.end('cancelled'));
+    const fed = feed(channel, [`${user} ${preamble.length}\n`, preamble], options.stdin).catch(() => early.end('cancelled'));
     let ended = await connection.orLost(Promise.race([early.ended, exit.then((): Ending => 'exited')]));
     // A session whose output nobody takes does not close.
     if (ended !== 'exited') options.stdout?.destroy();
@@ -95,6 +97,7 @@ async function runCommand({ connection, layout, ender }: Guest, preamble: Buffer
     if (ended === 'exited') ended = await connection.orLost(Promise.race([early.ended, output.flush().then((): Ending => 'exited')]));
     await Promise.race([fed, exit]);
     ender.prepare();
+    spare.prepare();
     return { ...(await exit), ...output.read(), ended, durationMs: Math.round(performance.now() - startedAt) };
   } finally {
     early.stop();

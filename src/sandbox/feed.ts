@@ -7,8 +7,8 @@ import type { ClientChannel } from 'ssh2';
  * Sends the preamble, then all of the input, then its end. A source that fails never gets an end: the command must
  * not take a part for the whole. A command that ends without reading everything is no failure; the source is destroyed.
  */
-export async function feed(channel: ClientChannel, preamble: Buffer, input: Readable | Uint8Array | string | undefined): Promise<void> {
-  channel.write(preamble);
+export async function feed(channel: ClientChannel, preamble: readonly (string | Buffer)[], input: Readable | Uint8Array | string | undefined): Promise<void> {
+  for (const part of preamble) channel.write(part);
   if (!(input instanceof Readable)) {
     channel.end(input);
     return;

@@ -1,7 +1,8 @@
 /*
  * The supervisor in the guest: runs one command as one user and leaves no process behind.
  *
- *   run ID USER BYTES   stdin is BYTES bytes of preamble, then the command's own stdin
+ *   run ID              stdin is a line "USER BYTES", BYTES bytes of preamble, then the command's own stdin. It may
+ *                       stand ready for long before the line comes: its start is most of what a short command costs
  *   run ID USER BYTES CONNECTION
  *                       for guest-sudo.c: the preamble comes from that descriptor. When the command ends, two numbers go
  *                       there, its status and whether processes of it are left; these live as long as the other end
@@ -280,7 +281,7 @@ static void supervise(const char *link, const char *user, size_t size) {
     end_like(SIGKILL);
   }
   write_file("/proc/self/oom_score_adj", "-1000");
-  pid_t child = fork();
+  pid_t child = vfork(); /* it runs in our memory until the command does: under gVisor a copy costs more than the rest */
   if (child == 0) run_command(user, command);
   if (child < 0) unlink(link), fail(125, "fork", "");
   int null = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -327,20 +328,34 @@ static int split(char *line, char **words, int most) {
   return count;
 }
 
+/* The line before the preamble, byte by byte: what follows it is not ours to read yet. */
+static size_t read_user(char *user, size_t size) {
+  char line[64], format[16];
+  size_t length = 0, bytes = 0;
+  for (; length < sizeof line - 1; length++)
+    if (read(0, line + length, 1) != 1 || line[length] == '\n') break;
+  line[length] = 0;
+  snprintf(format, sizeof format, "%%%zus %%zu", size - 1);
+  errno = EINVAL;
+  if (sscanf(line, format, user, &bytes) != 2) fail(125, "preamble", "");
+  return bytes;
+}
+
 int main(int argc, char **argv) {
-  char *words[5] = {"run"};
+  char *words[5] = {"run"}, user[32];
   if (argc == 3 && !strcmp(argv[1], "-c")) argc = 1 + split(argv[2], words + 1, 4), argv = words;
   char link[sizeof RUN_DIR + 40];
   int ender = argc == 2 && !strcmp(argv[1], "--ender");
   errno = EINVAL;
-  if (!ender && ((argc != 4 && argc != 5) || !name_link(link, sizeof link, argv[1]))) fail(125, "usage", "");
+  if (!ender && ((argc != 2 && argc != 5) || !name_link(link, sizeof link, argv[1]))) fail(125, "usage", "");
   mkdir(RUN_DIR, 0700);
   /* A thousand busy processes must not keep us from ending them, nor sshd from starting who ends them. */
   setpriority(PRIO_PROCESS, 0, -20);
   setpriority(PRIO_PROCESS, getppid(), -20);
   if (ender) return end_commands();
-  size_t size = strtoul(argv[3], NULL, 10);
-  if (size > MAX_PREAMBLE) fail(125, "preamble", argv[3]);
   if (argc == 5) fcntl(connection = atoi(argv[4]), F_SETFD, FD_CLOEXEC);
-  supervise(link, argv[2], size);
+  size_t size = argc == 5 ? strtoul(argv[3], NULL, 10) : read_user(user, sizeof user);
+  errno = EINVAL;
+  if (size > MAX_PREAMBLE) fail(125, "preamble", "");
+  supervise(link, argc == 5 ? argv[2] : user, size);
 }

@@ -161,7 +161,7 @@ describe('a channel to a hostile server', () => {
 
     await guest.exec(['echo', '$(id)'], { cwd: '/tmp/`id`', env: { A: "';id" } });
 
-    expect(await seen.promise).toMatch(/^[0-9a-f]{16} agent [0-9]+$/);
+    expect(await seen.promise).toMatch(/^[0-9a-f]{16}$/);
   });
 
   test('a guest that sends past its window is cut off', async () => {
