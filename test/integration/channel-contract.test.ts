@@ -11,5 +11,5 @@ describe.skipIf(reason)('the channel', () => {
   let host: HostSshd | undefined;
   afterAll(() => host?.remove());
 
-  sandboxContract('a host sshd', () => createHostSandbox((host ??= createHostSshd())), { isGuest: false });
+  sandboxContract('a host sshd', () => createHostSandbox((host ??= createHostSshd())));
 });

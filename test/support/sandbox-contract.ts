@@ -23,8 +23,8 @@ const tools: readonly (readonly string[])[] = [
   ['python3', '-c', 'print(6 * 7)'],
 ];
 
-/** Declares the tests. One sandbox serves all of them, but for those that dispose it. Without `isGuest` it is this host, whose sudo is not ours. */
-export function sandboxContract(name: string, createSandbox: () => Promise<Sandbox>, { isGuest = true } = {}): void {
+/** Declares the tests. One sandbox serves all of them, but for those that dispose it. */
+export function sandboxContract(name: string, createSandbox: () => Promise<Sandbox>): void {
   describe(`${name} keeps the sandbox contract`, () => {
     let made: Subject | undefined;
     const subject = (): Subject => {
@@ -54,7 +54,7 @@ export function sandboxContract(name: string, createSandbox: () => Promise<Sandb
     describe('forwards', () => {
       testForwards(subject);
     });
-    describe.runIf(isGuest)('sudo', () => {
+    describe('sudo', () => {
       testSudo(subject);
     });
     describe('tools', () => {

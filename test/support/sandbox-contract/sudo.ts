@@ -8,7 +8,7 @@ const proxy = { HTTPS_PROXY: 'http://127.0.0.1:3128', TRICKY: 'a=b\nc="$(id)"\n'
 
 export function testSudo(subject: () => Subject): void {
   test('the agent becomes root', async () => {
-    expect(await run(subject().sandbox, ['sudo', '-n', 'id', '-u'])).toMatchObject({ stdout: '0\n', stderr: '' });
+    expect(await run(subject().sandbox, ['sudo', '-n', 'id', '-u'])).toMatchObject({ stdout: '0\n' });
   });
 
   test('or another user', async () => {
@@ -68,7 +68,7 @@ export function testSudo(subject: () => Subject): void {
     const { stdout, stderr } = await run(subject().sandbox, ['sh', '-c', 'cat | sudo sh -c "cat; echo error >&2" | sha256sum'], { stdin: bytes });
 
     expect(stdout).toContain(createHash('sha256').update(bytes).digest('hex'));
-    expect(stderr).toBe('error\n');
+    expect(stderr).toMatch(/(^|\n)error\n$/);
   });
 
   test('what a command leaves in the background outlives the command, and not its exec', { timeout: 60_000 }, async () => {
