@@ -74,9 +74,10 @@ export function testSudo(subject: () => Subject): void {
   test('what a command leaves in the background outlives the command, and not its exec', { timeout: 60_000 }, async () => {
     const { sandbox } = subject();
     const marker = newMarker();
-    const script = `sudo sh -c 'setsid sleep "$0" > /dev/null 2>&1 & (nohup env -i sleep "$0" > /dev/null 2>&1 &)' "$1"; pgrep -fc "^sleep $1"`;
+    const script = `sudo sh -c 'setsid sleep "$0" > /dev/null 2>&1 & (nohup env -i sleep "$0" > /dev/null 2>&1 &)' "$1"
+      until [ "$(pgrep -fc "^sleep $1")" = 2 ]; do sleep 0.05; done; echo both`;
 
-    expect(await run(sandbox, ['sh', '-c', script, 'sh', marker])).toMatchObject({ stdout: '2\n' });
+    expect(await sandbox.exec(['sh', '-c', script, 'sh', marker], { timeoutMs: 20_000 })).toMatchObject({ exitCode: 0, stdout: 'both\n' });
     await expect.poll(() => countProcesses(sandbox, marker), { timeout: 5000, interval: 50 }).toBe(0);
   });
 
