@@ -1,44 +1,18 @@
 /** The web role as a process of its own, under what strangers can send before anything is known about them. */
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { readFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import type { Socket } from 'node:net';
-import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { anIssuesPayload } from '../support/payloads.ts';
 import { redisIsMissing, startRedis } from '../support/redis.ts';
 import type { RedisServer } from '../support/redis.ts';
+import { startWebProcess } from '../support/start-web-process.ts';
+import type { WebProcess } from '../support/start-web-process.ts';
 import { deliver, sign } from '../support/web-role.ts';
 
-const program = new URL('../support/web-process.ts', import.meta.url).pathname;
 const mib = 1024 * 1024;
 let redis: RedisServer;
 
-interface WebProcess extends AsyncDisposable {
-  readonly url: string;
-  readonly port: number;
-  /** The most memory that it has had. */
-  peakBytes(): Promise<number>;
-}
-
-async function startProcess(): Promise<WebProcess> {
-  const child = spawn(process.execPath, [program, redis.url], { stdio: ['ignore', 'pipe', 'inherit'] });
-  const [url] = (await once(createInterface(child.stdout), 'line')) as [string];
-  return {
-    url,
-    port: Number(new URL(url).port),
-    async peakBytes() {
-      const status = await readFile(`/proc/${child.pid}/status`, 'utf8');
-      return Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024;
-    },
-    async [Symbol.asyncDispose]() {
-      const exited = once(child, 'exit');
-      child.kill('SIGKILL');
-      await exited;
-    },
-  };
-}
+const startProcess = (): Promise<WebProcess> => startWebProcess(redis.url);
 
 /** Like `once`, but an error of the socket, which a flood is bound to get, is no failure. */
 const seen = (socket: Socket, event: 'close' | 'drain' | 'connect') => new Promise<void>((resolve) => socket.once(event, () => resolve()));

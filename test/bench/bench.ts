@@ -1,0 +1,137 @@
+/** `npm run bench -- sandbox` and `npm run bench -- webhook`: figures to stdout, progress to stderr. */
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { loadConfig } from '../../src/config.ts';
+import { asFixError, FixError } from '../../src/errors.ts';
+import { providerNames } from '../../src/job.ts';
+import type { ProviderName } from '../../src/job.ts';
+import { processesNaming } from '../support/processes.ts';
+import { findAlternatives } from './alternatives.ts';
+import { openCandidate, vmsOf } from './candidate.ts';
+import type { Candidate } from './candidate.ts';
+import { describeHost, formatHost } from './host.ts';
+import { benchSandbox } from './sandbox.ts';
+import type { SandboxSeries } from './sandbox.ts';
+import { figuresOf } from './series.ts';
+import type { Series } from './series.ts';
+import { formatFigures, formatWaterfall } from './table.ts';
+import { benchWebhook, deliveriesPerSecond } from './webhook.ts';
+
+interface Common {
+  readonly n: number;
+  readonly json?: boolean;
+}
+
+const stop = new AbortController();
+process.once('SIGINT', () => stop.abort(new FixError('cancelled'))).once('SIGTERM', () => stop.abort(new FixError('cancelled')));
+
+const count = (text: string): number => {
+  if (!/^[1-9]\d{0,4}$/.test(text)) throw new InvalidArgumentError('It has to be a whole number from 1.');
+  return Number(text);
+};
+
+const program = new Command('bench').description('Measures Mayfly on this machine.');
+program
+  .command('sandbox')
+  .description('VMs of a provider, beside what somebody would take instead.')
+  .addOption(new Option('--provider <name>', 'what boots the VMs').choices([...providerNames]).default('qemu'))
+  .option('-n <count>', 'samples of each; whole boots are taken every second round', count, 20)
+  .option('--json', 'print one JSON object')
+  .action(runSandbox);
+program
+  .command('webhook')
+  .description(`Acknowledgement of ${deliveriesPerSecond} deliveries a second, by the web role on a Redis of its own.`)
+  .option('-n <seconds>', 'for how long', count, 10)
+  .option('--json', 'print one JSON object')
+  .action(runWebhook);
+
+try {
+  await program.parseAsync();
+} catch (thrown) {
+  const error = stop.signal.aborted ? asFixError(stop.signal.reason) : asFixError(thrown);
+  process.stderr.write(`\n${error.message}\n${error.code === 'internal' ? (error.stack ?? '') : JSON.stringify(error.details)}\n`);
+  process.exitCode = error.row.exitCode;
+}
+
+async function runSandbox({ n, json, provider: name }: Common & { readonly provider: ProviderName }): Promise<void> {
+  const host = await describeHost();
+  const stateDir = await mkdtemp(join(tmpdir(), 'mayfly-bench-'));
+  const restores: Readonly<Record<string, number>>[] = [];
+  let result: { series: SandboxSeries; missing: readonly string[] } | null = null;
+  try {
+    const candidate = await openCandidate({ name, config: loadConfig('tool'), stateDir, signal: stop.signal, onSteps: (steps) => restores.push(steps) });
+    result = await measure(candidate, stateDir, n);
+  } finally {
+    await reportLeftovers(stateDir);
+  }
+  const { series, missing } = result;
+  const figures = [series.starting, series.running, series.together].map((group) => group.map(figuresOf));
+  const steps = medianSteps(restores);
+  if (json) {
+    console.log(JSON.stringify({ command: 'sandbox', host, sandbox: series.info, n, figures: figures.flat(), restoreSteps: steps, missing }));
+    return;
+  }
+  const { provider, accel, isolation } = series.info;
+  const [starting = [], running = [], together = []] = figures;
+  console.log(formatHost(host));
+  console.log(formatFigures(`From nothing to a first command (${provider}/${accel}, isolation by ${isolation})`, starting));
+  console.log(formatWaterfall(`One start (medians of ${restores.length})`, steps));
+  console.log(formatFigures('In a VM that runs', running));
+  console.log(formatFigures('Several VMs', together));
+  if (missing.length > 0) console.log(`Not compared, because this host does not have it: ${missing.join(', ')}.`);
+}
+
+async function measure(candidate: Candidate, stateDir: string, n: number): Promise<{ series: SandboxSeries; missing: readonly string[] }> {
+  const alternatives = await findAlternatives(candidate.template, stateDir);
+  return { series: await benchSandbox({ candidate, alternatives, n, signal: stop.signal, onProgress: showProgress() }), missing: alternatives.missing };
+}
+
+async function runWebhook({ n, json }: Common): Promise<void> {
+  const host = await describeHost();
+  const figures = (await benchWebhook({ seconds: n, signal: stop.signal, onProgress: showProgress() })).map(figuresOf);
+  if (json) {
+    console.log(JSON.stringify({ command: 'webhook', host, deliveriesPerSecond, seconds: n, figures }));
+    return;
+  }
+  console.log(formatHost(host));
+  console.log(formatFigures(`${deliveriesPerSecond} deliveries a second for ${n} s`, figures));
+}
+
+/** The steps of a boot are told as time since its beginning; what each took is the difference, and of those the median. */
+function medianSteps(boots: readonly Readonly<Record<string, number>>[]): { name: string; ms: number }[] {
+  const names = Object.keys(boots[0] ?? {});
+  return names.map((name, index) => {
+    const before = names[index - 1];
+    const taken: Series = {
+      name,
+      unit: 'ms',
+      span: '',
+      failures: new Map(),
+      samples: boots.map((boot) => (boot[name] ?? 0) - (before ? (boot[before] ?? 0) : 0)),
+    };
+    return { name: name.replace(/Ms$/, ''), ms: figuresOf(taken).p50 ?? 0 };
+  });
+}
+
+/** One line that is written over on a terminal; else only its changes of kind. */
+function showProgress(): (line: string) => void {
+  let kind = '';
+  return (line) => {
+    const [now = ''] = line.split(':', 1);
+    if (process.stderr.isTTY) process.stderr.write(`\r\u001B[K${line}`);
+    else if (now !== kind) process.stderr.write(`${line}\n`);
+    kind = now;
+  };
+}
+
+/** Looks for VMs and processes of this run; something left is a failure, whatever was measured. */
+async function reportLeftovers(stateDir: string): Promise<void> {
+  const vms = await readdir(vmsOf(stateDir)).catch(() => []);
+  const left = [...vms.map((name) => `VM ${name}`), ...(await processesNaming(stateDir))];
+  if (process.stderr.isTTY) process.stderr.write('\r\u001B[K');
+  for (const name of left) process.stderr.write(`left behind: ${name}\n`);
+  if (left.length > 0) process.exitCode = 1;
+  else await rm(stateDir, { recursive: true, force: true });
+}

@@ -1,0 +1,52 @@
+/** What `bench -- sandbox` can measure: a provider as Mayfly uses it, and the same without its saved memory. */
+import { join } from 'node:path';
+import { pino } from 'pino';
+import type { Config } from '../../src/config.ts';
+import type { ProviderName } from '../../src/job.ts';
+import type { Log } from '../../src/log.ts';
+import { vmOptions } from '../../src/run-tools.ts';
+import { createOciProvider } from '../../src/sandbox/oci.ts';
+import { createQemuProvider } from '../../src/sandbox/qemu.ts';
+import type { Provider } from '../../src/sandbox/sandbox.ts';
+import { buildTemplate } from '../../src/sandbox/template.ts';
+import type { Template } from '../../src/sandbox/vm.ts';
+
+export interface Candidate {
+  /** What a run gets: from saved memory where the provider has it. */
+  readonly provider: Provider;
+  /** From power-on; null when that is all there is. */
+  readonly cold: Provider | null;
+  /** What the alternatives are given, so that all run the same kernel and files. */
+  readonly template: Template;
+}
+
+export interface CandidateOptions {
+  readonly name: ProviderName;
+  readonly config: Config;
+  readonly stateDir: string;
+  readonly signal: AbortSignal;
+  /** Told each step of a boot: its name and the milliseconds since the boot began. */
+  readonly onSteps: (steps: Readonly<Record<string, number>>) => void;
+}
+
+export async function openCandidate({ name, config, stateDir, signal, onSteps }: CandidateOptions): Promise<Candidate> {
+  const options = { ...vmOptions(config, createStepLog(onSteps)), stateDir };
+  const template = await buildTemplate(options, { signal, onProgress: (line) => void process.stderr.write(`template: ${line}\n`) });
+  if (name === 'oci') return { provider: createOciProvider(options), cold: null, template };
+  const cold = createQemuProvider({ ...options, log: pino({ level: 'silent' }), coldBoot: true });
+  return { provider: createQemuProvider(options), cold, template };
+}
+
+/** Where the VMs of a run live: gone, with all that is in it, when the run was clean. */
+export const vmsOf = (stateDir: string): string => join(stateDir, 'vms');
+
+/** A log whose readers are we: the boot's own line about its steps. */
+function createStepLog(onSteps: CandidateOptions['onSteps']): Log {
+  const write = (line: string): void => {
+    const record = JSON.parse(line) as Record<string, unknown>;
+    if (record['msg'] !== 'VM is ready') return;
+    const steps = Object.entries(record).filter((entry): entry is [string, number] => entry[0].endsWith('Ms') && typeof entry[1] === 'number');
+    onSteps(Object.fromEntries(steps));
+  };
+  return pino({ level: 'debug' }, { write });
+}

@@ -1,0 +1,32 @@
+/** Starts the web role as a process of its own on the Redis that is given. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
+import { createInterface } from 'node:readline';
+
+const program = new URL('web-process.ts', import.meta.url).pathname;
+
+export interface WebProcess extends AsyncDisposable {
+  readonly url: string;
+  readonly port: number;
+  /** The most memory that it has had. */
+  peakBytes(): Promise<number>;
+}
+
+export async function startWebProcess(redisUrl: string): Promise<WebProcess> {
+  const child = spawn(process.execPath, [program, redisUrl], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const [url] = (await once(createInterface(child.stdout), 'line')) as [string];
+  return {
+    url,
+    port: Number(new URL(url).port),
+    async peakBytes() {
+      const status = await readFile(`/proc/${child.pid}/status`, 'utf8');
+      return Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024;
+    },
+    async [Symbol.asyncDispose]() {
+      const exited = once(child, 'exit');
+      child.kill('SIGKILL');
+      await exited;
+    },
+  };
+}
