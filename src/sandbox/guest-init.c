@@ -2,16 +2,17 @@
  * PID 1 of the guest, and the /init of its initramfs: one static program, so that no script and no service manager
  * stands between power-on and the saved state.
  *
- *   power-on -> modules -> root filesystem -> "ready" on the port -> [the template is saved here] -> thaw -> sshd
+ *   power-on -> modules -> root filesystem -> sshd waits for its key -> "ready" on the port
+ *     -> [the template is saved here] -> thaw -> sshd gets its key
  *
  * As `init --container` it is PID 1 of a gVisor sandbox: that has its kernel, mounts and loopback already, and the
- * port is its standard input, a socket.
+ * port is its standard input, a socket for both directions.
  *
  * The host speaks first with a thaw message on the virtio-serial port. Every clone of a template wakes with the same
  * random pool, the same clock and the same name; thaw gives it its own. It fails closed: whatever goes wrong, the
- * answer is "error <what>", no sshd ever runs, and the machine powers off.
+ * answer is "error <what>", sshd never gets a key, and the machine powers off.
  *
- * The port is opened once, read and write: a second open of a virtio-serial port answers EBUSY.
+ * A port is opened once: a second open of a virtio-serial port answers EBUSY.
  */
 #define _GNU_SOURCE
 #include "guest-thaw.h"
@@ -159,7 +160,7 @@ static void warm_up(void) {
 
 /* ---- the port ---- */
 
-static bool find_port(char *path, size_t size) {
+static bool find_port(const char *wanted, char *path, size_t size) {
   DIR *ports = opendir("/sys/class/virtio-ports");
   if (!ports) return false;
   bool found = false;
@@ -168,7 +169,8 @@ static bool find_port(char *path, size_t size) {
     snprintf(name_path, sizeof name_path, "/sys/class/virtio-ports/%s/name", entry->d_name);
     int file = open(name_path, O_RDONLY | O_CLOEXEC);
     if (file < 0) continue;
-    found = read(file, name, sizeof name - 1) > 0 && strcmp(name, "mayfly\n") == 0;
+    ssize_t length = read(file, name, sizeof name - 1);
+    found = length > 0 && name[length - 1] == '\n' && strncmp(name, wanted, (size_t)length - 1) == 0 && wanted[length - 1] == 0;
     close(file);
     if (found) snprintf(path, size, "/dev/%s", entry->d_name);
   }
@@ -176,18 +178,38 @@ static bool find_port(char *path, size_t size) {
   return found;
 }
 
-static int open_port(void) {
+static int open_port(const char *name, int how) {
   char path[320];
   for (int tries = 0; tries < 5000; tries++, pause_ms(1)) {
-    if (!find_port(path, sizeof path)) continue;
-    int port = open(path, O_RDWR | O_CLOEXEC);
+    if (!find_port(name, path, sizeof path)) continue;
+    int port = open(path, how | O_CLOEXEC);
     if (port >= 0) return port;
   }
-  die("no port");
+  die(name);
+}
+
+/*
+ * sshd is started before the template is saved, and stands still in the middle of its start-up: its host key is a pipe,
+ * and nobody has written to it yet. Loading it is half of what a restored machine would otherwise do, since under
+ * emulation every instruction that runs for the first time has to be translated.
+ *
+ * Nothing that it has drawn by then may matter to anybody: it takes its secrets from getrandom(2) at the moment it
+ * needs them (arc4random of glibc), and neither of the algorithms that its configuration leaves - curve25519, ed25519 -
+ * uses the generator of OpenSSL, whose state all clones share. test/vm/qemu-identity.test.ts looks at what it sends.
+ */
+static pid_t start_sshd(struct port port, int *key) {
+  static const char path[] = "/run/mayfly/host_key";
+  must(mkfifo(path, 0600), path);
+  pid_t sshd = start((char *[]){"/usr/sbin/sshd", "-i", "-e", "-f", "/etc/ssh/mayfly_sshd_config", NULL}, port.in, port.out);
+  for (int tries = 0; (*key = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC)) < 0; tries++, pause_ms(1)) {
+    if (tries == 30000 || errno != ENXIO || waitpid(sshd, NULL, WNOHANG) != 0) die("sshd"); /* ENXIO: it does not read yet */
+  }
+  must(unlink(path), path); /* the key is in no file */
+  return sshd;
 }
 
 /* From power-on to the port. */
-static int start_machine(void) {
+static struct port start_machine(void) {
   mount_at("devtmpfs", "/dev", MS_NOSUID, "mode=0755");
   int console = open("/dev/console", O_RDWR);
   if (console >= 0) dup2(console, 0), dup2(console, 1), dup2(console, 2);
@@ -197,7 +219,7 @@ static int start_machine(void) {
   make_run_directories();
   raise_loopback();
   warm_up();
-  return open_port();
+  return (struct port){open_port("mayfly-in", O_RDONLY), open_port("mayfly-out", O_WRONLY)};
 }
 
 /*
@@ -217,14 +239,14 @@ static void replace_sudo(void) {
 }
 
 /* What this program says by itself must not get between the lines of the port. */
-static int start_container(void) {
+static struct port start_container(void) {
   in_container = true;
   int port = fcntl(0, F_DUPFD_CLOEXEC, 3);
   must(port, "port");
   dup2(2, 0);
   make_run_directories();
   replace_sudo();
-  return port;
+  return (struct port){port, port};
 }
 
 int main(int argc, char *argv[]) {
@@ -234,12 +256,13 @@ int main(int argc, char *argv[]) {
   umask(022);
   setenv("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", 1);
   setenv("HOME", "/root", 1);
-  int port = argc == 2 && strcmp(argv[1], "--container") == 0 ? start_container() : start_machine();
+  struct port port = argc == 2 && strcmp(argv[1], "--container") == 0 ? start_container() : start_machine();
+  int key;
+  pid_t sshd = start_sshd(port, &key);
   say(port, "ready\n");
-  thaw(port, in_container ? HOST_KERNEL : OWN_KERNEL);
-  say(port, "ok\n"); /* before sshd runs: its banner is the next thing on the port */
-  pid_t sshd = start((char *[]){"/usr/sbin/sshd", "-i", "-e", "-f", "/etc/ssh/mayfly_sshd_config", NULL}, port, port);
-  close(port);
+  thaw(port, key, in_container ? HOST_KERNEL : OWN_KERNEL);
+  close(port.in);
+  close(port.out);
   for (;;) {
     pid_t ended = waitpid(-1, NULL, 0);
     if (ended == sshd) power_off(); /* a VM serves one connection */

@@ -85,15 +85,11 @@ echo 'prefix=/home/agent/.local' > "$root/home/agent/.npmrc"
 install -d -o 1000 -g 1000 "$root/home/agent/.local" "$root/home/agent/.local/bin"
 chown 1000:1000 "$root/home/agent/.npmrc"
 
-# --- names ---
-cat > "$root/etc/hosts" <<'END'
-127.0.0.1 localhost
-::1 localhost ip6-localhost ip6-loopback
-END
-echo guest > "$root/etc/hostname"
+# --- names: thaw writes them, into memory ---
+for name in hosts hostname machine-id; do
+  ln -sf "../run/mayfly/$name" "$root/etc/$name"
+done
 : > "$root/etc/resolv.conf"
-: > "$root/etc/machine-id"
-chmod 0444 "$root/etc/machine-id"
 rm -f "$root"/etc/ssh/ssh_host_* "$root/var/lib/systemd/random-seed" "$root/var/lib/dbus/machine-id"
 
 cat > "$root/etc/ssh/mayfly_sshd_config" <<'END'
@@ -126,11 +122,8 @@ END
 cat > "$root/usr/lib/mayfly/warm" <<'END'
 #!/bin/sh
 # Runs once, before the template is saved: what is read here is in the page cache of every clone.
-ssh-keygen -q -t ed25519 -N '' -f /run/warm_key
-sed 's|^HostKey .*|HostKey /run/warm_key|' /etc/ssh/mayfly_sshd_config > /run/warm_config
-/usr/sbin/sshd -t -f /run/warm_config
-rm -f /run/warm_key /run/warm_key.pub /run/warm_config
-cat /usr/lib/mayfly/* /usr/lib/openssh/sftp-server > /dev/null
+libraries=$(ldd /usr/sbin/sshd | sed -n 's|^[^/]*\(/[^ ]*\) (.*|\1|p')
+cat /usr/sbin/sshd $libraries /usr/lib/mayfly/* /usr/lib/openssh/sftp-server > /dev/null
 /usr/lib/mayfly/run < /dev/null
 git --version
 bash -c true

@@ -10,7 +10,7 @@
  *   authorized-key ssh-ed25519 <base64>
  *   end
  *
- * The answer is "ok" or "error <what>".
+ * The answer is "ok" or "error <what>". After "ok" sshd speaks: only then it is given its key.
  */
 #define _GNU_SOURCE
 #include "guest-thaw.h"
@@ -28,17 +28,17 @@
 
 enum { max_message_bytes = 16384, min_entropy_bytes = 64 };
 
-void say(int port, const char *text) {
+void say(struct port port, const char *text) {
   size_t length = strlen(text), done = 0;
   while (done < length) {
-    ssize_t count = write(port, text + done, length - done);
+    ssize_t count = write(port.out, text + done, length - done);
     if (count < 0 && errno == EINTR) continue;
     must((int)count, "write to the port");
     done += (size_t)count;
   }
 }
 
-static _Noreturn void refuse(int port, const char *what) {
+static _Noreturn void refuse(struct port port, const char *what) {
   char line[128];
   snprintf(line, sizeof line, "error %s\n", what);
   say(port, line);
@@ -47,11 +47,11 @@ static _Noreturn void refuse(int port, const char *what) {
 }
 
 /* Reads up to "\nend\n" and not a byte further: what follows is the SSH client's. The host waits for our answer anyway. */
-static void read_message(int port, char *message) {
+static void read_message(struct port port, char *message) {
   size_t length = 0;
   for (;;) {
     if (length == max_message_bytes) refuse(port, "size");
-    ssize_t count = read(port, message + length, max_message_bytes - length);
+    ssize_t count = read(port.in, message + length, max_message_bytes - length);
     if (count < 0 && errno == EINTR) continue;
     if (count <= 0) die("the host went away");
     if (memchr(message + length, 0, (size_t)count)) refuse(port, "syntax");
@@ -62,7 +62,7 @@ static void read_message(int port, char *message) {
 }
 
 /* The value of "<key> <value>"; each line of the message is taken once, in order, and must be the one expected. */
-static char *take(int port, char **cursor, const char *key) {
+static char *take(struct port port, char **cursor, const char *key) {
   char *line = strsep(cursor, "\n");
   size_t length = strlen(key);
   if (!line || strncmp(line, key, length) != 0 || line[length] != ' ') refuse(port, key);
@@ -88,20 +88,20 @@ static int decode(char *text) {
   return bytes;
 }
 
-/* Files that the image has keep their mode; new ones, the keys, are for root alone. */
-static void write_file(int port, const char *path, int how, const char *bytes, size_t length) {
-  int file = open(path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC | how, 0600);
+/* What belongs to one guest alone lies in /run: under emulation, writing to the disk would be a third of the thaw. */
+static void write_file(struct port port, const char *path, mode_t mode, const char *bytes, size_t length) {
+  int file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
   if (file < 0 || write(file, bytes, length) != (ssize_t)length) refuse(port, path);
   close(file);
 }
 
-static void set_clock(int port, const char *value) {
+static void set_clock(struct port port, const char *value) {
   long long ms = strtoll(value, NULL, 10);
   struct timespec now = {ms / 1000, ms % 1000 * 1000000};
   if (ms < 1600000000000LL || clock_settime(CLOCK_REALTIME, &now) < 0) refuse(port, "time");
 }
 
-static void reseed(int port, char *value) {
+static void reseed(struct port port, char *value) {
   struct { int bits, bytes; char data[512]; } pool;
   int bytes = strlen(value) < sizeof pool.data ? decode(value) : -1;
   if (bytes < min_entropy_bytes) refuse(port, "entropy");
@@ -114,30 +114,27 @@ static void reseed(int port, char *value) {
   explicit_bzero(&pool, sizeof pool);
 }
 
-static void name_machine(int port, const char *host, const char *machine, enum kernel kernel) {
+static void name_machine(struct port port, const char *host, const char *machine, enum kernel kernel) {
   size_t length = strlen(host);
   if (length < 1 || length > 63 || strspn(host, "abcdefghijklmnopqrstuvwxyz0123456789-") != length) refuse(port, "hostname");
   /* A container has its name from its configuration, and may not change it. */
   if (kernel == OWN_KERNEL && sethostname(host, length) < 0) refuse(port, "hostname");
-  write_file(port, "/etc/hostname", O_TRUNC, host, length);
-  char own[96]; /* a machine that cannot resolve its own name makes sudo and many test suites complain */
-  int own_length = snprintf(own, sizeof own, "127.0.1.1 %s\n", host);
-  write_file(port, "/etc/hosts", O_APPEND, own, (size_t)own_length);
+  char text[192]; /* a machine that cannot resolve its own name makes sudo and many test suites complain */
+  int size = snprintf(text, sizeof text, "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n127.0.1.1 %s\n", host);
+  write_file(port, "/run/mayfly/hosts", 0644, text, (size_t)size);
+  size = snprintf(text, sizeof text, "%s\n", host);
+  write_file(port, "/run/mayfly/hostname", 0644, text, (size_t)size);
   if (strlen(machine) != 32 || strspn(machine, "0123456789abcdef") != 32) refuse(port, "machine-id");
-  char line[34];
-  snprintf(line, sizeof line, "%s\n", machine);
-  write_file(port, "/etc/machine-id", O_TRUNC, line, 33);
+  size = snprintf(text, sizeof text, "%s\n", machine);
+  write_file(port, "/run/mayfly/machine-id", 0444, text, (size_t)size);
 }
 
-static void give_keys(int port, char *host_key, const char *authorized_key) {
-  int bytes = decode(host_key);
-  if (bytes <= 0) refuse(port, "host-key");
-  write_file(port, "/run/mayfly/host_key", O_TRUNC, host_key, (size_t)bytes);
+static void allow_key(struct port port, const char *authorized_key) {
   if (strncmp(authorized_key, "ssh-ed25519 ", 12) != 0) refuse(port, "authorized-key");
-  write_file(port, "/run/mayfly/authorized_keys", O_TRUNC, authorized_key, strlen(authorized_key));
+  write_file(port, "/run/mayfly/authorized_keys", 0600, authorized_key, strlen(authorized_key));
 }
 
-void thaw(int port, enum kernel kernel) {
+void thaw(struct port port, int key, enum kernel kernel) {
   static char message[max_message_bytes + 1];
   read_message(port, message);
   char *cursor = message;
@@ -147,7 +144,12 @@ void thaw(int port, enum kernel kernel) {
   char *host = take(port, &cursor, "hostname");
   name_machine(port, host, take(port, &cursor, "machine-id"), kernel);
   char *host_key = take(port, &cursor, "host-key");
-  give_keys(port, host_key, take(port, &cursor, "authorized-key"));
+  allow_key(port, take(port, &cursor, "authorized-key"));
   if (!cursor || strcmp(cursor, "end\n") != 0) refuse(port, "syntax");
+  int bytes = decode(host_key);
+  if (bytes <= 0) refuse(port, "host-key");
+  say(port, "ok\n");
+  if (write(key, host_key, (size_t)bytes) != bytes) die("host key");
+  close(key);
   explicit_bzero(message, sizeof message);
 }

@@ -1,5 +1,5 @@
 /** One QEMU process: started as its own user, spoken to over inherited sockets. */
-import type { Duplex } from 'node:stream';
+import { Duplex } from 'node:stream';
 import { startHostProcess } from './host-process.ts';
 import type { HostProcess } from './host-process.ts';
 import { inherited } from './qemu-arguments.ts';
@@ -17,7 +17,7 @@ export interface MachineOptions {
 
 export interface Machine extends HostProcess {
   readonly monitor: Duplex;
-  /** The guest's virtio-serial port. */
+  /** The guest's virtio-serial ports, as one stream. */
   readonly channel: Duplex;
   /** Device state goes out here when a template is saved, and in when it is restored. */
   readonly state: Duplex;
@@ -25,9 +25,10 @@ export interface Machine extends HostProcess {
 
 export function startMachine(options: MachineOptions): Machine {
   const argv = ['setpriv', ...privileges(options), qemuProgram, ...options.argv];
-  const { console, monitor, channel, state } = inherited;
+  const { console, monitor, toGuest, fromGuest, state } = inherited;
   const started = startHostProcess({ argv, cgroups: options.cgroups, sockets: Object.keys(inherited).length, consoles: [console] });
-  return { ...started, monitor: started.socket(monitor), channel: started.socket(channel), state: started.socket(state) };
+  const channel = joinPorts(started.socket(toGuest), started.socket(fromGuest));
+  return { ...started, monitor: started.socket(monitor), channel, state: started.socket(state) };
 }
 
 function privileges(options: MachineOptions): string[] {
@@ -35,4 +36,25 @@ function privileges(options: MachineOptions): string[] {
   if (options.uid === null) return always;
   const groups = options.gid === null ? ['--clear-groups'] : [`--groups=${options.gid}`];
   return [...always, `--reuid=${options.uid}`, `--regid=${options.uid}`, ...groups, '--inh-caps=-all', '--bounding-set=-all'];
+}
+
+/** One stream of two. What the guest said is read to its end before the stream closes. */
+function joinPorts(toGuest: Duplex, fromGuest: Duplex): Duplex {
+  const joined = new Duplex({
+    allowHalfOpen: false,
+    read: () => void fromGuest.resume(),
+    write: (chunk, _encoding, callback) => void toGuest.write(chunk, callback),
+    final: (callback) => void toGuest.end(() => callback()),
+    destroy(error, callback) {
+      toGuest.destroy();
+      fromGuest.destroy();
+      callback(error);
+    },
+  });
+  joined.on('error', () => {}); // what matters is that it closes
+  fromGuest.on('data', (chunk) => {
+    if (!joined.push(chunk)) fromGuest.pause();
+  });
+  fromGuest.once('close', () => joined.push(null));
+  return joined;
 }

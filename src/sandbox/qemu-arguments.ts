@@ -1,5 +1,5 @@
 /**
- * The machine, as QEMU's argument vector: a microvm with a disk, one virtio-serial port and a source of randomness.
+ * The machine, as QEMU's argument vector: a microvm with a disk, two virtio-serial ports and a source of randomness.
  * No network card, no PCI, no USB, no name on disk that the guest could reach.
  *
  * A template can only be restored into the machine that saved it, so all of this is part of the template's key.
@@ -30,7 +30,7 @@ export interface MachinePlan {
 }
 
 /** File descriptors that QEMU inherits; 0 to 2 are nothing, stdout, stderr. */
-export const inherited = { console: 3, monitor: 4, channel: 5, state: 6 } as const;
+export const inherited = { console: 3, monitor: 4, toGuest: 5, fromGuest: 6, state: 7 } as const;
 
 const translationCacheMib = 256;
 
@@ -41,10 +41,14 @@ export function qemuArguments(plan: MachinePlan): string[] {
     ['-nodefaults', '-no-user-config', '-nic', 'none', '-display', 'none', '-no-reboot'],
     ['-bios', 'qboot.rom', '-machine', machine(shape), ...accelerator(shape), '-smp', `${shape.vcpus}`, '-m', `${shape.memoryMib}M`],
     ['-object', memory(plan), '-global', 'virtio-mmio.force-legacy=false'],
-    ['-kernel', image.kernel, '-initrd', image.initramfs, '-append', kernelArguments(plan)],
+    // A restored guest has its kernel in memory: QEMU need not read it once more and keep a copy.
+    plan.memory?.use === 'restore' ? [] : ['-kernel', image.kernel, '-initrd', image.initramfs, '-append', kernelArguments(plan)],
     ['-chardev', `socket,id=console,fd=${inherited.console}`, '-serial', 'chardev:console'],
     ['-chardev', `socket,id=monitor,fd=${inherited.monitor}`, '-mon', 'chardev=monitor,mode=control'],
-    ['-chardev', `socket,id=channel,fd=${inherited.channel}`, '-device', 'virtio-serial-device', '-device', 'virtserialport,chardev=channel,name=mayfly'],
+    // A port for each direction: guest-thaw.h says why.
+    ['-device', 'virtio-serial-device'],
+    ['-chardev', `socket,id=in,fd=${inherited.toGuest}`, '-device', 'virtserialport,chardev=in,name=mayfly-in'],
+    ['-chardev', `socket,id=out,fd=${inherited.fromGuest}`, '-device', 'virtserialport,chardev=out,name=mayfly-out'],
     ['-blockdev', JSON.stringify(disk(plan)), '-device', 'virtio-blk-device,drive=disk'],
     ['-object', 'rng-builtin,id=random', '-device', 'virtio-rng-device,rng=random'],
     ['-sandbox', 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny'],

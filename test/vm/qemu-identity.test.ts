@@ -5,11 +5,13 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { bootSandbox } from '../../src/sandbox/boot.ts';
 import type { Sandbox } from '../../src/sandbox/sandbox.ts';
 import { findTemplate } from '../../src/sandbox/template.ts';
-import { createIdentity, thawMessage } from '../../src/sandbox/thaw.ts';
+import { createIdentity, thaw, thawMessage } from '../../src/sandbox/thaw.ts';
 import type { Identity } from '../../src/sandbox/thaw.ts';
 import { wake, withVm } from '../../src/sandbox/vm.ts';
 import { lacksForGuests, newVmId, openGuestHost, output, tracesOf } from '../support/guest.ts';
 import type { GuestHost } from '../support/guest.ts';
+import { readServerHandshake } from '../support/ssh-handshake.ts';
+import type { ServerHandshake } from '../support/ssh-handshake.ts';
 
 const lacking = await lacksForGuests();
 if (lacking !== null) process.stderr.write(`skipped: guests, because ${lacking}\n`);
@@ -58,10 +60,30 @@ describe.skipIf(lacking !== null)('two clones of one template', () => {
     expect(one).not.toBe(other);
   });
 
-  test('have different host keys, which no user but root can read', async () => {
-    const script = 'ssh-keygen -y -f /run/mayfly/host_key';
-    expect(await output(first, script, 'root')).not.toBe(await output(second, script, 'root'));
-    await expect(output(first, 'cat /run/mayfly/host_key')).rejects.toThrow('Permission denied');
+  test('have their host keys in no file, and their client keys where no user but root can read', async () => {
+    expect(await output(first, 'ls /run/mayfly | grep -c key', 'root')).toBe('1');
+    expect(await output(first, 'cat /run/mayfly/authorized_keys', 'root')).not.toBe(await output(second, 'cat /run/mayfly/authorized_keys', 'root'));
+    await expect(output(first, 'cat /run/mayfly/authorized_keys')).rejects.toThrow('Permission denied');
+  });
+
+  test('have SSH keys of their own, and draw their secrets anew although their servers were started before the template was saved', async () => {
+    const template = await findTemplate(host.options);
+    const handshake = (): Promise<ServerHandshake> =>
+      withVm(host.options, template, { id: newVmId(), signal: AbortSignal.timeout(60_000) }, async (vm) => {
+        await wake(vm, template);
+        await thaw(vm.machine.channel, createIdentity('guest'));
+        const seen = await readServerHandshake(vm.machine.channel);
+        vm.machine.kill();
+        await vm.machine.exited;
+        await vm.claim.release();
+        return seen;
+      });
+    const [one, other] = [await handshake(), await handshake()];
+
+    for (const part of ['cookie', 'hostKey', 'ephemeralKey'] as const) {
+      expect(one[part]).toMatch(/^[0-9a-f]{32,}$/);
+      expect(one[part]).not.toBe(other[part]);
+    }
   });
 
   test('can resolve their own names and both loopback addresses', async () => {

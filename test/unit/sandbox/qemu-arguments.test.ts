@@ -30,6 +30,7 @@ test('a restored machine opens the template for reading only', () => {
     backing: { 'read-only': true, file: { filename: '/t/disk' }, backing: { 'read-only': true, backing: null } },
   });
   expect(after(argv, '-incoming')).toEqual(['defer']);
+  expect(after(argv, '-kernel')).toEqual([]);
 });
 
 test('only the machine that is saved shares its memory, and warms up', () => {
@@ -45,7 +46,7 @@ test('only the machine that is saved shares its memory, and warms up', () => {
 
 test('under emulation the kernel is told the clock and keeps the old timers; under KVM it has neither', () => {
   const shape = { ...plan().shape, accel: 'kvm' } as const;
-  const [emulated, hardware] = [qemuArguments(plan()), qemuArguments(plan({ shape }))];
+  const [emulated, hardware] = [qemuArguments(plan({ memory: null })), qemuArguments(plan({ shape, memory: null }))];
   expect(after(emulated, '-append')[0]).toContain('tsc_early_khz=2000000 tsc=reliable');
   expect(after(emulated, '-machine')[0]).toContain('pit=on,pic=on,rtc=on');
   expect(after(hardware, '-append')[0]).not.toContain('tsc');
