@@ -81,6 +81,19 @@ describe('the documents', () => {
     expect(Object.keys(scripts)).toEqual(expect.arrayContaining(named));
   });
 
+  test('name in the specification, beside each table, a command that exists', async () => {
+    const text = await readText('docs/specification.md');
+    const { scripts } = z.object({ scripts: z.record(z.string(), z.string()) }).parse(JSON.parse(await readText('package.json')));
+    const benchmarks = [...(await readText('test/bench/bench.ts')).matchAll(/\.command\('(\w+)'\)/g)].map(([, name = '']) => name);
+    const sections = text.split(/^## /m).filter((section) => section.includes('| p50'));
+
+    expect(sections.length).toBeGreaterThan(0);
+    for (const section of sections) expect(section).toMatch(/^Command: `npm run /m);
+    const commands = [...text.matchAll(/`npm run (\w+)(?: -- (\w+))?/g)].map(([, script = '', benchmark]) => ({ script, benchmark }));
+    expect(Object.keys(scripts)).toEqual(expect.arrayContaining(commands.map(({ script }) => script)));
+    expect(benchmarks).toEqual(expect.arrayContaining(commands.filter(({ script }) => script === 'bench').map(({ benchmark }) => benchmark)));
+  });
+
   test('run in CI the test command as the README has it', async () => {
     const command = 'npm ci && npm test';
 
