@@ -51,7 +51,8 @@ try {
   await program.parseAsync();
 } catch (thrown) {
   const error = stop.signal.aborted ? asFixError(stop.signal.reason) : asFixError(thrown);
-  process.stderr.write(`\n${error.message}\n${error.code === 'internal' ? (error.stack ?? '') : JSON.stringify(error.details)}\n`);
+  const more = error.code === 'internal' ? (error.stack ?? '') : JSON.stringify(error.details);
+  process.stderr.write(`\n${error.message}${more === '{}' ? '' : `\n${more}`}\n`);
   process.exitCode = error.row.exitCode;
 }
 

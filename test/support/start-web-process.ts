@@ -24,6 +24,8 @@ export async function startWebProcess(redisUrl: string): Promise<WebProcess> {
       return Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024;
     },
     async [Symbol.asyncDispose]() {
+      // Ctrl-C in a terminal reaches it before us.
+      if (child.exitCode !== null || child.signalCode !== null) return;
       const exited = once(child, 'exit');
       child.kill('SIGKILL');
       await exited;
