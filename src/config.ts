@@ -91,6 +91,13 @@ const Environment = z.object({
   MAYFLY_SETUP_MINUTES: count(15, 'Minutes for all setup commands.'),
   MAYFLY_PROOF_MINUTES: count(15, 'Minutes for each run of the tests in the proof.'),
   MAYFLY_COMMAND_SECONDS: count(300, 'Seconds for one command of the agent.'),
+  MAYFLY_DRAIN_MINUTES: z.coerce
+    .number()
+    .int()
+    .nonnegative()
+    .default(10)
+    .meta({ description: 'Minutes that runs get to end after SIGTERM; what is left then goes back to the queue. 0: at once.' }),
+  MAYFLY_LOCK_SECONDS: count(30, 'Seconds without a sign of life after which a worker has lost its runs, and another one takes them.'),
   MAYFLY_SETUP: z.enum(['install', 'check']).default('install').meta({ description: 'check: `mayfly setup` never installs, it only says what lacks.' }),
   NODE_EXTRA_CA_CERTS: optional('Node’s own setting; the certificates reach the guest too.'),
   SSL_CERT_FILE: optional('OpenSSL’s own setting; used by git on the host.'),

@@ -2,9 +2,6 @@
 import { once } from 'node:events';
 import type { CommandContext } from './command-line.ts';
 
-/** Given to running work after SIGTERM before it is aborted; a run that is cut goes back to the queue. */
-export const graceMs = 10 * 60_000;
-
 /** Resolves when everything is closed. Code of VMs is loaded only by the worker role. */
 export async function startRoles(role: 'web' | 'worker' | 'all', { config, log, secrets, signal }: CommandContext): Promise<void> {
   const closers: (() => Promise<void>)[] = [];
@@ -18,7 +15,7 @@ export async function startRoles(role: 'web' | 'worker' | 'all', { config, log, 
     if (role !== 'web') {
       const { startWorker } = await import('./worker.ts');
       const worker = await startWorker(config, { log, secrets, signal });
-      closers.push(() => worker.close(graceMs));
+      closers.push(() => worker.close(config.MAYFLY_DRAIN_MINUTES * 60_000));
       log.info('worker is up');
     }
     if (!signal.aborted) await once(signal, 'abort');

@@ -76,6 +76,7 @@ export async function startWorker(config: Config, options: WorkerOptions): Promi
     perRepository: config.MAYFLY_RUNS_PER_REPOSITORY,
     perInstallation: config.MAYFLY_RUNS_PER_INSTALLATION,
     about: { version, provider: runTools.provider.name },
+    lockMs: config.MAYFLY_LOCK_SECONDS * 1000,
     log,
   });
   const handlers: Parameters<typeof queue.consume>[0] = {

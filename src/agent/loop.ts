@@ -110,9 +110,9 @@ export async function solve(options: SolveOptions): Promise<Attempt> {
     return await finish(options, ended, spend);
   } catch (thrown) {
     if (signal.aborted) throw new FixError('cancelled', { cause: signal.reason });
-    if (sandbox.lost.aborted) throw asFixError(sandbox.lost.reason, 'sandbox_lost');
-    if (!hard.signal.aborted) throw thrown;
-    return await finish(options, { kind: 'limit', limit: 'time' }, spend);
+    // The first reason counts: a guest that does not end its command at the limit is lost, too.
+    if (any.reason === hard.signal.reason && hard.signal.aborted) return await finish(options, { kind: 'limit', limit: 'time' }, spend);
+    throw sandbox.lost.aborted ? asFixError(sandbox.lost.reason, 'sandbox_lost') : thrown;
   } finally {
     clearTimeout(timer);
   }

@@ -141,9 +141,13 @@ async function work(
   if (attempt.ended.kind === 'submitted') report.summary = attempt.ended.submission.summary;
   if (attempt.ended.kind === 'submitted' && attempt.ended.submission.noChange) return ended({ kind: 'no_change' });
   if (attempt.ended.kind === 'stopped') report.notes.push('The agent stopped without handing its work in.');
-  const taken = await timed(report, onEvent, 'patch', take);
-  // A limit ends the run, but what was done so far stays in the report.
-  if (attempt.ended.kind === 'limit') return ended({ kind: 'gave_up', limit: attempt.ended.limit });
+  const taking = timed(report, onEvent, 'patch', take);
+  if (attempt.ended.kind === 'limit') {
+    // A limit ends the run, but what was done so far stays in the report, if the machine still gives it.
+    await taking.catch(() => signal.throwIfAborted());
+    return ended({ kind: 'gave_up', limit: attempt.ended.limit });
+  }
+  const taken = await taking;
   if (taken.kind === 'ended') return taken;
   if (attempt.ended.kind === 'submitted')
     noteUnnamed(report, taken.patch, { named: attempt.ended.submission.files, base: await context.snapshot.tree(signal) });

@@ -5,13 +5,10 @@
 import { createInterface } from 'node:readline';
 import type { Connection, Exit } from './connection.ts';
 
-/** How long a guest may take to end a command; after that it is not ours any more. An emulated one in a fork storm took 4 s. */
-const endingMs = 20_000;
-
 export interface Ender {
   /** Opens the session, when there is none yet, without waiting for it. */
   prepare(): void;
-  /** Has the guest kill everything of a command; returns when its session, whose end is `exit`, is over. A guest that does not obey in time is lost. */
+  /** Has the guest kill everything of a command; returns when its session, whose end is `exit`, is over. How long that may take is up to the caller. */
   end(id: string, exit: Promise<Exit>): Promise<void>;
 }
 
@@ -25,14 +22,9 @@ export function createEnder(connection: Connection, commandLine: string): Ender 
   return {
     prepare: () => void open(),
     async end(id, exit) {
-      const timer = setTimeout(() => connection.lose('the guest does not end a command'), endingMs);
-      try {
-        const ask = await open();
-        if ((await connection.orLost(ask(id))) !== '0') connection.lose('the supervisor of a command was killed');
-        await exit;
-      } finally {
-        clearTimeout(timer);
-      }
+      const ask = await open();
+      if ((await connection.orLost(ask(id))) !== '0') connection.lose('the supervisor of a command was killed');
+      await exit;
     },
   };
 }

@@ -22,6 +22,9 @@ exec head -c "$2" -- "$1"
 `;
 const missingExitCode = 66;
 
+/** For one file; a guest whose tools hang must not hold up whoever set no limit. */
+const timeoutMs = 5 * 60_000;
+
 /** The scripts read what coreutils say. */
 const plainMessages = { LC_ALL: 'C' };
 
@@ -35,7 +38,7 @@ export function createFiles(exec: Exec): Pick<Sandbox, 'put' | 'get'> {
         stdin: content,
       });
       // Killed, the script could not clean up after itself.
-      if (result.signal) await exec(['rm', '-f', '--', temporary], { cwd: '/', ...(options.user && { user: options.user }) });
+      if (result.signal) await exec(['rm', '-f', '--', temporary], { cwd: '/', timeoutMs, ...(options.user && { user: options.user }) });
       throwUnlessDone(result, path);
     },
     async get(path, options) {
@@ -53,7 +56,7 @@ export function createFiles(exec: Exec): Pick<Sandbox, 'put' | 'get'> {
 }
 
 function asExecOptions(options: { user?: 'agent' | 'root'; signal?: AbortSignal }): Parameters<Exec>[1] {
-  return { cwd: '/', env: plainMessages, ...(options.user && { user: options.user }), ...(options.signal && { signal: options.signal }) };
+  return { cwd: '/', env: plainMessages, timeoutMs, ...(options.user && { user: options.user }), ...(options.signal && { signal: options.signal }) };
 }
 
 function throwUnlessDone(result: ExecResult, path: string): void {
@@ -61,7 +64,7 @@ function throwUnlessDone(result: ExecResult, path: string): void {
   if (result.exitCode === 0) return;
   const full = /No space left on device|Disk quota exceeded/.test(result.stderr);
   throw new FixError(full ? 'guest_disk_full' : 'guest_file_failed', {
-    details: { path, exitCode: result.exitCode, signal: result.signal, stderr: result.stderr.slice(0, 500) },
+    details: { path, ended: result.ended, exitCode: result.exitCode, signal: result.signal, stderr: result.stderr.slice(0, 500) },
   });
 }
 

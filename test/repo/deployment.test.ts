@@ -4,7 +4,6 @@ import { parse } from 'yaml';
 import { z } from 'zod';
 import { describeSettings, loadConfig } from '../../src/config.ts';
 import { abortMs } from '../../src/queue/worker-queue.ts';
-import { graceMs } from '../../src/start.ts';
 import { version } from '../../src/version.ts';
 import { listFiles, readText } from '../support/repository.ts';
 
@@ -113,7 +112,7 @@ describe('the deployment files', () => {
   });
 
   test('let a worker drain before they kill it', async () => {
-    const needed = graceMs + abortMs;
+    const needed = loadConfig('tool', {}).MAYFLY_DRAIN_MINUTES * 60_000 + abortMs;
 
     expect(minutes(service('worker').stop_grace_period ?? '') * 60_000).toBeGreaterThan(needed);
     expect(minutes((await readUnit('mayfly-worker.service'))('TimeoutStopSec')[0] ?? '') * 60_000).toBeGreaterThan(needed);

@@ -173,6 +173,19 @@ describe('the limits', () => {
   });
 });
 
+describe('a hard time that a guest does not heed', () => {
+  it('is a limit all the same: the machine is thrown away, and the work is not begun again', async () => {
+    const sandbox = createFakeSandbox({
+      exec: (argv, { signal }) =>
+        argv[4] === 'ls'
+          ? new Promise((_resolve, reject) => signal?.addEventListener('abort', () => (sandbox.lose(), reject(new FixError('sandbox_lost'))), { once: true }))
+          : {},
+    });
+
+    expect(await play([listing], { sandbox, limits: { hardTimeMs: 20 } }).attempt).toMatchObject({ ended: { kind: 'limit', limit: 'time' }, steps: 1 });
+  });
+});
+
 describe('a stop from outside', () => {
   it('is a failure named cancelled, whatever the reason was', async () => {
     const controller = new AbortController();
