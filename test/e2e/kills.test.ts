@@ -1,0 +1,206 @@
+/**
+ * `kill -9` of everything that there is to kill, at every moment of a run, with the real processes: each issue ends in
+ * exactly one draft pull request, the host is as it was, and the next run is fine. The groups run beside each other,
+ * because most of their time is spent in waiting: for locks that run out, and for the pace that GitHub asks for.
+ */
+import { readFile } from 'node:fs/promises';
+import { describe, expect, it } from 'vitest';
+import { findProcesses } from '../../src/sandbox/claim.ts';
+import { lacksForGuests } from '../support/guest.ts';
+import { startInstallation } from '../support/installation.ts';
+import type { Installation } from '../support/installation.ts';
+import type { LogLine, MayflyProcess } from '../support/mayfly-process.ts';
+import { redisIsMissing } from '../support/redis.ts';
+import { replies } from '../demo/story.ts';
+
+const lacking = (await lacksForGuests()) ?? (redisIsMissing() ? 'redis-server is not installed' : process.getuid?.() === 0 ? null : 'gVisor takes root');
+if (lacking !== null) process.stderr.write(`SKIPPED: kills of the whole system, because ${lacking}\n`);
+
+const lockSeconds = 5;
+const small = { MAYFLY_PROVIDER: 'oci', MAYFLY_LOCK_SECONDS: String(lockSeconds) };
+const fix = replies.filter((reply) => reply.tools?.some(({ name }) => name === 'edit' || name === 'submit'));
+
+type Moment = (worker: MayflyProcess, installation: Installation, issue: number) => Promise<unknown>;
+
+const ended =
+  (phase: string) =>
+  (worker: MayflyProcess, _installation: Installation, issue: number): Promise<LogLine> =>
+    worker.logged((line) => line.msg === 'phase ended' && line.phase === phase && line.issue === issue);
+/** Once GitHub has answered such a request after the issue was made. */
+const answered =
+  (method: string, path: RegExp): Moment =>
+  async (_worker, { standIn }, issue) => {
+    const labelled = `/issues/${issue}/labels`;
+    const seen = (): boolean => {
+      const since = standIn.requests.findIndex((request) => request.method === 'POST' && request.path.endsWith(labelled));
+      return standIn.requests.slice(since).some((request) => request.method === method && path.test(request.path));
+    };
+    await expect.poll(seen, { timeout: 60_000, interval: 5 }).toBe(true);
+  };
+
+async function start(settings: Readonly<Record<string, string>> = small): Promise<Installation> {
+  const installation = await startInstallation({ settings, replies: () => fix });
+  await installation.startWeb();
+  return installation;
+}
+
+const finished = (worker: MayflyProcess, issue: number): Promise<LogLine> => worker.logged((line) => line.msg === 'run finished' && line.issue === issue);
+
+/** As it has to be at the end, whatever was killed on the way. */
+async function expectDoneOnce({ repository, traces }: Installation, issues: readonly number[]): Promise<void> {
+  const pulls = await repository.pullRequests();
+  expect(pulls).toHaveLength(issues.length);
+  expect(new Set(pulls.map((pull) => pull.head.ref))).toEqual(new Set(issues.map((issue) => `mayfly/issue-${issue}`)));
+  expect(pulls.every((pull) => pull.draft)).toBe(true);
+  expect(Object.keys(await repository.branches())).toHaveLength(1 + issues.length);
+  for (const issue of issues) {
+    const comments = await repository.comments(issue);
+    expect(comments.map((comment) => comment.body)).toEqual([expect.stringContaining('**Mayfly: done.**')]);
+  }
+  expect(await traces()).toEqual([]);
+}
+
+describe.skipIf(lacking !== null).concurrent('one draft pull request comes of each issue, and nothing is left,', () => {
+  it.each<readonly [string, readonly Moment[]]>([
+    ['boots, works, or proves', [ended('fetch'), ended('clone'), ended('patch')]],
+    [
+      'takes the event in, has made the branch, or has opened the pull request',
+      [answered('GET', /\/collaborators\/ada\/permission$/), answered('POST', /\/git\/refs$/), answered('POST', /\/pulls$/)],
+    ],
+  ])('when the worker is killed as it %s', async (_name, moments) => {
+    await using installation = await start();
+    let worker = await installation.startWorker();
+    const issues: number[] = [];
+
+    for (const moment of moments) {
+      const issue = await installation.label();
+      issues.push(issue);
+      await moment(worker, installation, issue);
+      await worker.kill();
+      worker = await installation.startWorker();
+      expect(await finished(worker, issue)).toMatchObject({ outcome: { kind: 'published' } });
+    }
+
+    await expectDoneOnce(installation, issues);
+  });
+
+  it('when gVisor is killed as it boots, works, or proves', async () => {
+    await using installation = await start();
+    const worker = await installation.startWorker();
+    const issues: number[] = [];
+
+    for (const [moment, suffix] of [
+      [ended('fetch'), 'agent'],
+      [ended('clone'), 'agent'],
+      [ended('patch'), 'proof'],
+    ] as const) {
+      const issue = await installation.label();
+      issues.push(issue);
+      const { runId } = await moment(worker, installation, issue);
+      await killGuest(`${runId}-${suffix}`);
+      expect(await finished(worker, issue)).toMatchObject({ outcome: { kind: 'published' } });
+    }
+
+    await expectDoneOnce(installation, issues);
+  });
+
+  it('when QEMU is killed at work, and then its worker', async () => {
+    await using installation = await start({ ...small, MAYFLY_PROVIDER: 'qemu' });
+    const worker = await installation.startWorker();
+
+    const issue = await installation.label();
+    const { runId } = await ended('clone')(worker, installation, issue);
+    await killGuest(`${runId}-agent`);
+    await worker.logged((line) => line.msg === 'phase ended' && line.phase === 'clone' && line.attempt === 2);
+    await worker.kill();
+    const next = await installation.startWorker();
+
+    expect(await finished(next, issue)).toMatchObject({ outcome: { kind: 'published' } });
+    await expectDoneOnce(installation, [issue]);
+  });
+
+  it('when Redis is killed and comes back, at once or after the lock has run out', async () => {
+    await using installation = await start();
+    const worker = await installation.startWorker();
+    const { redis } = installation;
+
+    const first = await installation.label();
+    await ended('clone')(worker, installation, first);
+    await redis.kill();
+    await redis.restart();
+    await answered('POST', /\/git\/refs$/)(worker, installation, first);
+    await redis.kill();
+    await redis.restart();
+    expect(await finished(worker, first)).toMatchObject({ outcome: { kind: 'published' } });
+
+    const second = await installation.label();
+    await ended('clone')(worker, installation, second);
+    await redis.kill();
+    await new Promise((resolve) => setTimeout(resolve, (lockSeconds + 1) * 1000)); // the time is what is tested
+    await redis.restart();
+    expect(await finished(worker, second)).toMatchObject({ outcome: { kind: 'published' } });
+
+    await expectDoneOnce(installation, [first, second]);
+  });
+
+  it('when web, worker and Redis are killed at once, and another issue is labelled meanwhile', async () => {
+    await using installation = await start();
+    const worker = await installation.startWorker();
+    const { redis, processes } = installation;
+
+    const first = await installation.label();
+    await ended('clone')(worker, installation, first);
+    await Promise.all([...processes.map((one) => one.kill()), redis.kill()]);
+    const second = await installation.label();
+    await redis.restart();
+    await installation.startWeb();
+    const next = await installation.startWorker();
+
+    expect(await finished(next, first)).toMatchObject({ outcome: { kind: 'published' } });
+    expect(await finished(next, second)).toMatchObject({ outcome: { kind: 'published' } });
+    await expectDoneOnce(installation, [first, second]);
+  });
+
+  it('when the worker is told to stop: it takes nothing new, ends its run, and exits with 0', async () => {
+    await using installation = await start();
+    const worker = await installation.startWorker();
+
+    const first = await installation.label();
+    await ended('clone')(worker, installation, first);
+    const stopped = worker.stop();
+    await worker.logged((line) => line.msg === 'stopping');
+    const second = await installation.label();
+
+    expect(await stopped).toBe(0);
+    expect(await finished(worker, first)).toMatchObject({ outcome: { kind: 'published' } });
+    expect(worker.lines.filter((line) => line.includes(`"issue":${second}`))).toEqual([]);
+    expect(await finished(await installation.startWorker(), second)).toMatchObject({ outcome: { kind: 'published' } });
+    await expectDoneOnce(installation, [first, second]);
+  });
+
+  it('when the worker is told to stop and has no time left: the run goes back, and the next worker does it', async () => {
+    await using installation = await start({ ...small, MAYFLY_DRAIN_MINUTES: '0' });
+    const worker = await installation.startWorker();
+
+    const issue = await installation.label();
+    await ended('clone')(worker, installation, issue);
+
+    expect(await worker.stop()).toBe(0);
+    expect(await installation.traces()).toEqual([]);
+    const next = await installation.startWorker();
+    expect(await finished(next, issue)).toMatchObject({ outcome: { kind: 'published' }, attempt: 1 });
+    await expectDoneOnce(installation, [issue]);
+  });
+});
+
+/** The process that the guest is, as soon as there is one. */
+async function killGuest(id: string): Promise<void> {
+  const find = async (): Promise<number | undefined> => {
+    const found = await Promise.all(
+      (await findProcesses(id)).map(async (pid) => ({ pid, argv: await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '') })),
+    );
+    return found.find(({ argv }) => /^(?:runsc-sandbox|qemu-system)/.test(argv))?.pid;
+  };
+  await expect.poll(find, { timeout: 60_000, interval: 5 }).toBeGreaterThan(0);
+  process.kill((await find()) ?? 0, 'SIGKILL');
+}

@@ -1,0 +1,116 @@
+/**
+ * A run of the real processes whose operator has secrets of every kind, looked at from inside its VM, as root, and from
+ * the host: no file, no variable, no argument has one of them, and there is no way out but the gateway.
+ */
+import { readFile, readdir } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { describe, expect, it } from 'vitest';
+import type { StandInGitHub } from '../support/github/stand-in.ts';
+import { lacksForGuests } from '../support/guest.ts';
+import { startInstallation } from '../support/installation.ts';
+import type { Installation } from '../support/installation.ts';
+import { redisIsMissing } from '../support/redis.ts';
+import { replies } from '../demo/story.ts';
+
+const lacking = (await lacksForGuests()) ?? (redisIsMissing() ? 'redis-server is not installed' : process.getuid?.() === 0 ? null : 'gVisor takes root');
+if (lacking !== null) process.stderr.write(`SKIPPED: the search for secrets, because ${lacking}\n`);
+
+const canaries = {
+  ANTHROPIC_API_KEY: 'model-canary-5cf1d3a2',
+  MAYFLY_JOB_KEY: 'job-canary-0b7e9c4fd21a6e83b5d7c9',
+  NPM_TOKEN: 'npm-canary-91d2b6',
+  NODE_AUTH_TOKEN: 'node-canary-1c5e77',
+  'npm_config_//registry.example/:_authToken': 'registry-canary-77aa31',
+  npm_config_registry: 'https://user:password-canary-4b1d@registry.example/',
+};
+
+/** Everything that nobody may see; installation tokens by how they begin. */
+function secretsOf({ app }: StandInGitHub): string[] {
+  return [
+    ...Object.values(canaries).flatMap((value) => /[a-z]+-canary-\w+/.exec(value)?.[0] ?? []),
+    app.webhookSecret,
+    'ghs_',
+    ...app.privateKey.split('\n').slice(1, 3),
+  ];
+}
+
+/** As a regular expression that does not find itself. */
+const unfindable = (text: string): string => `[${text[0]}]${text.slice(1).replaceAll('+', '[+]')}`;
+
+/** Root looks at every process, at all that is no program of the template, and at each way out. */
+function lookAround(standIn: StandInGitHub): string {
+  const pattern = secretsOf(standIn).map(unfindable).join('|');
+  const folders = '/etc /home /root /run /tmp /var/tmp /workspace';
+  return [
+    `sudo sh -c 'grep -rsaE --devices=skip -l -e "${pattern}" ${folders}; cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline | grep -acE -e "${pattern}"' | sed 's/^/found: /'`,
+    `sudo find / -xdev -type f -mmin -30 -not -path '/proc/*' -not -path '/sys/*' -exec grep -lsaE -e "${pattern}" {} + | sed 's/^/found: /'`,
+    `echo "searched: $(sudo find ${folders} -type f | wc -l) files, $(ls -d /proc/[0-9]* | wc -l) processes"`,
+    `echo "canary: $(printf '%s%s' gh s_1 | grep -acE -e "${pattern}")"`,
+    `node -p '"interfaces: " + Object.keys(os.networkInterfaces())'`,
+    `echo "routes: $(tail -n +2 /proc/net/route | wc -l)"`,
+    `for address in 169.254.169.254 10.0.0.1 1.1.1.1; do curl --noproxy '*' -sS --max-time 3 http://$address/ 2>&1 >/dev/null | head -1; done`,
+    `curl -sS -o /dev/null -w 'gateway: %{http_code}\\n' --max-time 10 http://example.com/`,
+  ].join('\n');
+}
+
+/** Argument vectors of all processes of this host, looked at again and again until the signal fires. */
+async function watchArguments(signal: AbortSignal): Promise<string> {
+  const seen = new Set<string>();
+  while (!signal.aborted) {
+    const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
+    for (const argv of await Promise.all(pids.map((pid) => readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')))) seen.add(argv);
+    await pause(20);
+  }
+  return [...seen].join('\n');
+}
+
+/** All files below a directory, as one text. */
+async function readAll(directory: string): Promise<string> {
+  const entries = await readdir(directory, { recursive: true, withFileTypes: true });
+  const files = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
+  return (await Promise.all(files.map((file) => readFile(file, 'latin1')))).join('\n');
+}
+
+async function whatTheAgentSaw({ endpoint, stateDir }: Installation): Promise<string> {
+  const transcript = await readAll(join(stateDir, 'transcripts'));
+  expect(endpoint.requests().length).toBeGreaterThan(1);
+  const results = transcript.split('\n').filter((line) => line.includes('"role":"tool"'));
+  return (JSON.parse(results[0] ?? '{}') as { results: { text: string }[] }).results[0]?.text ?? '';
+}
+
+describe.skipIf(lacking !== null)('no secret of the operator is seen', () => {
+  it.each(['oci', 'qemu'])('in a run under %s, inside or outside of its VM, and the gateway is the only way out', async (provider) => {
+    const fix = replies.filter((reply) => reply.tools?.some(({ name }) => name === 'edit' || name === 'submit'));
+    const look = (standIn: StandInGitHub) => [{ tools: [{ name: 'bash', input: { command: lookAround(standIn) } }] }, ...fix];
+    await using installation = await startInstallation({ settings: { ...canaries, MAYFLY_PROVIDER: provider, LOG_LEVEL: 'trace' }, replies: look });
+    const { standIn, redis, repository, processes } = installation;
+    await installation.startWeb();
+    const worker = await installation.startWorker();
+    const over = new AbortController();
+    const watching = watchArguments(over.signal);
+
+    const issue = await installation.label();
+    const line = await worker.logged(({ msg }) => msg === 'run finished');
+    over.abort();
+
+    expect(line).toMatchObject({ issue, outcome: { kind: 'published' } });
+    const seen = await whatTheAgentSaw(installation);
+    expect(seen.split('\n').filter((text) => text.startsWith('found: '))).toEqual(['found: 0']);
+    expect(seen).toMatch(/searched: \d{3,} files, \d+ processes\ncanary: 1\ninterfaces: lo\nroutes: 0\n/);
+    expect(seen.match(/^curl: \(7\).*$/gm)).toHaveLength(3);
+    expect(seen).toContain('gateway: 403');
+    const places = {
+      arguments: await watching,
+      redis: await readAll(dirname(redis.url)),
+      log: processes.flatMap(({ lines }) => lines).join('\n'),
+      state: await readAll(installation.stateDir),
+      comments: JSON.stringify([await repository.comments(issue), await repository.pullRequests()]),
+    };
+    expect(places.arguments).toContain(`${line.runId}-agent`);
+    expect(places.redis).toContain('appendonly');
+    for (const secret of secretsOf(standIn)) {
+      expect(Object.entries(places).flatMap(([name, text]) => (text.includes(secret) ? [`${name}: ${secret.slice(0, 12)}`] : []))).toEqual([]);
+    }
+  });
+});

@@ -1,0 +1,108 @@
+/** Guests that misbehave, under each provider: their command ends at its limit plus 5 s at most, or the machine does, and the next one is fine. */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { asFixError } from '../../src/errors.ts';
+import { findProcesses } from '../../src/sandbox/claim.ts';
+import { createOciProvider } from '../../src/sandbox/oci.ts';
+import { createQemuProvider } from '../../src/sandbox/qemu.ts';
+import type { GuestUser, Sandbox } from '../../src/sandbox/sandbox.ts';
+import { lacksForGuests, openGuestHost, output, tracesOf } from '../support/guest.ts';
+import type { GuestHost } from '../support/guest.ts';
+
+const lacking = await lacksForGuests();
+if (lacking !== null) process.stderr.write(`SKIPPED: guests that misbehave, because ${lacking}\n`);
+const isRoot = process.getuid?.() === 0;
+if (!isRoot) process.stderr.write('SKIPPED: guests under gVisor that misbehave: that takes root\n');
+
+const limitMs = 3_000;
+const promisedMs = 5_000;
+/** For this process to hear of it, which shares two processors with the guest. */
+const slackMs = 3_000;
+
+/** Forks until it cannot, and goes on. */
+const bomb = 'while (1) { fork }';
+const leaving = 'use POSIX; while (1) { my $child = fork; POSIX::setsid() if defined $child && $child == 0 }';
+const deaf =
+  'trap "" TERM HUP INT QUIT USR1; for each in 1 2 3; do setsid sh -c "trap \\"\\" TERM HUP INT; while :; do sleep 1; done" & done; while :; do sleep 1; done';
+
+const commands: readonly (readonly [name: string, user: GuestUser, argv: readonly string[]])[] = [
+  ['forks without end', 'agent', ['perl', '-e', bomb]],
+  ['forks without end, as root', 'root', ['perl', '-e', bomb]],
+  ['forks without end, and each leaves its session, as root', 'root', ['perl', '-e', leaving]],
+  ['ignores every signal that it can', 'root', ['bash', '-c', deaf]],
+  ['prints without end', 'agent', ['yes', 'x'.repeat(1000)]],
+  ['kills its supervisor', 'root', ['sh', '-c', 'kill -9 $PPID; sleep 600']],
+  ['kills who ends commands', 'root', ['sh', '-c', 'pkill -9 -f -- --ender; sleep 600']],
+  ['stops who ends commands', 'root', ['sh', '-c', 'pkill -STOP -f -- --ender; sleep 600']],
+  ['stops its sshd', 'root', ['sh', '-c', 'pkill -STOP -x sshd; sleep 600']],
+  ['fills its disk', 'agent', ['sh', '-c', 'head -c 100G /dev/zero > /workspace/big; sleep 600']],
+];
+
+/** A gigabyte where nobody asked for a word: the serial port, what PID 1 prints. */
+const consoles = { qemu: '/dev/ttyS0', oci: '/proc/1/fd/2' };
+
+describe.each([
+  ['qemu', createQemuProvider, lacking === null],
+  ['oci', createOciProvider, lacking === null && isRoot],
+] as const)('a guest of %s', (name, create, runs) => {
+  let host: GuestHost;
+  beforeAll(async () => {
+    if (runs) host = await openGuestHost(create);
+  });
+  afterAll(async () => {
+    await host?.close();
+  });
+
+  /** What became of a command that would never end, and how long beyond its limit that took. */
+  async function outlast(sandbox: Sandbox, argv: readonly string[], user: GuestUser): Promise<{ ending: string; overMs: number }> {
+    const startedAt = performance.now();
+    const ending = await sandbox.exec(argv, { user, timeoutMs: limitMs, cwd: '/' }).then(
+      (result) => result.ended,
+      (thrown: unknown) => asFixError(thrown).code,
+    );
+    const overMs = performance.now() - startedAt - limitMs;
+    console.info(`${name}: ${argv.at(-1)?.slice(0, 40)}: ${ending}, ${Math.round(overMs)} ms beyond the limit`);
+    return { ending, overMs };
+  }
+
+  async function expectNextIsFine(sandbox: Sandbox): Promise<void> {
+    expect(await sandbox.dispose()).toEqual([]);
+    expect(await tracesOf(sandbox.id, host.options)).toEqual([]);
+    await using next = await host.boot();
+    expect(await output(next, 'echo well')).toBe('well');
+  }
+
+  test.skipIf(!runs).each(commands)('that %s', async (_name, user, argv) => {
+    const sandbox = await host.boot({ layerBytes: 200 * 2 ** 20 });
+    await output(sandbox, 'true'); // after a first command, who ends them stands ready
+
+    const { ending, overMs } = await outlast(sandbox, argv, user);
+
+    expect(['timeout', 'exited', 'sandbox_lost']).toContain(ending);
+    expect(overMs).toBeLessThan(promisedMs + slackMs);
+    await expectNextIsFine(sandbox);
+  });
+
+  test.skipIf(!runs)('whose process on this host is stopped, as one that hangs would be', async () => {
+    const sandbox = await host.boot();
+    await output(sandbox, 'true');
+    for (const pid of await findProcesses(sandbox.id)) process.kill(pid, 'SIGSTOP');
+
+    const { ending, overMs } = await outlast(sandbox, ['sleep', '600'], 'agent');
+
+    expect(ending).toBe('sandbox_lost');
+    expect(overMs).toBeLessThan(promisedMs + slackMs);
+    await expectNextIsFine(sandbox);
+  });
+
+  test.skipIf(!runs)('that prints a gigabyte on its console: the host keeps the last of it', async () => {
+    const sandbox = await host.boot();
+    const rss = process.memoryUsage().rss;
+
+    const printed = await sandbox.exec(['sh', '-c', `head -c 1G /dev/zero > ${consoles[name]}`], { user: 'root', timeoutMs: 20_000, cwd: '/' });
+
+    expect(['exited', 'timeout']).toContain(printed.ended);
+    expect(process.memoryUsage().rss - rss).toBeLessThan(64 * 2 ** 20);
+    expect(await output(sandbox, 'echo well')).toBe('well');
+    await expectNextIsFine(sandbox);
+  });
+});
