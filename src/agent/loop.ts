@@ -6,7 +6,7 @@ import type { Message, Model, Reply, ToolCall } from '../model/model.ts';
 import type { Sandbox } from '../sandbox/sandbox.ts';
 import { longestTimeoutMs } from './bash.ts';
 import { plainText } from './clip.ts';
-import { createBriefing, promptVersion, reminders, repeatedMessage, systemPrompt, wrapUpMessage } from './prompt.ts';
+import { createBriefing, promptVersion, reminders, repeatedMessage, systemPrompt, unseenFailure, wrapUpMessage } from './prompt.ts';
 import { addStep, findNear, findReached, startSpend } from './spend.ts';
 import type { Spend } from './spend.ts';
 import type { Submission } from './submission.ts';
@@ -194,6 +194,7 @@ async function act(run: Run, reply: Reply): Promise<Ended | null> {
 async function actOnce(run: Run, call: ToolCall, before: readonly ToolResult[]): Promise<ToolResult> {
   const over = before.some((result) => result.submission !== undefined) || run.malformed >= maxMalformedInARow || run.signal.aborted;
   if (over) return refuse('Not run: the work has ended.');
+  if (call.name === 'submit' && before.some((result) => result.failed)) return refuse(unseenFailure);
   if (before.length >= maxCallsPerReply) return refuse(`Not run: at most ${maxCallsPerReply} calls of one reply are run. Ask again for what you still need.`);
   const result = await runCall(call, run.tools);
   run.malformed = result.malformed === true ? run.malformed + 1 : 0;

@@ -67,7 +67,6 @@ export function judge(base: TestRun, patched: TestRun): Verdict {
 async function runTests(sandbox: Sandbox, command: string, { timeoutMs, signal }: ProofOptions): Promise<TestRun> {
   const merged = 'exec 2>&1; eval "$1"';
   const result = await sandbox.exec(['bash', '-c', merged, 'bash', command], {
-    env: { CI: 'true' },
     timeoutMs,
     signal,
     maxOutputBytes: 32_768,

@@ -52,7 +52,8 @@ export async function openWorkspace(options: WorkspaceOptions): Promise<Workspac
     },
   );
   const close = createClosing(sandbox, gateway, options);
-  const inside = withEnv(sandbox, options.surroundings.guestEnv);
+  // One environment for setup, agent and proof: what the agent sees is what judges it.
+  const inside = withEnv(sandbox, { CI: 'true', ...options.surroundings.guestEnv });
   try {
     report.sandbox ??= sandbox.info;
     await sandbox.forward(gatewayPort, (stream) => gateway.accept(stream));
@@ -148,7 +149,7 @@ async function setUp(sandbox: Sandbox, options: WorkspaceOptions): Promise<Guest
 async function runSetupCommands(sandbox: Sandbox, options: WorkspaceOptions, deadline: number): Promise<void> {
   for (const command of options.plan.setup) {
     const timeoutMs = Math.max(1, Math.round(deadline - performance.now()));
-    const result = await sandbox.exec(['bash', '-c', command], { env: { CI: 'true' }, signal: options.signal, timeoutMs });
+    const result = await sandbox.exec(['bash', '-c', command], { signal: options.signal, timeoutMs });
     if (result.ended === 'cancelled') options.signal.throwIfAborted();
     if (result.exitCode === 0) continue;
     const output = `${result.stdout}\n${result.stderr}`.slice(-8000);

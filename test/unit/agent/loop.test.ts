@@ -260,6 +260,15 @@ describe('a model that does not behave', () => {
     expect(sandbox.executed.filter((argv) => argv[4]?.startsWith('echo'))).toHaveLength(8);
   });
 
+  it('takes no work that is handed in beside a call that failed', async () => {
+    const together = calls(['edit', { path: 'a.js', oldText: 'not there', newText: 'x' }], ['submit', aSubmission]);
+    const sandbox = createFakeSandbox({ exec: () => ({ stdout: 'text' }) });
+    const { model, attempt } = play([together, handIn], { sandbox });
+
+    expect(await attempt).toMatchObject({ ended: { kind: 'submitted' }, steps: 2 });
+    expect(resultTexts(model.questions[1])[1]).toMatch(/^Not submitted: /);
+  });
+
   it('is told when it makes the same call three times in a row', async () => {
     const { model, attempt } = play([listing, listing, different(1), listing, listing, listing, handIn]);
 
