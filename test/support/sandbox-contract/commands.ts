@@ -135,15 +135,18 @@ export function testCommands(subject: () => Subject): void {
   });
 
   test('an input that fails ends the command before it can take a part for the whole', async () => {
+    const first = Promise.withResolvers<string>();
+    const stdout = new Writable({ write: (chunk: Buffer, _encoding, callback) => (first.resolve(chunk.toString()), callback()) });
     const broken = Readable.from(
       (async function* () {
         yield Buffer.from('half');
-        await subject().sandbox.exec(['true']);
+        await first.promise;
         throw new Error('source failed');
       })(),
     );
 
-    expect(await subject().sandbox.exec(['sh', '-c', 'cat; echo whole'], { stdin: broken })).toMatchObject({ ended: 'cancelled', stdout: 'half' });
+    expect(await subject().sandbox.exec(['sh', '-c', 'cat; echo whole'], { stdin: broken, stdout })).toMatchObject({ ended: 'cancelled' });
+    expect(await first.promise).toBe('half');
   });
 
   test('50 commands run at once', { timeout: 120_000 }, async () => {
