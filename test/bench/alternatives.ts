@@ -73,7 +73,12 @@ async function plainQemu({ image, shape }: Template, directory: string): Promise
       const startedAt = performance.now();
       const machine = execa(qemuProgram, argv, { stdin: 'ignore', cancelSignal: signal, timeout: 120_000, reject: false, buffer: false });
       try {
-        for await (const line of machine) if (line.includes('first command done')) return performance.now() - startedAt;
+        for await (const line of machine) {
+          if (!line.includes('first command done')) continue;
+          const tookMs = performance.now() - startedAt;
+          machine.kill('SIGKILL'); // leaving the loop waits for its end
+          return tookMs;
+        }
         throw new Error('the console closed before the first command was done');
       } finally {
         machine.kill('SIGKILL');

@@ -10,7 +10,7 @@ import type { ProviderName } from '../../src/job.ts';
 import { processesNaming } from '../support/processes.ts';
 import { findAlternatives } from './alternatives.ts';
 import { openCandidate, vmsOf } from './candidate.ts';
-import type { Candidate } from './candidate.ts';
+import type { Candidate, Steps } from './candidate.ts';
 import { describeHost, formatHost } from './host.ts';
 import { benchSandbox } from './sandbox.ts';
 import type { SandboxSeries } from './sandbox.ts';
@@ -25,7 +25,8 @@ interface Common {
 }
 
 const stop = new AbortController();
-process.once('SIGINT', () => stop.abort(new FixError('cancelled'))).once('SIGTERM', () => stop.abort(new FixError('cancelled')));
+// Not `once`: a program that is started through execa would take a signal that nobody else listens to as the end of us.
+process.on('SIGINT', () => stop.abort(new FixError('cancelled'))).on('SIGTERM', () => stop.abort(new FixError('cancelled')));
 
 const count = (text: string): number => {
   if (!/^[1-9]\d{0,4}$/.test(text)) throw new InvalidArgumentError('It has to be a whole number from 1.');
@@ -59,17 +60,16 @@ try {
 async function runSandbox({ n, json, provider: name }: Common & { readonly provider: ProviderName }): Promise<void> {
   const host = await describeHost();
   const stateDir = await mkdtemp(join(tmpdir(), 'mayfly-bench-'));
-  const restores: Readonly<Record<string, number>>[] = [];
   let result: { series: SandboxSeries; missing: readonly string[] } | null = null;
   try {
-    const candidate = await openCandidate({ name, config: loadConfig('tool'), stateDir, signal: stop.signal, onSteps: (steps) => restores.push(steps) });
+    const candidate = await openCandidate({ name, config: loadConfig('tool'), stateDir, signal: stop.signal });
     result = await measure(candidate, stateDir, n);
   } finally {
     await reportLeftovers(stateDir);
   }
   const { series, missing } = result;
   const figures = [series.starting, series.running, series.together].map((group) => group.map(figuresOf));
-  const steps = medianSteps(restores);
+  const steps = medianSteps(series.steps);
   if (json) {
     console.log(JSON.stringify({ command: 'sandbox', host, sandbox: series.info, n, figures: figures.flat(), restoreSteps: steps, missing }));
     return;
@@ -78,7 +78,7 @@ async function runSandbox({ n, json, provider: name }: Common & { readonly provi
   const [starting = [], running = [], together = []] = figures;
   console.log(formatHost(host));
   console.log(formatFigures(`From nothing to a first command (${provider}/${accel}, isolation by ${isolation})`, starting));
-  console.log(formatWaterfall(`One start (medians of ${restores.length})`, steps));
+  console.log(formatWaterfall(`One start (medians of ${series.steps.length})`, steps));
   console.log(formatFigures('In a VM that runs', running));
   console.log(formatFigures('Several VMs', together));
   if (missing.length > 0) console.log(`Not compared, because this host does not have it: ${missing.join(', ')}.`);
@@ -101,7 +101,7 @@ async function runWebhook({ n, json }: Common): Promise<void> {
 }
 
 /** The steps of a boot are told as time since its beginning; what each took is the difference, and of those the median. */
-function medianSteps(boots: readonly Readonly<Record<string, number>>[]): { name: string; ms: number }[] {
+function medianSteps(boots: readonly Steps[]): { name: string; ms: number }[] {
   const names = Object.keys(boots[0] ?? {});
   return names.map((name, index) => {
     const before = names[index - 1];

@@ -16,6 +16,8 @@ export interface Candidate {
   readonly provider: Provider;
   /** From power-on; null when that is all there is. */
   readonly cold: Provider | null;
+  /** The steps of the boots of `provider` so far. */
+  readonly steps: readonly Steps[];
   /** What the alternatives are given, so that all run the same kernel and files. */
   readonly template: Template;
 }
@@ -25,28 +27,30 @@ export interface CandidateOptions {
   readonly config: Config;
   readonly stateDir: string;
   readonly signal: AbortSignal;
-  /** Told each step of a boot: its name and the milliseconds since the boot began. */
-  readonly onSteps: (steps: Readonly<Record<string, number>>) => void;
 }
 
-export async function openCandidate({ name, config, stateDir, signal, onSteps }: CandidateOptions): Promise<Candidate> {
-  const options = { ...vmOptions(config, createStepLog(onSteps)), stateDir };
+/** Each step of one boot, as milliseconds since the boot began. */
+export type Steps = Readonly<Record<string, number>>;
+
+export async function openCandidate({ name, config, stateDir, signal }: CandidateOptions): Promise<Candidate> {
+  const steps: Steps[] = [];
+  const options = { ...vmOptions(config, createStepLog(steps)), stateDir };
   const template = await buildTemplate(options, { signal, onProgress: (line) => void process.stderr.write(`template: ${line}\n`) });
-  if (name === 'oci') return { provider: createOciProvider(options), cold: null, template };
+  if (name === 'oci') return { provider: createOciProvider(options), cold: null, steps, template };
   const cold = createQemuProvider({ ...options, log: pino({ level: 'silent' }), coldBoot: true });
-  return { provider: createQemuProvider(options), cold, template };
+  return { provider: createQemuProvider(options), cold, steps, template };
 }
 
 /** Where the VMs of a run live: gone, with all that is in it, when the run was clean. */
 export const vmsOf = (stateDir: string): string => join(stateDir, 'vms');
 
 /** A log whose readers are we: the boot's own line about its steps. */
-function createStepLog(onSteps: CandidateOptions['onSteps']): Log {
+function createStepLog(taken: Steps[]): Log {
   const write = (line: string): void => {
     const record = JSON.parse(line) as Record<string, unknown>;
     if (record['msg'] !== 'VM is ready') return;
     const steps = Object.entries(record).filter((entry): entry is [string, number] => entry[0].endsWith('Ms') && typeof entry[1] === 'number');
-    onSteps(Object.fromEntries(steps));
+    taken.push(Object.fromEntries(steps));
   };
   return pino({ level: 'debug' }, { write });
 }

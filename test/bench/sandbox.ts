@@ -10,7 +10,7 @@ import { findCgroups } from '../../src/sandbox/cgroup.ts';
 import { findProcesses } from '../../src/sandbox/claim.ts';
 import type { Provider, Sandbox, SandboxInfo } from '../../src/sandbox/sandbox.ts';
 import type { AlternativeSet } from './alternatives.ts';
-import type { Candidate } from './candidate.ts';
+import type { Candidate, Steps } from './candidate.ts';
 import { addSample, countFailure, createSeries } from './series.ts';
 import type { Series } from './series.ts';
 
@@ -25,6 +25,8 @@ export interface SandboxBench {
 export interface SandboxSeries {
   readonly info: SandboxInfo;
   readonly starting: readonly Series[];
+  /** Of the boots in `starting`. */
+  readonly steps: readonly Steps[];
   readonly running: readonly Series[];
   readonly together: readonly Series[];
 }
@@ -37,9 +39,12 @@ const idleMs = 2000;
 export async function benchSandbox(bench: SandboxBench): Promise<SandboxSeries> {
   const first = await bootOne(bench.candidate.provider, bench);
   await disposeOf(first);
+  const starting = await measureStarts(bench, first.info);
+  const steps = bench.candidate.steps.slice(1);
   return {
     info: first.info,
-    starting: await measureStarts(bench, first.info),
+    starting,
+    steps,
     running: await measureCommands(bench),
     together: await measureTogether(bench),
   };

@@ -132,7 +132,7 @@ describe.skipIf(lacking !== null)('of a VM', () => {
   test('nothing is left when QEMU cannot start', async () => {
     const id = newVmId();
     const template = await findTemplate(host.options);
-    const image = { ...template.image, kernel: '/nowhere' };
+    const image = { ...template.image, disk: '/nowhere' };
 
     const booted = bootSandbox(host.options, { ...template, image }, { id, signal: AbortSignal.timeout(20_000) });
 
