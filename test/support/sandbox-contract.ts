@@ -46,7 +46,7 @@ export function sandboxContract(name: string, createSandbox: () => Promise<Sandb
       testOutputs(subject);
     });
     describe('endings', () => {
-      testEndings(subject);
+      testEndings(subject, createSandbox);
     });
     describe('files', () => {
       testFiles(subject);
