@@ -1,65 +1,8 @@
-import { pino } from 'pino';
-import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { FixError } from '../../../src/errors.ts';
-import { solve } from '../../../src/agent/loop.ts';
-import type { AgentLimits, Attempt, SolveOptions } from '../../../src/agent/loop.ts';
-import type { Message, Question } from '../../../src/model/model.ts';
 import { createFakeSandbox } from '../../support/fake-sandbox.ts';
-import type { FakeSandbox } from '../../support/fake-sandbox.ts';
-import { aSubmission, calls, createScriptedModel } from '../../support/scripted-model.ts';
-import type { PlannedReply, ScriptedModel } from '../../support/scripted-model.ts';
-
-const limits: AgentLimits = { steps: 50, costUsd: 5, tokens: 1e6, commandTimeoutMs: 1000, softTimeMs: 1e6, hardTimeMs: 2e6 };
-const task = {
-  title: 'Crash',
-  body: 'It crashes.',
-  instruction: null,
-  instructions: null,
-  testCommand: null,
-  setup: [],
-  remarks: [],
-  slow: false,
-  allowedHosts: [],
-};
-
-interface Setting {
-  readonly limits?: Partial<AgentLimits>;
-  readonly sandbox?: FakeSandbox;
-  readonly signal?: AbortSignal;
-  readonly usdPerToken?: number;
-  readonly onStep?: SolveOptions['onStep'];
-}
-
-interface Played {
-  readonly model: ScriptedModel;
-  readonly records: Record<string, unknown>[];
-  readonly attempt: Promise<Attempt>;
-}
-
-function play(replies: readonly PlannedReply[], setting: Setting = {}): Played {
-  const model = createScriptedModel(replies, { usdPerToken: setting.usdPerToken ?? null });
-  const records: Record<string, unknown>[] = [];
-  const attempt = solve({
-    task,
-    model,
-    sandbox: setting.sandbox ?? createFakeSandbox(),
-    limits: { ...limits, ...setting.limits },
-    transcript: { file: '/nowhere', write: async (record) => void records.push(structuredClone(record)) },
-    signal: setting.signal ?? new AbortController().signal,
-    log: pino({ level: 'silent' }),
-    ...(setting.onStep && { onStep: setting.onStep }),
-  });
-  return { model, records, attempt };
-}
-
-const listing = calls(['bash', { command: 'ls' }]);
-const handIn = calls(['submit', aSubmission]);
-const different = (index: number): PlannedReply => calls(['bash', { command: `echo ${index}` }]);
-
-const lastMessages = (question: Question | undefined, count = 1): readonly Message[] => question?.messages.slice(-count) ?? [];
-const resultTexts = (question: Question | undefined): string[] =>
-  question?.messages.flatMap((message) => (message.role === 'tool' ? message.results.map((result) => result.text) : [])) ?? [];
-const userTexts = (question: Question | undefined): string[] => question?.messages.flatMap((message) => (message.role === 'user' ? [message.text] : [])) ?? [];
+import { different, handIn, lastMessages, listing, play, resultTexts } from '../../support/play-agent.ts';
+import { aSubmission, calls } from '../../support/scripted-model.ts';
 
 describe('solve', () => {
   it('asks, acts and ends with what was submitted', async () => {
@@ -113,76 +56,6 @@ describe('solve', () => {
 
     expect(model.questions[1]?.messages[1]).toMatchObject({ role: 'assistant', continuation: ['signed'] });
     expect(JSON.stringify(records)).not.toContain('signed');
-  });
-});
-
-describe('the limits', () => {
-  it.each([
-    ['steps', { steps: 2 }],
-    ['tokens', { tokens: 150 }],
-    ['cost', { costUsd: 0.15 }],
-  ] as const)('end the run when %s are used up', async (limit, changed) => {
-    const { attempt } = play([different(1), different(2)], { limits: changed, usdPerToken: 0.001 });
-
-    expect(await attempt).toMatchObject({ ended: { kind: 'limit', limit }, steps: 2 });
-  });
-
-  it('count no money when the price is not known', async () => {
-    expect(await play([listing, handIn], { limits: { costUsd: 0.000001 } }).attempt).toMatchObject({ ended: { kind: 'submitted' }, costUsd: null });
-  });
-
-  it('ask once to wrap up at 80 % of each', async () => {
-    const { model, attempt } = play([different(1), different(2), different(3), different(4), handIn], { limits: { steps: 5, tokens: 560 } });
-
-    await attempt;
-
-    expect(userTexts(model.questions[3])).toHaveLength(1);
-    const asked = userTexts(model.questions[4]).slice(1);
-    expect(asked.map((text) => /out of (\w+)/.exec(text)?.[1])).toEqual(['steps']);
-  });
-
-  it('ask to wrap up at the soft time', async () => {
-    const { model, attempt } = play([different(1), handIn], { limits: { softTimeMs: 0 } });
-
-    await attempt;
-
-    expect(userTexts(model.questions[1]).filter((text) => text.includes('out of time'))).toHaveLength(1);
-  });
-
-  it('stop a model in the middle of its answer at the hard time', async () => {
-    const waiting: PlannedReply = ({ signal }) =>
-      new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(new FixError('cancelled')), { once: true }));
-
-    expect(await play([waiting], { limits: { hardTimeMs: 1 } }).attempt).toMatchObject({ ended: { kind: 'limit', limit: 'time' }, steps: 0 });
-  });
-
-  it('stop a command at the hard time, and keep what was spent', async () => {
-    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
-    onTestFinished(() => void vi.useRealTimers());
-    const sandbox = createFakeSandbox({
-      exec: (argv, { signal }) =>
-        argv[4] === 'ls'
-          ? new Promise((resolve) => {
-              signal?.addEventListener('abort', () => resolve({ ended: 'cancelled', exitCode: null }), { once: true });
-              vi.advanceTimersByTime(60_000);
-            })
-          : {},
-    });
-
-    expect(await play([listing], { sandbox, limits: { hardTimeMs: 60_000 } }).attempt).toMatchObject({ ended: { kind: 'limit', limit: 'time' }, steps: 1 });
-  });
-});
-
-describe('a hard time that a guest does not heed', () => {
-  it('is a limit all the same: the machine is thrown away, and the work is not begun again', async () => {
-    const sandbox = createFakeSandbox({
-      exec: (argv, { signal }) =>
-        argv[4] === 'ls'
-          ? new Promise((_resolve, reject) => signal?.addEventListener('abort', () => (sandbox.lose(), reject(new FixError('sandbox_lost'))), { once: true }))
-          : {},
-    });
-
-    expect(await play([listing], { sandbox, limits: { hardTimeMs: 20 } }).attempt).toMatchObject({ ended: { kind: 'limit', limit: 'time' }, steps: 1 });
   });
 });
 

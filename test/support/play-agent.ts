@@ -1,0 +1,63 @@
+/** The agent's loop as its unit tests play it. */
+import { pino } from 'pino';
+import { solve } from '../../src/agent/loop.ts';
+import type { AgentLimits, Attempt, SolveOptions } from '../../src/agent/loop.ts';
+import type { Message, Question } from '../../src/model/model.ts';
+import { createFakeSandbox } from './fake-sandbox.ts';
+import type { FakeSandbox } from './fake-sandbox.ts';
+import { aSubmission, calls, createScriptedModel } from './scripted-model.ts';
+import type { PlannedReply, ScriptedModel } from './scripted-model.ts';
+
+const limits: AgentLimits = { steps: 50, costUsd: 5, tokens: 1e6, commandTimeoutMs: 1000, softTimeMs: 1e6, hardTimeMs: 2e6 };
+const task = {
+  title: 'Crash',
+  body: 'It crashes.',
+  instruction: null,
+  instructions: null,
+  testCommand: null,
+  setup: [],
+  remarks: [],
+  slow: false,
+  allowedHosts: [],
+};
+
+interface Setting {
+  readonly limits?: Partial<AgentLimits>;
+  readonly sandbox?: FakeSandbox;
+  readonly signal?: AbortSignal;
+  readonly usdPerToken?: number;
+  readonly onStep?: SolveOptions['onStep'];
+}
+
+interface Played {
+  readonly model: ScriptedModel;
+  readonly records: Record<string, unknown>[];
+  readonly attempt: Promise<Attempt>;
+}
+
+/** Runs the real loop on scripted replies and a sandbox in name only. */
+export function play(replies: readonly PlannedReply[], setting: Setting = {}): Played {
+  const model = createScriptedModel(replies, { usdPerToken: setting.usdPerToken ?? null });
+  const records: Record<string, unknown>[] = [];
+  const attempt = solve({
+    task,
+    model,
+    sandbox: setting.sandbox ?? createFakeSandbox(),
+    limits: { ...limits, ...setting.limits },
+    transcript: { file: '/nowhere', write: async (record) => void records.push(structuredClone(record)) },
+    signal: setting.signal ?? new AbortController().signal,
+    log: pino({ level: 'silent' }),
+    ...(setting.onStep && { onStep: setting.onStep }),
+  });
+  return { model, records, attempt };
+}
+
+export const listing = calls(['bash', { command: 'ls' }]);
+export const handIn = calls(['submit', aSubmission]);
+export const different = (index: number): PlannedReply => calls(['bash', { command: `echo ${index}` }]);
+
+export const lastMessages = (question: Question | undefined, count = 1): readonly Message[] => question?.messages.slice(-count) ?? [];
+export const resultTexts = (question: Question | undefined): string[] =>
+  question?.messages.flatMap((message) => (message.role === 'tool' ? message.results.map((result) => result.text) : [])) ?? [];
+export const userTexts = (question: Question | undefined): string[] =>
+  question?.messages.flatMap((message) => (message.role === 'user' ? [message.text] : [])) ?? [];
