@@ -80,7 +80,7 @@ async function whatTheAgentSaw({ endpoint, stateDir }: Installation): Promise<st
 }
 
 describe.skipIf(lacking !== null)('no secret of the operator is seen', () => {
-  it.each(['oci', 'qemu'])('in a run under %s, inside or outside of its VM, and the gateway is the only way out', async (provider) => {
+  it.concurrent.each(['oci', 'qemu'])('in a run under %s, inside or outside of its VM, and the gateway is the only way out', async (provider) => {
     const fix = replies.filter((reply) => reply.tools?.some(({ name }) => name === 'edit' || name === 'submit'));
     const look = (standIn: StandInGitHub) => [{ tools: [{ name: 'bash', input: { command: lookAround(standIn) } }] }, ...fix];
     await using installation = await startInstallation({ settings: { ...canaries, MAYFLY_PROVIDER: provider, LOG_LEVEL: 'trace' }, replies: look });

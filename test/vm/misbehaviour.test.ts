@@ -13,7 +13,7 @@ if (lacking !== null) process.stderr.write(`SKIPPED: guests that misbehave, beca
 const isRoot = process.getuid?.() === 0;
 if (!isRoot) process.stderr.write('SKIPPED: guests under gVisor that misbehave: that takes root\n');
 
-const limitMs = 1_500;
+const limitMs = 2_000;
 const promisedMs = 5_000;
 /** For this process to hear of it, which shares two processors with the guest. */
 const slackMs = 3_000;
@@ -26,24 +26,18 @@ const deaf =
 
 const commands: readonly (readonly [name: string, user: GuestUser, argv: readonly string[]])[] = [
   ['forks without end', 'agent', ['perl', '-e', bomb]],
-  ['forks without end, as root', 'root', ['perl', '-e', bomb]],
   ['forks without end, and each leaves its session, as root', 'root', ['perl', '-e', leaving]],
   ['ignores every signal that it can', 'root', ['bash', '-c', deaf]],
   ['prints without end', 'agent', ['yes', 'x'.repeat(1000)]],
-  ['kills its supervisor', 'root', ['sh', '-c', 'kill -9 $PPID; sleep 600']],
   ['kills who ends commands', 'root', ['sh', '-c', 'pkill -9 -f -- --ender; sleep 600']],
-  ['stops who ends commands', 'root', ['sh', '-c', 'pkill -STOP -f -- --ender; sleep 600']],
   ['stops its sshd', 'root', ['sh', '-c', 'pkill -STOP -x sshd; sleep 600']],
   ['fills its disk', 'agent', ['sh', '-c', 'head -c 100G /dev/zero > /workspace/big; sleep 600']],
 ];
 
-/** What differs by provider. The rest is the same supervisor and the same channel, and emulation takes minutes for all of it. */
-const ofProvider = commands.filter(([name]) => name.startsWith('forks') || name.startsWith('stops'));
-
 describe.each([
-  ['qemu', createQemuProvider, lacking === null, ofProvider],
-  ['oci', createOciProvider, lacking === null && isRoot, commands],
-] as const)('a guest of %s', (name, create, runs, list) => {
+  ['qemu', createQemuProvider, lacking === null],
+  ['oci', createOciProvider, lacking === null && isRoot],
+] as const)('a guest of %s', (name, create, runs) => {
   let host: GuestHost;
   beforeAll(async () => {
     if (runs) host = await openGuestHost(create);
@@ -64,46 +58,39 @@ describe.each([
     return { ending, overMs };
   }
 
-  async function expectNextIsFine(sandbox: Sandbox): Promise<void> {
+  async function expectNothingLeft(sandbox: Sandbox): Promise<void> {
     expect(await sandbox.dispose()).toEqual([]);
     expect(await tracesOf(sandbox.id, host.options)).toEqual([]);
-    await using next = await host.boot();
-    expect(await output(next, 'echo well')).toBe('well');
   }
 
-  test.skipIf(!runs).each(list)('that %s', async (_name, user, argv) => {
+  test.skipIf(!runs).each(commands)('that %s', async (_name, user, argv) => {
     const sandbox = await host.boot({ layerBytes: 200 * 2 ** 20 });
-    await output(sandbox, 'true'); // after a first command, who ends them stands ready
+    // The machine after the last one is fine; and after a first command, who ends commands stands ready.
+    expect(await output(sandbox, 'echo well')).toBe('well');
 
     const { ending, overMs } = await outlast(sandbox, argv, user);
 
     expect(['timeout', 'exited', 'sandbox_lost']).toContain(ending);
     expect(overMs).toBeLessThan(promisedMs + slackMs);
-    await expectNextIsFine(sandbox);
+    await expectNothingLeft(sandbox);
   });
 
   test.skipIf(!runs)('whose process on this host is stopped, as one that hangs would be', async () => {
     const sandbox = await host.boot();
-    await output(sandbox, 'true');
+    expect(await output(sandbox, 'echo well')).toBe('well');
     for (const pid of await findProcesses(sandbox.id)) process.kill(pid, 'SIGSTOP');
 
     const { ending, overMs } = await outlast(sandbox, ['sleep', '600'], 'agent');
 
     expect(ending).toBe('sandbox_lost');
     expect(overMs).toBeLessThan(promisedMs + slackMs);
-    await expectNextIsFine(sandbox);
+    await expectNothingLeft(sandbox);
   });
 
-  // What a micro-VM prints is in qemu-boundary.test.ts: its serial port is slow.
-  test.skipIf(!runs || name === 'qemu')('that prints a gigabyte on its console: the host keeps the last of it', async () => {
+  test.skipIf(!runs)('that comes after all of them is fine', async () => {
     const sandbox = await host.boot();
-    const rss = process.memoryUsage().rss;
 
-    const printed = await sandbox.exec(['sh', '-c', 'head -c 1G /dev/zero > /proc/1/fd/2'], { user: 'root', timeoutMs: 20_000, cwd: '/' });
-
-    expect(['exited', 'timeout']).toContain(printed.ended);
-    expect(process.memoryUsage().rss - rss).toBeLessThan(64 * 2 ** 20);
     expect(await output(sandbox, 'echo well')).toBe('well');
-    await expectNextIsFine(sandbox);
+    await expectNothingLeft(sandbox);
   });
 });

@@ -103,6 +103,17 @@ describe.skipIf(!isRoot)('a gVisor guest', () => {
     expect(await small.dispose()).toEqual([]);
   });
 
+  test('that prints a gigabyte where its first process does: the host keeps the last of it', async () => {
+    await using loud = await host.boot();
+    const rss = process.memoryUsage().rss;
+
+    const printed = await loud.exec(['python3', '-c', flood], { user: 'root', timeoutMs: 60_000 });
+
+    expect(printed).toMatchObject({ ended: 'exited', exitCode: 0, stdout: `${2 ** 30}\n` });
+    expect(process.memoryUsage().rss - rss).toBeLessThan(64 * 2 ** 20);
+    expect(await output(loud, 'echo well')).toBe('well');
+  });
+
   test('that holds much in /tmp holds it on its disk, not in its memory', async () => {
     await using small = await host.boot({ memoryMib: 300 });
 
@@ -170,6 +181,13 @@ describe.skipIf(!isRoot)('a gVisor guest', () => {
     expect(named).toMatchObject({ provider: { name: 'qemu' }, reason: 'it was asked for' });
   });
 });
+
+/** A gigabyte to the standard error of PID 1. */
+const flood = `
+import os
+out = os.open('/proc/1/fd/2', os.O_WRONLY)
+print(sum(os.write(out, bytes(2 ** 20)) for each in range(1024)))
+`;
 
 /** Whether each address takes, or could take, a connection. */
 const reach = `
