@@ -9,6 +9,7 @@ import { servePlainRegistry, serveRegistry } from '../support/registry/registry.
 import type { Registry } from '../support/registry/registry.ts';
 import { attempts, entryOf, openGuest } from '../support/registry/tool.ts';
 import type { Guest } from '../support/registry/tool.ts';
+import { templateRootfs } from '../support/template.ts';
 
 interface Tool {
   readonly name: string;
@@ -27,6 +28,8 @@ interface Tool {
 }
 
 const inRepository = (path: string): string => fileURLToPath(new URL(`../../node_modules/${path}`, import.meta.url));
+/** The guest's own, not that of this host: Debian 12's does not get through a proxy under today's Node. */
+const npm = join(templateRootfs ?? '/nowhere', 'usr/local/lib/node_modules/npm/bin/npm-cli.js');
 const manifest = '{"name":"app","version":"1.0.0","dependencies":{"tiny":"1.0.0"}}';
 const inModules = ({ folder }: Guest): string => readFileSync(join(folder, 'node_modules', 'tiny', 'index.js'), 'utf8');
 const read = (guest: Guest, path: string): string => readFileSync(join(guest.folder, path), 'utf8');
@@ -51,9 +54,9 @@ const tools: readonly Tool[] = [
   },
   {
     name: 'npm',
-    program: ['npm'],
+    program: [process.execPath, npm],
     files: () => ({ 'package.json': manifest }),
-    install: () => ['npm', 'install', '--no-audit', '--no-fund'],
+    install: () => [process.execPath, npm, 'install', '--no-audit', '--no-fund'],
     arrived: inModules,
     refusal: told,
   },

@@ -10,26 +10,22 @@ import { join } from 'node:path';
 import { Duplex } from 'node:stream';
 import type { Readable, Writable } from 'node:stream';
 import { pino } from 'pino';
-import { loadConfig } from '../../src/config.ts';
 import { FixError } from '../../src/errors.ts';
 import { openChannel } from '../../src/sandbox/channel.ts';
 import type { Channel } from '../../src/sandbox/channel.ts';
 import { templateLayout } from '../../src/sandbox/exec.ts';
 import type { GuestLayout } from '../../src/sandbox/exec.ts';
-import { findImage } from '../../src/sandbox/image.ts';
 import { createSshKey } from '../../src/sandbox/ssh-key.ts';
 import type { Sandbox } from '../../src/sandbox/sandbox.ts';
+import { templateRootfs } from './template.ts';
 
-const config = loadConfig('tool');
 /** The template's user of that name. */
 const agentId = 1000;
-const rootfs = (await findImage({ cacheDir: config.MAYFLY_CACHE_DIR, diskGib: config.MAYFLY_GUEST_DISK_GIB, extraPackages: config.MAYFLY_GUEST_PACKAGES }))
-  ?.rootfs;
 
 /** Why a test with the guest's sshd cannot run here; null when it can. */
 export function whyNoSshd(): string | null {
   if (process.getuid?.() !== 0) return 'it needs root';
-  return rootfs === undefined ? 'it needs the guest template (npx mayfly setup)' : null;
+  return templateRootfs === undefined ? 'it needs the guest template (npx mayfly setup)' : null;
 }
 
 /**
@@ -72,7 +68,7 @@ export function createHostSshd(): HostSshd {
     hostKey: host.blob,
     privateKey: user.privateKey,
     connect() {
-      const child = spawn('unshare', ['--mount', 'sh', '-c', chrootScript, 'sshd', rootfs ?? '', '/tmp', file], { stdio: ['pipe', 'pipe', 'inherit'] });
+      const child = spawn('unshare', ['--mount', 'sh', '-c', chrootScript, 'sshd', templateRootfs ?? '', '/tmp', file], { stdio: ['pipe', 'pipe', 'inherit'] });
       children.add(child);
       const stream = joinStreams(child.stdout, child.stdin);
       return { stream, kill: () => void child.kill('SIGKILL') };
