@@ -23,7 +23,8 @@ export interface CommandContext {
 export async function runCommandLine(argv: readonly string[]): Promise<number> {
   const stop = new AbortController();
   const onSignal = (): void => stop.abort(new FixError('cancelled'));
-  process.once('SIGINT', onSignal).once('SIGTERM', onSignal);
+  // Not `once`: execa ends this process at once, without clean-up, on a signal that nobody else listens to any more.
+  process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
   try {
     const outcome = { exitCode: 0 };
     await createProgram(stop.signal, outcome).parseAsync([...argv], { from: 'user' });
