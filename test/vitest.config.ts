@@ -22,7 +22,8 @@ export default defineConfig({
       project('integration', { testTimeout: 30_000, hookTimeout: 30_000, sequence: { groupOrder: 1 } }),
       // One guest keeps a processor busy under emulation, so these come by themselves, after everything else.
       project('vm', { testTimeout: 120_000, hookTimeout: 600_000, fileParallelism: false, sequence: { groupOrder: 2 } }),
-      project('e2e', { testTimeout: 300_000, hookTimeout: 600_000, fileParallelism: false, sequence: { groupOrder: 3 } }),
+      // What runs beside each other within a file there is mostly waiting.
+      project('e2e', { maxConcurrency: 8, testTimeout: 300_000, hookTimeout: 600_000, fileParallelism: false, sequence: { groupOrder: 3 } }),
     ],
   },
 });
