@@ -1,7 +1,7 @@
 /** The agent's loop as its unit tests play it. */
 import { pino } from 'pino';
 import { solve } from '../../src/agent/loop.ts';
-import type { AgentLimits, Attempt, SolveOptions } from '../../src/agent/loop.ts';
+import type { AgentLimits, Attempt, SolveOptions, Task } from '../../src/agent/loop.ts';
 import type { Message, Question } from '../../src/model/model.ts';
 import { createFakeSandbox } from './fake-sandbox.ts';
 import type { FakeSandbox } from './fake-sandbox.ts';
@@ -9,7 +9,8 @@ import { aSubmission, calls, createScriptedModel } from './scripted-model.ts';
 import type { PlannedReply, ScriptedModel } from './scripted-model.ts';
 
 const limits: AgentLimits = { steps: 50, costUsd: 5, tokens: 1e6, commandTimeoutMs: 1000, softTimeMs: 1e6, hardTimeMs: 2e6 };
-const task = {
+/** The least that an agent is asked for. */
+export const task: Task = {
   title: 'Crash',
   body: 'It crashes.',
   instruction: null,

@@ -2,18 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { Task } from '../../../src/agent/loop.ts';
 import { createBriefing, systemPrompt } from '../../../src/agent/prompt.ts';
 import type { Briefing } from '../../../src/agent/prompt.ts';
-
-const task: Task = {
-  title: 'Crash',
-  body: 'It crashes.',
-  instruction: null,
-  instructions: null,
-  testCommand: null,
-  setup: [],
-  remarks: [],
-  slow: false,
-  allowedHosts: [],
-};
+import { task } from '../../support/play-agent.ts';
 
 const aBriefing = (of: Task): Briefing => createBriefing(of, { timeoutMs: 300_000, longestMs: 1_800_000 });
 
