@@ -41,7 +41,7 @@ export function qemuArguments(plan: MachinePlan): string[] {
     ['-nodefaults', '-no-user-config', '-nic', 'none', '-display', 'none', '-no-reboot'],
     ['-bios', 'qboot.rom', '-machine', machine(shape), ...accelerator(shape), '-smp', `${shape.vcpus}`, '-m', `${shape.memoryMib}M`],
     ['-object', memory(plan), '-global', 'virtio-mmio.force-legacy=false'],
-    // A restored guest has its kernel in memory: QEMU need not read it once more and keep a copy.
+    // A restored guest has its kernel in memory: QEMU need not read it once more.
     plan.memory?.use === 'restore' ? [] : ['-kernel', image.kernel, '-initrd', image.initramfs, '-append', kernelArguments(plan)],
     ['-chardev', `socket,id=console,fd=${inherited.console}`, '-serial', 'chardev:console'],
     ['-chardev', `socket,id=monitor,fd=${inherited.monitor}`, '-mon', 'chardev=monitor,mode=control'],
