@@ -62,28 +62,52 @@ export interface Patch {
   readonly files: readonly PatchFile[];
 }
 
+/** What a test runner said of its tests, as far as its output could be read. */
+export interface TestResults {
+  readonly passed: number;
+  readonly failed: number;
+  readonly skipped: number;
+  /** Names, the first ones only. Hostile text. */
+  readonly failing: readonly string[];
+}
+
 export interface TestRun {
   readonly command: string;
   readonly exitCode: number | null;
   readonly ended: 'exited' | 'timeout' | 'cancelled';
   readonly durationMs: number;
-  /** The end of stdout and stderr together, clipped. Hostile text. */
+  /** Stdout and stderr together, clipped in the middle. Hostile text. */
   readonly output: string;
+  /** Null when the output names no tests. */
+  readonly results: TestResults | null;
 }
 
 /**
- * What a second clean VM showed, from the two exit codes alone:
- * `proven` fails on base and passes with the patch; `not_contradicted` passes on both; `regressed` passes on base only;
- * `still_failing` fails on both; `could_not_run` ended by a time limit; `nothing_to_run` no test command is known.
+ * What a second clean VM showed. `proven`: fails without the fix, passes with it. `not_contradicted`: passes either way,
+ * or the patch touches what decides how tests run. `regressed`: something that passes without the patch fails with it.
+ * `still_failing`: fails either way. `flaky`: the same tests ended differently the second time. `could_not_run`: no run
+ * of the tests ended by itself, or the command was not found. `nothing_to_run`: no test command is known.
  */
-export type Verdict = 'proven' | 'not_contradicted' | 'regressed' | 'still_failing' | 'could_not_run' | 'nothing_to_run';
+export type Verdict = 'proven' | 'not_contradicted' | 'regressed' | 'still_failing' | 'flaky' | 'could_not_run' | 'nothing_to_run';
 
 export interface Proof {
   readonly verdict: Verdict;
-  /** Where the command came from: the command line, the settings, or a file that the host found it in. */
+  /** Why, as the rest of a sentence. The host's own words. */
+  readonly reason: string;
+  /** Where the command came from: the command line, the settings, a file that the host found it in, or the agent. */
   readonly source: string | null;
   readonly base: TestRun | null;
+  /** Base plus the test files of the patch; null when it has none, or is nothing else. */
+  readonly tests: TestRun | null;
   readonly patched: TestRun | null;
+  /** What was run a second time, because it decides. */
+  readonly repeats: readonly TestRun[];
+  /** Names of tests, the first ones only; hostile text. */
+  readonly flaky: readonly string[];
+  readonly fixed: readonly string[];
+  readonly broken: readonly string[];
+  /** What a reviewer should look at: tests taken away, test configuration changed. Sentences with hostile paths. */
+  readonly findings: readonly string[];
 }
 
 export interface Usage {

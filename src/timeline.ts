@@ -1,6 +1,6 @@
 /** A run as a person watches it: one line when a phase ends, one for each step of the agent. */
 import type { Phase, RunEvent } from './fix/report.ts';
-import { proofSentence } from './fix/messages.ts';
+import { proofSentence } from './fix/proof-text.ts';
 import { visible } from './fix/neutral.ts';
 
 const names: Record<Phase, string> = {

@@ -1,7 +1,8 @@
 /** Every sentence that a user of GitHub sees. Plain, short, readable on a phone; hostile text goes through neutral.ts. */
 import { errorTable } from '../errors.ts';
-import type { FixJob, FixOutcome, Limit, Proof, RefusalReason, TestRun } from '../job.ts';
-import { fenced, inlineCode, neutralise, titleText } from './neutral.ts';
+import type { FixJob, FixOutcome, Limit, RefusalReason } from '../job.ts';
+import { proofSection, proofSentence } from './proof-text.ts';
+import { inlineCode, neutralise, titleText } from './neutral.ts';
 import type { RunReport } from './report.ts';
 
 /** Hidden in the one living comment of an issue, so that it is found again after a crash. */
@@ -124,46 +125,6 @@ export function pullRequestBody(job: Pick<FixJob, 'issue' | 'runId'>, report: Ru
   if (ci === 'hold') lines.push('Workflows have not run on this commit: read it first, then start them.', '');
   lines.push(spendSentence(report), ...refusedHosts(report), '', footer(job.runId));
   return lines.join('\n');
-}
-
-function proofSection(proof: Proof | null): string {
-  if (!proof || proof.verdict === 'nothing_to_run') return '**Nothing was proven**: no test command is known. Name one with `test:` in `.github/mayfly.yml`.';
-  const rows = [proof.base && row('base', proof.base), proof.patched && row('base + patch', proof.patched)].filter((line) => line !== null);
-  const details = proof.patched && `<details><summary>Output with the patch</summary>\n\n${fenced(proof.patched.output.slice(-6000), 6000)}\n\n</details>`;
-  const command = inlineCode(proof.patched?.command ?? proof.base?.command ?? '');
-  if (rows.length === 0) return `**${proofSentence(proof)}**`;
-  return [
-    `**${proofSentence(proof)}**`,
-    '',
-    `In a second clean VM, ${command} (${proof.source ?? 'unknown source'}):`,
-    '',
-    '| tree | exit code | time |',
-    '| --- | --- | --- |',
-    ...rows,
-    '',
-    details ?? '',
-  ].join('\n');
-}
-
-function row(name: string, run: TestRun): string {
-  return `| ${name} | ${run.ended === 'exited' ? run.exitCode : run.ended} | ${(run.durationMs / 1000).toFixed(1)} s |`;
-}
-
-export function proofSentence(proof: Proof): string {
-  switch (proof.verdict) {
-    case 'proven':
-      return 'Proven: the tests fail without the patch and pass with it.';
-    case 'not_contradicted':
-      return 'Not contradicted: the tests pass without the patch and with it.';
-    case 'regressed':
-      return 'Regressed: the tests pass without the patch and fail with it.';
-    case 'still_failing':
-      return 'Not proven: the tests fail without the patch and with it.';
-    case 'could_not_run':
-      return 'Not proven: the tests could not be run to their end.';
-    case 'nothing_to_run':
-      return 'Nothing was proven: no test command is known.';
-  }
 }
 
 function spendSentence(report: RunReport): string {

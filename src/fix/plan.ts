@@ -5,10 +5,11 @@
 import { FixError } from '../errors.ts';
 import { parseHostRule } from '../gateway/policy.ts';
 import { hostPresets } from '../gateway/presets.ts';
-import type { Snapshot } from '../git/mirror.ts';
+import type { Snapshot, TreeEntry } from '../git/mirror.ts';
 import { maxSettingsBytes, parseSettings, settingsPath } from '../settings/settings.ts';
 import type { Settings } from '../settings/settings.ts';
-import { field, parseJson } from './manifest.ts';
+import { detect, readAtRoot } from './detect.ts';
+import type { Detected } from './detect.ts';
 import { findGaps, readBaseFiles } from './gaps.ts';
 import { chooseNode } from './node-version.ts';
 import type { NodeChoice } from './node-version.ts';
@@ -22,9 +23,8 @@ export interface Wishes {
 
 export interface Plan {
   readonly setup: readonly string[];
-  readonly test: string | null;
-  /** Where the test command came from, in words. */
-  readonly testSource: string | null;
+  /** The command that judges, and where it came from, in words. */
+  readonly test: { readonly command: string; readonly source: string } | null;
   readonly allow: { readonly setup: readonly string[]; readonly agent: readonly string[]; readonly proof: readonly string[] };
   readonly ci: 'hold' | 'run';
   readonly node: NodeChoice;
@@ -49,12 +49,11 @@ export async function makePlan(
   const manifest = await text('package.json');
   const tree = await snapshot.tree(options.signal);
   const asked = [...wishes.allow, ...(settings.allow ?? [])];
-  const test = chooseTest(wishes, settings, manifest);
+  const detected = await detectAtRoot(snapshot, tree, options.signal);
   return {
     plan: {
-      setup: wishes.setup ?? settings.setup ?? detectSetup(manifest, (path) => tree.has(path)),
-      test: test?.command ?? null,
-      testSource: test?.source ?? null,
+      setup: wishes.setup ?? settings.setup ?? detected.setup,
+      test: chooseTest(wishes, settings, detected),
       allow: { setup: [...Object.values(hostPresets).flat(), ...options.registryHosts, ...asked], agent: asked, proof: asked },
       ci: settings.ci ?? 'hold',
       node: chooseNode({ '.nvmrc': await text('.nvmrc'), '.node-version': await text('.node-version'), 'package.json': manifest }, options.guestNodeVersion),
@@ -85,24 +84,20 @@ async function readText(snapshot: Snapshot, path: string, signal: AbortSignal): 
   return (await snapshot.readFile(path, maxInstructionBytes, signal))?.toString('utf8') ?? null;
 }
 
-function chooseTest(wishes: Wishes, settings: Settings, manifest: string | null): { command: string; source: string } | null {
+function chooseTest(wishes: Wishes, settings: Settings, detected: Detected): Detected['test'] {
   if (wishes.test !== null) return { command: wishes.test, source: 'given by the person who asked' };
   if (settings.test !== undefined) return { command: settings.test, source: settingsPath };
-  return detectTest(manifest);
+  return detected.test;
 }
 
-/** `npm test` when package.json has a test script that is not npm's placeholder. */
-export function detectTest(manifest: string | null): { command: string; source: string } | null {
-  const script = field(parseJson(manifest), 'scripts', 'test');
-  if (typeof script !== 'string' || script.includes('no test specified')) return null;
-  return { command: 'npm test', source: 'package.json' };
-}
-
-/** The install command of npm's own projects: exact with a lockfile, plain without; nothing when nothing is to be installed. */
-export function detectSetup(manifest: string | null, has: (path: string) => boolean): readonly string[] {
-  const parsed = parseJson(manifest);
-  if (parsed === null) return [];
-  if (has('package-lock.json') || has('npm-shrinkwrap.json')) return ['npm ci --no-audit --no-fund'];
-  const names = ['dependencies', 'devDependencies', 'optionalDependencies', 'workspaces'];
-  return names.some((name) => field(parsed, name) !== undefined) ? ['npm install --no-audit --no-fund'] : [];
+async function detectAtRoot(snapshot: Snapshot, tree: ReadonlyMap<string, TreeEntry>, signal: AbortSignal): Promise<Detected> {
+  const texts = new Map<string, string | null>();
+  for (const path of readAtRoot) if (tree.has(path)) texts.set(path, await readText(snapshot, path, signal));
+  const paths = [...tree.keys()].filter((path) => !/(?:^|\/)node_modules\//.test(path));
+  const folders = new Set(paths.map((path) => path.slice(0, path.lastIndexOf('/'))));
+  return detect({
+    has: (path) => tree.has(path) || folders.has(path),
+    text: (path) => texts.get(path) ?? null,
+    some: (pattern) => paths.some((path) => pattern.test(path)),
+  });
 }

@@ -17,9 +17,9 @@ import { makePlan } from './plan.ts';
 import type { Plan, Wishes } from './plan.ts';
 import { dropUnchanged, judgeContent, judgeEntries } from './policy.ts';
 import type { PatchLimits } from './policy.ts';
-import { nothingToRun, prove, withBaseScripts } from './proof.ts';
 import { timed } from './report.ts';
 import type { RunEvent, RunReport } from './report.ts';
+import { nothingToRun, prove } from '../proof/prove.ts';
 import { openWorkspace } from './workspace.ts';
 import type { GuestSurroundings, Workspace } from './workspace.ts';
 
@@ -61,7 +61,7 @@ export interface RunRequest {
 /** What is ready to be published, or why there is nothing to publish. */
 export type RunResult = { readonly kind: 'ready'; readonly patch: Patch; readonly plan: Plan } | { readonly kind: 'ended'; readonly outcome: FixOutcome };
 
-const maxManifestBytes = 2 ** 20;
+const maxBaseFileBytes = 4 * 2 ** 20;
 const proofAttempts = 2;
 
 const ended = (outcome: FixOutcome): RunResult => ({ kind: 'ended', outcome });
@@ -93,7 +93,7 @@ export async function runFix(request: RunRequest, tools: RunTools): Promise<RunR
 
   const worked = await work(request, tools, { snapshot, plan, open });
   if (worked.kind === 'ended') return worked;
-  report.proof = plan.test === null ? nothingToRun : await proveApart(request, tools, { patch: worked.patch, plan, snapshot, open });
+  report.proof = await proveApart(request, tools, { patch: worked.patch, plan, snapshot, open });
   onEvent({ kind: 'proved', proof: report.proof });
   log.info({ verdict: report.proof.verdict }, 'proof finished');
   return report.proof.verdict === 'regressed' ? ended({ kind: 'refused', reason: 'regressed' }) : worked;
@@ -105,19 +105,25 @@ async function proveApart(
   tools: RunTools,
   { patch, plan, snapshot, open }: { patch: Patch; plan: Plan; snapshot: Snapshot; open: (suffix: string) => Promise<Workspace> },
 ): Promise<Proof> {
-  const manifest = (await snapshot.readFile('package.json', maxManifestBytes, signal))?.toString('utf8') ?? null;
-  if (withBaseScripts(patch, manifest) !== patch) report.notes.push('The patch changes the scripts of package.json; the proof ran those of the base.');
+  if (plan.test === null) return nothingToRun;
+  const { command, source } = plan.test;
+  const readBase = async (path: string): Promise<string | null> => (await snapshot.readFile(path, maxBaseFileBytes, signal))?.toString('utf8') ?? null;
   for (let attempt = 1; ; attempt++) {
     try {
       await using workspace = await open(attempt === 1 ? 'proof' : `proof${attempt}`);
-      return await timed(report, onEvent, 'prove', () => prove(workspace, { plan, patch, manifest, timeoutMs: tools.limits.proofTimeoutMs, signal }));
+      const { sandbox, gateway, setUpAgain } = workspace;
+      const enter = (): void => gateway.enter('proof', plan.allow.proof);
+      const again = async (): ReturnType<typeof setUpAgain> => await setUpAgain().finally(enter);
+      enter();
+      return await timed(report, onEvent, 'prove', () =>
+        prove(sandbox, { command, source, patch, readBase, timeoutMs: tools.limits.proofTimeoutMs, setUpAgain: again, signal }),
+      );
     } catch (thrown) {
       signal.throwIfAborted();
       const error = asFixError(thrown);
       log.warn({ err: error, cause: error.cause, details: error.details, code: error.code, attempt }, 'proof could not be made');
       if (error.row.retry === 'later' && attempt < proofAttempts) continue;
-      report.notes.push(`The proof could not be made (${error.code}).`);
-      return { verdict: 'could_not_run', source: plan.testSource, base: null, patched: null };
+      return { ...nothingToRun, verdict: 'could_not_run', reason: `the proof could not be made (${error.code})`, source };
     }
   }
 }
@@ -186,7 +192,7 @@ async function askAgent(request: RunRequest, tools: RunTools, context: { plan: P
     task: {
       ...request.issue,
       instructions: plan.instructions,
-      testCommand: plan.test,
+      testCommand: plan.test?.command ?? null,
       setup: plan.setup,
       remarks: [...(node.remark === null ? [] : [node.remark]), ...plan.gaps],
       slow: sandbox.info.isolation === 'emulation',

@@ -39,6 +39,8 @@ export interface Workspace extends AsyncDisposable {
   readonly sandbox: Sandbox;
   readonly gateway: Gateway;
   readonly node: GuestNode;
+  /** Runs the setup commands once more, for a tree that asks for other packages. Null when all went well. */
+  readonly setUpAgain: () => Promise<ExecResult | null>;
 }
 
 /** Boots, clones, sets up. Throws `sandbox_*`, `clone_failed`, `setup_failed`, `guest_disk_full`; leaves no VM when it throws. */
@@ -61,7 +63,11 @@ export async function openWorkspace(options: WorkspaceOptions): Promise<Workspac
     await timed(report, onEvent, 'clone', () => clone(sandbox, options));
     const quick = plan.node.install === null && plan.setup.length === 0;
     const node = await (quick ? setUp(inside, options) : timed(report, onEvent, 'setup', () => setUp(inside, options)));
-    return { sandbox: inside, gateway, node, [Symbol.asyncDispose]: close };
+    const setUpAgain = async (): Promise<ExecResult | null> => {
+      gateway.enter('setup', plan.allow.setup);
+      return (await runSetupCommands(inside, options, performance.now() + options.limits.setupTimeoutMs))?.result ?? null;
+    };
+    return { sandbox: inside, gateway, node, setUpAgain, [Symbol.asyncDispose]: close };
   } catch (error) {
     await close();
     throw error;
@@ -142,19 +148,26 @@ async function setUp(sandbox: Sandbox, options: WorkspaceOptions): Promise<Guest
   report.node ??= node.version;
   // Both VMs of a run say the same, unless one of them could not install it.
   if (node.remark !== null && !report.notes.includes(node.remark)) report.notes.push(node.remark);
-  await runSetupCommands(sandbox, options, deadline);
-  return node;
+  const failed = await runSetupCommands(sandbox, options, deadline);
+  if (failed === null) return node;
+  const { command, result } = failed;
+  const output = `${result.stdout}\n${result.stderr}`.slice(-8000);
+  report.notes.push(`The setup command ${JSON.stringify(command)} ended with ${describeEnding(result)}.`);
+  const full = /ENOSPC|No space left on device/.test(output);
+  throw new FixError(full ? 'guest_disk_full' : 'setup_failed', { details: { command, ended: result.ended, exitCode: result.exitCode, output } });
 }
 
-async function runSetupCommands(sandbox: Sandbox, options: WorkspaceOptions, deadline: number): Promise<void> {
-  for (const command of options.plan.setup) {
+/** The first command that fails, or null. */
+async function runSetupCommands(
+  sandbox: Sandbox,
+  { plan, signal }: WorkspaceOptions,
+  deadline: number,
+): Promise<{ readonly command: string; readonly result: ExecResult } | null> {
+  for (const command of plan.setup) {
     const timeoutMs = Math.max(1, Math.round(deadline - performance.now()));
-    const result = await sandbox.exec(['bash', '-c', command], { signal: options.signal, timeoutMs });
-    if (result.ended === 'cancelled') options.signal.throwIfAborted();
-    if (result.exitCode === 0) continue;
-    const output = `${result.stdout}\n${result.stderr}`.slice(-8000);
-    options.report.notes.push(`The setup command ${JSON.stringify(command)} ended with ${describeEnding(result)}.`);
-    const full = /ENOSPC|No space left on device/.test(output);
-    throw new FixError(full ? 'guest_disk_full' : 'setup_failed', { details: { command, ended: result.ended, exitCode: result.exitCode, output } });
+    const result = await sandbox.exec(['bash', '-c', command], { signal, timeoutMs });
+    if (result.ended === 'cancelled') signal.throwIfAborted();
+    if (result.exitCode !== 0) return { command, result };
   }
+  return null;
 }

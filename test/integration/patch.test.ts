@@ -5,7 +5,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { commitBaseline, fetchPatch, listChanges } from '../../src/fix/patch.ts';
 import type { PatchEntry } from '../../src/fix/patch.ts';
 import { dropUnchanged, judgeEntries } from '../../src/fix/policy.ts';
-import { applyPatch } from '../../src/fix/proof.ts';
+import { applyPatch } from '../../src/proof/apply.ts';
 import { createReport } from '../../src/fix/report.ts';
 import { openWorkspace } from '../../src/fix/workspace.ts';
 import type { Workspace } from '../../src/fix/workspace.ts';
@@ -70,7 +70,6 @@ describe.skipIf(reason)('a repository in a guest', () => {
       plan: {
         setup,
         test: null,
-        testSource: null,
         allow: { setup: [], agent: [], proof: [] },
         ci: 'hold',
         node: { install: null, reason: null },

@@ -51,6 +51,7 @@ const violations: readonly (readonly [what: string, folder: string, source: stri
   ['a second level of folders', 'sandbox', "import { x } from './deep/x.ts';", 'no-restricted-imports'],
   ['from the tests', 'fix', "import { x } from '../../test/support/x.ts';", 'no-restricted-imports'],
   ['doctor to the work', 'doctor', "import { x } from '../fix/run.ts';", 'no-restricted-imports'],
+  ['proof to the agent', 'proof', "import { x } from '../agent/loop.ts';", 'no-restricted-imports'],
   ['work to the doctor', 'fix', "import { x } from '../doctor/check.ts';", 'no-restricted-imports'],
   ['queue library in the doctor', 'doctor', "import { Redis } from 'ioredis';", 'no-restricted-imports'],
   ['queue library elsewhere', 'fix', "import { Queue } from 'bullmq';", 'no-restricted-imports'],

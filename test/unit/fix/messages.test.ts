@@ -2,14 +2,31 @@ import { describe, expect, it } from 'vitest';
 import { commentMarker, commitMessage, doneComment, endingReply, pullRequestBody, pullRequestTitle } from '../../../src/fix/messages.ts';
 import { createReport } from '../../../src/fix/report.ts';
 import type { Proof, TestRun } from '../../../src/job.ts';
+import { nothingToRun } from '../../../src/proof/prove.ts';
 
 const job = {
   runId: 'r00000000abcdefg',
   issue: { number: 7, title: 'add() forgets the second number', body: '' },
   actor: { id: 583_231, login: 'octocat' },
 };
-const run = (exitCode: number): TestRun => ({ command: 'npm test', exitCode, ended: 'exited', durationMs: 1234, output: 'not ok 1\n```\n@all <img>' });
-const proof: Proof = { verdict: 'proven', source: 'package.json', base: run(1), patched: run(0) };
+const run = (exitCode: number): TestRun => ({
+  command: 'npm test',
+  exitCode,
+  ended: 'exited',
+  durationMs: 1234,
+  output: 'not ok 1\n```\n@all <img>',
+  results: null,
+});
+const proof: Proof = {
+  ...nothingToRun,
+  verdict: 'proven',
+  reason: 'the tests fail without the patch and pass with it',
+  source: 'package.json',
+  base: run(1),
+  patched: { ...run(0), results: { passed: 3, failed: 0, skipped: 1, failing: [] } },
+  fixed: ['adds `both` numbers'],
+  findings: ['The patch deletes the test file test/@all.js.'],
+};
 
 describe('commitMessage', () => {
   it('ends with the trailer that holds workflows back, two empty lines before the trailers', () => {
@@ -26,21 +43,24 @@ describe('pullRequestBody', () => {
 
     expect(body).toContain('Closes #7');
     expect(body).toContain('**Proven: the tests fail without the patch and pass with it.**');
-    expect(body).toContain('| base | 1 | 1.2 s |');
-    expect(body).toContain('| base + patch | 0 | 1.2 s |');
-    expect(body).not.toMatch(/Closes #1\b|@all\b.*says/);
+    expect(body).toContain('| base | 1 | - | 1.2 s |');
+    expect(body).toContain('| base + patch | 0 | 3 passed, 0 failed, 1 skipped | 1.2 s |');
+    expect(body).toContain('- ``adds `both` numbers``');
+    expect(body).toContain('The patch deletes the test file');
+    expect(body.replace(/<details>[^]*<\/details>/, '')).not.toMatch(/Closes #1\b|@all\b/);
   });
 
   it('says so when the proof itself could not be made', () => {
-    const report = { ...createReport(job.runId), proof: { ...proof, verdict: 'could_not_run', base: null, patched: null } as Proof };
+    const report = {
+      ...createReport(job.runId),
+      proof: { ...nothingToRun, verdict: 'could_not_run', reason: 'the proof could not be made (setup_failed)' } as Proof,
+    };
 
-    expect(pullRequestBody(job, { ...report, notes: ['The proof could not be made (setup_failed).'] }, 'hold')).toMatch(
-      /\*\*Not proven: the tests could not be run to their end\.\*\*\n\n- The proof could not be made/,
-    );
+    expect(pullRequestBody(job, report, 'hold')).toContain('**Not proven: the proof could not be made (setup_failed).**');
   });
 
   it('says that nothing was proven when there is no test command', () => {
-    const report = { ...createReport(job.runId), proof: { verdict: 'nothing_to_run', source: null, base: null, patched: null } as Proof };
+    const report = { ...createReport(job.runId), proof: nothingToRun };
 
     expect(pullRequestBody(job, report, 'run')).toContain('**Nothing was proven**');
   });

@@ -1,26 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { detectSetup, detectTest, findUnreadableHost, makePlan } from '../../../src/fix/plan.ts';
+import { findUnreadableHost, makePlan } from '../../../src/fix/plan.ts';
 import type { Snapshot } from '../../../src/git/mirror.ts';
 import { parseSettings } from '../../../src/settings/settings.ts';
-
-describe('detectTest', () => {
-  it('finds the test script of package.json, and not the placeholder of npm', () => {
-    expect(detectTest('{"scripts":{"test":"mocha"}}')).toEqual({ command: 'npm test', source: 'package.json' });
-    expect(detectTest('{"scripts":{"test":"echo \\"Error: no test specified\\" && exit 1"}}')).toBeNull();
-    expect(detectTest('{"scripts":[]}')).toBeNull();
-    expect(detectTest('not json')).toBeNull();
-    expect(detectTest(null)).toBeNull();
-  });
-});
-
-describe('detectSetup', () => {
-  it('installs exactly with a lockfile, plainly without, and not at all when there is nothing to install', () => {
-    expect(detectSetup('{}', (path) => path === 'package-lock.json')).toEqual(['npm ci --no-audit --no-fund']);
-    expect(detectSetup('{"devDependencies":{"mocha":"1"}}', () => false)).toEqual(['npm install --no-audit --no-fund']);
-    expect(detectSetup('{"name":"x"}', () => false)).toEqual([]);
-    expect(detectSetup(null, () => true)).toEqual([]);
-  });
-});
 
 describe('parseSettings', () => {
   it('reads the keys it knows', () => {

@@ -1,0 +1,88 @@
+/**
+ * How tests are run is the base's word: the patch as the proof applies it has the base's test configuration, so that a
+ * patch does not say what proves it. What was kept out is named.
+ */
+import type { Patch, PatchFile } from '../job.ts';
+import { isTestConfiguration, isTestFile, mayDecideTests } from './paths.ts';
+
+/** A file of the base commit as text; null when there is none or it is too large. */
+export type ReadBase = (path: string) => Promise<string | null>;
+
+export interface JudgedPatch {
+  readonly patch: Patch;
+  /** What the patch changes of how tests are run, in words; hostile paths in them. Not empty: the proof proves less. */
+  readonly touched: readonly string[];
+}
+
+/** Fields of package.json that runners read: https://jestjs.io/docs/configuration, https://mochajs.org/#configuring-mocha-nodejs and the like. */
+const manifestFields = ['scripts', 'jest', 'mocha', 'ava', 'vitest', 'tap', 'nyc', 'c8', 'standard'];
+
+/** `command` is what runs the tests; a file that it names decides, too. */
+export async function withBaseRules(patch: Patch, command: string, readBase: ReadBase): Promise<JudgedPatch> {
+  const named = `${command}\n${testScript(await readBase('package.json'))}`;
+  const touched: string[] = [];
+  const files: PatchFile[] = [];
+  for (const file of patch.files) {
+    if (isTestConfiguration(file.path)) {
+      touched.push(file.path);
+      continue;
+    }
+    if (mayDecideTests(file.path) || (named.includes(file.path) && !isTestFile(file.path))) touched.push(file.path);
+    const kept = /(?:^|\/)package\.json$/.test(file.path)
+      ? await keepManifestFields(file, await readBase(file.path))
+      : keepPyproject(file, await readPyproject(file, readBase));
+    if (kept.fields.length > 0) touched.push(`${kept.fields.join(', ')} of ${file.path}`);
+    files.push(kept.file);
+  }
+  return { patch: touched.length === 0 ? patch : { ...patch, files }, touched };
+}
+
+interface Kept {
+  readonly file: PatchFile;
+  readonly fields: readonly string[];
+}
+
+async function keepManifestFields(file: PatchFile, base: string | null): Promise<Kept> {
+  const before = parseObject(base);
+  const after = file.change.kind === 'write' ? parseObject(Buffer.from(file.change.content).toString('utf8')) : null;
+  if (before === null || after === null || file.change.kind !== 'write') return { file, fields: [] };
+  const fields = manifestFields.filter((name) => JSON.stringify(before[name]) !== JSON.stringify(after[name]));
+  if (fields.length === 0) return { file, fields };
+  const merged: Record<string, unknown> = { ...after };
+  for (const name of fields) {
+    if (before[name] === undefined) delete merged[name];
+    else merged[name] = before[name];
+  }
+  return { file: { ...file, change: { ...file.change, content: Buffer.from(`${JSON.stringify(merged, null, 2)}\n`) } }, fields };
+}
+
+const readPyproject = async (file: PatchFile, readBase: ReadBase): Promise<string | null> =>
+  /(?:^|\/)pyproject\.toml$/.test(file.path) ? await readBase(file.path) : null;
+
+/** A TOML file cannot be merged without a parser that keeps it: only what differs in the runners' tables is found, and named. */
+function keepPyproject(file: PatchFile, base: string | null): Kept {
+  if (base === null || file.change.kind !== 'write') return { file, fields: [] };
+  const tables = (text: string): string =>
+    text
+      .split(/^(?=\[)/m)
+      .filter((table) => /^\[+\s*"?tool"?\s*\.\s*"?(?:pytest|tox|coverage|nox)/.test(table))
+      .map((table) => table.trim())
+      .join('\n');
+  const same = tables(base) === tables(Buffer.from(file.change.content).toString('utf8'));
+  return { file, fields: same ? [] : ['the test tables'] };
+}
+
+/** What `npm test` stands for. */
+function testScript(manifest: string | null): string {
+  const scripts = parseObject(manifest)?.['scripts'];
+  return typeof scripts === 'object' ? JSON.stringify(scripts) : '';
+}
+
+function parseObject(text: string | null): Record<string, unknown> | null {
+  try {
+    const value = JSON.parse(text ?? 'null') as unknown;
+    return typeof value === 'object' && !Array.isArray(value) ? (value as Record<string, unknown> | null) : null;
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,53 @@
+/** Runners that print a tree with a mark before each test: node's spec, mocha, jest, vitest, ava. */
+import type { Reader, TestState } from './results.ts';
+
+const marks: Readonly<Record<string, TestState>> = {
+  '✔': 'passed',
+  '✓': 'passed',
+  '√': 'passed',
+  '✖': 'failed',
+  '✗': 'failed',
+  '✕': 'failed',
+  '×': 'failed',
+  '﹣': 'skipped',
+  '○': 'skipped',
+  '↓': 'skipped',
+  '✎': 'skipped',
+};
+
+/** `(12.3ms)`, ` 12 ms`, `(3 tests | 1 failed)`: what changes from run to run. */
+const changing = /(?:\s+\((?:[\d.]+ ?m?s|\d+ tests?[^)]{0,100})\)|\s+[\d.]+ ?m?s)+$/;
+/** From here on, runners tell the failures once more. */
+const end = /^\s*(?:✖ failing tests:|\d+ passing\b|⎯+ Failed Tests)/;
+
+export const readMarks: Reader = (lines, list) => {
+  // Headings above, each with its indentation.
+  let path: { indent: number; text: string }[] = [];
+  for (const line of lines) {
+    if (end.test(line)) break;
+    const file = /^\s*(PASS|FAIL)\s+(\S{1,500})/.exec(line);
+    if (file) {
+      list.add(file[2] ?? '', file[1] === 'PASS' ? 'passed' : 'failed');
+      path = [{ indent: -1, text: file[2] ?? '' }];
+      continue;
+    }
+    const indent = line.length - line.trimStart().length;
+    const text = line.trim().slice(0, 500);
+    if (text === '') continue;
+    path = path.filter((heading) => heading.indent < indent);
+    const test = readTest(text, indent);
+    if (test) list.add([...path.map((heading) => heading.text), test.name].join(' > '), test.state);
+    // A line at the margin is most often something that a test printed, and no heading.
+    else if (indent > 0 || text.startsWith('▶')) path.push({ indent, text: text.replace(/^[▶❯]\s*/, '').replace(changing, '') });
+  }
+};
+
+function readTest(text: string, indent: number): { name: string; state: TestState } | null {
+  const state = marks[text.charAt(0)];
+  if (state !== undefined) return { name: text.slice(1).replace(changing, ''), state };
+  // mocha numbers its failures and has a dash for what is pending; both are lists elsewhere, unless they are indented.
+  const numbered = indent >= 2 ? /^\d{1,5}\) (.{1,500})$/.exec(text)?.[1] : undefined;
+  if (numbered !== undefined) return { name: numbered.replace(changing, ''), state: 'failed' };
+  const pending = indent >= 2 ? /^- (.{1,500})$/.exec(text)?.[1] : undefined;
+  return pending === undefined ? null : { name: pending, state: 'skipped' };
+}

@@ -1,0 +1,125 @@
+/**
+ * The proof: in a clean VM, made from base and setup only, the host runs the same tests on the base, on the base with the
+ * patch's test files, and on the base with the whole patch. Command and test configuration are those of the base.
+ */
+import type { Patch, PatchFile, Proof, TestRun } from '../job.ts';
+import type { ExecResult, Sandbox } from '../sandbox/sandbox.ts';
+import { applyPatch } from './apply.ts';
+import { withBaseRules } from './base-rules.ts';
+import type { ReadBase } from './base-rules.ts';
+import { findWeakenedTests } from './findings.ts';
+import { isManifest, isTestFile } from './paths.ts';
+import { readStates, summarise } from './results.ts';
+import { judge, whyUnusable } from './verdict.ts';
+import type { Observations, Observed } from './verdict.ts';
+
+export interface ProofOptions {
+  readonly command: string;
+  /** Where the command came from, in words. */
+  readonly source: string;
+  readonly patch: Patch;
+  readonly readBase: ReadBase;
+  /** For all runs of the tests together. */
+  readonly timeoutMs: number;
+  /** Runs the setup commands once more, when the patch changes what is to be installed; null when it went well. */
+  readonly setUpAgain: () => Promise<ExecResult | null>;
+  readonly signal: AbortSignal;
+}
+
+/** What is said when no test command is known: nothing was proven. */
+export const nothingToRun: Proof = {
+  verdict: 'nothing_to_run',
+  reason: 'no test command is known',
+  source: null,
+  base: null,
+  tests: null,
+  patched: null,
+  repeats: [],
+  flaky: [],
+  fixed: [],
+  broken: [],
+  findings: [],
+};
+
+/** `sandbox` is fresh, with setup done: no agent was ever in it. Throws `sandbox_lost`. */
+export async function prove(sandbox: Sandbox, options: ProofOptions): Promise<Proof> {
+  const { patch, touched } = await withBaseRules(options.patch, options.command, options.readBase);
+  const weak = await findWeakenedTests(options.patch, options.readBase);
+  const seen = await observe(sandbox, patch, options);
+  const findings = [
+    ...(touched.length > 0
+      ? [`The patch changes what decides how tests are run: ${touched.join(', ')}. Where it could, the proof took what the base has.`]
+      : []),
+    ...(patch.files.some(isTest) ? [] : ['The patch has no test of its own.']),
+    ...weak,
+  ];
+  const cap = touched.length > 0 ? 'the patch changes what decides how tests are run' : weak.length > 0 ? 'the patch takes tests away' : null;
+  const { verdict, reason, ...names } = judge(seen, cap);
+  const repeats = [seen.base[1], seen.tests[1], seen.patched[1]].flatMap((observed) => (observed ? [observed.run] : []));
+  const [base, tests, patched] = [seen.base, seen.tests, seen.patched].map(([first]) => first?.run ?? null);
+  const shown = { flaky: names.flaky.slice(0, maxShownNames), fixed: names.fixed.slice(0, maxShownNames), broken: names.broken.slice(0, maxShownNames) };
+  return { verdict, reason, source: options.source, base: base ?? null, tests: tests ?? null, patched: patched ?? null, repeats, ...shown, findings };
+}
+
+const maxShownNames = 50;
+const isTest = ({ path, change }: PatchFile): boolean => change.kind === 'write' && isTestFile(path);
+
+/** The three trees, one after the other in the same place. What cannot be run on the base is not tried any further. */
+async function observe(sandbox: Sandbox, patch: Patch, options: ProofOptions): Promise<Observations> {
+  const watch = createWatch(sandbox, options);
+  const base = await watch();
+  const nothing = { base, tests: [], patched: [] };
+  if (base[0] === undefined || whyUnusable(base[0].run) !== null) return nothing;
+  const testFiles = patch.files.filter(isTest);
+  // A patch that is nothing but tests has no third tree.
+  const apart = testFiles.length > 0 && testFiles.length < patch.files.length;
+  if (apart) await applyPatch(sandbox, { ...patch, files: testFiles }, options.signal);
+  const tests = apart ? await watch() : [];
+  await applyPatch(sandbox, patch, options.signal);
+  const failed = patch.files.some(({ path }) => isManifest(path)) ? await options.setUpAgain() : null;
+  if (failed !== null) return { base, tests, patched: [{ run: asTestRun('the setup commands', failed), states: null }] };
+  const before = tests[0] ?? base[0];
+  // Passing decides when it did not pass before: chance must not look like a fix.
+  return { base, tests, patched: await watch({ passingDecides: before.run.exitCode !== 0 }) };
+}
+
+/** A run that takes a larger share of the whole time is not repeated. */
+const repeatShare = 1 / 8;
+
+type Watch = (options?: { passingDecides: boolean }) => Promise<readonly Observed[]>;
+
+/** Runs the tests, and once more what decides: every failure, and passing where it does. */
+function createWatch(sandbox: Sandbox, { command, timeoutMs, signal }: ProofOptions): Watch {
+  const startedAt = performance.now();
+  const once = (): Promise<Observed> => runTests(sandbox, command, { timeoutMs: Math.max(1000, timeoutMs - (performance.now() - startedAt)), signal });
+  return async ({ passingDecides } = { passingDecides: false }) => {
+    const first = await once();
+    const decides = whyUnusable(first.run) === null && (first.run.exitCode !== 0 || passingDecides);
+    return decides && first.run.durationMs < timeoutMs * repeatShare ? [first, await once()] : [first];
+  };
+}
+
+/** Makes runners name every test, beside what they print anyway. */
+const telling = { PYTEST_ADDOPTS: '-rap', GOFLAGS: '-v' };
+/** Large enough for the names of all tests of a large suite. */
+const maxReadBytes = 4 * 2 ** 20;
+const maxShownCharacters = 32_768;
+
+async function runTests(sandbox: Sandbox, command: string, { timeoutMs, signal }: { timeoutMs: number; signal: AbortSignal }): Promise<Observed> {
+  const merged = 'exec 2>&1; eval "$1"';
+  const result = await sandbox.exec(['bash', '-c', merged, 'bash', command], { env: telling, timeoutMs, signal, maxOutputBytes: maxReadBytes });
+  if (result.ended === 'cancelled') signal.throwIfAborted();
+  const states = readStates(result.stdout);
+  return { run: { ...asTestRun(command, result), results: summarise(states) }, states };
+}
+
+function asTestRun(command: string, { ended, exitCode, durationMs, stdout, stderr }: ExecResult): TestRun {
+  const output = clipMiddle(`${stdout}${stderr}`, maxShownCharacters);
+  return { command, exitCode, ended: ended === 'output_sink' ? 'cancelled' : ended, durationMs, output, results: null };
+}
+
+function clipMiddle(text: string, maxCharacters: number): string {
+  const half = maxCharacters / 2;
+  const left = text.length - maxCharacters;
+  return left <= 0 ? text : `${text.slice(0, half)}\n[${left} characters left out]\n${text.slice(-half)}`;
+}

@@ -1,0 +1,112 @@
+/**
+ * What a test runner said of each test, read from what it printed: TAP, and the marks that the common runners print
+ * (node, mocha, jest, vitest, pytest, cargo, go). Hostile text: names are clipped, their number is bounded, and nothing
+ * in here decides by itself; exit codes come first.
+ */
+import type { TestResults } from '../job.ts';
+import { readMarks } from './marks.ts';
+
+export type TestState = 'passed' | 'failed' | 'skipped';
+
+/** By full name. Of tests with the same name, the worst state counts. */
+export type TestStates = ReadonlyMap<string, TestState>;
+
+/** Filled by one reader; forgets what is beyond its bounds. */
+export interface StateList {
+  add(name: string, state: TestState): void;
+}
+
+/** One format: looks at each line in turn, and knows from the lines before it where it is. */
+export type Reader = (lines: readonly string[], list: StateList) => void;
+
+const maxTests = 20_000;
+const maxNameCharacters = 300;
+const maxShownNames = 50;
+const rank: Record<TestState, number> = { skipped: 0, passed: 1, failed: 2 };
+
+/** Null when no format was recognised. */
+export function readStates(output: string): TestStates | null {
+  const lines = output.split(/\r?\n/);
+  const found = [readTap, readCargo, readGo, readPytest, readMarks].map((reader) => collect(reader, lines));
+  const best = found.reduce((one, other) => (other.size > one.size ? other : one));
+  return best.size === 0 ? null : best;
+}
+
+function collect(reader: Reader, lines: readonly string[]): TestStates {
+  const states = new Map<string, TestState>();
+  reader(lines, {
+    add(given, state) {
+      const name = given.trim().replace(/\s+/g, ' ').slice(0, maxNameCharacters);
+      if (name === '') return;
+      const before = states.get(name);
+      if (before === undefined ? states.size < maxTests : rank[state] > rank[before]) states.set(name, state);
+    },
+  });
+  return states;
+}
+
+/** Counts and the names of what failed, for people. */
+export function summarise(states: TestStates | null): TestResults | null {
+  if (states === null) return null;
+  const count = (wanted: TestState): number => [...states.values()].filter((state) => state === wanted).length;
+  return { passed: count('passed'), failed: count('failed'), skipped: count('skipped'), failing: namesOf(states, 'failed').slice(0, maxShownNames) };
+}
+
+export function namesOf(states: TestStates, wanted: TestState): readonly string[] {
+  return [...states].filter(([, state]) => state === wanted).map(([name]) => name);
+}
+
+/** https://testanything.org/tap-version-14-specification.html; node names what a subtest is part of in a comment before it. */
+const readTap: Reader = (lines, list) => {
+  const parents: string[] = [];
+  for (const line of lines) {
+    const depth = Math.floor((/^ */.exec(line)?.[0] ?? '').length / 4);
+    const subtest = /^ *# Subtest: (.{1,500})$/.exec(line)?.[1];
+    if (subtest !== undefined) {
+      parents.splice(depth);
+      parents[depth] = subtest;
+    }
+    const point = /^ *(not ok|ok)\b(?: +\d+)?(?: +- )?(.{0,1000})$/.exec(line);
+    if (!point) continue;
+    const [, mark = '', rest = ''] = point;
+    const directive = /\s# (skip|todo)\b/i.exec(rest);
+    const name = [...parents.slice(0, depth), rest.slice(0, directive?.index)].filter((part) => part !== undefined && part !== '').join(' > ');
+    list.add(name, directive ? 'skipped' : mark === 'ok' ? 'passed' : 'failed');
+  }
+};
+
+/** `test module::name ... ok`: https://doc.rust-lang.org/cargo/commands/cargo-test.html */
+const readCargo: Reader = (lines, list) => {
+  let target = '';
+  for (const line of lines) {
+    target = /^\s+(?:Running|Doc-tests) (?:unittests )?(\S+)/.exec(line)?.[1] ?? target;
+    const result = /^test (.{1,500}?) \.\.\. (ok|FAILED|ignored)\b/.exec(line);
+    if (result) list.add(`${target} ${result[1]}`, result[2] === 'ok' ? 'passed' : result[2] === 'FAILED' ? 'failed' : 'skipped');
+  }
+};
+
+/** `go test -v`, and what plain `go test` says: its failures, and a line for each package. */
+const readGo: Reader = (lines, list) => {
+  let waiting: { name: string; state: TestState }[] = [];
+  const states = { PASS: 'passed', FAIL: 'failed', SKIP: 'skipped' } as const;
+  for (const line of lines) {
+    const result = /^\s*--- (PASS|FAIL|SKIP): (\S{1,500}) \(/.exec(line);
+    if (result) waiting.push({ name: result[2] ?? '', state: states[result[1] as keyof typeof states] });
+    const end = /^(ok|FAIL|\?)\s+(\S*[./]\S*)(?:\s|$)/.exec(line);
+    if (!end) continue;
+    for (const { name, state } of waiting) list.add(`${end[2]} ${name}`, state);
+    waiting = [];
+    list.add(`${end[2]}`, end[1] === 'ok' ? 'passed' : end[1] === 'FAIL' ? 'failed' : 'skipped');
+  }
+};
+
+/** The short summary that `-rap` asks for, or the lines of `-v`: https://docs.pytest.org/en/stable/how-to/output.html */
+const readPytest: Reader = (lines, list) => {
+  const states: Record<string, TestState> = { PASSED: 'passed', XFAIL: 'passed', FAILED: 'failed', ERROR: 'failed', XPASS: 'passed', SKIPPED: 'skipped' };
+  for (const line of lines) {
+    const [, word = '', name = ''] = /^(PASSED|FAILED|ERROR|XFAIL|XPASS) (\S.{0,1000})$/.exec(line) ?? [];
+    if (word !== '') list.add(name.replace(/ - .*$/, ''), states[word] ?? 'skipped');
+    const [, verboseName = '', verboseWord = ''] = /^(\S{1,500}::\S.{0,500}?) (PASSED|FAILED|ERROR|XFAIL|XPASS|SKIPPED)\b/.exec(line) ?? [];
+    if (verboseWord !== '') list.add(verboseName, states[verboseWord] ?? 'skipped');
+  }
+};

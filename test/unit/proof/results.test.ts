@@ -1,0 +1,141 @@
+import { describe, expect, it } from 'vitest';
+import { readStates, summarise } from '../../../src/proof/results.ts';
+
+const statesOf = (output: string): Record<string, string> => Object.fromEntries(readStates(output) ?? []);
+
+describe('readStates', () => {
+  it('reads TAP, with the subtests of node', () => {
+    const output = `TAP version 13
+# Subtest: add
+    # Subtest: adds
+    ok 1 - adds
+      ---
+      duration_ms: 0.5
+      ...
+    # Subtest: carries
+    not ok 2 - carries
+    1..2
+not ok 1 - add
+ok 2 - later # SKIP not now
+1..2`;
+
+    expect(statesOf(output)).toEqual({ 'add > adds': 'passed', 'add > carries': 'failed', add: 'failed', later: 'skipped' });
+  });
+
+  it('reads the spec of node, whose failures come twice', () => {
+    const output = `▶ add
+  ✔ adds (0.41ms)
+  ✖ carries (1.2ms)
+▶ add (3.1ms)
+✔ alone (0.1ms)
+﹣ later (0.1ms) # SKIP
+ℹ tests 4
+✖ failing tests:
+
+test at a.test.js:1:1
+✖ carries (1.2ms)
+  AssertionError: 1 !== 2`;
+
+    expect(statesOf(output)).toMatchObject({ 'add > adds': 'passed', 'add > carries': 'failed', alone: 'passed' });
+    expect(Object.keys(statesOf(output))).not.toContain('carries');
+  });
+
+  it('reads the spec of mocha', () => {
+    const output = `
+  express
+    ✓ inherits (12ms)
+    1) serves
+    - is pending
+
+  2 passing (15ms)
+  1 failing
+
+  1) express
+       serves:
+     Error: x`;
+
+    expect(statesOf(output)).toEqual({ 'express > inherits': 'passed', 'express > serves': 'failed', 'express > is pending': 'skipped' });
+  });
+
+  it('reads jest, with marks and by file', () => {
+    expect(statesOf('PASS test/a.test.js\n  List\n    ✓ pops (2 ms)\nFAIL test/b.test.js\n  ✕ pushes\n')).toEqual({
+      'test/a.test.js': 'passed',
+      'test/a.test.js > List > pops': 'passed',
+      'test/b.test.js': 'failed',
+      'test/b.test.js > pushes': 'failed',
+    });
+  });
+
+  it('reads vitest', () => {
+    const output = ` ✓ test/a.test.ts (3 tests) 5ms
+ ❯ test/b.test.ts (2 tests | 1 failed) 8ms
+   ✓ keeps 1ms
+   × drops 4ms
+`;
+
+    expect(statesOf(output)).toEqual({ 'test/a.test.ts': 'passed', 'test/b.test.ts > keeps': 'passed', 'test/b.test.ts > drops': 'failed' });
+  });
+
+  it('reads cargo', () => {
+    const output = `     Running unittests src/lib.rs (target/debug/deps/add-1f2e)
+test tests::adds ... ok
+test tests::carries ... FAILED
+   Doc-tests add
+test src/lib.rs - add (line 3) ... ignored`;
+
+    expect(statesOf(output)).toEqual({ 'src/lib.rs tests::adds': 'passed', 'src/lib.rs tests::carries': 'failed', 'add src/lib.rs - add (line 3)': 'skipped' });
+  });
+
+  it('reads go, by package', () => {
+    const output = `=== RUN   TestAdd
+--- PASS: TestAdd (0.00s)
+=== RUN   TestCarry
+    add_test.go:9: wrong
+    --- FAIL: TestCarry/nine (0.00s)
+--- FAIL: TestCarry (0.00s)
+FAIL
+FAIL\texample.org/add\t0.002s
+ok  \texample.org/sub\t(cached)
+?   \texample.org/cmd\t[no test files]`;
+
+    expect(statesOf(output)).toEqual({
+      'example.org/add TestAdd': 'passed',
+      'example.org/add TestCarry/nine': 'failed',
+      'example.org/add TestCarry': 'failed',
+      'example.org/add': 'failed',
+      'example.org/sub': 'passed',
+      'example.org/cmd': 'skipped',
+    });
+  });
+
+  it('reads the summary of pytest, and its verbose lines', () => {
+    const output = `tests/test_add.py .F                       [100%]
+PASSED tests/test_add.py::test_adds
+FAILED tests/test_add.py::test_carries[9 and 1] - assert 1 == 2
+ERROR tests/test_io.py - ModuleNotFoundError`;
+
+    expect(statesOf(output)).toEqual({
+      'tests/test_add.py::test_adds': 'passed',
+      'tests/test_add.py::test_carries[9 and 1]': 'failed',
+      'tests/test_io.py': 'failed',
+    });
+    expect(statesOf('a.py::test_b PASSED   [ 50%]\na.py::test_c FAILED   [100%]')).toEqual({ 'a.py::test_b': 'passed', 'a.py::test_c': 'failed' });
+  });
+
+  it('knows nothing of output that names no tests', () => {
+    expect(readStates('building\nall good, 3 checks\n')).toBeNull();
+    expect(summarise(null)).toBeNull();
+  });
+
+  it('counts, and lets the worst of two states with one name stand', () => {
+    expect(summarise(readStates('ok 1 - a\nnot ok 2 - a\nok 3 - b\n'))).toEqual({ passed: 1, failed: 1, skipped: 0, failing: ['a'] });
+  });
+
+  it('stays within bounds in hostile output', () => {
+    const states = readStates(Array.from({ length: 30_000 }, (_, index) => `ok ${index} - ${'x'.repeat(900)} ${index}`).join('\n'));
+
+    expect(states?.size).toBeLessThanOrEqual(20_000);
+    expect([...(states?.keys() ?? [])].every((name) => name.length <= 300)).toBe(true);
+    expect(readStates(`${'# Subtest: '.repeat(10_000)}\n${' '.repeat(1_000_000)}ok 1 - deep`)?.size).toBe(1);
+  });
+});

@@ -1,0 +1,115 @@
+import { describe, expect, it } from 'vitest';
+import type { TestRun } from '../../../src/job.ts';
+import { judge } from '../../../src/proof/verdict.ts';
+import type { Observed } from '../../../src/proof/verdict.ts';
+import type { TestState } from '../../../src/proof/results.ts';
+
+const run = (exitCode: number | null, states: Readonly<Record<string, TestState>> | null = null, more: Partial<TestRun> = {}): Observed => ({
+  run: { command: 'npm test', exitCode, ended: 'exited', durationMs: 1000, output: '', results: null, ...more },
+  states: states && new Map(Object.entries(states)),
+});
+const [passed, failed] = ['passed', 'failed'] as const;
+const verdictOf = (base: readonly Observed[], tests: readonly Observed[], patched: readonly Observed[], cap: string | null = null): string =>
+  judge({ base, tests, patched }, cap).verdict;
+
+describe('judge, by exit codes alone', () => {
+  it.each([
+    ['a test that fails before and passes after', [0, 1, 0], 'proven'],
+    ['a test of the patch that passes without the fix', [0, 0, 0], 'not_contradicted'],
+    ['no test of the patch, green either way', [0, null, 0], 'not_contradicted'],
+    ['no test of the patch, red before', [1, null, 0], 'proven'],
+    ['green before, red after', [0, 1, 1], 'regressed'],
+    ['red before and after', [1, 1, 1], 'still_failing'],
+    ['a command that is not found', [127, null, 127], 'could_not_run'],
+    ['a command that cannot be executed with the patch', [0, null, 126], 'could_not_run'],
+  ])('%s', (_name, [base = 0, tests = null, patched = 0], verdict) => {
+    expect(verdictOf([run(base)], tests === null ? [] : [run(tests)], [run(patched)])).toBe(verdict);
+  });
+
+  it('takes a run that a signal ended for a failure', () => {
+    expect(verdictOf([run(0)], [], [run(null)])).toBe('regressed');
+    expect(verdictOf([run(null)], [], [run(0)])).toBe('proven');
+  });
+
+  it('takes tests of the patch that hang without its fix for failing ones', () => {
+    expect(verdictOf([run(0)], [run(null, null, { ended: 'timeout' })], [run(0)])).toBe('proven');
+  });
+
+  it('claims nothing when the suite hangs on the base, and says that it did', () => {
+    const judgement = judge({ base: [run(null, null, { ended: 'timeout', durationMs: 900_000 })], tests: [], patched: [] }, null);
+
+    expect(judgement).toMatchObject({ verdict: 'could_not_run', reason: 'on the base, the tests did not end within 900 s' });
+  });
+
+  it('tells a patch that makes the suite hang from one whose time was short', () => {
+    const hangs = run(null, null, { ended: 'timeout', durationMs: 60_000 });
+
+    expect(verdictOf([run(0)], [], [hangs])).toBe('regressed');
+    expect(verdictOf([run(0, null, { durationMs: 30_000 })], [], [hangs])).toBe('could_not_run');
+    expect(verdictOf([run(1)], [], [hangs])).toBe('could_not_run');
+  });
+});
+
+describe('judge, when what decides was seen twice', () => {
+  it.each([
+    ['the base', [run(1), run(0)], [], [run(0)]],
+    ['the tests of the patch', [run(0)], [run(1), run(0)], [run(0), run(0)]],
+    ['the patch', [run(0)], [run(1), run(1)], [run(0), run(1)]],
+  ])('a second run of %s that ends differently is flaky', (_name, base, tests, patched) => {
+    expect(verdictOf(base, tests, patched)).toBe('flaky');
+  });
+
+  it('names the tests that flip, also when the exit code stays', () => {
+    const first = run(1, { a: failed, b: passed, c: failed });
+    const second = run(1, { a: failed, b: failed, c: passed });
+
+    expect(judge({ base: [first, second], tests: [], patched: [run(1, { a: failed })] }, null)).toMatchObject({ verdict: 'flaky', flaky: ['b', 'c'] });
+  });
+
+  it('does not let a second run that was cut short decide', () => {
+    expect(verdictOf([run(0)], [run(1), run(null, null, { ended: 'timeout' })], [run(0)])).toBe('proven');
+  });
+});
+
+describe('judge, in a suite that is red from the start', () => {
+  const base = [run(1, { old: failed, kept: passed })];
+  const tests = [run(1, { old: failed, kept: passed, new: failed })];
+
+  it('proves a fix by its own test, and names it', () => {
+    const judgement = judge({ base, tests, patched: [run(1, { old: failed, kept: passed, new: passed })] }, null);
+
+    expect(judgement).toMatchObject({ verdict: 'proven', fixed: ['new'], broken: [] });
+  });
+
+  it('proves it also when the tests of the patch could not be loaded without the fix', () => {
+    expect(verdictOf(base, [run(1, null)], [run(1, { old: failed, kept: passed, new: passed })])).toBe('proven');
+  });
+
+  it('sees what breaks beside what is fixed', () => {
+    expect(judge({ base, tests, patched: [run(1, { old: failed, kept: failed, new: passed })] }, null)).toMatchObject({
+      verdict: 'regressed',
+      broken: ['kept'],
+    });
+    expect(judge({ base, tests, patched: [run(1, { old: failed, kept: passed, new: failed })] }, null)).toMatchObject({
+      verdict: 'regressed',
+      broken: ['new'],
+    });
+  });
+
+  it('claims nothing when the same tests fail, or when nothing says which', () => {
+    expect(verdictOf(base, [], [run(1, { old: failed, kept: passed })])).toBe('still_failing');
+    expect(verdictOf([run(1)], [], [run(1)])).toBe('still_failing');
+  });
+});
+
+describe('judge, when passing proves less', () => {
+  it('calls a patch that touches how tests are run not contradicted at most, and says why', () => {
+    const judgement = judge({ base: [run(1)], tests: [], patched: [run(0)] }, 'the patch takes tests away');
+
+    expect(judgement).toMatchObject({ verdict: 'not_contradicted', reason: 'the tests pass with the patch, but the patch takes tests away' });
+  });
+
+  it('does not take a failing test that is gone for a fix', () => {
+    expect(verdictOf([run(1, { old: failed, kept: passed })], [], [run(0, { kept: passed })])).toBe('not_contradicted');
+  });
+});
