@@ -62,7 +62,7 @@ export interface Transcript {
   write(record: Record<string, unknown>): Promise<void>;
 }
 
-export interface SolveOptions {
+export interface AgentOptions {
   readonly task: Task;
   readonly sandbox: Sandbox;
   readonly model: Model;
@@ -74,6 +74,15 @@ export interface SolveOptions {
   readonly onStep?: (step: { readonly number: number; readonly line: string }) => void;
 }
 
+export interface Agent {
+  /**
+   * One round: works until the agent submits, goes silent, or a limit is reached. The first begins with the task; a later
+   * one goes on in the same history with what the host has to say. Limits, time at work among them, count over all rounds.
+   * Throws `cancelled`, `sandbox_lost` and what the model throws.
+   */
+  work(message?: string): Promise<Attempt>;
+}
+
 /** Output of one reply. Large enough for a long edit, small enough for every model in use. */
 const maxOutputTokens = 16_384;
 const maxCallsPerReply = 8;
@@ -81,15 +90,22 @@ const maxMalformedInARow = 3;
 const maxSilentInARow = 3;
 const repeatsPointedOut = 3;
 
-/** What changes while a run goes on. */
-interface Run extends SolveOptions {
+/** What stays from one round to the next. */
+interface Memory {
   readonly messages: Message[];
   readonly spend: Spend;
+  readonly told: Set<Limit>;
+  readonly shellState: string;
+  startCommit: string | null;
+  workedMs: number;
+}
+
+/** What changes while a round goes on. */
+interface Run extends AgentOptions, Memory {
   readonly tools: ToolContext;
   /** Aborts when the run is stopped, out of time, or without its VM. */
   readonly signal: AbortSignal;
   readonly elapsedMs: () => number;
-  readonly told: Set<Limit>;
   malformed: number;
   silent: number;
   last: { key: string; count: number };
@@ -97,50 +113,62 @@ interface Run extends SolveOptions {
 
 type Ended = Attempt['ended'];
 
-/** Works on the task until the agent submits, goes silent, or a limit is reached. Throws `cancelled`, `sandbox_lost` and what the model throws. */
-export async function solve(options: SolveOptions): Promise<Attempt> {
+/** An agent that has not begun yet. */
+export function startAgent(options: AgentOptions): Agent {
+  const shellState = `/tmp/.mayfly-shell-${crypto.randomUUID()}`;
+  const memory: Memory = { messages: [], spend: startSpend(), told: new Set(), shellState, startCommit: null, workedMs: 0 };
+  return { work: (message) => workOneRound(options, memory, message ?? null) };
+}
+
+async function workOneRound(options: AgentOptions, memory: Memory, message: string | null): Promise<Attempt> {
   const { sandbox, limits, signal } = options;
   const startedAt = performance.now();
-  const spend = startSpend();
+  const elapsedMs = (): number => memory.workedMs + performance.now() - startedAt;
   const hard = new AbortController();
-  const timer = setTimeout(() => hard.abort(), limits.hardTimeMs);
+  const timer = setTimeout(() => hard.abort(), Math.max(0, limits.hardTimeMs - memory.workedMs));
   const any = AbortSignal.any([signal, sandbox.lost, hard.signal]);
   try {
-    const ended = await work({ ...options, signal: any, spend, elapsedMs: () => performance.now() - startedAt });
-    return await finish(options, ended, spend);
+    return await finish(options, memory, await work({ ...options, signal: any, elapsedMs }, memory, message));
   } catch (thrown) {
     if (signal.aborted) throw new FixError('cancelled', { cause: signal.reason });
     // The first reason counts: a guest that does not end its command at the limit is lost, too.
-    if (any.reason === hard.signal.reason && hard.signal.aborted) return await finish(options, { kind: 'limit', limit: 'time' }, spend);
+    if (any.reason === hard.signal.reason && hard.signal.aborted) return await finish(options, memory, { kind: 'limit', limit: 'time' });
     throw sandbox.lost.aborted ? asFixError(sandbox.lost.reason, 'sandbox_lost') : thrown;
   } finally {
     clearTimeout(timer);
+    memory.workedMs = elapsedMs();
   }
 }
 
-async function finish({ transcript, log }: SolveOptions, ended: Ended, spend: Spend): Promise<Attempt> {
+async function finish({ transcript, log }: AgentOptions, { spend }: Memory, ended: Ended): Promise<Attempt> {
   await transcript.write({ kind: 'end', ended, ...spend });
   log.debug({ ended: ended.kind, limit: ended.kind === 'limit' ? ended.limit : undefined, ...spend }, 'agent ended');
   return { ended, ...spend };
 }
 
-async function work(options: SolveOptions & Pick<Run, 'signal' | 'spend' | 'elapsedMs'>): Promise<Ended> {
-  const { sandbox, signal, model, limits, transcript } = options;
-  const briefing = createBriefing(options.task, { timeoutMs: limits.commandTimeoutMs, longestMs: longestTimeoutMs(limits.commandTimeoutMs) });
-  await transcript.write({ kind: 'start', promptVersion, model: model.name, limits, system: systemPrompt, dropped: briefing.dropped });
-  const startCommit = await readStartCommit({ sandbox, signal });
-  const tools = { sandbox, signal, commandTimeoutMs: limits.commandTimeoutMs, shellState: `/tmp/.mayfly-shell-${crypto.randomUUID()}`, startCommit };
-  const run: Run = { ...options, messages: [], tools, told: new Set(), malformed: 0, silent: 0, last: { key: '', count: 0 } };
-  await say(run, { role: 'user', text: briefing.text });
-  for (;;) {
+async function work(options: AgentOptions & Pick<Run, 'elapsedMs'>, memory: Memory, message: string | null): Promise<Ended> {
+  const { sandbox, signal, limits } = options;
+  const text = memory.messages.length === 0 ? await begin(options, memory) : message;
+  const tools = { sandbox, signal, commandTimeoutMs: limits.commandTimeoutMs, shellState: memory.shellState, startCommit: memory.startCommit };
+  const run: Run = { ...options, ...memory, tools, malformed: 0, silent: 0, last: { key: '', count: 0 } };
+  for (let next = text; ; next = null) {
     const limit = findReached(run.spend, limits, run.elapsedMs());
     if (limit !== null) return { kind: 'limit', limit };
+    if (next !== null) await say(run, { role: 'user', text: next });
     await askToWrapUp(run);
     const reply = await askModel(run);
     const ended = reply.toolCalls.length === 0 ? await remind(run, reply) : await act(run, reply);
     if (ended !== null) return ended;
     signal.throwIfAborted();
   }
+}
+
+/** The first message. */
+async function begin({ task, sandbox, signal, model, limits, transcript }: AgentOptions, memory: Memory): Promise<string> {
+  const briefing = createBriefing(task, { timeoutMs: limits.commandTimeoutMs, longestMs: longestTimeoutMs(limits.commandTimeoutMs) });
+  await transcript.write({ kind: 'start', promptVersion, model: model.name, limits, system: systemPrompt, dropped: briefing.dropped });
+  memory.startCommit = await readStartCommit({ sandbox, signal });
+  return briefing.text;
 }
 
 /** The history only grows, and the transcript with it. */

@@ -2,7 +2,7 @@
  * One run, as the product's sentence goes: boot, clone, setup, solve, patch, prove, discard. It knows no GitHub: who
  * asked and where the patch goes is the caller's business, so `mayfly fix` and the worker run the same code.
  */
-import { solve } from '../agent/loop.ts';
+import { startAgent } from '../agent/loop.ts';
 import type { AgentLimits, Attempt, Transcript } from '../agent/loop.ts';
 import { addStep, startSpend } from '../agent/spend.ts';
 import { asFixError } from '../errors.ts';
@@ -188,7 +188,7 @@ async function askAgent(request: RunRequest, tools: RunTools, context: { plan: P
   report.transcriptFile = transcript.file;
   const { plan } = context;
   const { sandbox, node } = context.workspace;
-  return await solve({
+  return await startAgent({
     task: {
       ...request.issue,
       instructions: plan.instructions,
@@ -205,7 +205,7 @@ async function askAgent(request: RunRequest, tools: RunTools, context: { plan: P
     signal,
     log,
     onStep: ({ number, line }) => onEvent({ kind: 'step', number, line }),
-  });
+  }).work();
 }
 
 type Taken = { readonly kind: 'ready'; readonly patch: Patch } | { readonly kind: 'ended'; readonly outcome: FixOutcome };

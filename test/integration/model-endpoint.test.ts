@@ -1,6 +1,6 @@
 import { pino } from 'pino';
 import { afterEach, describe, expect, it } from 'vitest';
-import { solve } from '../../src/agent/loop.ts';
+import { startAgent } from '../../src/agent/loop.ts';
 import { createModel } from '../../src/model/create-model.ts';
 import { createFakeSandbox } from '../support/fake-sandbox.ts';
 import { startScriptedEndpoint } from '../support/scripted-endpoint.ts';
@@ -59,7 +59,7 @@ describe('a scripted endpoint', () => {
       timing: { retryDelayMs: 1 },
       ...(ownAddress ? { baseUrl: null, fetch: rerouted(endpoint) } : { baseUrl: endpoint.baseUrl }),
     });
-    const attempt = await solve({
+    const attempt = await startAgent({
       task: {
         title: 'Crash',
         body: 'It crashes.',
@@ -77,7 +77,7 @@ describe('a scripted endpoint', () => {
       transcript: { file: '/nowhere', write: async () => undefined },
       signal: new AbortController().signal,
       log,
-    });
+    }).work();
 
     expect(attempt).toMatchObject({ ended: { kind: 'submitted', submission: aSubmission }, steps: 4, usage: { inputTokens: 10_000, outputTokens: 260 } });
     expect(attempt.costUsd === null).toBe(name === 'compatible/local');

@@ -1,7 +1,7 @@
 /** The agent's loop as its unit tests play it. */
 import { pino } from 'pino';
-import { solve } from '../../src/agent/loop.ts';
-import type { AgentLimits, Attempt, SolveOptions, Task } from '../../src/agent/loop.ts';
+import { startAgent } from '../../src/agent/loop.ts';
+import type { Agent, AgentLimits, AgentOptions, Attempt, Task } from '../../src/agent/loop.ts';
 import type { Message, Question } from '../../src/model/model.ts';
 import { createFakeSandbox } from './fake-sandbox.ts';
 import type { FakeSandbox } from './fake-sandbox.ts';
@@ -27,12 +27,14 @@ interface Setting {
   readonly sandbox?: FakeSandbox;
   readonly signal?: AbortSignal;
   readonly usdPerToken?: number;
-  readonly onStep?: SolveOptions['onStep'];
+  readonly onStep?: AgentOptions['onStep'];
 }
 
 interface Played {
   readonly model: ScriptedModel;
   readonly records: Record<string, unknown>[];
+  readonly agent: Agent;
+  /** Its first round. */
   readonly attempt: Promise<Attempt>;
 }
 
@@ -40,7 +42,7 @@ interface Played {
 export function play(replies: readonly PlannedReply[], setting: Setting = {}): Played {
   const model = createScriptedModel(replies, { usdPerToken: setting.usdPerToken ?? null });
   const records: Record<string, unknown>[] = [];
-  const attempt = solve({
+  const agent = startAgent({
     task,
     model,
     sandbox: setting.sandbox ?? createFakeSandbox(),
@@ -50,7 +52,7 @@ export function play(replies: readonly PlannedReply[], setting: Setting = {}): P
     log: pino({ level: 'silent' }),
     ...(setting.onStep && { onStep: setting.onStep }),
   });
-  return { model, records, attempt };
+  return { model, records, agent, attempt: agent.work() };
 }
 
 export const listing = calls(['bash', { command: 'ls' }]);
