@@ -89,7 +89,11 @@ const Environment = z.object({
   MAYFLY_SOFT_MINUTES: count(45, 'Minutes after which the agent is asked to wrap up.'),
   MAYFLY_HARD_MINUTES: count(60, 'Minutes after which the agent is stopped.'),
   MAYFLY_SETUP_MINUTES: count(15, 'Minutes for all setup commands.'),
-  MAYFLY_PROOF_MINUTES: count(15, 'Minutes for each run of the tests in the proof.'),
+  MAYFLY_PROOF_MINUTES: count(15, 'Minutes for all runs of the tests of one proof together.'),
+  MAYFLY_PROOF_ROUNDS: count(
+    2,
+    'How often the host judges a patch: a regression goes back to the agent, but after the last time. From 2 on a run has two VMs at once.',
+  ),
   MAYFLY_COMMAND_SECONDS: count(300, 'Seconds for one command of the agent.'),
   MAYFLY_DRAIN_MINUTES: z.coerce
     .number()

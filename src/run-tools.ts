@@ -110,6 +110,7 @@ function runLimits(config: Config): RunLimits {
     patch: { maxFiles: 100, maxBytes: 4 * 2 ** 20 },
     setupTimeoutMs: config.MAYFLY_SETUP_MINUTES * minuteMs,
     proofTimeoutMs: config.MAYFLY_PROOF_MINUTES * minuteMs,
+    proofRounds: config.MAYFLY_PROOF_ROUNDS,
     ancestors: 50,
   };
 }

@@ -66,7 +66,7 @@ function section(head: string, text: string): string {
 }
 
 /** A fence with a mark of chance that is nowhere in the text, so that nothing inside can end it. */
-function pickFence(text: string): (name: string, inside: string) => string {
+export function pickFence(text: string): (name: string, inside: string) => string {
   let mark = randomBytes(8).toString('hex');
   while (text.includes(mark)) mark = randomBytes(8).toString('hex');
   return (name, inside) => `<${name}-${mark}>\n${inside}\n</${name}-${mark}>`;

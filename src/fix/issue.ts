@@ -6,6 +6,7 @@ import type { FixJob, FixOutcome, Patch, PullRequest } from '../job.ts';
 import type { Log } from '../log.ts';
 import { commentMarker, commitMessage, doneComment, endingReply, pullRequestBody, pullRequestTitle, runMarker, runningComment } from './messages.ts';
 import type { Plan } from './plan.ts';
+import { proofCheck } from './proof-text.ts';
 import { createReport, timed } from './report.ts';
 import type { RunEvent, RunReport } from './report.ts';
 import { runFix } from './run.ts';
@@ -85,9 +86,41 @@ async function attemptRun(context: Context): Promise<FixOutcome> {
     },
     tools,
   );
-  if (result.kind === 'ended') return result.outcome;
+  if (result.kind === 'ended') {
+    await holdWork(context, result.outcome);
+    return result.outcome;
+  }
   const pullRequest = await timed(report, onEvent, 'publish', () => publish(context, result));
+  await checkCommit(context, pullRequest.headSha);
   return { kind: 'published', pullRequest };
+}
+
+/** Work that is not good enough for a pull request is kept on a branch, where nothing runs it. The outcome stands without. */
+async function holdWork(context: Context, outcome: FixOutcome): Promise<void> {
+  const { job, github, report, attempt } = context;
+  const worthKeeping = outcome.kind === 'gave_up' || (outcome.kind === 'refused' && outcome.reason === 'regressed');
+  if (!worthKeeping || report.patch === null) return;
+  const { baseSha, files } = report.patch;
+  const { signal, ownsRun } = attempt;
+  try {
+    const held = await github.hold({ baseSha, files, branch: `${branchFor(job)}-held`, commitMessage: commitMessage(job, 'hold'), signal, ownsRun });
+    report.heldBranch = held.branch;
+    await checkCommit(context, held.headSha);
+  } catch (thrown) {
+    signal.throwIfAborted();
+    attempt.log.error({ err: asFixError(thrown) }, 'work could not be kept on a branch');
+  }
+}
+
+/** The proof, beside the commit. The pull request says the same, so a failure here is logged and no more. */
+async function checkCommit({ job, github, report, attempt }: Context, headSha: string): Promise<void> {
+  if (report.proof === null) return;
+  try {
+    await github.check({ headSha, name: 'Mayfly proof', externalId: job.runId, ...proofCheck(report.proof) });
+  } catch (thrown) {
+    attempt.signal.throwIfAborted();
+    attempt.log.error({ err: asFixError(thrown) }, 'check could not be written');
+  }
 }
 
 /** What can be known before a VM boots: permission and state, asked again because the job may have waited for hours. */

@@ -53,7 +53,9 @@ export function stoppedComment(runIds: readonly string[]): string {
 export function doneComment(report: RunReport, outcome: FixOutcome): string {
   const lines = [commentMarker, `**Mayfly: ${headline(outcome)}** ${sentence(outcome)}`, ''];
   if (outcome.kind === 'no_change' && report.summary !== '') lines.push('What the agent says:', '', quoted(report.summary, 2000), '');
-  if (report.proof) lines.push(`Proof: ${proofSentence(report.proof)}`, '');
+  if (report.heldBranch !== null) lines.push(`The work so far is on the branch ${inlineCode(report.heldBranch)}. No workflow has run on it.`, '');
+  if (outcome.kind === 'refused' && outcome.reason === 'regressed') lines.push(proofSection(report.proof), '');
+  else if (report.proof) lines.push(`Proof: ${proofSentence(report.proof)}`, '');
   lines.push(...notes(report), spendSentence(report), ...refusedHosts(report), '', footer(report.runId));
   return lines.join('\n');
 }

@@ -18,6 +18,8 @@ export interface RunReport {
   outcome: FixOutcome | null;
   /** Kept also when a limit or a refusal ended the run. */
   patch: Patch | null;
+  /** Where unfinished work is kept; null when there is none, or it is in a pull request. */
+  heldBranch: string | null;
   /** The agent's words. Hostile. */
   summary: string;
   proof: Proof | null;
@@ -45,6 +47,7 @@ export function createReport(runId: string): RunReport {
     runId,
     outcome: null,
     patch: null,
+    heldBranch: null,
     summary: '',
     proof: null,
     steps: 0,

@@ -2,13 +2,13 @@
  * One run, as the product's sentence goes: boot, clone, setup, solve, patch, prove, discard. It knows no GitHub: who
  * asked and where the patch goes is the caller's business, so `mayfly fix` and the worker run the same code.
  */
+import { setbackMessage } from '../agent/feedback.ts';
 import { startAgent } from '../agent/loop.ts';
-import type { AgentLimits, Attempt, Transcript } from '../agent/loop.ts';
+import type { Agent, AgentLimits, Transcript } from '../agent/loop.ts';
 import { addStep, startSpend } from '../agent/spend.ts';
-import { asFixError } from '../errors.ts';
 import type { Gateway } from '../gateway/gateway.ts';
 import type { Snapshot } from '../git/mirror.ts';
-import type { FixOutcome, Patch, Proof } from '../job.ts';
+import type { FixOutcome, Patch } from '../job.ts';
 import type { Log, Secrets } from '../log.ts';
 import type { Model } from '../model/model.ts';
 import type { Provider } from '../sandbox/sandbox.ts';
@@ -17,9 +17,9 @@ import { makePlan } from './plan.ts';
 import type { Plan, Wishes } from './plan.ts';
 import { dropUnchanged, judgeContent, judgeEntries } from './policy.ts';
 import type { PatchLimits } from './policy.ts';
+import { asSetback, proveApart } from './prove-apart.ts';
 import { timed } from './report.ts';
 import type { RunEvent, RunReport } from './report.ts';
-import { nothingToRun, prove } from '../proof/prove.ts';
 import { openWorkspace } from './workspace.ts';
 import type { GuestSurroundings, Workspace } from './workspace.ts';
 
@@ -27,7 +27,10 @@ export interface RunLimits {
   readonly agent: AgentLimits;
   readonly patch: PatchLimits;
   readonly setupTimeoutMs: number;
+  /** All runs of the tests of one proof together. */
   readonly proofTimeoutMs: number;
+  /** How often the host judges: after all but the last time, the agent hears of a regression and works on. At least 1. */
+  readonly proofRounds: number;
   /** How many ancestors of the base commit the guest gets. */
   readonly ancestors: number;
 }
@@ -61,9 +64,6 @@ export interface RunRequest {
 /** What is ready to be published, or why there is nothing to publish. */
 export type RunResult = { readonly kind: 'ready'; readonly patch: Patch; readonly plan: Plan } | { readonly kind: 'ended'; readonly outcome: FixOutcome };
 
-const maxBaseFileBytes = 4 * 2 ** 20;
-const proofAttempts = 2;
-
 const ended = (outcome: FixOutcome): RunResult => ({ kind: 'ended', outcome });
 
 /** Everything up to publishing. The report is filled in on the way, also when this throws. */
@@ -91,61 +91,70 @@ export async function runFix(request: RunRequest, tools: RunTools): Promise<RunR
       signal,
     });
 
-  const worked = await work(request, tools, { snapshot, plan, open });
-  if (worked.kind === 'ended') return worked;
-  report.proof = await proveApart(request, tools, { patch: worked.patch, plan, snapshot, open });
-  onEvent({ kind: 'proved', proof: report.proof });
-  log.info({ verdict: report.proof.verdict }, 'proof finished');
-  return report.proof.verdict === 'regressed' ? ended({ kind: 'refused', reason: 'regressed' }) : worked;
+  return await work(request, tools, { snapshot, plan, open });
 }
 
-/** In a second VM. The patch is worth more than its proof: one that cannot be made is said to be so, and the patch goes on. */
-async function proveApart(
-  { report, onEvent, signal, log }: RunRequest,
-  tools: RunTools,
-  { patch, plan, snapshot, open }: { patch: Patch; plan: Plan; snapshot: Snapshot; open: (suffix: string) => Promise<Workspace> },
-): Promise<Proof> {
-  if (plan.test === null) return nothingToRun;
-  const { command, source } = plan.test;
-  const readBase = async (path: string): Promise<string | null> => (await snapshot.readFile(path, maxBaseFileBytes, signal))?.toString('utf8') ?? null;
-  for (let attempt = 1; ; attempt++) {
-    try {
-      await using workspace = await open(attempt === 1 ? 'proof' : `proof${attempt}`);
-      const { sandbox, gateway, setUpAgain } = workspace;
-      const enter = (): void => gateway.enter('proof', plan.allow.proof);
-      const again = async (): ReturnType<typeof setUpAgain> => await setUpAgain().finally(enter);
-      enter();
-      return await timed(report, onEvent, 'prove', () =>
-        prove(sandbox, { command, source, patch, readBase, timeoutMs: tools.limits.proofTimeoutMs, setUpAgain: again, signal }),
-      );
-    } catch (thrown) {
-      signal.throwIfAborted();
-      const error = asFixError(thrown);
-      log.warn({ err: error, cause: error.cause, details: error.details, code: error.code, attempt }, 'proof could not be made');
-      if (error.row.retry === 'later' && attempt < proofAttempts) continue;
-      return { ...nothingToRun, verdict: 'could_not_run', reason: `the proof could not be made (${error.code})`, source };
-    }
+interface Context {
+  readonly snapshot: Snapshot;
+  readonly plan: Plan;
+  readonly open: (suffix: string) => Promise<Workspace>;
+}
+
+/**
+ * Rounds of work and proof. Between them the agent's VM waits, because a regression goes back to the agent with what the
+ * host saw; before the last proof it is thrown away. Each proof has a VM of its own.
+ */
+async function work(request: RunRequest, tools: RunTools, context: Context): Promise<RunResult> {
+  const { report, onEvent, signal, log } = request;
+  const { plan, snapshot } = context;
+  await using workspace = await context.open('agent');
+  const baselineSha = await commitBaseline(workspace.sandbox, signal);
+  workspace.gateway.enter('agent', plan.allow.agent);
+  const agent = await openAgent(request, tools, { plan, workspace });
+  let proofs = 0;
+  for (let round = 1, message: string | undefined; ; round++) {
+    const worked = await workOnce(request, tools, { ...context, workspace, baselineSha, agent, message });
+    if (worked.kind === 'ended') return worked;
+    const isLast = round >= tools.limits.proofRounds;
+    if (isLast) await workspace[Symbol.asyncDispose]();
+    report.proof = await proveApart({
+      patch: worked.patch,
+      test: plan.test,
+      allow: plan.allow.proof,
+      snapshot,
+      timeoutMs: tools.limits.proofTimeoutMs,
+      signal,
+      log,
+      open: () => context.open(++proofs === 1 ? 'proof' : `proof${proofs}`),
+      timed: (prove) => timed(report, onEvent, 'prove', prove),
+    });
+    onEvent({ kind: 'proved', proof: report.proof });
+    log.info({ verdict: report.proof.verdict, round }, 'proof finished');
+    if (report.proof.verdict !== 'regressed') return worked;
+    if (isLast) return ended({ kind: 'refused', reason: 'regressed' });
+    message = setbackMessage(asSetback(report.proof));
   }
 }
 
-/** The first VM: the agent works, the patch comes out, the policy judges it. */
-async function work(
+/** One round of the agent; then the patch comes out, and the policy judges it. */
+async function workOnce(
   request: RunRequest,
   tools: RunTools,
-  context: { snapshot: Snapshot; plan: Plan; open: (suffix: string) => Promise<Workspace> },
+  context: Context & { workspace: Workspace; baselineSha: string; agent: Agent; message: string | undefined },
 ): Promise<RunResult> {
   const { report, onEvent, signal } = request;
-  await using workspace = await context.open('agent');
-  const baselineSha = await commitBaseline(workspace.sandbox, signal);
-  workspace.gateway.enter('agent', context.plan.allow.agent);
-  const take = (): Promise<Taken> => takePatch(request, tools, { ...context, workspace, baselineSha });
-  const attempt = await timed(report, onEvent, 'solve', () => askAgent(request, tools, { ...context, workspace })).catch(async (error: unknown) => {
+  const { workspace, agent, message } = context;
+  const take = (): Promise<Taken> => takePatch(request, tools, context);
+  const attempt = await timed(report, onEvent, 'solve', () => agent.work(message)).catch(async (error: unknown) => {
     // A model that went away in the middle does not take the work so far with it.
     if (!signal.aborted && !workspace.sandbox.lost.aborted) await take().catch(() => {});
     throw error;
   });
   if (attempt.ended.kind === 'submitted') report.summary = attempt.ended.submission.summary;
-  if (attempt.ended.kind === 'submitted' && attempt.ended.submission.noChange) return ended({ kind: 'no_change' });
+  if (attempt.ended.kind === 'submitted' && attempt.ended.submission.noChange) {
+    // After a setback these words mean that it cannot be mended.
+    return ended(message === undefined ? { kind: 'no_change' } : { kind: 'refused', reason: 'regressed' });
+  }
   if (attempt.ended.kind === 'stopped') report.notes.push('The agent stopped without handing its work in.');
   const taking = timed(report, onEvent, 'patch', take);
   if (attempt.ended.kind === 'limit') {
@@ -182,13 +191,13 @@ function metered(model: Model, report: RunReport): Model {
   };
 }
 
-async function askAgent(request: RunRequest, tools: RunTools, context: { plan: Plan; workspace: Workspace }): Promise<Attempt> {
+async function openAgent(request: RunRequest, tools: RunTools, context: { plan: Plan; workspace: Workspace }): Promise<Agent> {
   const { report, signal, log, onEvent } = request;
   const transcript = await tools.openTranscript(report.runId);
   report.transcriptFile = transcript.file;
   const { plan } = context;
   const { sandbox, node } = context.workspace;
-  return await startAgent({
+  return startAgent({
     task: {
       ...request.issue,
       instructions: plan.instructions,
@@ -205,7 +214,7 @@ async function askAgent(request: RunRequest, tools: RunTools, context: { plan: P
     signal,
     log,
     onStep: ({ number, line }) => onEvent({ kind: 'step', number, line }),
-  }).work();
+  });
 }
 
 type Taken = { readonly kind: 'ready'; readonly patch: Patch } | { readonly kind: 'ended'; readonly outcome: FixOutcome };

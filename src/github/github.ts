@@ -25,22 +25,38 @@ export interface IssueState {
   readonly isPullRequest: boolean;
 }
 
-export interface PublishRequest {
+/** A commit on a branch of our own. */
+export interface CommitRequest {
   readonly baseSha: string;
-  readonly baseBranch: string;
   /** `mayfly/issue-7`; a suffix is added when somebody else has that branch. */
   readonly branch: string;
   readonly files: readonly PatchFile[];
   readonly commitMessage: string;
+  readonly signal: AbortSignal;
+  /** Asked before every write, when given; false ends publishing with `lock_lost`. */
+  readonly ownsRun?: () => Promise<boolean>;
+}
+
+export interface PublishRequest extends CommitRequest {
+  readonly baseBranch: string;
   readonly title: string;
   readonly body: string;
   readonly draft: boolean;
   readonly reviewer: string | null;
   /** Found again by it after a crash: the run's id, hidden in the body. */
   readonly marker: string;
-  readonly signal: AbortSignal;
-  /** Asked before every write, when given; false ends publishing with `lock_lost`. */
-  readonly ownsRun?: () => Promise<boolean>;
+}
+
+/** https://docs.github.com/en/rest/checks/runs#create-a-check-run */
+export interface CheckRequest {
+  readonly headSha: string;
+  readonly name: string;
+  /** The run's id: a check of the same run is not made twice. */
+  readonly externalId: string;
+  readonly conclusion: 'success' | 'neutral' | 'failure';
+  readonly title: string;
+  /** Markdown, at most 65,535 characters. */
+  readonly summary: string;
 }
 
 export interface GitHubRepository {
@@ -59,6 +75,10 @@ export interface GitHubRepository {
   cloneToken(): Promise<Token>;
   /** Git Data API, then a pull request. Idempotent by branch and marker. Throws `github_*`. */
   publish(request: PublishRequest): Promise<PullRequest>;
+  /** The same without a pull request: work that is kept, and claims nothing. Idempotent by its tree. */
+  hold(request: CommitRequest): Promise<{ readonly branch: string; readonly headSha: string }>;
+  /** A completed check run on a commit. Idempotent by name and external id. */
+  check(request: CheckRequest): Promise<void>;
 }
 
 export interface GitHub {

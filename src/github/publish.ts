@@ -6,7 +6,7 @@ import { FixError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { PullRequest } from '../job.ts';
 import { hasStatus, isLost } from './failure.ts';
-import type { PublishRequest } from './github.ts';
+import type { CommitRequest, PublishRequest } from './github.ts';
 import { asPullRequest, isOfRun, listPullRequests, openPullRequest } from './pull-requests.ts';
 import type { PullRequestData } from './pull-requests.ts';
 import type { Session } from './session.ts';
@@ -17,14 +17,32 @@ const maxSuffix = 20;
 const triesPerName = 3;
 
 export async function publish(session: Session, request: PublishRequest, log: Log): Promise<PullRequest> {
-  if (!/^[a-z0-9]+(?:[/-][a-z0-9]+)*$/.test(request.branch)) throw new FixError('internal', { details: { reason: 'branch name', branch: request.branch } });
-  if (request.files.length === 0) throw new FixError('internal', { details: { reason: 'empty patch' } });
+  demandSense(request);
   const { pullRequest, branch } = await claimBranch(session, request);
   await demandOwnership(request);
   const opened = pullRequest ?? (await openPullRequest(session, request, branch));
   if (opened.state === 'open') await requestReview(session, { number: opened.number, reviewer: request.reviewer }, log);
   return asPullRequest(opened);
 }
+
+/** The commit on a branch, and nothing that asks anybody to merge it. */
+export async function holdBranch(session: Session, request: CommitRequest): Promise<{ branch: string; headSha: string }> {
+  demandSense(request);
+  const commit = await prepareCommit(session, request);
+  for (let suffix = 1; suffix <= maxSuffix; suffix++) {
+    const branch = suffix === 1 ? request.branch : `${request.branch}-${suffix}`;
+    const headSha = await takeBranch(session, { branch, commit, taken: new Set() }, request);
+    if (headSha !== null) return { branch, headSha };
+  }
+  throw everyNameTaken(request);
+}
+
+function demandSense({ branch, files }: CommitRequest): void {
+  if (!/^[a-z0-9]+(?:[/-][a-z0-9]+)*$/.test(branch)) throw new FixError('internal', { details: { reason: 'branch name', branch } });
+  if (files.length === 0) throw new FixError('internal', { details: { reason: 'empty patch' } });
+}
+
+const everyNameTaken = ({ branch }: CommitRequest): FixError => new FixError('github_refused', { details: { reason: 'every branch name is taken', branch } });
 
 /** A pull request of this run, or a branch that holds its commit. Other people's branches are stepped around. */
 async function claimBranch(session: Session, request: PublishRequest): Promise<{ branch: string; pullRequest: PullRequestData | null }> {
@@ -36,9 +54,10 @@ async function claimBranch(session: Session, request: PublishRequest): Promise<{
     if (pullRequest) return { branch, pullRequest };
     commit ??= await prepareCommit(session, request);
     // A branch that another run opened a pull request from is that run's, whatever is in it.
-    if (await takeBranch(session, { branch, commit, taken: new Set(pulls.map((pull) => pull.head.sha)) }, request)) return { branch, pullRequest: null };
+    const headSha = await takeBranch(session, { branch, commit, taken: new Set(pulls.map((pull) => pull.head.sha)) }, request);
+    if (headSha !== null) return { branch, pullRequest: null };
   }
-  throw new FixError('github_refused', { details: { reason: 'every branch name is taken', branch: request.branch } });
+  throw everyNameTaken(request);
 }
 
 /** What the branch shall hold; the commit itself is made when a branch is free for it. */
@@ -47,7 +66,7 @@ interface Commit {
   readonly create: () => Promise<string>;
 }
 
-async function prepareCommit(session: Session, request: PublishRequest): Promise<Commit> {
+async function prepareCommit(session: Session, request: CommitRequest): Promise<Commit> {
   await demandOwnership(request);
   const tree = await writeTree(session, request);
   let sha: string | null = null;
@@ -61,17 +80,21 @@ async function prepareCommit(session: Session, request: PublishRequest): Promise
   };
 }
 
-/** True when the branch holds our commit afterwards, false when it is somebody else's. */
-async function takeBranch(session: Session, claim: { branch: string; commit: Commit; taken: ReadonlySet<string> }, request: PublishRequest): Promise<boolean> {
+/** The branch's head, which is our commit; null when the branch is somebody else's. */
+async function takeBranch(
+  session: Session,
+  claim: { branch: string; commit: Commit; taken: ReadonlySet<string> },
+  request: CommitRequest,
+): Promise<string | null> {
   const { octokit, at } = session;
   for (let attempt = 1; ; attempt++) {
     const head = await readBranch(session, claim.branch);
-    if (head) return head.tree === claim.commit.tree && head.parents.join() === request.baseSha && !claim.taken.has(head.sha);
+    if (head) return head.tree === claim.commit.tree && head.parents.join() === request.baseSha && !claim.taken.has(head.sha) ? head.sha : null;
     const sha = await claim.commit.create();
     await demandOwnership(request);
     try {
       await octokit.rest.git.createRef({ ...at, ref: `refs/heads/${claim.branch}`, sha });
-      return true;
+      return sha;
     } catch (error) {
       if (!(isLost(error) || hasStatus(error, 409, 422)) || attempt === triesPerName) throw error;
     }
@@ -101,6 +124,6 @@ async function requestReview({ octokit, at, signal }: Session, wish: { number: n
 }
 
 /** A worker that lost its lock must not write any more. */
-async function demandOwnership({ ownsRun }: PublishRequest): Promise<void> {
+async function demandOwnership({ ownsRun }: CommitRequest): Promise<void> {
   if (ownsRun && !(await ownsRun())) throw new FixError('lock_lost');
 }

@@ -1,11 +1,12 @@
 /** What a run may ask and say in its repository. */
 import { z } from 'zod';
 import { FixError } from '../errors.ts';
+import { writeCheck } from './checks.ts';
 import { createClient } from './client.ts';
 import { writeLivingComment, writeReply } from './comments.ts';
 import { asGitHubError, hasStatus } from './failure.ts';
 import type { GitHubRepository, IssueState } from './github.ts';
-import { publish } from './publish.ts';
+import { holdBranch, publish } from './publish.ts';
 import { asPullRequest, findOpenPullRequest } from './pull-requests.ts';
 import type { Session } from './session.ts';
 import { mintToken } from './tokens.ts';
@@ -28,6 +29,8 @@ export function createRepository(options: RepositoryOptions): GitHubRepository {
   const { mint, signal } = options;
   const { owner, name } = mint.ref.repository;
   const talk = async <T>(work: (session: Session) => Promise<T>): Promise<T> => await withSession(options, { use: 'talk', signal }, work);
+  const write = async <T>(during: AbortSignal, work: (session: Session) => Promise<T>): Promise<T> =>
+    await withSession(options, { use: 'publish', signal: AbortSignal.any([signal, during]) }, work);
   return {
     cloneUrl: `${options.webUrl}/${owner}/${name}.git`,
     permission: async (login) => await talk(async (session) => await readPermission(session, login)),
@@ -48,12 +51,9 @@ export function createRepository(options: RepositoryOptions): GitHubRepository {
     livingComment: async (issue, marker, body) => await talk(async (session) => await writeLivingComment(session, { issue, marker, body })),
     reply: async (issue, body) => await talk(async (session) => await writeReply(session, { issue, body, runKey: options.runKey })),
     cloneToken: async () => await mintToken(mint, 'read', signal),
-    publish: async (request) =>
-      await withSession(
-        options,
-        { use: 'publish', signal: AbortSignal.any([signal, request.signal]) },
-        async (session) => await publish(session, request, mint.log),
-      ),
+    publish: async (request) => await write(request.signal, async (session) => await publish(session, request, mint.log)),
+    hold: async (request) => await write(request.signal, async (session) => await holdBranch(session, request)),
+    check: async (request) => await talk(async (session) => await writeCheck(session, request)),
   };
 }
 

@@ -19,7 +19,7 @@ const manifestFields = ['scripts', 'jest', 'mocha', 'ava', 'vitest', 'tap', 'nyc
 
 /** `command` is what runs the tests; a file that it names decides, too. */
 export async function withBaseRules(patch: Patch, command: string, readBase: ReadBase): Promise<JudgedPatch> {
-  const named = `${command}\n${testScript(await readBase('package.json'))}`;
+  const called = findCalled(`${command}\n${testScripts(await readBase('package.json'))}`);
   const touched: string[] = [];
   const files: PatchFile[] = [];
   for (const file of patch.files) {
@@ -27,7 +27,7 @@ export async function withBaseRules(patch: Patch, command: string, readBase: Rea
       touched.push(file.path);
       continue;
     }
-    if (mayDecideTests(file.path) || (named.includes(file.path) && !isTestFile(file.path))) touched.push(file.path);
+    if (mayDecideTests(file.path) || (called.has(file.path) && !isTestFile(file.path))) touched.push(file.path);
     const kept = /(?:^|\/)package\.json$/.test(file.path)
       ? await keepManifestFields(file, await readBase(file.path))
       : keepPyproject(file, await readPyproject(file, readBase));
@@ -72,10 +72,19 @@ function keepPyproject(file: PatchFile, base: string | null): Kept {
   return { file, fields: same ? [] : ['the test tables'] };
 }
 
-/** What `npm test` stands for. */
-function testScript(manifest: string | null): string {
-  const scripts = parseObject(manifest)?.['scripts'];
-  return typeof scripts === 'object' ? JSON.stringify(scripts) : '';
+/** What `npm test` stands for, with the scripts around it. */
+function testScripts(manifest: string | null): string {
+  const scripts = parseObject(manifest)?.['scripts'] ?? {};
+  const named = Object.entries(scripts).filter(([name]) => /^(?:pre|post)?test(?:[:._-]|$)/.test(name));
+  return named.map(([, script]) => String(script)).join('\n');
+}
+
+/** Files that a command runs as programs. */
+function findCalled(command: string): ReadonlySet<string> {
+  const calls = command.matchAll(
+    /(?:\b(?:node|sh|bash|python3?|tsx|ts-node|bun|ruby|perl|php)\s+(?:-\S+\s+){0,10}|(?:^|[\s;&|])\.\/)((?:\.\/)?[\w./@-]{1,500})/gm,
+  );
+  return new Set([...calls].map(([, path = '']) => path.replace(/^\.\//, '')));
 }
 
 function parseObject(text: string | null): Record<string, unknown> | null {

@@ -137,17 +137,18 @@ describe('a labelled issue', () => {
     await expectNothingLeft(stage, report.runId);
   });
 
-  it('publishes no patch that breaks tests which passed before', async () => {
+  it('keeps a patch that breaks tests which passed before on a branch, when the agent cannot mend it', async () => {
     const passing = 'import { test } from "node:test";\nimport { slug } from "../src/slug.js";\ntest("it runs", () => slug("x").length || process.exit(1));\n';
     const breaking = { tools: [{ name: 'bash', input: { command: `echo 'export const slug = () => "";' > src/slug.js` } }] };
-    const stage = await start([breaking, submit('Done.')], { files: { 'test/slug.test.js': passing } });
+    const stage = await start([breaking, submit('Done.'), submit('It cannot be done otherwise.')], { files: { 'test/slug.test.js': passing } });
 
     const number = await labelNewIssue(stage);
     const report = await stage.system.nextReport();
 
     expect(report).toMatchObject({ outcome: { kind: 'refused', reason: 'regressed' }, proof: { base: { exitCode: 0 }, patched: { exitCode: 1 } } });
     expect((await stage.system.repository.comments(number)).at(-1).body).toMatch(/^@ada Not done: tests that pass without the patch fail with it/);
-    expect(Object.keys(await stage.system.repository.branches())).toEqual(['main']);
+    expect(Object.keys(await stage.system.repository.branches())).toEqual(['main', `mayfly/issue-${number}-held`]);
+    expect(await stage.system.repository.pullRequests()).toEqual([]);
     await expectNothingLeft(stage, report.runId);
   });
 

@@ -237,3 +237,39 @@ test('a tree that GitHub stored differently is not published', async () => {
   await expect(openPort(standIn, seeded).repository.publish(aPublishRequest(baseSha))).rejects.toMatchObject({ code: 'github_refused' });
   expect(Object.keys(await seeded.branches())).toEqual(['main']);
 });
+
+test('held work is a branch with one commit and no pull request, found again instead of made again', async () => {
+  const { seeded, baseSha } = await seed();
+  const { repository } = openPort(standIn, seeded);
+  const { branch, files, commitMessage, signal } = aPublishRequest(baseSha);
+  const request = { baseSha, files, commitMessage, signal, branch: `${branch}-held` };
+
+  const held = await repository.hold(request);
+  const again = await repository.hold(request);
+  const other = await repository.hold({ ...request, files: [write('a.txt', 'otherwise\n')] });
+
+  expect(again).toEqual(held);
+  expect(await seeded.branches()).toMatchObject({ 'mayfly/issue-7-held': held.headSha, 'mayfly/issue-7-held-2': other.headSha });
+  expect(await seeded.pullRequests()).toEqual([]);
+  await expect(repository.hold({ ...request, ownsRun: () => Promise.resolve(false), files: [write('b.txt', 'x')] })).rejects.toMatchObject({
+    code: 'lock_lost',
+  });
+});
+
+test('a check is on its commit once for each run', async () => {
+  const { seeded, baseSha } = await seed();
+  const { repository, records } = openPort(standIn, seeded);
+  const request = { headSha: baseSha, name: 'Mayfly proof', externalId: 'r1', conclusion: 'neutral', title: 'Not proven', summary: 'Because.' } as const;
+
+  await repository.check(request);
+  await repository.check(request);
+
+  const checks = await seeded.checks(baseSha);
+  expect(checks).toMatchObject([
+    { name: 'Mayfly proof', status: 'completed', conclusion: 'neutral', external_id: 'r1', output: { title: 'Not proven', summary: 'Because.' } },
+  ]);
+  expect(records.map(({ use, revoked }) => [use, revoked])).toEqual([
+    ['talk', true],
+    ['talk', true],
+  ]);
+});

@@ -4,115 +4,48 @@ import { pino } from 'pino';
 import { FixError } from '../../src/errors.ts';
 import { takeIn } from '../../src/fix/intake.ts';
 import type { Intake, IntakeTools } from '../../src/fix/intake.ts';
-import { fixIssue } from '../../src/fix/issue.ts';
-import type { Attempt, IssueTools } from '../../src/fix/issue.ts';
-import type { RunReport } from '../../src/fix/report.ts';
-import { createMirrors } from '../../src/git/create-mirrors.ts';
-import { createSecrets } from '../../src/log.ts';
 import type { FixJob } from '../../src/job.ts';
-import { createFolder } from '../support/git-repository.ts';
 import { failOnViolations } from '../support/github/clients.ts';
-import type { StandInRepository } from '../support/github/repository.ts';
-import { createStandInGitHub } from '../support/github/stand-in.ts';
-import type { StandInGitHub } from '../support/github/stand-in.ts';
 import { openPort } from '../support/github-port.ts';
-import { createHostProvider } from '../support/host-provider.ts';
 import { whyNoSshd } from '../support/host-sshd.ts';
-import { aJob } from '../support/jobs.ts';
-import { calls, createScriptedModel } from '../support/scripted-model.ts';
+import { bash, createIssueWorld, submit } from '../support/issue-world.ts';
+import type { IssueWorld } from '../support/issue-world.ts';
+import { calls } from '../support/scripted-model.ts';
 import type { PlannedReply } from '../support/scripted-model.ts';
 
 const reason = whyNoSshd();
 if (reason) process.stderr.write(`SKIPPED: runs on folders of this host were not tested: ${reason}\n`);
 
 const log = pino({ level: 'silent' });
-const bash = (command: string): PlannedReply => calls(['bash', { command }]);
-const submit = (more: object = {}): PlannedReply => calls(['submit', { summary: 'Done.', files: ['src.txt'], commands: [], ...more }]);
-/** Tests pass when src.txt says good. */
-const manifest = JSON.stringify({ name: 'x', scripts: { test: 'grep -q good src.txt' } });
 
 describe.skipIf(reason)('a queued run', () => {
-  let standIn: StandInGitHub;
-  let seeded: StandInRepository;
-  let stack: AsyncDisposableStack;
-  let job: FixJob;
-  beforeEach(async () => {
-    stack = new AsyncDisposableStack();
-    standIn = stack.use(await createStandInGitHub());
-    await seed({});
-  });
+  let world: IssueWorld;
+  beforeEach(async () => (world = await createIssueWorld()));
   afterEach(async () => {
-    failOnViolations(standIn);
-    await stack.disposeAsync();
+    failOnViolations(world.standIn);
+    await world[Symbol.asyncDispose]();
   });
 
   async function seed(files: Record<string, string>): Promise<void> {
-    const all = { 'package.json': manifest, 'src.txt': 'bad\n', ...files };
-    seeded = await standIn.seedRepository({ private: true, files: all, collaborators: [{ login: 'ada', permission: 'write' }] });
-    const number = await seeded.createIssue({ as: 'ada', title: 'It is bad', body: 'It should be good.' });
-    await seeded.label({ as: 'ada', issue: number, label: 'mayfly' });
-    const { owner, name, id } = seeded;
-    job = { ...aJob({ installationId: standIn.app.installationId, issue: number }), repository: { id, owner, name, private: true, defaultBranch: 'main' } };
+    await world[Symbol.asyncDispose]();
+    world = await createIssueWorld(files);
   }
-
-  interface Change {
-    readonly onBoot?: (id: string) => void;
-    readonly attempt?: Partial<Attempt>;
-  }
-
-  async function runWith(replies: readonly PlannedReply[], { onBoot, attempt }: Change = {}): Promise<{ report: RunReport; boots: readonly string[] }> {
-    const folder = createFolder();
-    stack.defer(() => folder[Symbol.dispose]());
-    const boots: string[] = [];
-    let report: RunReport | null = null;
-    const tools: IssueTools = {
-      providerReason: 'the test says so',
-      provider: createHostProvider((id) => {
-        boots.push(id.replace(`${job.runId}-`, ''));
-        onBoot?.(id);
-      }),
-      model: createScriptedModel(replies, { usdPerToken: 0.001 }),
-      openGateway: () => ({ accept: () => {}, enter: () => {}, ledger: [], unlisted: 0, close: () => Promise.resolve() }),
-      surroundings: { caPem: '', guestEnv: {}, registryHosts: [], install: { path: '', argv: [] } },
-      guestNodeVersion: '26.10.0',
-      openTranscript: () => Promise.resolve({ file: '', write: () => Promise.resolve() }),
-      limits: {
-        agent: { steps: 20, costUsd: 5, tokens: 100_000, commandTimeoutMs: 20_000, softTimeMs: 60_000, hardTimeMs: 90_000 },
-        patch: { maxFiles: 100, maxBytes: 2 ** 20 },
-        setupTimeoutMs: 20_000,
-        proofTimeoutMs: 20_000,
-        ancestors: 50,
-      },
-      secrets: createSecrets(),
-      github: openPort(standIn, seeded).github,
-      mirrors: createMirrors({ directory: folder.path, environment: { PATH: '/usr/bin:/bin' }, log }),
-      onEvent: () => {},
-      onReport: (made) => (report = made),
-    };
-    const { signal } = new AbortController();
-    await fixIssue(job, { lastAttempt: false, signal, log, ownsRun: () => Promise.resolve(true), ...attempt }, tools);
-    expect(standIn.tokens.filter((token) => !token.revoked)).toEqual([]);
-    if (report === null) throw new Error('no report');
-    return { report, boots };
-  }
-
-  const commentsOf = async (): Promise<readonly string[]> => (await seeded.comments(job.issue.number)).map((comment) => comment.body as string);
 
   it('proves with the scripts of the base, and says that the patch changes them', async () => {
     const cheat = `sed -i 's/grep -q good src.txt/true/' package.json; echo worse > src.txt`;
 
-    const { report } = await runWith([bash(cheat), submit()]);
+    const { report } = await world.run([bash(cheat), submit()]);
 
     expect(report.proof).toMatchObject({ verdict: 'still_failing', patched: { exitCode: 1 } });
-    const [pull] = await seeded.pullRequests();
+    const [pull] = await world.repository.pullRequests();
     expect(pull.body).toContain('Not proven');
-    expect(pull.body).toContain('The patch changes the scripts of package.json');
+    expect(pull.body).toContain('The patch changes what decides how tests are run: scripts of package.json.');
   });
 
   it('tells of new files that the agent did not name', async () => {
-    await runWith([bash('echo good > src.txt; echo x > debug.log; echo y > named.txt'), submit({ files: ['src.txt', '/workspace/named.txt'] })]);
+    await world.run([bash('echo good > src.txt; echo x > debug.log; echo y > named.txt'), submit({ files: ['src.txt', '/workspace/named.txt'] })]);
 
-    const [pull] = await seeded.pullRequests();
+    const [pull] = await world.repository.pullRequests();
     expect(pull.body).toContain('did not name: debug.log.');
   });
 
@@ -121,20 +54,20 @@ describe.skipIf(reason)('a queued run', () => {
       if (id.includes('proof')) throw new FixError('sandbox_boot');
     };
 
-    const { report, boots } = await runWith([bash('echo good > src.txt'), submit()], { onBoot });
+    const { report, boots } = await world.run([bash('echo good > src.txt'), submit()], { onBoot });
 
     expect(boots).toEqual(['agent', 'proof', 'proof2']);
     expect(report).toMatchObject({ outcome: { kind: 'published' }, proof: { verdict: 'could_not_run' } });
-    const [pull] = await seeded.pullRequests();
-    expect(pull.body).toMatch(/Not proven: the tests could not be run to their end\..*sandbox\\_boot/s);
+    const [pull] = await world.repository.pullRequests();
+    expect(pull.body).toMatch(/Not proven: the proof could not be made \(sandbox_boot\)/);
   });
 
   it('opens no pull request for what lies around when the agent says that nothing is to be changed', async () => {
-    const { report } = await runWith([bash('echo tried > repro.txt'), submit({ noChange: true, summary: 'It is meant so.' })]);
+    const { report } = await world.run([bash('echo tried > repro.txt'), submit({ noChange: true, summary: 'It is meant so.' })]);
 
     expect(report.outcome).toEqual({ kind: 'no_change' });
-    expect(await seeded.pullRequests()).toEqual([]);
-    expect((await commentsOf())[0]).toContain('> It is meant so.');
+    expect(await world.repository.pullRequests()).toEqual([]);
+    expect((await world.comments())[0]).toContain('> It is meant so.');
   });
 
   it('tells what was spent also when the model goes away', async () => {
@@ -142,20 +75,20 @@ describe.skipIf(reason)('a queued run', () => {
       throw new FixError('model_refused');
     };
 
-    const { report } = await runWith([bash('echo good > src.txt'), gone]);
+    const { report } = await world.run([bash('echo good > src.txt'), gone]);
 
     expect(report).toMatchObject({ outcome: { kind: 'failed', code: 'model_refused' }, steps: 1, costUsd: 0.11 });
     expect(report.patch?.files.map(({ path }) => path)).toEqual(['src.txt']);
-    expect((await commentsOf())[0]).toContain('1 steps, 110 tokens, 0.11 USD');
+    expect((await world.comments())[0]).toContain('1 steps, 110 tokens, 0.11 USD');
   });
 
   it('tells which setup command failed, and with what', async () => {
     await seed({ '.github/mayfly.yml': 'setup: ["true", "echo no such package; exit 3"]\n' });
 
-    const { report } = await runWith([]);
+    const { report } = await world.run([]);
 
     expect(report.outcome).toEqual({ kind: 'failed', code: 'setup_failed' });
-    const [living, reply] = await commentsOf();
+    const [living, reply] = await world.comments();
     expect(living).toContain('exit 3" ended with exit code 3');
     expect(reply).toMatch(/^@ada A setup command failed/);
   });
@@ -163,22 +96,22 @@ describe.skipIf(reason)('a queued run', () => {
   it('boots nothing for invalid settings, and the label is off again', async () => {
     await seed({ '.github/mayfly.yml': 'tests: npm test\n' });
 
-    const { report, boots } = await runWith([]);
+    const { report, boots } = await world.run([]);
 
     expect(boots).toEqual([]);
     expect(report.outcome).toMatchObject({ kind: 'refused', reason: 'settings_invalid' });
-    expect((await commentsOf()).at(-1)).toMatch(/^@ada Not done: the settings file .*tests/);
-    expect((await seeded.issue(job.issue.number)).labels).toEqual([]);
+    expect((await world.comments()).at(-1)).toMatch(/^@ada Not done: the settings file .*tests/);
+    expect((await world.repository.issue(world.job.issue.number)).labels).toEqual([]);
   });
 
   it('does not work twice when it crashed between publishing and telling', async () => {
-    await runWith([bash('echo good > src.txt'), submit()]);
+    await world.run([bash('echo good > src.txt'), submit()]);
 
-    const { report, boots } = await runWith([]);
+    const { report, boots } = await world.run([]);
 
     expect(boots).toEqual([]);
     expect(report.outcome).toMatchObject({ kind: 'published' });
-    expect(await seeded.pullRequests()).toHaveLength(1);
+    expect(await world.repository.pullRequests()).toHaveLength(1);
   });
 
   const failing = (code: 'sandbox_boot' | 'lock_lost') => (): never => {
@@ -189,25 +122,25 @@ describe.skipIf(reason)('a queued run', () => {
     ['it will be tried again', 'sandbox_boot', false],
     ['another worker has it', 'lock_lost', true],
   ] as const)('goes back in silence when %s', async (_name, code, lastAttempt) => {
-    await expect(runWith([], { onBoot: failing(code), attempt: { lastAttempt } })).rejects.toMatchObject({ code });
+    await expect(world.run([], { onBoot: failing(code), attempt: { lastAttempt } })).rejects.toMatchObject({ code });
 
-    expect(await commentsOf()).toEqual([expect.stringContaining('**Mayfly: running.**')]);
+    expect(await world.comments()).toEqual([expect.stringContaining('**Mayfly: running.**')]);
   });
 
   it('ends with a sentence after the last try', async () => {
-    await runWith([], { onBoot: failing('sandbox_boot'), attempt: { lastAttempt: true } });
+    await world.run([], { onBoot: failing('sandbox_boot'), attempt: { lastAttempt: true } });
 
-    expect(await commentsOf()).toEqual([expect.stringContaining('**Mayfly: failed.**'), expect.stringMatching(/^@ada .*several times/)]);
+    expect(await world.comments()).toEqual([expect.stringContaining('**Mayfly: failed.**'), expect.stringMatching(/^@ada .*several times/)]);
   });
 
   it.each([
     ['run_lost', 'given up'],
     ['cancelled', 'was stopped'],
   ] as const)('that begins with %s tells it and boots nothing', async (code, words) => {
-    const { boots } = await runWith([], { attempt: { signal: AbortSignal.abort(new FixError(code)) } });
+    const { boots } = await world.run([], { attempt: { signal: AbortSignal.abort(new FixError(code)) } });
 
     expect(boots).toEqual([]);
-    expect((await commentsOf()).at(-1)).toContain(words);
+    expect((await world.comments()).at(-1)).toContain(words);
   });
 
   it('is stopped in the middle of a command of the agent', async () => {
@@ -217,7 +150,7 @@ describe.skipIf(reason)('a queued run', () => {
       return calls(['bash', { command: 'sleep 60' }]);
     };
 
-    const { report } = await runWith([stopping], { attempt: { signal: stop.signal } });
+    const { report } = await world.run([stopping], { attempt: { signal: stop.signal } });
 
     expect(report.outcome).toEqual({ kind: 'cancelled' });
   });
@@ -225,13 +158,13 @@ describe.skipIf(reason)('a queued run', () => {
   describe('at its intake', () => {
     const event = (change: Partial<Intake> = {}): Intake => ({
       kind: 'labeled',
-      key: job.key,
-      deliveryId: job.deliveryId,
-      installationId: job.installationId,
-      repository: job.repository,
-      issue: { ...job.issue, isPullRequest: false },
-      actor: job.actor,
-      receivedAt: job.requestedAt,
+      key: world.job.key,
+      deliveryId: world.job.deliveryId,
+      installationId: world.job.installationId,
+      repository: world.job.repository,
+      issue: { ...world.job.issue, isPullRequest: false },
+      actor: world.job.actor,
+      receivedAt: world.job.requestedAt,
       label: 'mayfly',
       ...change,
     });
@@ -240,7 +173,7 @@ describe.skipIf(reason)('a queued run', () => {
       await takeIn(
         intake,
         {
-          github: openPort(standIn, seeded).github,
+          github: openPort(world.standIn, world.repository).github,
           label: 'mayfly',
           signal: new AbortController().signal,
           queue: { addRun: () => Promise.resolve(true), hasRun: () => Promise.resolve(false), cancelIssue: () => Promise.resolve([]), ...queue },
@@ -250,28 +183,28 @@ describe.skipIf(reason)('a queued run', () => {
 
     it('leaves the comment of a run alone when the same event comes again', async () => {
       await take(event());
-      await runWith([submit({ noChange: true })]);
+      await world.run([submit({ noChange: true })]);
 
       await take(event(), { hasRun: () => Promise.resolve(true) });
 
-      expect((await commentsOf())[0]).toContain('**Mayfly: no change.**');
+      expect((await world.comments())[0]).toContain('**Mayfly: no change.**');
     });
 
     it('lets a running run tell its own end, and tells it for one that waited', async () => {
       await take(event());
 
-      await take(stopEvent(), { cancelIssue: () => Promise.resolve([{ runId: job.runId, waited: false }]) });
-      expect((await commentsOf())[0]).toContain('**Mayfly: queued.**');
-      await take(stopEvent(), { cancelIssue: () => Promise.resolve([{ runId: job.runId, waited: true }]) });
+      await take(stopEvent(), { cancelIssue: () => Promise.resolve([{ runId: world.job.runId, waited: false }]) });
+      expect((await world.comments())[0]).toContain('**Mayfly: queued.**');
+      await take(stopEvent(), { cancelIssue: () => Promise.resolve([{ runId: world.job.runId, waited: true }]) });
 
-      expect((await commentsOf())[0]).toContain('**Mayfly: stopped.**');
-      expect((await seeded.issue(job.issue.number)).labels).toEqual([]);
+      expect((await world.comments())[0]).toContain('**Mayfly: stopped.**');
+      expect((await world.repository.issue(world.job.issue.number)).labels).toEqual([]);
     });
 
     it('says so when there is nothing to stop', async () => {
       await take(stopEvent());
 
-      expect(await commentsOf()).toEqual([expect.stringContaining('No run of this issue')]);
+      expect(await world.comments()).toEqual([expect.stringContaining('No run of this issue')]);
     });
 
     it('works also when GitHub takes no reaction, because the comment is gone', async () => {

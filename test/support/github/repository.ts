@@ -33,6 +33,8 @@ export interface StandInRepository {
   comments(issue: number): Promise<readonly Json[]>;
   reactions(issue: number): readonly string[];
   branches(): Promise<Readonly<Record<string, string>>>;
+  /** Check runs on a commit, the newest of each name. */
+  checks(sha: string): Promise<readonly Json[]>;
   pullRequests(): Promise<readonly Json[]>;
   pullRequest(number: number): Promise<PullRequestView>;
   /** A file's text at a commit, branch or tag; null when there is none. */
@@ -71,6 +73,7 @@ export function createRepositoryHandle(world: World, stored: StoredRepository): 
       const refs = await stored.git.refs('refs/heads');
       return Object.fromEntries(refs.map(({ ref, sha }) => [ref.replace('refs/heads/', ''), sha]));
     },
+    checks: async (sha) => (await api(owner, 'GET', `/commits/${sha}/check-runs`)).check_runs,
     pullRequests: () => api(owner, 'GET', '/pulls?state=all&per_page=100'),
     async pullRequest(number) {
       const path = `/pulls/${number}`;
