@@ -54,9 +54,11 @@ export function detect(files: RootFiles): Detected {
   return found.find(({ test }) => test !== null) ?? { setup: found.flatMap(({ setup }) => setup), test: null };
 }
 
+const install = (...packages: readonly string[]): string =>
+  `sudo apt-get update -q && sudo apt-get install -q -y --no-install-recommends ${packages.join(' ')}`;
+
 /** Debian's package of a toolchain, unless the guest has it already. */
-const fromDebian = (program: string, ...packages: readonly string[]): string =>
-  `command -v ${program} >/dev/null || { sudo apt-get update -q && sudo apt-get install -q -y --no-install-recommends ${packages.join(' ')}; }`;
+const fromDebian = (program: string, ...packages: readonly string[]): string => `command -v ${program} >/dev/null || { ${install(...packages)}; }`;
 
 const javascript: Ecosystem = (files) => {
   const manifest = parseJson(files.text('package.json'));
@@ -116,8 +118,8 @@ const python: Ecosystem = (files) => {
   const setup = [
     ...requirements.map((path) => `pip install -q -r ${path}`),
     ...(isPackage ? [`pip install -q -e ${extra === undefined ? '.' : `'.[${extra}]'`}`] : []),
-    // Last, so that a version that the project asks for stays.
-    ...(pytest ? ['python -c "import pytest" 2>/dev/null || pip install -q pytest'] : []),
+    // Last, so that a version that the project asks for stays; Debian's where there is no way to PyPI.
+    ...(pytest ? [`python -c 'import pytest' 2>/dev/null || pip install -q pytest || { ${install('python3-pytest')}; }`] : []),
   ];
   const source = ['pytest.ini', 'tox.ini', ...packaged, ...requirements].find(has) ?? 'the Python files';
   if (pytest) return { setup, test: { command: 'python -m pytest', source } };
