@@ -1,6 +1,6 @@
 /** The commands of `mayfly`: what each takes, which role's configuration it needs, how its errors are shown. */
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
-import { loadConfig } from './config.ts';
+import { dropEmptyVariables, loadConfig } from './config.ts';
 import type { Config, Role } from './config.ts';
 import { FixError, asFixError, errorTable } from './errors.ts';
 import { createLog, createSecrets } from './log.ts';
@@ -21,6 +21,7 @@ export interface CommandContext {
 
 /** Runs one command line; returns the exit code. Results go to stdout, everything else to stderr. */
 export async function runCommandLine(argv: readonly string[]): Promise<number> {
+  dropEmptyVariables();
   const stop = new AbortController();
   const onSignal = (): void => stop.abort(new FixError('cancelled'));
   // Not `once`: execa ends this process at once, without clean-up, on a signal that nobody else listens to any more.

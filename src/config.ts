@@ -161,6 +161,11 @@ export interface Config extends Readonly<Omit<Environment, 'MAYFLY_CACHE_DIR' | 
   readonly gitEnvironment: Readonly<Record<string, string>>;
 }
 
+/** Variables of ours that are set to nothing are as good as unset, also for libraries: the AI SDK refuses an empty base URL when it is imported. */
+export function dropEmptyVariables(environment: NodeJS.ProcessEnv = process.env): void {
+  for (const name of Object.keys(Environment.shape)) if (environment[name] === '') delete environment[name];
+}
+
 /** Parses the environment for a role; throws `config_invalid` whose details name every problem. */
 export function loadConfig(role: Role, environment: NodeJS.ProcessEnv = process.env): Config {
   const parsed = Environment.safeParse(environment);

@@ -115,9 +115,11 @@ const python: Ecosystem = (files) => {
     /\[project\.optional-dependencies\][^]*?(?=^\[|$(?![^]))/m.exec(text('pyproject.toml') ?? '')?.[0] ?? '',
   )?.[1];
   const isPackage = has('setup.py') || /^\[(?:build-system|project)\]/m.test(text('pyproject.toml') ?? '');
+  const target = extra === undefined ? '.' : `'.[${extra}]'`;
   const setup = [
     ...requirements.map((path) => `pip install -q -r ${path}`),
-    ...(isPackage ? [`pip install -q -e ${extra === undefined ? '.' : `'.[${extra}]'`}`] : []),
+    // Without isolation where PyPI has no build tools to give: then those of the guest do.
+    ...(isPackage ? [`pip install -q -e ${target} || pip install -q --no-build-isolation -e ${target}`] : []),
     // Last, so that a version that the project asks for stays; Debian's where there is no way to PyPI.
     ...(pytest ? [`python -c 'import pytest' 2>/dev/null || pip install -q pytest || { ${install('python3-pytest')}; }`] : []),
   ];

@@ -45,6 +45,8 @@ describe('mayfly doctor', () => {
       MAYFLY_STATE_DIR: join(directory, 'state'),
       // A port of loopback on which nobody listens: the test does not ask the real GitHub.
       GITHUB_API_URL: 'http://127.0.0.1:9',
+      // Set to nothing, as an empty line of an environment file does.
+      ANTHROPIC_BASE_URL: '',
     });
 
     expect(stderr).toBe('');

@@ -41,7 +41,7 @@ describe('detect', () => {
     [
       'Python with pytest',
       { 'pyproject.toml': '[build-system]\n[project]\n[project.optional-dependencies]\ntest = ["pytest>=7"]\n', 'tests/test_a.py': '' },
-      ["pip install -q -e '.[test]'", expect.stringContaining('|| pip install -q pytest ||')],
+      ["pip install -q -e '.[test]' || pip install -q --no-build-isolation -e '.[test]'", expect.stringContaining('|| pip install -q pytest ||')],
       'python -m pytest',
     ],
     ['Python without', { 'requirements.txt': 'six', 'test_a.py': '' }, ['pip install -q -r requirements.txt'], 'python -m unittest discover'],
