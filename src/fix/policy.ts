@@ -72,6 +72,15 @@ export function dropUnchanged(entries: readonly PatchEntry[], base: ReadonlyMap<
   });
 }
 
+/** What tools leave beside their work where nothing ignores it. Nobody means to publish it. */
+const debris =
+  /(?:^|\/)(?:__pycache__|\.pytest_cache|\.mypy_cache|\.ruff_cache|\.hypothesis|\.tox|\.nox|\.nyc_output|node_modules|[^/]+\.egg-info)\/|\.py[co]$|(?:^|\/)(?:\.coverage|\.DS_Store|nohup\.out)$/;
+
+/** Without new files that only tools made; a file that the base has stays, whatever it is called. */
+export function dropDebris(entries: readonly PatchEntry[], base: ReadonlyMap<string, TreeEntry>): readonly PatchEntry[] {
+  return entries.filter(({ path }) => base.has(path) || !debris.test(path));
+}
+
 /** Judges the list of changes, before any content is fetched. */
 export function judgeEntries(entries: readonly PatchEntry[], base: ReadonlyMap<string, TreeEntry>, limits: PatchLimits): Judgement {
   if (entries.length > limits.maxFiles) return refuse('patch_too_large', `${entries.length} files, at most ${limits.maxFiles} are allowed`);

@@ -15,7 +15,7 @@ import type { Provider } from '../sandbox/sandbox.ts';
 import { commitBaseline, fetchPatch, listChanges } from './patch.ts';
 import { makePlan } from './plan.ts';
 import type { Plan, Wishes } from './plan.ts';
-import { dropUnchanged, judgeContent, judgeEntries } from './policy.ts';
+import { dropDebris, dropUnchanged, judgeContent, judgeEntries } from './policy.ts';
 import type { PatchLimits } from './policy.ts';
 import { asSetback, proveApart } from './prove-apart.ts';
 import { timed } from './report.ts';
@@ -229,7 +229,7 @@ async function takePatch(
   const listed = await listChanges(sandbox, context.baselineSha, signal);
   if (listed === 'too_large') return tooLarge;
   const base = await context.snapshot.tree(signal);
-  const entries = dropUnchanged(listed, base);
+  const entries = dropDebris(dropUnchanged(listed, base), base);
   if (entries.length === 0) return { kind: 'ended', outcome: { kind: 'no_change' } };
   const allowed = judgeEntries(entries, base, tools.limits.patch);
   if (!allowed.ok) return { kind: 'ended', outcome: { kind: 'refused', reason: allowed.reason, detail: allowed.detail } };

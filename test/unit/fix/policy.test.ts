@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { dropUnchanged, judgeContent, judgeEntries, judgePath } from '../../../src/fix/policy.ts';
+import { dropDebris, dropUnchanged, judgeContent, judgeEntries, judgePath } from '../../../src/fix/policy.ts';
 import type { TreeEntry } from '../../../src/git/mirror.ts';
 
 const sha = (text: string): string => createHash('sha1').update(text).digest('hex');
@@ -12,6 +12,21 @@ const base = new Map<string, TreeEntry>([
   ['vendored', { mode: '160000', sha: sha('vendored'), size: null }],
 ]);
 const entry = (path: string, mode = '100644') => ({ path, mode, sha: sha(`new ${path}`) });
+
+describe('dropDebris', () => {
+  it('leaves out what tools made, unless the base has it', () => {
+    const made = ['src/__pycache__/a.cpython-311.pyc', '.pytest_cache/v/x', 'a.egg-info/PKG-INFO', 'node_modules/a/index.js', '.coverage', 'a.pyc'];
+    const meant = ['src/add.js', 'src/pycache.py', 'docs/node_modules.md'];
+    const had = new Map([...base, ['kept.pyc', { mode: '100644', sha: sha('x'), size: 1 }] as const]);
+
+    const kept = dropDebris(
+      [...made, ...meant, 'kept.pyc'].map((path) => entry(path)),
+      had,
+    );
+
+    expect(kept.map(({ path }) => path)).toEqual([...meant, 'kept.pyc']);
+  });
+});
 
 describe('judgePath', () => {
   it.each(['src/add.js', 'a', 'docs/über.md', 'package.json', '.eslintrc.json', 'a/.gitignore', 'a.git/x', 'src/git/x', 'notes~', 'a.js.~1~'])(
