@@ -20,16 +20,32 @@ export function plainText(text: string): string {
   return lines.join('\n').replace(controls, '');
 }
 
+/** A text of which the middle may be missing already. */
+export interface Ends {
+  readonly head: string;
+  /** Null when `head` is all there is. */
+  readonly tail: string | null;
+  readonly hiddenLines: number;
+  readonly hiddenCharacters: number;
+}
+
 /** At most about `maxCharacters`, the same share from the start and from the end, cut at lines. */
 export function clipLines(text: string, maxCharacters: number): string {
-  const lines = text.split('\n').map(clipLine);
-  const whole = lines.join('\n');
-  if (whole.length <= maxCharacters) return whole;
-  const head = takeLines(lines, maxCharacters / 2);
-  const tail = takeLines(lines.slice(head.length).toReversed(), maxCharacters / 2).toReversed();
-  const left = lines.slice(head.length, lines.length - tail.length);
-  const characters = left.reduce((sum, line) => sum + line.length + 1, 0);
-  return [...head, `[... ${left.length} lines (${characters} characters) left out ...]`, ...tail].join('\n');
+  return clipEnds({ head: text, tail: null, hiddenLines: 0, hiddenCharacters: 0 }, maxCharacters).text;
+}
+
+/** The same of a text that comes in two ends. */
+export function clipEnds(ends: Ends, maxCharacters: number): { text: string; clipped: boolean } {
+  const first = ends.head.split('\n').map(clipLine);
+  const last = ends.tail?.split('\n').map(clipLine) ?? null;
+  const whole = first.join('\n');
+  if (last === null && whole.length <= maxCharacters) return { text: whole, clipped: whole !== ends.head };
+  const head = takeLines(first, maxCharacters / 2);
+  const rest = last ?? first.slice(head.length);
+  const tail = takeLines(rest.toReversed(), maxCharacters / 2).toReversed();
+  const left = [...(last === null ? [] : first.slice(head.length)), ...rest.slice(0, rest.length - tail.length)];
+  const characters = left.reduce((sum, line) => sum + line.length + 1, ends.hiddenCharacters);
+  return { text: [...head, `[... ${left.length + ends.hiddenLines} lines (${characters} characters) left out ...]`, ...tail].join('\n'), clipped: true };
 }
 
 /** One line within bounds, its middle left out. */

@@ -4,9 +4,13 @@ import type { Limit, Usage } from '../job.ts';
 import type { Log } from '../log.ts';
 import type { Message, Model, Reply, ToolCall } from '../model/model.ts';
 import type { Sandbox } from '../sandbox/sandbox.ts';
+import { createBackground } from './background.ts';
+import type { Background } from './background.ts';
 import { longestTimeoutMs } from './bash.ts';
 import { plainText } from './clip.ts';
 import { createBriefing, promptVersion, reminders, repeatedMessage, systemPrompt, unseenFailure, wrapUpMessage } from './prompt.ts';
+import { createOutputFiles } from './output.ts';
+import type { KeepOutput } from './output.ts';
 import { addStep, findNear, findReached, startSpend } from './spend.ts';
 import type { Spend } from './spend.ts';
 import type { Submission } from './submission.ts';
@@ -95,7 +99,9 @@ interface Memory {
   readonly messages: Message[];
   readonly spend: Spend;
   readonly told: Set<Limit>;
-  readonly shellState: string;
+  readonly scratch: string;
+  readonly keepOutput: KeepOutput;
+  readonly background: Background;
   startCommit: string | null;
   workedMs: number;
 }
@@ -115,8 +121,17 @@ type Ended = Attempt['ended'];
 
 /** An agent that has not begun yet. */
 export function startAgent(options: AgentOptions): Agent {
-  const shellState = `/tmp/.mayfly-shell-${crypto.randomUUID()}`;
-  const memory: Memory = { messages: [], spend: startSpend(), told: new Set(), shellState, startCommit: null, workedMs: 0 };
+  const scratch = `/tmp/mayfly-${crypto.randomUUID().slice(0, 8)}`;
+  const memory: Memory = {
+    messages: [],
+    spend: startSpend(),
+    told: new Set(),
+    scratch,
+    keepOutput: createOutputFiles(scratch),
+    background: createBackground(scratch),
+    startCommit: null,
+    workedMs: 0,
+  };
   return { work: (message) => workOneRound(options, memory, message ?? null) };
 }
 
@@ -136,6 +151,8 @@ async function workOneRound(options: AgentOptions, memory: Memory, message: stri
     throw sandbox.lost.aborted ? asFixError(sandbox.lost.reason, 'sandbox_lost') : thrown;
   } finally {
     clearTimeout(timer);
+    // Nothing may change the workspace any more when the patch is taken.
+    await memory.background.end();
     memory.workedMs = elapsedMs();
   }
 }
@@ -149,7 +166,9 @@ async function finish({ transcript, log }: AgentOptions, { spend }: Memory, ende
 async function work(options: AgentOptions & Pick<Run, 'elapsedMs'>, memory: Memory, message: string | null): Promise<Ended> {
   const { sandbox, signal, limits } = options;
   const text = memory.messages.length === 0 ? await begin(options, memory) : message;
-  const tools = { sandbox, signal, commandTimeoutMs: limits.commandTimeoutMs, shellState: memory.shellState, startCommit: memory.startCommit };
+  const { scratch, keepOutput, background, startCommit } = memory;
+  const leftMs = (): number => limits.hardTimeMs - options.elapsedMs();
+  const tools = { sandbox, signal, commandTimeoutMs: limits.commandTimeoutMs, leftMs, scratch, keepOutput, background, startCommit };
   const run: Run = { ...options, ...memory, tools, malformed: 0, silent: 0, last: { key: '', count: 0 } };
   for (let next = text; ; next = null) {
     const limit = findReached(run.spend, limits, run.elapsedMs());

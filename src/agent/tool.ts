@@ -2,14 +2,20 @@
 import { z } from 'zod';
 import type { ToolSpec } from '../model/model.ts';
 import type { Sandbox } from '../sandbox/sandbox.ts';
+import type { Background } from './background.ts';
+import type { KeepOutput } from './output.ts';
 import type { Submission } from './submission.ts';
 
 export interface ToolContext {
   readonly sandbox: Sandbox;
   readonly signal: AbortSignal;
   readonly commandTimeoutMs: number;
-  /** A file of the guest in which the shell's directory and variables wait for the next command. */
-  readonly shellState: string;
+  /** What is left of the run's time. */
+  readonly leftMs: () => number;
+  /** The beginning of the paths of our own files in the guest, outside of the workspace: the shell's state, outputs. */
+  readonly scratch: string;
+  readonly keepOutput: KeepOutput;
+  readonly background: Background;
   /** The commit that was checked out when the agent began; null when the workspace is no repository. */
   readonly startCommit: string | null;
 }
@@ -20,6 +26,9 @@ export interface ToolResult {
   readonly failed: boolean;
   readonly malformed?: boolean;
   readonly submission?: Submission;
+  /** Of a command, for the transcript. */
+  readonly durationMs?: number;
+  readonly exitCode?: number | null;
 }
 
 export interface Tool {

@@ -9,6 +9,7 @@ import { runCall } from '../../src/agent/tools.ts';
 import type { Sandbox } from '../../src/sandbox/sandbox.ts';
 import { createHostSandbox, createHostSshd, whyNoSshd } from '../support/host-sshd.ts';
 import type { HostSshd } from '../support/host-sshd.ts';
+import { aToolContext } from '../support/play-agent.ts';
 import { aSubmission } from '../support/scripted-model.ts';
 
 const missing = whyNoSshd();
@@ -18,7 +19,6 @@ describe.skipIf(missing !== null)('the tools on a real system', () => {
   let host: HostSshd;
   let sandbox: Sandbox;
   let context: ToolContext;
-  const signal = new AbortController().signal;
   const use = async (name: string, input: unknown): Promise<string> => (await runCall({ id: '1', name, input }, context)).text;
   const bash = (command: string, timeoutSeconds?: number): Promise<string> => use('bash', { command, timeoutSeconds });
   const path = (name: string): string => join(host.layout.workspace, name);
@@ -29,7 +29,7 @@ describe.skipIf(missing !== null)('the tools on a real system', () => {
     const state = path('../state');
     mkdirSync(state);
     chmodSync(state, 0o777);
-    context = { sandbox, signal, commandTimeoutMs: 20_000, shellState: `${state}/shell`, startCommit: null };
+    context = aToolContext({ sandbox, commandTimeoutMs: 20_000, scratch: `${state}/mayfly` });
     await bash('git init -q . && git config user.email a@b.test && git config user.name A && echo one > a.txt && git add . && git commit -qm one');
     context = { ...context, startCommit: await readStartCommit(context) };
   });
@@ -79,7 +79,7 @@ describe.skipIf(missing !== null)('the tools on a real system', () => {
     const text = await bash('yes flood | head -n 3000000; echo the end');
 
     expect(text.length).toBeLessThan(20_000);
-    expect(text).toMatch(/lines .* left out[\s\S]*the end\n\[exit code 0/);
+    expect(text).toMatch(/lines .* left out[\s\S]*the end\n\[the whole output is in \S+\]\n\[exit code 0/);
   });
 
   it('edit and read work on files as they are: mode, links, new directories', async () => {

@@ -30,7 +30,10 @@ export function createFakeSandbox(options: { files?: Readonly<Record<string, str
     async exec(argv, execOptions = {}) {
       lost.signal.throwIfAborted();
       executed.push(argv);
-      return { ...silent, ...answerKnown(argv), ...(await options.exec?.(argv, execOptions)) };
+      const result = { ...silent, ...answerKnown(argv), ...(await options.exec?.(argv, execOptions)) };
+      if (execOptions.stdout === undefined) return result;
+      execOptions.stdout.end(result.stdout);
+      return { ...result, stdout: '' };
     },
     async put(path, content) {
       if (typeof content !== 'string' && !(content instanceof Uint8Array)) throw new Error('the fake takes text and bytes only');

@@ -2,6 +2,9 @@
 import { pino } from 'pino';
 import { startAgent } from '../../src/agent/loop.ts';
 import type { Agent, AgentLimits, AgentOptions, Attempt, Task } from '../../src/agent/loop.ts';
+import { createBackground } from '../../src/agent/background.ts';
+import { createOutputFiles } from '../../src/agent/output.ts';
+import type { ToolContext } from '../../src/agent/tool.ts';
 import type { Message, Question } from '../../src/model/model.ts';
 import { createFakeSandbox } from './fake-sandbox.ts';
 import type { FakeSandbox } from './fake-sandbox.ts';
@@ -53,6 +56,21 @@ export function play(replies: readonly PlannedReply[], setting: Setting = {}): P
     ...(setting.onStep && { onStep: setting.onStep }),
   });
   return { model, records, agent, attempt: agent.work() };
+}
+
+/** What the tools get from the loop. */
+export function aToolContext(changes: Partial<ToolContext> & Pick<ToolContext, 'sandbox'>): ToolContext {
+  const scratch = changes.scratch ?? '/tmp/mayfly-test';
+  return {
+    signal: new AbortController().signal,
+    commandTimeoutMs: 1000,
+    leftMs: () => 1e6,
+    scratch,
+    keepOutput: createOutputFiles(scratch),
+    background: createBackground(scratch),
+    startCommit: null,
+    ...changes,
+  };
 }
 
 export const listing = calls(['bash', { command: 'ls' }]);

@@ -63,13 +63,18 @@ describe('the limits', () => {
 
 describe('a hard time that a guest does not heed', () => {
   it('is a limit all the same: the machine is thrown away, and the work is not begun again', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    onTestFinished(() => void vi.useRealTimers());
     const sandbox = createFakeSandbox({
       exec: (argv, { signal }) =>
         argv[4] === 'ls'
-          ? new Promise((_resolve, reject) => signal?.addEventListener('abort', () => (sandbox.lose(), reject(new FixError('sandbox_lost'))), { once: true }))
+          ? new Promise((_resolve, reject) => {
+              signal?.addEventListener('abort', () => (sandbox.lose(), reject(new FixError('sandbox_lost'))), { once: true });
+              vi.advanceTimersByTime(60_000);
+            })
           : {},
     });
 
-    expect(await play([listing], { sandbox, limits: { hardTimeMs: 20 } }).attempt).toMatchObject({ ended: { kind: 'limit', limit: 'time' }, steps: 1 });
+    expect(await play([listing], { sandbox, limits: { hardTimeMs: 60_000 } }).attempt).toMatchObject({ ended: { kind: 'limit', limit: 'time' }, steps: 1 });
   });
 });

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { FixError } from '../../../src/errors.ts';
 import { different, handIn, lastMessages, listing, play } from '../../support/play-agent.ts';
 import type { PlannedReply } from '../../support/scripted-model.ts';
@@ -46,9 +46,14 @@ describe('a later round', () => {
   });
 
   it('counts the time at work', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+    onTestFinished(() => void vi.useRealTimers());
     const stuck: PlannedReply = ({ signal }) =>
-      new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(new FixError('cancelled')), { once: true }));
-    const { model, agent, attempt } = play([stuck], { limits: { hardTimeMs: 1 } });
+      new Promise((_resolve, reject) => {
+        signal.addEventListener('abort', () => reject(new FixError('cancelled')), { once: true });
+        vi.advanceTimersByTime(60_000);
+      });
+    const { model, agent, attempt } = play([stuck], { limits: { hardTimeMs: 60_000 } });
     await attempt;
 
     expect(await agent.work('Again.')).toMatchObject({ ended: { kind: 'limit', limit: 'time' } });

@@ -5,10 +5,11 @@ import { FixError } from '../../../src/errors.ts';
 import type { ExecOptions, ExecResult } from '../../../src/sandbox/sandbox.ts';
 import { createFakeSandbox } from '../../support/fake-sandbox.ts';
 import type { FakeSandbox } from '../../support/fake-sandbox.ts';
+import { aToolContext } from '../../support/play-agent.ts';
 import { aSubmission } from '../../support/scripted-model.ts';
 
 function aContext(sandbox: FakeSandbox): ToolContext {
-  return { sandbox, signal: new AbortController().signal, commandTimeoutMs: 10_000, shellState: '/tmp/state', startCommit: 'a'.repeat(40) };
+  return aToolContext({ sandbox, commandTimeoutMs: 10_000, startCommit: 'a'.repeat(40) });
 }
 
 async function use(name: string, input: unknown, sandbox = createFakeSandbox()): ReturnType<typeof runCall> {
@@ -25,13 +26,13 @@ describe('bash', () => {
     ['a signal', { exitCode: null, signal: 'SIGSEGV' }, '(no output)\n[ended by SIGSEGV, 0 s]'],
     ['a cancel', { exitCode: null, ended: 'cancelled' }, '(no output)\n[stopped: the run is ending]'],
   ])('tells of %s', async (_title, result, text) => {
-    expect(await use('bash', { command: 'x' }, createFakeSandbox({ exec: () => result }))).toEqual({ text, failed: false });
+    expect(await use('bash', { command: 'x' }, createFakeSandbox({ exec: () => result }))).toMatchObject({ text, failed: false });
   });
 
   it('says after a timeout what may be done', async () => {
     const { text } = await use('bash', { command: 'x' }, createFakeSandbox({ exec: () => ({ ended: 'timeout', exitCode: null, stdout: 'half' }) }));
 
-    expect(text).toMatch(/^half\n\[stopped after 10 s with everything it had started.*wait for input.*timeoutSeconds \(at most 60\)\]$/);
+    expect(text).toMatch(/^half\n\[stopped after 10 s with everything it had started.*wait for input.*background: true.*timeoutSeconds \(at most 60\)\]$/);
   });
 
   it.each([
@@ -46,11 +47,22 @@ describe('bash', () => {
     expect(seen[0]?.timeoutMs).toBe(timeoutMs);
   });
 
+  it('never takes more time than the run has left, and keeps a moment to hand in', async () => {
+    const seen: ExecOptions[] = [];
+    const sandbox = createFakeSandbox({ exec: (_argv, options) => (seen.push(options), { ended: 'timeout', exitCode: null }) });
+    const context = aToolContext({ sandbox, commandTimeoutMs: 10_000, leftMs: () => 35_000 });
+
+    const { text } = await runCall({ id: '1', name: 'bash', input: { command: 'x', timeoutSeconds: 60 } }, context);
+
+    expect(seen[0]?.timeoutMs).toBe(5000);
+    expect(text).toContain('at most 5)');
+  });
+
   it('passes the command as an argument, whatever it holds', async () => {
     const sandbox = createFakeSandbox();
     await use('bash', { command: `echo "'$(id)"` }, sandbox);
 
-    expect(sandbox.executed[0]?.slice(3)).toEqual(['bash', `echo "'$(id)"`, '/tmp/state']);
+    expect(sandbox.executed[0]?.slice(3)).toEqual(['bash', `echo "'$(id)"`, '/tmp/mayfly-test-shell']);
   });
 
   it('shortens long output in the middle', async () => {
