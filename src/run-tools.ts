@@ -106,6 +106,7 @@ function runLimits(config: Config): RunLimits {
       commandTimeoutMs: config.MAYFLY_COMMAND_SECONDS * 1000,
       softTimeMs: config.MAYFLY_SOFT_MINUTES * minuteMs,
       hardTimeMs: config.MAYFLY_HARD_MINUTES * minuteMs,
+      contextTokens: config.MAYFLY_CONTEXT_TOKENS ?? null,
     },
     patch: { maxFiles: 100, maxBytes: 4 * 2 ** 20 },
     setupTimeoutMs: config.MAYFLY_SETUP_MINUTES * minuteMs,

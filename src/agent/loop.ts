@@ -7,18 +7,19 @@ import type { Sandbox } from '../sandbox/sandbox.ts';
 import { createBackground } from './background.ts';
 import type { Background } from './background.ts';
 import { longestTimeoutMs } from './bash.ts';
-import { plainText } from './clip.ts';
 import { createBriefing, promptVersion, reminders, repeatedMessage, systemPrompt, unseenFailure, wrapUpMessage } from './prompt.ts';
+import { describeStep } from './describe-step.ts';
+import { createHistory, findWindow } from './history.ts';
+import type { History } from './history.ts';
 import { createOutputFiles } from './output.ts';
 import type { KeepOutput } from './output.ts';
-import { addStep, findNear, findReached, startSpend } from './spend.ts';
+import { addStep, findNear, findReached, startSpend, stepsLeft } from './spend.ts';
 import type { Spend } from './spend.ts';
 import type { Submission } from './submission.ts';
 import { readStartCommit } from './submit.ts';
 import { refuse } from './tool.ts';
 import type { ToolContext, ToolResult } from './tool.ts';
 import { runCall, toolSpecs } from './tools.ts';
-import { visibleText } from './visible.ts';
 
 export interface AgentLimits {
   readonly steps: number;
@@ -29,6 +30,8 @@ export interface AgentLimits {
   /** Wall clock at which the agent is asked to wrap up, and at which it is stopped; counted from the start of solve. */
   readonly softTimeMs: number;
   readonly hardTimeMs: number;
+  /** Tokens of history that the model takes. Default: what is known of the model. */
+  readonly contextTokens?: number | null;
 }
 
 export interface Task {
@@ -67,6 +70,8 @@ export interface Transcript {
 }
 
 export interface AgentOptions {
+  /** For the transcript. */
+  readonly run: { readonly id: string; readonly baseSha: string };
   readonly task: Task;
   readonly sandbox: Sandbox;
   readonly model: Model;
@@ -96,8 +101,10 @@ const repeatsPointedOut = 3;
 
 /** What stays from one round to the next. */
 interface Memory {
-  readonly messages: Message[];
+  readonly history: History;
   readonly spend: Spend;
+  /** As many as the budget pays for, if each is like the last one. */
+  affordable: number;
   readonly told: Set<Limit>;
   readonly scratch: string;
   readonly keepOutput: KeepOutput;
@@ -107,7 +114,8 @@ interface Memory {
 }
 
 /** What changes while a round goes on. */
-interface Run extends AgentOptions, Memory {
+interface Run extends AgentOptions {
+  readonly memory: Memory;
   readonly tools: ToolContext;
   /** Aborts when the run is stopped, out of time, or without its VM. */
   readonly signal: AbortSignal;
@@ -123,8 +131,9 @@ type Ended = Attempt['ended'];
 export function startAgent(options: AgentOptions): Agent {
   const scratch = `/tmp/mayfly-${crypto.randomUUID().slice(0, 8)}`;
   const memory: Memory = {
-    messages: [],
+    history: createHistory(),
     spend: startSpend(),
+    affordable: Infinity,
     told: new Set(),
     scratch,
     keepOutput: createOutputFiles(scratch),
@@ -145,16 +154,23 @@ async function workOneRound(options: AgentOptions, memory: Memory, message: stri
   try {
     return await finish(options, memory, await work({ ...options, signal: any, elapsedMs }, memory, message));
   } catch (thrown) {
-    if (signal.aborted) throw new FixError('cancelled', { cause: signal.reason });
     // The first reason counts: a guest that does not end its command at the limit is lost, too.
-    if (any.reason === hard.signal.reason && hard.signal.aborted) return await finish(options, memory, { kind: 'limit', limit: 'time' });
-    throw sandbox.lost.aborted ? asFixError(sandbox.lost.reason, 'sandbox_lost') : thrown;
+    const outOfTime = !signal.aborted && any.reason === hard.signal.reason && hard.signal.aborted;
+    if (outOfTime) return await finish(options, memory, { kind: 'limit', limit: 'time' });
+    const failure = findFailure(options, thrown);
+    await options.transcript.write({ kind: 'end', ended: { kind: 'failed', code: asFixError(failure).code }, ...memory.spend });
+    throw failure;
   } finally {
     clearTimeout(timer);
     // Nothing may change the workspace any more when the patch is taken.
     await memory.background.end();
     memory.workedMs = elapsedMs();
   }
+}
+
+function findFailure({ signal, sandbox }: AgentOptions, thrown: unknown): unknown {
+  if (signal.aborted) return new FixError('cancelled', { cause: signal.reason });
+  return sandbox.lost.aborted ? asFixError(sandbox.lost.reason, 'sandbox_lost') : thrown;
 }
 
 async function finish({ transcript, log }: AgentOptions, { spend }: Memory, ended: Ended): Promise<Attempt> {
@@ -165,13 +181,13 @@ async function finish({ transcript, log }: AgentOptions, { spend }: Memory, ende
 
 async function work(options: AgentOptions & Pick<Run, 'elapsedMs'>, memory: Memory, message: string | null): Promise<Ended> {
   const { sandbox, signal, limits } = options;
-  const text = memory.messages.length === 0 ? await begin(options, memory) : message;
+  const text = memory.history.messages.length === 0 ? await begin(options, memory) : message;
   const { scratch, keepOutput, background, startCommit } = memory;
   const leftMs = (): number => limits.hardTimeMs - options.elapsedMs();
   const tools = { sandbox, signal, commandTimeoutMs: limits.commandTimeoutMs, leftMs, scratch, keepOutput, background, startCommit };
-  const run: Run = { ...options, ...memory, tools, malformed: 0, silent: 0, last: { key: '', count: 0 } };
+  const run: Run = { ...options, memory, tools, malformed: 0, silent: 0, last: { key: '', count: 0 } };
   for (let next = text; ; next = null) {
-    const limit = findReached(run.spend, limits, run.elapsedMs());
+    const limit = findReached(run.memory.spend, limits, run.elapsedMs());
     if (limit !== null) return { kind: 'limit', limit };
     if (next !== null) await say(run, { role: 'user', text: next });
     await askToWrapUp(run);
@@ -183,35 +199,58 @@ async function work(options: AgentOptions & Pick<Run, 'elapsedMs'>, memory: Memo
 }
 
 /** The first message. */
-async function begin({ task, sandbox, signal, model, limits, transcript }: AgentOptions, memory: Memory): Promise<string> {
+async function begin({ run, task, sandbox, signal, model, limits, transcript }: AgentOptions, memory: Memory): Promise<string> {
   const briefing = createBriefing(task, { timeoutMs: limits.commandTimeoutMs, longestMs: longestTimeoutMs(limits.commandTimeoutMs) });
-  await transcript.write({ kind: 'start', promptVersion, model: model.name, limits, system: systemPrompt, dropped: briefing.dropped });
+  await transcript.write({
+    kind: 'start',
+    runId: run.id,
+    baseSha: run.baseSha,
+    sandbox: sandbox.info,
+    model: model.name,
+    limits,
+    tools: toolSpecs.map(({ name }) => name),
+    promptVersion,
+    system: systemPrompt,
+    dropped: briefing.dropped,
+  });
   memory.startCommit = await readStartCommit({ sandbox, signal });
   return briefing.text;
 }
 
-/** The history only grows, and the transcript with it. */
+/** What the history loses later, the transcript keeps. */
 async function say(run: Run, message: Message, more: Record<string, unknown> = {}): Promise<void> {
-  run.messages.push(message);
+  run.memory.history.add(message);
   const shown = message.role === 'assistant' ? { role: message.role, text: message.text, toolCalls: message.toolCalls } : message;
-  await run.transcript.write({ kind: 'message', step: run.spend.steps, ...shown, ...more });
+  await run.transcript.write({ kind: 'message', step: run.memory.spend.steps, ...shown, ...more });
 }
 
 async function askToWrapUp(run: Run): Promise<void> {
-  for (const limit of findNear(run.spend, run.limits, run.elapsedMs())) {
-    if (run.told.has(limit)) continue;
-    run.told.add(limit);
+  for (const limit of findNear(run.memory.spend, run.limits, run.elapsedMs())) {
+    if (run.memory.told.has(limit)) continue;
+    run.memory.told.add(limit);
     await say(run, { role: 'user', text: wrapUpMessage(limit === 'cost' ? 'money' : limit) });
   }
 }
 
+/** Vendors refuse a history that is longer than they read. */
+async function fitHistory({ memory, limits, model, transcript, log }: Run): Promise<void> {
+  const shortened = memory.history.fit({ windowTokens: limits.contextTokens ?? findWindow(model.name), stepsLeft: memory.affordable });
+  if (shortened === null) return;
+  await transcript.write({ kind: 'shortened', step: memory.spend.steps, ...shortened });
+  log.debug({ step: memory.spend.steps, ...shortened }, 'history shortened');
+}
+
 async function askModel(run: Run): Promise<Reply> {
+  const { memory } = run;
+  await fitHistory(run);
   const askedAt = run.elapsedMs();
-  const reply = await run.model.ask({ system: systemPrompt, messages: run.messages, tools: toolSpecs, maxOutputTokens, signal: run.signal });
-  addStep(run.spend, reply.usage, run.model);
+  const reply = await run.model.ask({ system: systemPrompt, messages: memory.history.messages, tools: toolSpecs, maxOutputTokens, signal: run.signal });
+  memory.history.counted(reply.usage.inputTokens);
+  addStep(memory.spend, reply.usage, run.model);
+  memory.affordable = stepsLeft(memory.spend, run.limits, { usage: reply.usage, costUsd: run.model.cost(reply.usage) });
   const { text, toolCalls, continuation, usage, stop } = reply;
   const durationMs = Math.round(run.elapsedMs() - askedAt);
-  const { steps, costUsd } = run.spend;
+  const { steps, costUsd } = run.memory.spend;
   await say(run, { role: 'assistant', text, toolCalls, continuation }, { stop, usage, costUsd, durationMs });
   run.log.debug({ step: steps, calls: toolCalls.length, stop, ...usage, costUsd, durationMs }, 'model answered');
   run.onStep?.({ number: steps, line: describeStep(reply) });
@@ -230,7 +269,9 @@ async function act(run: Run, reply: Reply): Promise<Ended | null> {
   run.silent = 0;
   const results: (ToolResult & { id: string; name: string })[] = [];
   for (const call of reply.toolCalls) results.push({ id: call.id, name: call.name, ...(await actOnce(run, call, results)) });
-  await say(run, { role: 'tool', results: results.map(({ id, name, text, failed }) => ({ id, name, text, failed })) });
+  const told = results.map(({ id, name, text, failed }) => ({ id, name, text, failed }));
+  const measured = results.map(({ durationMs, exitCode }, index) => ({ ...told[index], durationMs, exitCode }));
+  await say(run, { role: 'tool', results: told }, { results: measured });
   if (reply.stop === 'length') await say(run, { role: 'user', text: reminders.length });
   const submission = results.find((result) => result.submission !== undefined)?.submission;
   if (submission !== undefined) return { kind: 'submitted', submission };
@@ -248,22 +289,4 @@ async function actOnce(run: Run, call: ToolCall, before: readonly ToolResult[]):
   const key = JSON.stringify([call.name, call.input]);
   run.last = { key, count: key === run.last.key ? run.last.count + 1 : 1 };
   return run.last.count >= repeatsPointedOut ? { ...result, text: `${result.text}\n${repeatedMessage}` } : result;
-}
-
-/** So that a step stays one line in most terminals. */
-const maxStepChars = 100;
-
-/** One line for people. Model text: cleaned and short. */
-function describeStep({ toolCalls: [first, ...others], text }: Reply): string {
-  const what = first === undefined ? text : `${first.name} ${describeInput(first.input)}`;
-  const more = others.length === 0 ? '' : ` (and ${others.length} more)`;
-  const line = visibleText(plainText(what)).text.replace(/\s+/g, ' ').trim();
-  const room = maxStepChars - more.length;
-  return (line.length <= room ? line : `${line.slice(0, room - 1)}…`) + more;
-}
-
-function describeInput(input: unknown): string {
-  const { command, path, summary } = (typeof input === 'object' && input !== null ? input : {}) as Record<string, unknown>;
-  const shown = command ?? path ?? summary;
-  return typeof shown === 'string' ? shown.slice(0, 400) : '';
 }

@@ -51,3 +51,11 @@ function shares(spend: Spend, limits: AgentLimits, time: number): [Metered, numb
     ['time', time],
   ];
 }
+
+/** How many more steps like the last one the tokens and the money pay for. */
+export function stepsLeft(spend: Spend, limits: AgentLimits, last: { readonly usage: Usage; readonly costUsd: number | null }): number {
+  const tokens = (limits.tokens - spend.usage.inputTokens - spend.usage.outputTokens) / (last.usage.inputTokens + last.usage.outputTokens);
+  const money = (limits.costUsd - (spend.costUsd ?? 0)) / (last.costUsd ?? 0);
+  // Where nothing was counted, nothing runs out.
+  return Math.min(Number.isNaN(tokens) ? Infinity : tokens, Number.isNaN(money) ? Infinity : money);
+}

@@ -110,7 +110,7 @@ async function work(request: RunRequest, tools: RunTools, context: Context): Pro
   await using workspace = await context.open('agent');
   const baselineSha = await commitBaseline(workspace.sandbox, signal);
   workspace.gateway.enter('agent', plan.allow.agent);
-  const agent = await openAgent(request, tools, { plan, workspace });
+  const agent = await openAgent(request, tools, { snapshot, plan, workspace });
   let proofs = 0;
   for (let round = 1, message: string | undefined; ; round++) {
     const worked = await workOnce(request, tools, { ...context, workspace, baselineSha, agent, message });
@@ -191,13 +191,14 @@ function metered(model: Model, report: RunReport): Model {
   };
 }
 
-async function openAgent(request: RunRequest, tools: RunTools, context: { plan: Plan; workspace: Workspace }): Promise<Agent> {
+async function openAgent(request: RunRequest, tools: RunTools, context: { snapshot: Snapshot; plan: Plan; workspace: Workspace }): Promise<Agent> {
   const { report, signal, log, onEvent } = request;
   const transcript = await tools.openTranscript(report.runId);
   report.transcriptFile = transcript.file;
   const { plan } = context;
   const { sandbox, node } = context.workspace;
   return startAgent({
+    run: { id: report.runId, baseSha: context.snapshot.sha },
     task: {
       ...request.issue,
       instructions: plan.instructions,

@@ -60,6 +60,7 @@ describe('a scripted endpoint', () => {
       ...(ownAddress ? { baseUrl: null, fetch: rerouted(endpoint) } : { baseUrl: endpoint.baseUrl }),
     });
     const attempt = await startAgent({
+      run: { id: 'r00000000aaaaaaa', baseSha: 'b'.repeat(40) },
       task: {
         title: 'Crash',
         body: 'It crashes.',

@@ -46,6 +46,7 @@ export function play(replies: readonly PlannedReply[], setting: Setting = {}): P
   const model = createScriptedModel(replies, { usdPerToken: setting.usdPerToken ?? null });
   const records: Record<string, unknown>[] = [];
   const agent = startAgent({
+    run: { id: 'r00000000aaaaaaa', baseSha: 'b'.repeat(40) },
     task,
     model,
     sandbox: setting.sandbox ?? createFakeSandbox(),

@@ -40,6 +40,30 @@ describe('solve', () => {
     expect(records[2]).toMatchObject({ step: 1, usage: { inputTokens: 100 }, stop: 'tools', toolCalls: [{ name: 'bash' }] });
   });
 
+  it('writes down what it worked with, how each call ended, and what ended the run', async () => {
+    const sandbox = createFakeSandbox({ exec: (argv) => (argv[4] === 'ls' ? { exitCode: 2, durationMs: 1200 } : {}) });
+    const { records, attempt } = play([listing, handIn], { sandbox });
+    await attempt;
+
+    expect(records[0]).toMatchObject({
+      kind: 'start',
+      runId: 'r00000000aaaaaaa',
+      baseSha: 'b'.repeat(40),
+      sandbox: { provider: 'fake' },
+      model: 'scripted/model',
+      tools: ['bash', 'read', 'edit', 'submit'],
+    });
+    expect(records[3]).toMatchObject({ role: 'tool', results: [{ name: 'bash', exitCode: 2, durationMs: 1200 }] });
+    expect(records.at(-1)).toMatchObject({ kind: 'end', ended: { kind: 'submitted', submission: { summary: 'Fixed.' } }, steps: 2 });
+  });
+
+  it('writes down which failure ended it', async () => {
+    const { records, attempt } = play([listing, () => Promise.reject(new FixError('model_unavailable'))]);
+    await attempt.catch(() => {});
+
+    expect(records.at(-1)).toMatchObject({ kind: 'end', ended: { kind: 'failed', code: 'model_unavailable' }, steps: 1 });
+  });
+
   it('tells people one clean line a step', async () => {
     const lines: string[] = [];
     await play([calls(['bash', { command: 'npm\n\u001b[31m test \u202e' }], ['read', { path: 'a.js' }]), handIn], {

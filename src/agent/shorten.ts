@@ -1,0 +1,107 @@
+/**
+ * A history made shorter, for a model that cannot read all of it. The task and the latest steps stay as they are. Of what
+ * is older, first the outputs go; when that is not enough, the steps become notes: the agent's own words, and one line a call.
+ */
+import type { Message } from '../model/model.ts';
+import { clipLines } from './clip.ts';
+import { pickFence } from './prompt.ts';
+
+/** Of an old output: enough to know what it was. */
+const oldOutputCharacters = 400;
+const wordsCharacters = 600;
+const callCharacters = 200;
+/** What was handed in, when the host asked for another round. */
+const summaryCharacters = 2000;
+
+export function charactersOf(messages: readonly Message[]): number {
+  return messages.reduce((sum, message) => sum + charactersOfOne(message), 0);
+}
+
+function charactersOfOne(message: Message): number {
+  if (message.role === 'user') return message.text.length;
+  if (message.role === 'tool') return message.results.reduce((sum, result) => sum + result.text.length, 0);
+  return message.text.length + message.toolCalls.reduce((sum, call) => sum + JSON.stringify(call.input ?? null).length, 0);
+}
+
+/** At most about `target` characters. The first message is the task. What the host has said stays word for word. */
+export function shorten(messages: readonly Message[], target: number): readonly Message[] {
+  const recentAt = findRecent(messages, target / 2);
+  const recent = messages.slice(recentAt);
+  const old = messages.slice(0, recentAt).map((message) => clipResults(message, oldOutputCharacters, 'repeat the call if you need it'));
+  if (charactersOf([...old, ...recent]) <= target) return [...old, ...recent];
+  const [task, ...steps] = messages.slice(0, recentAt);
+  const said = steps.filter((message) => message.role === 'user' && !isNotes(message));
+  const kept = [...(task === undefined ? [] : [task]), ...writeNotes(steps, target / 4), ...said];
+  const room = target - charactersOf(kept);
+  const results = recent.reduce((count, message) => count + (message.role === 'tool' ? message.results.length : 0), 0);
+  if (charactersOf(recent) <= room) return [...kept, ...recent];
+  const share = Math.max(oldOutputCharacters, Math.floor(room / 2 / Math.max(1, results)));
+  return [...kept, ...recent.map((message) => clipResults(message, share, 'look at it in parts'))];
+}
+
+/** Where the latest steps begin: always with a reply, because an answer without its call is refused by vendors. At least two of them. */
+function findRecent(messages: readonly Message[], room: number): number {
+  const replies = messages.flatMap((message, index) => (message.role === 'assistant' && index > 0 ? [index] : []));
+  const fitting = replies.find((index) => charactersOf(messages.slice(index)) <= room);
+  return Math.min(fitting ?? messages.length, replies.at(-2) ?? replies.at(-1) ?? messages.length);
+}
+
+function clipResults(message: Message, most: number, advice: string): Message {
+  if (message.role !== 'tool') return message;
+  const results = message.results.map((result) => {
+    if (result.text.length <= most + 200) return result;
+    return { ...result, text: `${clipLines(clipWide(result.text, most), most)}\n[shortened by the host, to save room: ${advice}]` };
+  });
+  return { ...message, results };
+}
+
+/** Lines are clipped at 2,000 characters only, which is more than an old output has. */
+function clipWide(text: string, most: number): string {
+  const longest = Math.max(100, Math.floor(most / 4));
+  return text
+    .split('\n')
+    .map((line) => (line.length > longest ? `${line.slice(0, longest)}…` : line))
+    .join('\n');
+}
+
+const notesHead = 'To save room, the host has replaced your earlier steps by these notes: your own words, and one line a call. Files are as you left them.';
+const isNotes = (message: Message): boolean => message.role === 'user' && message.text.startsWith(notesHead);
+
+/** Notes that are there already go on growing. Between fences: what the agent wrote may hold what it read. */
+function writeNotes(steps: readonly Message[], most: number): readonly Message[] {
+  const lines = steps.flatMap((message) => {
+    if (isNotes(message) && message.role === 'user') return message.text.split('\n').slice(2, -1);
+    return message.role === 'assistant' ? noteStep(message, answersTo(message, steps)) : [];
+  });
+  if (lines.length === 0) return [];
+  const text = clipLines(lines.join('\n'), most);
+  return [{ role: 'user', text: `${notesHead}\n${pickFence(text)('notes', text)}` }];
+}
+
+type Result = Extract<Message, { role: 'tool' }>['results'][number];
+
+/** The answers come right after the reply; ids of some vendors are used again in later replies. */
+function answersTo(reply: Message, steps: readonly Message[]): readonly Result[] {
+  const next = steps[steps.indexOf(reply) + 1];
+  return next?.role === 'tool' ? next.results : [];
+}
+
+function noteStep(reply: Extract<Message, { role: 'assistant' }>, answers: readonly Result[]): string[] {
+  const words = oneLine(reply.text, wordsCharacters);
+  const calls = reply.toolCalls.map((call, index) => {
+    const { command, path, summary } = (typeof call.input === 'object' && call.input !== null ? call.input : {}) as Record<string, unknown>;
+    const what = [command, path, summary].find((value): value is string => typeof value === 'string') ?? '';
+    const answer = answers[index];
+    const how =
+      answer === undefined
+        ? 'no answer'
+        : (/\[((?:exit code|stopped|ended by)[^\]]{0,60})[^\]]*\]\s*$/.exec(answer.text)?.[1] ?? (answer.failed ? 'failed' : 'done'));
+    return `  ${call.name.slice(0, 64)} ${oneLine(what, call.name === 'submit' ? summaryCharacters : callCharacters)}: ${how}`;
+  });
+  return [...(words === '' ? [] : [`- ${words}`]), ...calls];
+}
+
+function oneLine(text: string, most: number): string {
+  const line = text.replace(/\s+/g, ' ').trim();
+  return line.length <= most ? line : `${line.slice(0, most)}…`;
+}
