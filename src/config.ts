@@ -86,15 +86,10 @@ const Environment = z.object({
   MAYFLY_MAX_STEPS: count(200, 'Steps of the agent in one run.'),
   MAYFLY_MAX_COST_USD: z.coerce.number().positive().default(5).meta({ description: 'Money for the model in one run, where its price is known.' }),
   MAYFLY_MAX_TOKENS: count(20_000_000, 'Tokens, in and out, of one run.'),
-  MAYFLY_CONTEXT_TOKENS: z.coerce
-    .number()
-    .int()
-    .min(16_000)
-    .optional()
-    .meta({
-      description:
-        'Tokens that the model can read at once. Default: 200000, 128000 for models that are not known. Beyond three quarters of it, old steps are shortened.',
-    }),
+  MAYFLY_CONTEXT_TOKENS: z.coerce.number().int().min(16_000).optional().meta({
+    description:
+      'Tokens that the model can read at once. Default: 200000, 128000 for models that are not known. Beyond three quarters of it, old steps are shortened.',
+  }),
   MAYFLY_SOFT_MINUTES: count(45, 'Minutes after which the agent is asked to wrap up.'),
   MAYFLY_HARD_MINUTES: count(60, 'Minutes after which the agent is stopped.'),
   MAYFLY_SETUP_MINUTES: count(15, 'Minutes for all setup commands.'),

@@ -2,7 +2,8 @@
 export interface Submission {
   readonly summary: string;
   readonly files: readonly string[];
-  readonly commands: readonly string[];
+  /** The command that runs the tests, as the agent found it; for a host that knows none. */
+  readonly testCommand: string | null;
   /** The agent says that nothing is to be changed; what lies in the workspace is no patch then. */
   readonly noChange: boolean;
 }

@@ -16,18 +16,20 @@ export const submit = defineTool(
         .min(1)
         .max(20_000)
         .describe('For the reviewer: the cause, what you changed, how you checked it. Say plainly what you are not sure of.'),
-      files: z.array(z.string().max(4096)).max(200).describe('Every file that belongs to the fix, new ones too, relative to /workspace.'),
-      commands: z.array(z.string().max(2000)).max(20).describe('Commands that show that it works, run from /workspace; the test of the fix first.'),
+      files: z.array(z.string().max(4096)).max(200).describe('Every file that you changed, added or deleted for the fix, relative to /workspace.'),
+      testCommand: z.string().max(2000).optional().describe('The command that runs the tests, from /workspace. Only used when the task names none.'),
       noChange: z.boolean().optional().describe('True only when the right answer is to change nothing; the summary then says why.'),
     }),
   },
-  async ({ summary, files, commands, noChange }, context) => {
+  async ({ summary, files, testCommand, noChange }, context) => {
     if (noChange !== true && !(await hasChanges(context))) {
       return refuse(
         'Nothing in /workspace has changed, so there is nothing to hand in. Make the change first, or submit with noChange and say why in the summary.',
       );
     }
-    return { text: 'Handed in.', failed: false, submission: { summary: summary.slice(0, 8000), files, commands, noChange: noChange === true } };
+    const command = testCommand?.trim() ?? '';
+    const submission = { summary: summary.slice(0, 8000), files, testCommand: command === '' ? null : command, noChange: noChange === true };
+    return { text: 'Handed in.', failed: false, submission };
   },
 );
 

@@ -12,6 +12,7 @@ import type { FixOutcome, Patch } from '../job.ts';
 import type { Log, Secrets } from '../log.ts';
 import type { Model } from '../model/model.ts';
 import type { Provider } from '../sandbox/sandbox.ts';
+import { compareFiles } from './compare-files.ts';
 import { commitBaseline, fetchPatch, listChanges } from './patch.ts';
 import { makePlan } from './plan.ts';
 import type { Plan, Wishes } from './plan.ts';
@@ -164,16 +165,8 @@ async function workOnce(
   }
   const taken = await taking;
   if (taken.kind === 'ended') return taken;
-  if (attempt.ended.kind === 'submitted')
-    noteUnnamed(report, taken.patch, { named: attempt.ended.submission.files, base: await context.snapshot.tree(signal) });
+  if (attempt.ended.kind === 'submitted') report.notes.push(...compareFiles(taken.patch, attempt.ended.submission.files, await context.snapshot.tree(signal)));
   return { ...taken, plan: context.plan };
-}
-
-/** New files that the agent did not name may be there by mistake: a person should look at them. */
-function noteUnnamed(report: RunReport, patch: Patch, { named, base }: { named: readonly string[]; base: ReadonlyMap<string, unknown> }): void {
-  const known = new Set(named.map((path) => path.replace(/^(?:\/workspace\/|\.\/)/, '')));
-  const unnamed = patch.files.filter(({ path, change }) => change.kind === 'write' && !base.has(path) && !known.has(path));
-  if (unnamed.length > 0) report.notes.push(`New files that the agent did not name: ${unnamed.map(({ path }) => path).join(', ')}.`);
 }
 
 /** Counts what the model costs into the report as it goes: also a run that fails has spent it. */

@@ -77,7 +77,7 @@ export const replies: readonly ScriptedReply[] = [
           summary:
             'A character that is no letter or digit became a dash wherever it stood, also at the ends of the title.\nDashes at both ends are removed now, and the test covers the beginning too.',
           files: ['src/slug.js', 'test/slug.test.js'],
-          commands: ['npm test'],
+          testCommand: 'npm test',
         },
       },
     ],

@@ -21,7 +21,7 @@ const modelKey = 'a-model-key-that-must-not-be-seen';
 const people = { users: ['ada', 'mallory'], repository: { ...story, collaborators: [{ login: 'ada', permission: 'write' as const }] } };
 /** Without the steps that only look around. */
 const fix: readonly ScriptedReply[] = replies.filter((reply) => reply.tools?.some(({ name }) => name === 'edit' || name === 'submit'));
-const submit = (summary: string, noChange = false): ScriptedReply => ({ tools: [{ name: 'submit', input: { summary, files: [], commands: [], noChange } }] });
+const submit = (summary: string, noChange = false): ScriptedReply => ({ tools: [{ name: 'submit', input: { summary, files: [], noChange } }] });
 
 let stop: AbortController;
 let stack: AsyncDisposableStack;

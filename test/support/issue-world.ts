@@ -17,7 +17,7 @@ import { calls, createScriptedModel } from './scripted-model.ts';
 import type { PlannedReply, ScriptedModel } from './scripted-model.ts';
 
 export const bash = (command: string): PlannedReply => calls(['bash', { command }]);
-export const submit = (more: object = {}): PlannedReply => calls(['submit', { summary: 'Done.', files: ['src.txt'], commands: [], ...more }]);
+export const submit = (more: object = {}): PlannedReply => calls(['submit', { summary: 'Done.', files: ['src.txt'], ...more }]);
 
 export interface RunChange {
   readonly onBoot?: (id: string) => void;
