@@ -25,6 +25,20 @@ export interface IssueState {
   readonly isPullRequest: boolean;
 }
 
+export interface IssueComment {
+  readonly login: string;
+  readonly body: string;
+  /** When it was written. */
+  readonly at: string;
+}
+
+/** Comments of people with write access, oldest first. Text that people wrote. */
+export interface Conversation {
+  readonly comments: readonly IssueComment[];
+  /** How many were not taken, and why. */
+  readonly leftOut: { readonly editedSince: number; readonly withoutWriteAccess: number; readonly forLength: number };
+}
+
 /** A commit on a branch of our own. */
 export interface CommitRequest {
   readonly baseSha: string;
@@ -64,6 +78,8 @@ export interface GitHubRepository {
   /** GET collaborators/{login}/permission; a 404 is `none`; any other error throws. */
   permission(login: string): Promise<'admin' | 'write' | 'read' | 'none'>;
   issue(number: number): Promise<IssueState>;
+  /** What was said before a run was asked for: by people, not edited since, bounded. */
+  conversation(issue: number, before: { readonly at: string; readonly commentId: number | null }): Promise<Conversation>;
   /** The open pull request of a branch that this App made for the issue, if there is one. */
   openPullRequest(branchPrefix: string): Promise<{ readonly pullRequest: PullRequest; readonly ours: (marker: string) => boolean } | null>;
   /** Idempotent: GitHub answers 200 for a reaction that is already there. */

@@ -4,6 +4,7 @@ import { FixError } from '../errors.ts';
 import { writeCheck } from './checks.ts';
 import { createClient } from './client.ts';
 import { writeLivingComment, writeReply } from './comments.ts';
+import { readConversation } from './conversation.ts';
 import { asGitHubError, hasStatus } from './failure.ts';
 import type { GitHubRepository, IssueState } from './github.ts';
 import { holdBranch, publish } from './publish.ts';
@@ -35,6 +36,11 @@ export function createRepository(options: RepositoryOptions): GitHubRepository {
     cloneUrl: `${options.webUrl}/${owner}/${name}.git`,
     permission: async (login) => await talk(async (session) => await readPermission(session, login)),
     issue: async (number) => await talk(async (session) => await readIssue(session, number)),
+    conversation: async (issue, before) =>
+      await talk(async (session) => {
+        const mayWrite = async (login: string): Promise<boolean> => ['admin', 'write'].includes(await readPermission(session, login));
+        return await readConversation(session, { issue, before, mayWrite });
+      }),
     async openPullRequest(branchPrefix) {
       const found = await talk(async (session) => await findOpenPullRequest(session, branchPrefix));
       return found && { pullRequest: asPullRequest(found), ours: (marker) => (found.body ?? '').includes(marker) };
