@@ -49,7 +49,7 @@ export async function fixLocally(options: LocalOptions, context: CommandContext)
     timeline.say(`VMs by ${tools.provider.name}, because ${tools.providerReason}`);
     const result = await runFix(
       {
-        issue: { ...issue, instruction: null },
+        issue: { ...issue, instruction: null, conversation: null },
         wishes: { setup: options.setup ?? null, test: options.test ?? null, allow: options.allow ?? [] },
         fetch: async (signal) => (snapshot = await mirrors.fetch({ url: locate(options.repo), token: null, ref: options.base ?? null }, signal)),
         report,
@@ -138,7 +138,7 @@ function printFailure({ notes, leftovers }: RunReport, patchFile: string | null)
 }
 
 function printJson(report: RunReport, patchFile: string | null, error: FixError | null): void {
-  const { outcome, patch, summary, proof, steps, usage, costUsd, transcriptFile, sandbox, egress, timingsMs, leftovers, notes, node } = report;
+  const { outcome, patch, summary, proof, steps, usage, costUsd, transcriptFile, sandbox, egress, timingsMs, leftovers, notes, node, context } = report;
   const reason = outcome && 'reason' in outcome ? outcome.reason : outcome && 'limit' in outcome ? outcome.limit : undefined;
   console.log(
     JSON.stringify({
@@ -149,6 +149,7 @@ function printJson(report: RunReport, patchFile: string | null, error: FixError 
       patchFile,
       files: patch?.files.map((file) => file.path) ?? [],
       summary,
+      context,
       proof,
       steps,
       usage,

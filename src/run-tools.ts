@@ -34,6 +34,7 @@ export async function createRunTools(config: Config, options: { log: Log; secret
     providerReason: choice.reason,
     model,
     surroundings,
+    guestPackages: config.MAYFLY_GUEST_PACKAGES,
     guestNodeVersion: await readGuestNodeVersion(),
     openGateway: ({ phase, allow, log }) => {
       const gateway = createGateway({ allow, internal: config.MAYFLY_INTERNAL_HOSTS, upstreamProxy, settingsKey: `allow: in ${settingsPath}`, log });

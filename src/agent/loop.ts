@@ -8,6 +8,7 @@ import { createBackground } from './background.ts';
 import type { Background } from './background.ts';
 import { longestTimeoutMs } from './bash.ts';
 import { createBriefing, promptVersion, reminders, repeatedMessage, systemPrompt, unseenFailure, wrapUpMessage } from './prompt.ts';
+import type { Briefing } from './prompt.ts';
 import { describeStep } from './describe-step.ts';
 import { createHistory, findWindow } from './history.ts';
 import type { History } from './history.ts';
@@ -17,6 +18,7 @@ import { addStep, findNear, findReached, startSpend, stepsLeft } from './spend.t
 import type { Spend } from './spend.ts';
 import type { Submission } from './submission.ts';
 import { readStartCommit } from './submit.ts';
+import type { SeenText, Task } from './task.ts';
 import { refuse } from './tool.ts';
 import type { ToolContext, ToolResult } from './tool.ts';
 import { runCall, toolSpecs } from './tools.ts';
@@ -32,24 +34,6 @@ export interface AgentLimits {
   readonly hardTimeMs: number;
   /** Tokens of history that the model takes. Default: what is known of the model. */
   readonly contextTokens?: number | null;
-}
-
-export interface Task {
-  readonly title: string;
-  readonly body: string;
-  /** What the commenter asked for beyond the issue, if anything. */
-  readonly instruction: string | null;
-  /** AGENTS.md or CLAUDE.md of the base commit, size-capped; lower trust than the operator's prompt. */
-  readonly instructions: string | null;
-  readonly testCommand: string | null;
-  /** Commands that have run in the guest already, so that nothing is installed twice. */
-  readonly setup: readonly string[];
-  /** What the host knows of the machine and the repository, in its own words. */
-  readonly remarks: readonly string[];
-  /** The guest is emulated: starting a program takes seconds. */
-  readonly slow: boolean;
-  /** Hosts that the guest may reach in this phase. */
-  readonly allowedHosts: readonly string[];
 }
 
 export interface Attempt {
@@ -84,6 +68,8 @@ export interface AgentOptions {
 }
 
 export interface Agent {
+  /** Every text that goes into its first question, and whose word it is. */
+  readonly seen: readonly SeenText[];
   /**
    * One round: works until the agent submits, goes silent, or a limit is reached. The first begins with the task; a later
    * one goes on in the same history with what the host has to say. Limits, time at work among them, count over all rounds.
@@ -101,6 +87,7 @@ const repeatsPointedOut = 3;
 
 /** What stays from one round to the next. */
 interface Memory {
+  readonly briefing: Briefing;
   readonly history: History;
   readonly spend: Spend;
   /** As many as the budget pays for, if each is like the last one. */
@@ -129,8 +116,11 @@ type Ended = Attempt['ended'];
 
 /** An agent that has not begun yet. */
 export function startAgent(options: AgentOptions): Agent {
+  const commandTimeoutMs = options.limits.commandTimeoutMs;
+  const briefing = createBriefing(options.task, { timeoutMs: commandTimeoutMs, longestMs: longestTimeoutMs(commandTimeoutMs) });
   const scratch = `/tmp/mayfly-${crypto.randomUUID().slice(0, 8)}`;
   const memory: Memory = {
+    briefing,
     history: createHistory(),
     spend: startSpend(),
     affordable: Infinity,
@@ -141,7 +131,7 @@ export function startAgent(options: AgentOptions): Agent {
     startCommit: null,
     workedMs: 0,
   };
-  return { work: (message) => workOneRound(options, memory, message ?? null) };
+  return { seen: briefing.seen, work: (message) => workOneRound(options, memory, message ?? null) };
 }
 
 async function workOneRound(options: AgentOptions, memory: Memory, message: string | null): Promise<Attempt> {
@@ -199,8 +189,7 @@ async function work(options: AgentOptions & Pick<Run, 'elapsedMs'>, memory: Memo
 }
 
 /** The first message. */
-async function begin({ run, task, sandbox, signal, model, limits, transcript }: AgentOptions, memory: Memory): Promise<string> {
-  const briefing = createBriefing(task, { timeoutMs: limits.commandTimeoutMs, longestMs: longestTimeoutMs(limits.commandTimeoutMs) });
+async function begin({ run, sandbox, signal, model, limits, transcript }: AgentOptions, memory: Memory): Promise<string> {
   await transcript.write({
     kind: 'start',
     runId: run.id,
@@ -211,10 +200,10 @@ async function begin({ run, task, sandbox, signal, model, limits, transcript }: 
     tools: toolSpecs.map(({ name }) => name),
     promptVersion,
     system: systemPrompt,
-    dropped: briefing.dropped,
+    seen: memory.briefing.seen,
   });
   memory.startCommit = await readStartCommit({ sandbox, signal });
-  return briefing.text;
+  return memory.briefing.text;
 }
 
 /** What the history loses later, the transcript keeps. */

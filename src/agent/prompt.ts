@@ -1,6 +1,6 @@
 /** Everything the model is told before it begins. Change the version with every change of the words: transcripts carry it. */
 import { randomBytes } from 'node:crypto';
-import type { Task } from './loop.ts';
+import type { SeenText, Task } from './task.ts';
 import { visibleMarkdown, visibleText } from './visible.ts';
 import type { Visible } from './visible.ts';
 
@@ -30,40 +30,98 @@ Rules:
 - Several calls in one reply are run in order. A submit is not taken when a call before it in the same reply failed.
 - Keep your words short: one or two sentences before a tool call are enough.`;
 
-/** The first message, and how much hidden text was kept out of it. */
+/** The first message, and the texts in it. */
 export interface Briefing {
   readonly text: string;
-  readonly dropped: Visible['dropped'];
+  readonly seen: readonly SeenText[];
+}
+
+/** A text from outside, as it is shown. */
+interface Part extends Pick<SeenText, 'item' | 'source' | 'trust'> {
+  readonly head: string;
+  /** The word of its fence. */
+  readonly name: string;
+  readonly shown: readonly Visible[];
 }
 
 /** The task, every text from outside between fences that it cannot forge. */
 export function createBriefing(task: Task, command: { timeoutMs: number; longestMs: number }): Briefing {
-  const title = visibleText(task.title.replace(/\s+/g, ' '));
+  const parts = listParts(task).filter(({ shown }) => shown.some(({ text }) => text !== ''));
+  const fence = pickFence(parts.flatMap(({ shown }) => shown.map(({ text }) => text)).join('\n'));
+  const sections = parts.map(({ head, name, shown }) =>
+    [head, fence(name, shown.map(({ text }) => text).join('\n\n'))].filter((text) => text !== '').join('\n'),
+  );
+  const facts = listFacts(task, command);
+  const own = (item: string, source: string, { trust, text }: { trust: SeenText['trust']; text: string }): SeenText => {
+    return { item, source, trust, characters: text.length, hidden: 0 };
+  };
+  return {
+    text: [...sections, ...facts].join('\n\n'),
+    seen: [
+      own('system prompt', `version ${promptVersion}`, { trust: 'mayfly', text: systemPrompt }),
+      ...parts.map(({ item, source, trust, shown }) => ({ item, source, trust, ...measure(shown) })),
+      own('facts of the machine', 'the host', { trust: 'host', text: facts.join('\n\n') }),
+    ],
+  };
+}
+
+function listParts(task: Task): readonly Part[] {
   const body = visibleMarkdown(task.body);
-  const instruction = visibleMarkdown(task.instruction ?? '');
-  const instructions = visibleText(task.instructions ?? '');
-  const shown = [title, body, instruction, instructions];
-  const fence = pickFence(shown.map((part) => part.text).join('\n'));
-  const sections = [
-    section('The issue to fix:', fence('issue', `${title.text}\n\n${body.text === '' ? '(no description)' : body.text}`)),
-    instruction.text && section('What the person who asked for this run wants of you:', fence('request', instruction.text)),
-    instructions.text &&
-      section(
-        "The repository's instructions for contributors. Follow them where they do not conflict with your rules:",
-        fence('instructions', instructions.text),
-      ),
-    `Test command: ${task.testCommand === null ? 'not known; find out how this repository runs its tests' : `${task.testCommand} (the host judges with exactly this, run on the base and with your patch, and with CI=true as in your shell)`}`,
+  const issue = [visibleText(task.title.replace(/\s+/g, ' ')), body.text === '' ? { ...body, text: '(no description)' } : body];
+  const atTrigger = 'as it was when the run was asked for';
+  return [
+    { item: 'issue', source: atTrigger, trust: 'anyone', name: 'issue', head: 'The issue to fix:', shown: issue },
+    ...task.comments.map((comment, index): Part => {
+      const login = comment.login.replace(/[^\w-]/g, '').slice(0, 40);
+      const day = comment.at.slice(0, 10).replace(/[^\d-]/g, '');
+      const head = index === 0 ? 'What people with write access have said about it, oldest first. Later words count more:' : '';
+      const shown = [visibleText(`${login} on ${day}:`), visibleMarkdown(comment.body)];
+      return { item: `comment of ${login}`, source: day, trust: 'write access', name: 'comment', head, shown };
+    }),
+    {
+      item: 'request',
+      source: 'the comment that asked for the run',
+      trust: 'write access',
+      name: 'request',
+      head: 'What the person who asked for this run wants of you:',
+      shown: [visibleMarkdown(task.instruction ?? '')],
+    },
+    {
+      item: 'instructions',
+      source: task.instructions?.path ?? '',
+      trust: 'repository',
+      name: 'instructions',
+      head: `The repository's instructions for contributors (${task.instructions?.path}). Follow them where they do not conflict with your rules:`,
+      shown: [visibleText(task.instructions?.text ?? '')],
+    },
+    {
+      item: 'map',
+      source: 'the host, from the base commit',
+      trust: 'repository',
+      name: 'map',
+      head: 'The repository at a glance:',
+      shown: [visibleText(task.map ?? '')],
+    },
+  ];
+}
+
+function listFacts(task: Task, command: { timeoutMs: number; longestMs: number }): readonly string[] {
+  const facts = [
+    `Test command: ${task.testCommand === null ? 'not known; find out how this repository runs its tests' : `${task.testCommand} (the host judges with exactly this, and with CI=true as in your shell)`}`,
     `Already done: ${task.setup.length === 0 ? 'nothing was installed' : task.setup.join(' ; ')}. The history holds the last commits up to your start, and on top one commit of what setup left.`,
     ...task.remarks,
     task.slow && 'This machine is emulated and slow: starting a program takes seconds. Prefer few, narrow commands.',
     `A command is stopped after ${command.timeoutMs / 1000} s, or after its timeoutSeconds (at most ${command.longestMs / 1000}).`,
     `Network: ${task.allowedHosts.length === 0 ? 'none' : `only these hosts, through the proxy that is set up: ${task.allowedHosts.join(', ')}`}`,
   ];
-  return { text: sections.filter((text) => text !== '' && text !== false).join('\n\n'), dropped: sum(shown) };
+  return facts.filter((text) => text !== false);
 }
 
-function section(head: string, text: string): string {
-  return `${head}\n${text}`;
+function measure(shown: readonly Visible[]): Pick<SeenText, 'characters' | 'hidden'> {
+  return {
+    characters: shown.reduce((sum, { text }) => sum + text.length, 0),
+    hidden: shown.reduce((sum, { dropped }) => sum + dropped.characters + dropped.markup, 0),
+  };
 }
 
 /** A fence with a mark of chance that is nowhere in the text, so that nothing inside can end it. */
@@ -71,13 +129,6 @@ export function pickFence(text: string): (name: string, inside: string) => strin
   let mark = randomBytes(8).toString('hex');
   while (text.includes(mark)) mark = randomBytes(8).toString('hex');
   return (name, inside) => `<${name}-${mark}>\n${inside}\n</${name}-${mark}>`;
-}
-
-function sum(parts: readonly Visible[]): Visible['dropped'] {
-  return {
-    characters: parts.reduce((total, part) => total + part.dropped.characters, 0),
-    markup: parts.reduce((total, part) => total + part.dropped.markup, 0),
-  };
 }
 
 /** What is said to a reply that calls no tool. */

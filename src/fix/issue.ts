@@ -71,9 +71,11 @@ async function attemptRun(context: Context): Promise<FixOutcome> {
     if (event.kind === 'done') attempt.log.info({ phase: event.phase, durationMs: event.durationMs, failed: event.failed }, 'phase ended');
     tools.onEvent(job.runId, event);
   };
+  const comment = job.trigger.kind === 'comment' ? job.trigger : null;
+  const conversation = await github.conversation(job.issue.number, { at: job.requestedAt, commentId: comment?.commentId ?? null });
   const result = await runFix(
     {
-      issue: { title: job.issue.title, body: job.issue.body, instruction: job.trigger.kind === 'comment' ? job.trigger.instruction : null },
+      issue: { title: job.issue.title, body: job.issue.body, instruction: comment?.instruction ?? null, conversation },
       wishes: { setup: null, test: null, allow: [] },
       fetch: async (signal) => {
         await using token = await github.cloneToken();

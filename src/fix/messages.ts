@@ -125,8 +125,18 @@ export function pullRequestBody(job: Pick<FixJob, 'issue' | 'runId'>, report: Ru
   if (report.summary !== '') lines.push('## What the agent says', '', neutralise(report.summary, 4000), '');
   lines.push('## What the host saw', '', proofSection(report.proof), '', ...notes(report));
   if (ci === 'hold') lines.push('Workflows have not run on this commit: read it first, then start them.', '');
-  lines.push(spendSentence(report), ...refusedHosts(report), '', footer(job.runId));
+  lines.push(...contextSection(report), spendSentence(report), ...refusedHosts(report), '', footer(job.runId));
   return lines.join('\n');
+}
+
+/** Folded: who could have put words into the agent's mouth. */
+function contextSection({ context }: RunReport): readonly string[] {
+  if (context.length === 0) return [];
+  const rows = context.slice(0, 60).map(({ item, source, trust, characters, hidden }) => {
+    return `| ${[inlineCode(item, 60), inlineCode(source, 120), trust, characters.toLocaleString('en'), hidden].join(' | ')} |`;
+  });
+  const head = ['| text | from | whose word | characters | hidden, left out |', '| --- | --- | --- | --- | --- |'];
+  return ['<details><summary>What the agent was given to read</summary>', '', ...head, ...rows, '', '</details>', ''];
 }
 
 function spendSentence(report: RunReport): string {

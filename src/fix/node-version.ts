@@ -12,7 +12,7 @@ export interface NodeFiles {
 export interface NodeChoice {
   /** The range to be installed, in the words of npm and safe to hand to it; null when the guest's own Node stays. */
   readonly install: string | null;
-  /** Who asks for what, in words; null when the repository asks for nothing. */
+  /** Who asks for what, in words; null when the repository asks for nothing else than the guest has. */
   readonly reason: string | null;
 }
 
@@ -32,8 +32,8 @@ export function chooseNode(files: NodeFiles, guestVersion: string): NodeChoice {
       unreadable ??= source;
       continue;
     }
-    const reason = `${source} asks for ${show(text)}`;
-    return satisfies(guestVersion, range) ? { install: null, reason } : { install: range, reason };
+    // The Node that is there anyway is worth no words.
+    return satisfies(guestVersion, range) ? { install: null, reason: null } : { install: range, reason: `${source} asks for ${show(text)}` };
   }
   return { install: null, reason: unreadable && `${unreadable} asks for something that is not understood` };
 }

@@ -11,6 +11,7 @@ import type { Settings } from '../settings/settings.ts';
 import { detect, readAtRoot } from './detect.ts';
 import type { Detected } from './detect.ts';
 import { findGaps, readBaseFiles } from './gaps.ts';
+import { drawMap } from './map.ts';
 import { chooseNode } from './node-version.ts';
 import type { NodeChoice } from './node-version.ts';
 
@@ -30,8 +31,12 @@ export interface Plan {
   readonly node: NodeChoice;
   /** What the repository has that cannot run in a VM; sentences. */
   readonly gaps: readonly string[];
-  /** AGENTS.md or CLAUDE.md of the base commit. */
-  readonly instructions: string | null;
+  /** AGENTS.md or CLAUDE.md of the base commit, else the beginning of the guide for contributors. */
+  readonly instructions: { readonly path: string; readonly text: string } | null;
+  /** The base commit at a glance, for the agent. */
+  readonly map: string;
+  /** TZ and LANG, as far as the settings name them: the same in setup, agent and proof. */
+  readonly environment: { readonly TZ?: string; readonly LANG?: string };
 }
 
 const maxInstructionBytes = 65_536;
@@ -58,7 +63,9 @@ export async function makePlan(
       ci: settings.ci ?? 'hold',
       node: chooseNode({ '.nvmrc': await text('.nvmrc'), '.node-version': await text('.node-version'), 'package.json': manifest }, options.guestNodeVersion),
       gaps: findGaps(await readBaseFiles(snapshot, options.signal)),
-      instructions: (await text('AGENTS.md')) ?? (await text('CLAUDE.md')),
+      instructions: await chooseInstructions(text),
+      map: drawMap({ tree, packageJson: manifest, makefile: (await text('GNUmakefile')) ?? (await text('Makefile')) }),
+      environment: { ...(settings.timezone !== undefined && { TZ: settings.timezone }), ...(settings.locale !== undefined && { LANG: settings.locale }) },
     },
   };
 }
@@ -82,6 +89,22 @@ export function findUnreadableHost(hosts: readonly string[]): string | null {
 
 async function readText(snapshot: Snapshot, path: string, signal: AbortSignal): Promise<string | null> {
   return (await snapshot.readFile(path, maxInstructionBytes, signal))?.toString('utf8') ?? null;
+}
+
+/** Written for agents, and read whole. */
+const agentGuides = ['AGENTS.md', 'CLAUDE.md'];
+/** Written for people, with much in it that is no use here. */
+const contributorGuides = ['CONTRIBUTING.md', '.github/CONTRIBUTING.md', 'docs/CONTRIBUTING.md'];
+const maxGuideCharacters = 8000;
+
+async function chooseInstructions(read: (path: string) => Promise<string | null>): Promise<Plan['instructions']> {
+  for (const path of [...agentGuides, ...contributorGuides]) {
+    const text = await read(path);
+    if (text === null || text.trim() === '') continue;
+    if (agentGuides.includes(path) || text.length <= maxGuideCharacters) return { path, text };
+    return { path, text: `${text.slice(0, maxGuideCharacters)}\n[... the rest is in ${path} ...]` };
+  }
+  return null;
 }
 
 function chooseTest(wishes: Wishes, settings: Settings, detected: Detected): Detected['test'] {

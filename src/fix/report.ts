@@ -1,4 +1,5 @@
 /** What a run leaves for people and programs to read: filled in as the run goes, whole even when it fails half-way. */
+import type { SeenText } from '../agent/task.ts';
 import type { LedgerEntry } from '../gateway/gateway.ts';
 import type { TokenRecord } from '../github/github.ts';
 import type { FixOutcome, Patch, Proof, Usage } from '../job.ts';
@@ -20,6 +21,8 @@ export interface RunReport {
   patch: Patch | null;
   /** Where unfinished work is kept; null when there is none, or it is in a pull request. */
   heldBranch: string | null;
+  /** Every text that the agent was given, and whose word it is. */
+  context: readonly SeenText[];
   /** The agent's words. Hostile. */
   summary: string;
   proof: Proof | null;
@@ -48,6 +51,7 @@ export function createReport(runId: string): RunReport {
     outcome: null,
     patch: null,
     heldBranch: null,
+    context: [],
     summary: '',
     proof: null,
     steps: 0,

@@ -12,6 +12,8 @@ import type { FixOutcome, Patch } from '../job.ts';
 import type { Log, Secrets } from '../log.ts';
 import type { Model } from '../model/model.ts';
 import type { Provider } from '../sandbox/sandbox.ts';
+import { makeTask } from './agent-task.ts';
+import type { AskedIssue } from './agent-task.ts';
 import { compareFiles } from './compare-files.ts';
 import { commitBaseline, fetchPatch, listChanges } from './patch.ts';
 import { makePlan } from './plan.ts';
@@ -46,13 +48,15 @@ export interface RunTools {
   readonly surroundings: GuestSurroundings;
   /** Of the guest template; a repository may ask for another. */
   readonly guestNodeVersion: string;
+  /** Debian packages that the operator added to the template. */
+  readonly guestPackages: readonly string[];
   readonly openTranscript: (runId: string) => Promise<Transcript>;
   readonly limits: RunLimits;
   readonly secrets: Secrets;
 }
 
 export interface RunRequest {
-  readonly issue: { readonly title: string; readonly body: string; readonly instruction: string | null };
+  readonly issue: AskedIssue;
   readonly wishes: Wishes;
   /** The base commit, on the host. */
   readonly fetch: (signal: AbortSignal) => Promise<Snapshot>;
@@ -190,17 +194,9 @@ async function openAgent(request: RunRequest, tools: RunTools, context: { snapsh
   report.transcriptFile = transcript.file;
   const { plan } = context;
   const { sandbox, node } = context.workspace;
-  return startAgent({
+  const agent = startAgent({
     run: { id: report.runId, baseSha: context.snapshot.sha },
-    task: {
-      ...request.issue,
-      instructions: plan.instructions,
-      testCommand: plan.test?.command ?? null,
-      setup: plan.setup,
-      remarks: [...(node.remark === null ? [] : [node.remark]), ...plan.gaps],
-      slow: sandbox.info.isolation === 'emulation',
-      allowedHosts: plan.allow.agent,
-    },
+    task: makeTask(request.issue, plan, { info: sandbox.info, node, packages: tools.guestPackages }),
     sandbox,
     model: metered(tools.model, report),
     limits: tools.limits.agent,
@@ -209,6 +205,8 @@ async function openAgent(request: RunRequest, tools: RunTools, context: { snapsh
     log,
     onStep: ({ number, line }) => onEvent({ kind: 'step', number, line }),
   });
+  report.context = agent.seen;
+  return agent;
 }
 
 type Taken = { readonly kind: 'ready'; readonly patch: Patch } | { readonly kind: 'ended'; readonly outcome: FixOutcome };

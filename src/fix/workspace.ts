@@ -55,7 +55,7 @@ export async function openWorkspace(options: WorkspaceOptions): Promise<Workspac
   );
   const close = createClosing(sandbox, gateway, options);
   // One environment for setup, agent and proof: what the agent sees is what judges it.
-  const inside = withEnv(sandbox, { CI: 'true', ...options.surroundings.guestEnv });
+  const inside = withEnv(sandbox, { CI: 'true', ...plan.environment, ...options.surroundings.guestEnv });
   try {
     report.sandbox ??= sandbox.info;
     await sandbox.forward(gatewayPort, (stream) => gateway.accept(stream));

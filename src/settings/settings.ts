@@ -10,6 +10,22 @@ export const maxSettingsBytes = 32_768;
 
 const Command = z.string().trim().min(1).max(4096);
 
+/** A name of the zone database, in its own capitals: the guest's C library finds no other, and then takes UTC without a word. */
+function isTimeZone(name: string): boolean {
+  if (name.length > 64 || !/^[A-Z]\w*(?:[/+-]\w+)*$/.test(name)) return false;
+  try {
+    const known = new Intl.DateTimeFormat('en', { timeZone: name }).resolvedOptions().timeZone;
+    return known === name || known.toLowerCase() !== name.toLowerCase();
+  } catch {
+    return false;
+  }
+}
+
+function isLocale(name: string): boolean {
+  const [, language, country] = /^([a-z]{2,3})_([A-Z]{2})\.UTF-8$/.exec(name) ?? [];
+  return name === 'C.UTF-8' || (language !== undefined && Intl.DateTimeFormat.supportedLocalesOf(`${language}-${country}`).length > 0);
+}
+
 export const Settings = z.strictObject({
   setup: z
     .array(Command)
@@ -25,6 +41,15 @@ export const Settings = z.strictObject({
       description: 'Hosts that setup, agent and proof may reach. Package registries are reachable during setup without it.',
       example: ['registry.npmjs.org'],
     }),
+  timezone: z.string().refine(isTimeZone, { error: 'not the name of a time zone, such as Europe/Berlin' }).optional().meta({
+    description: 'Time zone (TZ) of every command in the VM. Default: UTC.',
+    example: 'Europe/Berlin',
+  }),
+  locale: z.string().refine(isLocale, { error: 'not the name of a locale, such as de_DE.UTF-8' }).optional().meta({
+    description:
+      'Locale (LANG) of every command in the VM. Default: C.UTF-8. Node and Java know every locale; for programs of C it has to be installed by `setup`.',
+    example: 'de_DE.UTF-8',
+  }),
   ci: z
     .enum(['hold', 'run'])
     .optional()

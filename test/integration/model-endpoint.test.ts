@@ -3,6 +3,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { startAgent } from '../../src/agent/loop.ts';
 import { createModel } from '../../src/model/create-model.ts';
 import { createFakeSandbox } from '../support/fake-sandbox.ts';
+import { task } from '../support/play-agent.ts';
 import { startScriptedEndpoint } from '../support/scripted-endpoint.ts';
 import type { ScriptedEndpoint, ScriptedReply } from '../support/scripted-endpoint.ts';
 import { aSubmission } from '../support/scripted-model.ts';
@@ -61,17 +62,7 @@ describe('a scripted endpoint', () => {
     });
     const attempt = await startAgent({
       run: { id: 'r00000000aaaaaaa', baseSha: 'b'.repeat(40) },
-      task: {
-        title: 'Crash',
-        body: 'It crashes.',
-        instruction: null,
-        instructions: null,
-        testCommand: 'npm test',
-        setup: [],
-        remarks: [],
-        slow: false,
-        allowedHosts: [],
-      },
+      task: { ...task, testCommand: 'npm test' },
       model,
       sandbox: createFakeSandbox({ files: { '/workspace/a.js': 'x\n' } }),
       limits: { steps: 10, costUsd: 5, tokens: 1e6, commandTimeoutMs: 1000, softTimeMs: 60_000, hardTimeMs: 60_000 },

@@ -75,6 +75,8 @@ describe.skipIf(reason)('a repository in a guest', () => {
         node: { install: null, reason: null },
         gaps: [],
         instructions: null,
+        map: '',
+        environment: {},
       },
       limits: { setupTimeoutMs: 20_000, ancestors: 0 },
       report: createReport('r'),

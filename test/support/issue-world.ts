@@ -22,6 +22,7 @@ export const submit = (more: object = {}): PlannedReply => calls(['submit', { su
 export interface RunChange {
   readonly onBoot?: (id: string) => void;
   readonly attempt?: Partial<Attempt>;
+  readonly job?: Partial<FixJob>;
 }
 
 export interface IssueRun {
@@ -67,7 +68,11 @@ interface Place extends Pick<IssueWorld, 'standIn' | 'repository' | 'job'> {
   readonly stack: AsyncDisposableStack;
 }
 
-async function runJob({ standIn, repository, job, stack }: Place, replies: readonly PlannedReply[], { onBoot, attempt }: RunChange): Promise<IssueRun> {
+async function runJob(
+  { standIn, repository, job, stack }: Place,
+  replies: readonly PlannedReply[],
+  { onBoot, attempt, job: changes }: RunChange,
+): Promise<IssueRun> {
   const folder = createFolder();
   stack.defer(() => folder[Symbol.dispose]());
   const log = pino({ level: 'silent' });
@@ -84,6 +89,7 @@ async function runJob({ standIn, repository, job, stack }: Place, replies: reado
     openGateway: () => ({ accept: () => {}, enter: () => {}, ledger: [], unlisted: 0, close: () => Promise.resolve() }),
     surroundings: { caPem: '', guestEnv: {}, registryHosts: [], install: { path: '', argv: [] } },
     guestNodeVersion: '26.10.0',
+    guestPackages: [],
     openTranscript: () => Promise.resolve({ file: '', write: () => Promise.resolve() }),
     limits: {
       agent: { steps: 20, costUsd: 5, tokens: 100_000, commandTimeoutMs: 20_000, softTimeMs: 60_000, hardTimeMs: 90_000 },
@@ -100,7 +106,7 @@ async function runJob({ standIn, repository, job, stack }: Place, replies: reado
     onReport: (made) => (report = made),
   };
   const { signal } = new AbortController();
-  await fixIssue(job, { lastAttempt: false, signal, log, ownsRun: () => Promise.resolve(true), ...attempt }, tools);
+  await fixIssue({ ...job, ...changes }, { lastAttempt: false, signal, log, ownsRun: () => Promise.resolve(true), ...attempt }, tools);
   const live = standIn.tokens.filter((token) => !token.revoked);
   if (live.length > 0) throw new Error(`${live.length} tokens were not revoked`);
   if (report === null) throw new Error('no report');

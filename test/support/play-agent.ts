@@ -1,7 +1,8 @@
 /** The agent's loop as its unit tests play it. */
 import { pino } from 'pino';
 import { startAgent } from '../../src/agent/loop.ts';
-import type { Agent, AgentLimits, AgentOptions, Attempt, Task } from '../../src/agent/loop.ts';
+import type { Agent, AgentLimits, AgentOptions, Attempt } from '../../src/agent/loop.ts';
+import type { Task } from '../../src/agent/task.ts';
 import { createBackground } from '../../src/agent/background.ts';
 import { createOutputFiles } from '../../src/agent/output.ts';
 import type { ToolContext } from '../../src/agent/tool.ts';
@@ -16,8 +17,10 @@ const limits: AgentLimits = { steps: 50, costUsd: 5, tokens: 1e6, commandTimeout
 export const task: Task = {
   title: 'Crash',
   body: 'It crashes.',
+  comments: [],
   instruction: null,
   instructions: null,
+  map: null,
   testCommand: null,
   setup: [],
   remarks: [],

@@ -21,8 +21,8 @@ describe('chooseNode', () => {
     expect(choose({ '.nvmrc': text })).toMatchObject({ install, reason: expect.stringMatching(/^\.nvmrc asks for [^\n]+$/) });
   });
 
-  it.each(['26', 'node', 'lts/*', 'lts/lithium', 'stable', '>=18', '^20 || >=22'])('stays with its own for %j', (text) => {
-    expect(choose({ '.nvmrc': text })).toEqual({ install: null, reason: `.nvmrc asks for ${text}` });
+  it.each(['26', 'node', 'lts/*', 'lts/lithium', 'stable', '>=18', '^20 || >=22'])('stays with its own for %j, which is worth no words', (text) => {
+    expect(choose({ '.nvmrc': text })).toEqual({ install: null, reason: null });
   });
 
   it('finds the wish of each kind of file', () => {
@@ -31,7 +31,7 @@ describe('chooseNode', () => {
     expect(choose(manifest({ devEngines: { runtime: { name: 'node', version: '^22.0.0' } } }))).toMatchObject({ install: '>=22.0.0 <23.0.0-0' });
     expect(choose(manifest({ devEngines: { runtime: [{ name: 'bun' }, { name: 'node', version: '24' }] } }))).toMatchObject({ install: '>=24.0.0 <25.0.0-0' });
     expect(choose(manifest({ engines: { node: '>=16 <21' } }))).toMatchObject({ install: '>=16.0.0 <21.0.0-0' });
-    expect(choose(manifest({ engines: { node: '>=16' } }))).toEqual({ install: null, reason: 'package.json (engines) asks for >=16' });
+    expect(choose(manifest({ engines: { node: '>=16' } }))).toEqual({ install: null, reason: null });
   });
 
   it('prefers what people pin to what they support, and what is understood to what is not', () => {

@@ -63,6 +63,29 @@ describe('makePlan', () => {
     });
   });
 
+  it('takes the guide for agents whole, else the beginning of the one for people', async () => {
+    const shown = async (files: Readonly<Record<string, string>>) => {
+      const made = await plan(files);
+      return 'plan' in made ? made.plan.instructions : null;
+    };
+    const long = 'word '.repeat(4000);
+
+    expect(await shown({ 'CLAUDE.md': long, 'CONTRIBUTING.md': 'b' })).toEqual({ path: 'CLAUDE.md', text: long });
+    expect(await shown({ 'CLAUDE.md': 'a', 'AGENTS.md': 'c' })).toEqual({ path: 'AGENTS.md', text: 'c' });
+    const clipped = await shown({ '.github/CONTRIBUTING.md': long });
+    expect(clipped).toMatchObject({ path: '.github/CONTRIBUTING.md', text: expect.stringContaining('the rest is in .github/CONTRIBUTING.md') });
+    expect(clipped?.text.length).toBeLessThan(8100);
+    expect(await shown({ 'AGENTS.md': ' \n' })).toBeNull();
+  });
+
+  it('has the time zone and locale of the settings, and none without', async () => {
+    expect(await plan({ '.github/mayfly.yml': 'timezone: Asia/Kolkata\nlocale: de_DE.UTF-8' })).toMatchObject({
+      plan: { environment: { TZ: 'Asia/Kolkata', LANG: 'de_DE.UTF-8' } },
+    });
+    const bare = await plan({});
+    expect('plan' in bare ? bare.plan.environment : null).toEqual({});
+  });
+
   it('finds the host that would let nothing through', () => {
     expect(findUnreadableHost(['example.org', '*.example.org', 'example.org:8443'])).toBeNull();
     expect(findUnreadableHost(['example.org', '*.org'])).toBe('*.org');

@@ -1,0 +1,41 @@
+/** What an agent is asked to do, and what it is told about it. */
+
+export interface TaskComment {
+  readonly login: string;
+  /** When it was written. */
+  readonly at: string;
+  readonly body: string;
+}
+
+export interface Task {
+  readonly title: string;
+  readonly body: string;
+  /** What people with write access said about the issue before the run was asked for, oldest first. */
+  readonly comments: readonly TaskComment[];
+  /** What the commenter asked for beyond the issue, if anything. */
+  readonly instruction: string | null;
+  /** AGENTS.md or the like of the base commit, size-capped; lower trust than the operator's prompt. */
+  readonly instructions: { readonly path: string; readonly text: string } | null;
+  /** What the repository consists of, in a few lines of the host, with names of the repository in it. */
+  readonly map: string | null;
+  readonly testCommand: string | null;
+  /** Commands that have run in the guest already, so that nothing is installed twice. */
+  readonly setup: readonly string[];
+  /** What the host knows of the machine and the repository, in its own words. */
+  readonly remarks: readonly string[];
+  /** The guest is emulated: starting a program takes seconds. */
+  readonly slow: boolean;
+  /** Hosts that the guest may reach in this phase. */
+  readonly allowedHosts: readonly string[];
+}
+
+/** One text that the agent was given. */
+export interface SeenText {
+  readonly item: string;
+  readonly source: string;
+  /** Whose word it is: `mayfly`, the `host`'s, of people with `write access`, of the `repository`, or of `anyone`. */
+  readonly trust: 'mayfly' | 'host' | 'write access' | 'repository' | 'anyone';
+  readonly characters: number;
+  /** Invisible characters and pieces of hidden markup that were kept out of it. */
+  readonly hidden: number;
+}

@@ -1,0 +1,78 @@
+/** What the agent of a run is told, put together from what the host knows. */
+import type { Task } from '../agent/task.ts';
+import { hostPresets } from '../gateway/presets.ts';
+import { parseHostRule } from '../gateway/policy.ts';
+import type { Conversation } from '../github/github.ts';
+import type { SandboxInfo } from '../sandbox/sandbox.ts';
+import type { GuestNode } from './install-node.ts';
+import type { Plan } from './plan.ts';
+
+export interface AskedIssue {
+  readonly title: string;
+  readonly body: string;
+  /** What the commenter asked for beyond the issue, if anything. */
+  readonly instruction: string | null;
+  /** What was said before; null where there is no GitHub. */
+  readonly conversation: Conversation | null;
+}
+
+export interface Machine {
+  readonly info: SandboxInfo;
+  readonly node: GuestNode;
+  /** Debian packages beyond those of every guest. */
+  readonly packages: readonly string[];
+}
+
+export function makeTask(issue: AskedIssue, plan: Plan, { info, node, packages }: Machine): Task {
+  const { conversation, ...asked } = issue;
+  return {
+    ...asked,
+    comments: conversation?.comments ?? [],
+    instructions: plan.instructions,
+    map: plan.map,
+    testCommand: plan.test?.command ?? null,
+    setup: plan.setup,
+    remarks: [
+      ...leftOut(conversation),
+      machineLine(node, packages),
+      registryLine(plan.allow.agent),
+      clockLine(plan.environment),
+      ...(node.remark === null ? [] : [node.remark]),
+      ...plan.gaps,
+    ],
+    slow: info.isolation === 'emulation',
+    allowedHosts: plan.allow.agent,
+  };
+}
+
+function leftOut(conversation: Conversation | null): readonly string[] {
+  if (conversation === null) return [];
+  const { editedSince, withoutWriteAccess, forLength } = conversation.leftOut;
+  const parts = [
+    withoutWriteAccess > 0 && `${withoutWriteAccess} of people without write access`,
+    editedSince > 0 && `${editedSince} that were changed after the run was asked for`,
+    forLength > 0 && `${forLength} older ones`,
+  ].filter((part) => part !== false);
+  return parts.length === 0 ? [] : [`Comments on the issue that are not shown: ${parts.join(', ')}.`];
+}
+
+/** The guest is Debian 12, whose Python and compilers do not change: https://packages.debian.org/bookworm/ */
+function machineLine(node: GuestNode, packages: readonly string[]): string {
+  const more = packages.length === 0 ? '' : `, and also ${packages.join(', ')}`;
+  return `The machine is Debian 12 with Node ${node.version}, Python 3.11, gcc 12, make, git and ripgrep${more}.`;
+}
+
+/** An entry of the settings opens one host; npm needs one, pip needs both. */
+function registryLine(allowed: readonly string[]): string {
+  const names = new Set(allowed.flatMap((text) => parseHostRule(text)?.host ?? []));
+  const clients = { npm: hostPresets.npm, pip: hostPresets.pypi };
+  const reaching = Object.entries(clients).flatMap(([client, hosts]) => (hosts.every((host) => names.has(host)) ? [client] : []));
+  if (reaching.length === 2) return 'npm and pip reach their registries.';
+  const [one] = reaching;
+  if (one === undefined) return 'npm and pip reach no registry now: what setup installed is what there is.';
+  return `${one} reaches its registry, ${one === 'npm' ? 'pip' : 'npm'} does not.`;
+}
+
+function clockLine({ TZ, LANG }: Plan['environment']): string {
+  return `Time zone: ${TZ ?? 'UTC'}, locale: ${LANG ?? 'C.UTF-8'}; the tests are judged in the same. Your commands may set TZ and LANG to others.`;
+}
