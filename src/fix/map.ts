@@ -113,7 +113,8 @@ const byDepth = (paths: readonly string[]): readonly string[] => paths.toSorted(
 
 function declaredEntries(manifest: unknown): readonly string[] {
   const bin = field(manifest, 'bin');
-  const values: readonly unknown[] = [field(manifest, 'main'), field(manifest, 'module'), ...(typeof bin === 'string' ? [bin] : Object.values(bin ?? {}))];
+  const programs: readonly unknown[] = typeof bin === 'object' && bin !== null ? Object.values(bin) : [bin];
+  const values = [field(manifest, 'main'), field(manifest, 'module'), ...programs];
   return values.filter((value): value is string => typeof value === 'string' && plain.test(value)).map((path) => path.replace(/^\.\//, ''));
 }
 

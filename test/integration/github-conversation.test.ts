@@ -92,7 +92,7 @@ test('the stand-in says what a person is to the repository, as GitHub does', asy
   const { seeded, say } = await openIssue();
   const issue = await seeded.createIssue({ as: 'ada', title: 'x' });
   await say('ada', 'x');
-  const client = await createUserClient(standIn, 'mallory');
+  const client = createUserClient(standIn, 'mallory');
   const { owner, name: repo } = seeded;
   await client.rest.issues.createComment({ owner, repo, issue_number: issue, body: 'hi' });
   await seeded.comment({ as: 'ada', issue, body: 'hi' });

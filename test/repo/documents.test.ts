@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { describeSettings } from '../../src/config.ts';
+import { Settings } from '../../src/settings/settings.ts';
 import { errorTable } from '../../src/errors.ts';
 import { configurationFile, configurationPage } from '../support/configuration-page.ts';
 import { listFiles, readText, root } from '../support/repository.ts';
@@ -60,6 +61,12 @@ describe('the documents', () => {
 
   test('say of every setting what src/config.ts says; `npm run docs` writes it', async () => {
     expect(await readText(configurationFile)).toBe(configurationPage());
+  });
+
+  test('have a row for every key of the settings of a repository, and no other', async () => {
+    const rows = [...(await readText('docs/settings.md')).matchAll(/^\| `(\w+)` \|/gm)].map(([, key]) => key);
+
+    expect(rows).toEqual(Object.keys(Settings.shape));
   });
 
   test('notice a setting that the page does not have', () => {

@@ -14,7 +14,7 @@ const intro = `# Configuration
 Mayfly is configured by environment variables, which are read once at the start.
 Every problem with them is printed at once, before any socket opens, and the exit code is 2.
 \`npx mayfly doctor\` says what is missing on a host, and what to do about it.
-What a repository may set for itself is in its \`.github/mayfly.yml\`, not here.
+What a repository may set for itself is in its \`.github/mayfly.yml\`: [settings.md](settings.md) has its keys.
 `;
 
 const code = (text: string) => `\`${text}\``;
