@@ -14,7 +14,7 @@ import type { Model } from '../model/model.ts';
 import type { Provider } from '../sandbox/sandbox.ts';
 import { makeTask } from './agent-task.ts';
 import type { AskedIssue } from './agent-task.ts';
-import { compareFiles } from './compare-files.ts';
+import { withComparison } from './compare-files.ts';
 import { commitBaseline, fetchPatch, listChanges } from './patch.ts';
 import { makePlan } from './plan.ts';
 import type { Plan, Wishes } from './plan.ts';
@@ -169,7 +169,10 @@ async function workOnce(
   }
   const taken = await taking;
   if (taken.kind === 'ended') return taken;
-  if (attempt.ended.kind === 'submitted') report.notes.push(...compareFiles(taken.patch, attempt.ended.submission.files, await context.snapshot.tree(signal)));
+  if (attempt.ended.kind === 'submitted') {
+    const notes = withComparison(report.notes, taken.patch, attempt.ended.submission.files, await context.snapshot.tree(signal));
+    report.notes.splice(0, report.notes.length, ...notes);
+  }
   return { ...taken, plan: context.plan };
 }
 

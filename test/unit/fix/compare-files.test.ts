@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { compareFiles } from '../../../src/fix/compare-files.ts';
+import { compareFiles, withComparison } from '../../../src/fix/compare-files.ts';
 import type { PatchFile } from '../../../src/job.ts';
 
 const written = (path: string): PatchFile => ({ path, change: { kind: 'write', mode: '100644', content: Buffer.from('x') } });
@@ -20,6 +20,13 @@ describe('compareFiles', () => {
       'Changed files that the agent did not name: a.js.',
       'Files that the agent named but left as they were: b.js.',
     ]);
+  });
+
+  it('takes the place of what was said in an earlier round', () => {
+    const first = withComparison(['Other.'], { baseSha: 'b', files: [written('a.js')] }, [], base);
+    expect(first).toEqual(['Other.', 'Changed files that the agent did not name: a.js.']);
+
+    expect(withComparison(first, { baseSha: 'b', files: [written('a.js')] }, ['a.js'], base)).toEqual(['Other.']);
   });
 
   it('stays short', () => {
