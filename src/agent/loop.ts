@@ -29,7 +29,7 @@ export interface AgentLimits {
   readonly tokens: number;
   /** One bash command. */
   readonly commandTimeoutMs: number;
-  /** Wall clock at which the agent is asked to wrap up, and at which it is stopped; counted from the start of solve. */
+  /** Wall clock at which the agent is asked to wrap up, and at which it is stopped; counted while the agent works. */
   readonly softTimeMs: number;
   readonly hardTimeMs: number;
   /** Tokens of history that the model takes. Default: what is known of the model. */
