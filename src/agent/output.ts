@@ -25,36 +25,68 @@ export interface Output {
 
 /** `onPrompt` is called once a question for a person has stood unanswered at the end of the output for a while. */
 export function createOutput(onPrompt: () => void): Output {
-  const kept: Buffer[] = [];
-  let [keptBytes, totalBytes, lineEnds] = [0, 0, 0];
-  let tail = Buffer.alloc(0);
+  const head = createHead(maxKeptBytes);
+  const tail = createTail(endBytes);
+  let [totalBytes, lineEnds] = [0, 0];
   let timer: NodeJS.Timeout | undefined;
   const take = (chunk: Buffer): void => {
     totalBytes += chunk.length;
     lineEnds += countLineEnds(chunk);
-    const room = chunk.subarray(0, maxKeptBytes - keptBytes);
-    if (room.length > 0) kept.push(Buffer.from(room));
-    keptBytes += room.length;
-    const joined = Buffer.concat([tail, chunk]);
-    tail = joined.length > 2 * endBytes ? Buffer.from(joined.subarray(-endBytes)) : joined;
+    head.add(chunk);
+    tail.add(chunk);
     clearTimeout(timer);
-    if (asksForInput(tail)) timer = setTimeout(onPrompt, promptSilenceMs);
+    if (asksForInput(tail.last(200))) timer = setTimeout(onPrompt, promptSilenceMs);
   };
   return {
-    sink: new Writable({ write: (chunk: Buffer, _encoding, done) => (take(Buffer.from(chunk)), done()) }),
+    sink: new Writable({ write: (chunk: Buffer, _encoding, done) => (take(chunk), done()) }),
     ends() {
-      const all = Buffer.concat(kept);
+      const all = head.read();
       if (totalBytes <= 2 * endBytes) return { head: plainText(all.toString('utf8')), tail: null, hiddenLines: 0, hiddenCharacters: 0 };
-      const [first, last] = [all.subarray(0, endBytes), tail.subarray(-endBytes)];
+      const [first, last] = [all.subarray(0, endBytes), tail.last(endBytes)];
       const hiddenLines = Math.max(0, lineEnds - countLineEnds(first) - countLineEnds(last) - 1);
       return { head: plainText(first.toString('utf8')), tail: plainText(last.toString('utf8')), hiddenLines, hiddenCharacters: totalBytes - 2 * endBytes };
     },
     whole() {
-      if (totalBytes <= maxKeptBytes) return Buffer.concat(kept);
-      const missing = Math.max(0, totalBytes - keptBytes - tail.length);
-      return Buffer.concat([...kept, Buffer.from(`\n[... ${missing} bytes left out ...]\n`), tail.subarray(-(totalBytes - keptBytes))]);
+      const all = head.read();
+      if (totalBytes <= all.length) return all;
+      const end = tail.last(Math.min(endBytes, totalBytes - all.length));
+      return Buffer.concat([all, Buffer.from(`\n[... ${totalBytes - all.length - end.length} bytes left out ...]\n`), end]);
     },
     stop: () => clearTimeout(timer),
+  };
+}
+
+/** The first bytes, copied into one piece: a program may write one byte at a time. */
+function createHead(most: number): { add(chunk: Buffer): void; read(): Buffer } {
+  let bytes = Buffer.alloc(0);
+  let used = 0;
+  return {
+    add(chunk) {
+      const part = chunk.subarray(0, most - used);
+      if (used + part.length > bytes.length) bytes = Buffer.concat([bytes.subarray(0, used)], Math.min(most, Math.max(4096, 2 * (used + part.length))));
+      bytes.set(part, used);
+      used += part.length;
+    },
+    read: () => bytes.subarray(0, used),
+  };
+}
+
+/** The last bytes; moved to the front of their place only when it is full. */
+function createTail(most: number): { add(chunk: Buffer): void; last(count: number): Buffer } {
+  let bytes = Buffer.alloc(0);
+  let used = 0;
+  return {
+    add(chunk) {
+      if (bytes.length === 0) bytes = Buffer.alloc(2 * most);
+      const part = chunk.subarray(-most);
+      if (used + part.length > bytes.length) {
+        bytes.copyWithin(0, used - most, used);
+        used = most;
+      }
+      bytes.set(part, used);
+      used += part.length;
+    },
+    last: (count) => bytes.subarray(Math.max(0, used - count), used),
   };
 }
 
@@ -73,8 +105,8 @@ const prompts = [
 ];
 
 /** The last line, when it has no end, reads like a question of one of the usual programs. */
-function asksForInput(tail: Buffer): boolean {
-  const end = tail.subarray(-200).toString('utf8');
+function asksForInput(last: Buffer): boolean {
+  const end = last.toString('utf8');
   const line = plainText(end.slice(end.lastIndexOf('\n') + 1));
   return prompts.some((prompt) => prompt.test(line));
 }

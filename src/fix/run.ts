@@ -4,7 +4,7 @@
  */
 import { setbackMessage } from '../agent/feedback.ts';
 import { startAgent } from '../agent/loop.ts';
-import type { Agent, AgentLimits, Transcript } from '../agent/loop.ts';
+import type { Agent, AgentLimits, Attempt, Transcript } from '../agent/loop.ts';
 import { addStep, startSpend } from '../agent/spend.ts';
 import type { Gateway } from '../gateway/gateway.ts';
 import type { Snapshot } from '../git/mirror.ts';
@@ -124,7 +124,7 @@ async function work(request: RunRequest, tools: RunTools, context: Context): Pro
     if (isLast) await workspace[Symbol.asyncDispose]();
     report.proof = await proveApart({
       patch: worked.patch,
-      test: plan.test,
+      test: worked.plan.test,
       allow: plan.allow.proof,
       snapshot,
       timeoutMs: tools.limits.proofTimeoutMs,
@@ -173,7 +173,13 @@ async function workOnce(
     const notes = withComparison(report.notes, taken.patch, attempt.ended.submission.files, await context.snapshot.tree(signal));
     report.notes.splice(0, report.notes.length, ...notes);
   }
-  return { ...taken, plan: context.plan };
+  return { ...taken, plan: { ...context.plan, test: context.plan.test ?? askedTest(attempt) } };
+}
+
+/** The last resort: whoever wrote the patch also says how it is judged, so the report names the source. */
+function askedTest({ ended: end }: Attempt): Plan['test'] {
+  const command = end.kind === 'submitted' ? end.submission.testCommand : null;
+  return command === null ? null : { command, source: 'the agent' };
 }
 
 /** Counts what the model costs into the report as it goes: also a run that fails has spent it. */

@@ -44,3 +44,13 @@ it.skipIf(reason)('tells the agent what is known, in the time zone and locale of
     /<details><summary>What the agent was given to read<\/summary>[\s\S]*\| `comment of ada` \| `20[\d-]+` \| write access \| \d+ \| 1 \|[\s\S]*<\/details>/,
   );
 });
+
+it.skipIf(reason)('takes the test command of the agent where the host knows none, and says whose it is', async () => {
+  await using world = await createIssueWorld({ 'package.json': '{}' });
+
+  const { report } = await world.run([bash('echo good > src.txt'), submit({ testCommand: 'grep -q good src.txt' })]);
+
+  expect(report.proof).toMatchObject({ source: 'the agent', base: { command: 'grep -q good src.txt', exitCode: 1 }, patched: { exitCode: 0 } });
+  const [pull] = await world.repository.pullRequests();
+  expect(pull.body).toContain('`grep -q good src.txt` (the agent)');
+});

@@ -42,6 +42,19 @@ describe('an output', () => {
   });
 });
 
+describe('an output in pieces', () => {
+  it.each([1, 7, 65_536, 200_000, 300_000])('is the same in pieces of %i bytes', (size) => {
+    const lines = Buffer.from(Array.from({ length: 40_000 }, (_, index) => `line ${index}`).join('\n'));
+    const pieces = Array.from({ length: Math.ceil(lines.length / size) }, (_, index) => lines.subarray(index * size, (index + 1) * size));
+
+    const output = filled();
+    for (const piece of pieces) output.sink.write(piece);
+
+    expect(output.whole().equals(lines)).toBe(true);
+    expect(output.ends()).toEqual(filled(lines).ends());
+  });
+});
+
 describe('a file for an output', () => {
   it('is refused past 256 MiB of them, and when the guest has no room', async () => {
     const sandbox = createFakeSandbox();
