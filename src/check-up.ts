@@ -8,7 +8,7 @@ import type { Check } from './doctor/check.ts';
 import { clockCheck } from './doctor/clock.ts';
 import { githubChecks } from './doctor/github.ts';
 import { hostChecks } from './doctor/host.ts';
-import { modelCheck } from './doctor/model.ts';
+import { modelCheck, priceCheck } from './doctor/model.ts';
 import type { ModelOptions } from './doctor/model.ts';
 import { redisChecks } from './doctor/redis.ts';
 import { isHealthy, renderReport } from './doctor/report.ts';
@@ -17,6 +17,7 @@ import { sandboxChecks } from './doctor/sandbox.ts';
 import { userIdCheck } from './doctor/user-ids.ts';
 import { asFixError, errorTable } from './errors.ts';
 import type { Log } from './log.ts';
+import { findPrice } from './model/prices.ts';
 import { createFetch, modelVendors, vmOptions, wantedProvider } from './run-tools.ts';
 import { chooseProvider } from './sandbox/choose-provider.ts';
 
@@ -63,7 +64,7 @@ function allChecks(config: Config, { log, secrets }: Pick<CommandContext, 'log' 
       secrets,
       log,
     }),
-    modelCheck(modelOptions(config, fetch)),
+    ...modelChecks(config, fetch),
   ];
 }
 
@@ -71,10 +72,24 @@ function boundedFetch(send: typeof fetch): typeof fetch {
   return (input, init) => send(input, { ...init, signal: AbortSignal.any([AbortSignal.timeout(requestTimeoutMs), ...(init?.signal ? [init.signal] : [])]) });
 }
 
-function modelOptions(config: Config, fetch: ModelOptions['fetch']): ModelOptions {
-  const name = config.MAYFLY_MODEL;
+function modelChecks(config: Config, fetch: ModelOptions['fetch']): Check[] {
+  const { MAYFLY_MODEL: first, MAYFLY_MODELS: choices, MAYFLY_FALLBACK_MODEL: fallback } = config;
+  const names = new Set([first, ...choices, fallback].filter((name) => name !== null));
+  return [
+    modelCheck(modelOptions('MAYFLY_MODEL', first, { config, fetch })),
+    ...choices.filter((name) => name !== first).map((name) => modelCheck(modelOptions('MAYFLY_MODELS', name, { config, fetch }))),
+    ...(fallback === null ? [] : [modelCheck(modelOptions('MAYFLY_FALLBACK_MODEL', fallback, { config, fetch }))]),
+    priceCheck([...names].map((name) => ({ name, price: findPrice(name, config.MAYFLY_MODEL_PRICES) }))),
+  ];
+}
+
+function modelOptions(
+  setting: ModelOptions['setting'],
+  name: string | null,
+  { config, fetch }: { config: Config; fetch: ModelOptions['fetch'] },
+): ModelOptions {
   const vendor = modelVendors(config)[name?.split('/', 1)[0] ?? ''];
-  return { name, apiKey: vendor?.key ?? null, keyName: vendor?.keyName ?? '', baseUrl: vendor?.baseUrl ?? null, fetch };
+  return { setting, name, apiKey: vendor?.key ?? null, keyName: vendor?.keyName ?? '', baseUrl: vendor?.baseUrl ?? null, fetch };
 }
 
 /** What a run on this host would use, and why. */

@@ -11,6 +11,7 @@ import { FixError } from './errors.ts';
 export type Role = 'web' | 'worker' | 'all' | 'tool';
 
 const count = (fallback: number, description: string) => z.coerce.number().int().positive().default(fallback).meta({ description });
+const usd = (fallback: number, description: string) => z.coerce.number().positive().max(1e6).default(fallback).meta({ description });
 /** https://www.debian.org/doc/debian-policy/ch-controlfields.html#source; one that ends in `-` would tell apt to remove. */
 const debianPackage = /^[a-z0-9][a-z0-9+.-]{0,98}[a-z0-9+.]$/;
 const list = (description: string) =>
@@ -33,6 +34,25 @@ const optional = (description: string) =>
     .optional()
     .transform((value) => (value === undefined || value === '' ? null : value))
     .meta({ description });
+/** `vendor/name=input:output` or `vendor/name=input:output:cached`; a name may have colons and slashes of its own. */
+const priceSyntax = /^([a-z]+\/[^\s,=]{1,200})=(\d{1,6}(?:\.\d{1,6})?):(\d{1,6}(?:\.\d{1,6})?)(?::(\d{1,6}(?:\.\d{1,6})?))?$/;
+const priceList = (description: string) =>
+  list(description)
+    .transform((items, context) => {
+      const read = items.map((item) => [item, priceSyntax.exec(item)] as const);
+      const wrong = read.find(([, match], index) => match === null || read.findIndex(([, other]) => other?.[1] === match[1]) !== index);
+      if (wrong)
+        context.addIssue(
+          `${JSON.stringify(wrong[0].slice(0, 100))} is not vendor/name=input:output or vendor/name=input:output:cached, or its model comes twice`,
+        );
+      return Object.fromEntries(
+        read.flatMap(([, match]) => {
+          const [, name = '', input, output, cached = input] = match ?? [];
+          return match === null ? [] : [[name, { input: Number(input), output: Number(output), cached: Number(cached) }]];
+        }),
+      );
+    })
+    .meta({ description });
 const secret = (description: string) => optional(description).meta({ description, secret: true });
 
 const asRoot = process.getuid?.() === 0;
@@ -54,6 +74,13 @@ const Environment = z.object({
   GITHUB_SERVER_URL: optional('Address that repositories are cloned from; from GHE_HOST when not given.'),
   MAYFLY_JOB_KEY: secret('Key that signs what goes through Redis; the same for web and worker; at least 32 characters.'),
   MAYFLY_MODEL: optional('Model as vendor/name, for example anthropic/claude-sonnet-4-5.'),
+  MAYFLY_MODELS: list(
+    'Models that a repository may choose from with `model:` in its settings file, beside MAYFLY_MODEL; with a space or a comma between them.',
+  ),
+  MAYFLY_FALLBACK_MODEL: optional('Model that goes on with a run when the first one does not answer.'),
+  MAYFLY_MODEL_PRICES: priceList(
+    'Prices that go over the built-in table, in USD per million tokens, as vendor/name=input:output or vendor/name=input:output:cached, with a space or a comma between them.',
+  ),
   ANTHROPIC_API_KEY: secret('Key for anthropic/... models.'),
   ANTHROPIC_BASE_URL: optional('Other address of the Anthropic API.'),
   OPENAI_API_KEY: secret('Key for openai/... models.'),
@@ -84,12 +111,16 @@ const Environment = z.object({
   MAYFLY_EXTRA_CA: list('Files of CA certificates that guests trust too, with a space or a comma between them.'),
   MAYFLY_INTERNAL_HOSTS: list('Hosts that guests may reach although their address is private, with a space or a comma between them.'),
   MAYFLY_MAX_STEPS: count(200, 'Steps of the agent in one run.'),
-  MAYFLY_MAX_COST_USD: z.coerce.number().positive().default(5).meta({ description: 'Money for the model in one run, where its price is known.' }),
+  MAYFLY_MAX_COST_USD: usd(5, 'Money for the model in one run, where its price is known.'),
   MAYFLY_MAX_TOKENS: count(20_000_000, 'Tokens, in and out, of one run.'),
   MAYFLY_CONTEXT_TOKENS: z.coerce.number().int().min(16_000).optional().meta({
     description:
       'Tokens that the model can read at once. Default: 200000, 128000 for models that are not known. Beyond three quarters of it, old steps are shortened.',
   }),
+  MAYFLY_DAILY_COST_USD_PER_REPOSITORY: usd(25, 'Money for the model in one repository and day (UTC), where its price is known.'),
+  MAYFLY_DAILY_COST_USD_PER_INSTALLATION: usd(100, 'Money for the model in one installation of the App and day (UTC), where its price is known.'),
+  MAYFLY_DAILY_TOKENS_PER_REPOSITORY: count(100_000_000, 'Tokens, in and out, of one repository and day (UTC).'),
+  MAYFLY_DAILY_TOKENS_PER_INSTALLATION: count(400_000_000, 'Tokens, in and out, of one installation of the App and day (UTC).'),
   MAYFLY_SOFT_MINUTES: count(45, 'Minutes after which the agent is asked to wrap up.'),
   MAYFLY_HARD_MINUTES: count(60, 'Minutes after which the agent is stopped.'),
   MAYFLY_SETUP_MINUTES: count(15, 'Minutes for all setup commands.'),

@@ -82,6 +82,16 @@ export const errorTable = {
     exitCode: 4,
     user: 'The model does not answer. Check the network and the address of the model; a queued run is tried again by itself.',
   },
+  model_busy: {
+    retry: 'later',
+    exitCode: 4,
+    user: 'The model vendor turned every request away: too many at once, or more than the account may send. A queued run is tried again by itself; if it stays so, raise the limits of the account or set MAYFLY_FALLBACK_MODEL.',
+  },
+  model_reply_endless: {
+    retry: 'never',
+    exitCode: 4,
+    user: 'The model did not bring a reply to its end, so it was cut off. Start the run again; if it stays so, take another model.',
+  },
   model_refused: { retry: 'never', exitCode: 4, user: 'The model vendor refused the request. Check the model name and the account.' },
   sandbox_boot: { retry: 'later', exitCode: 3, user: 'The micro-VM did not start. Run `npx mayfly image build`; if it stays so, look at the log of the run.' },
   sandbox_thaw: {

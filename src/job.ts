@@ -116,6 +116,30 @@ export interface Usage {
   readonly cachedInputTokens: number;
 }
 
+/** What may be spent in one day (UTC) by all runs of a repository, or of an installation. */
+export interface Budget {
+  readonly scope: 'repository' | 'installation';
+  readonly unit: 'usd' | 'tokens';
+  readonly limit: number;
+}
+
+/** What a run has spent. Money where its price is known. */
+export interface Spent {
+  readonly costUsd: number;
+  readonly tokens: number;
+}
+
+/** A run's share of the day's budgets: set aside when it begins, so that no other run gets it, too. */
+export interface BudgetShare {
+  /** What is left, and the budget that says so. */
+  readonly usd: { readonly amount: number; readonly budget: Budget };
+  readonly tokens: { readonly amount: number; readonly budget: Budget };
+  /** Tells what the run has spent so far, in total. Idempotent; a Redis that is away loses nothing that a later call tells. */
+  tell(spent: Spent): Promise<void>;
+  /** Gives back what is left. Nothing counts after it. */
+  close(): Promise<void>;
+}
+
 export interface PullRequest {
   readonly number: number;
   readonly url: string;
@@ -125,7 +149,9 @@ export interface PullRequest {
   readonly headSha: string;
 }
 
-export type Limit = 'steps' | 'tokens' | 'cost' | 'time' | 'malformed_calls';
+export type Limit = 'steps' | 'tokens' | 'cost' | 'time' | 'malformed_calls' | 'daily_budget';
+/** Why an agent stopped that nothing outside had stopped: it called no tool any more, its replies were cut, it refused, it went round in circles. */
+export type StopReason = 'silent' | 'cut' | 'refusal' | 'loop';
 export type RefusalReason =
   | 'not_permitted'
   | 'issue_closed'
@@ -137,14 +163,16 @@ export type RefusalReason =
   | 'patch_mode'
   | 'patch_path'
   | 'patch_secret'
-  | 'stale_base';
+  | 'stale_base'
+  | 'daily_budget';
 
 /** How a run ended. `failed` carries the code of the error table that a FixError had. */
 export type FixOutcome =
   | { readonly kind: 'published'; readonly pullRequest: PullRequest }
   | { readonly kind: 'patched' }
   | { readonly kind: 'no_change' }
-  | { readonly kind: 'gave_up'; readonly limit: Limit }
-  | { readonly kind: 'refused'; readonly reason: RefusalReason; readonly detail?: string }
+  | { readonly kind: 'gave_up'; readonly limit: Limit; readonly budget?: Budget }
+  | { readonly kind: 'stopped'; readonly reason: StopReason }
+  | { readonly kind: 'refused'; readonly reason: RefusalReason; readonly detail?: string; readonly budget?: Budget }
   | { readonly kind: 'cancelled' }
   | { readonly kind: 'failed'; readonly code: ErrorCode };

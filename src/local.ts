@@ -4,7 +4,7 @@ import { access, readFile, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, resolve } from 'node:path';
 import type { CommandContext } from './command-line.ts';
 import { FixError, asFixError } from './errors.ts';
-import { sentence } from './fix/messages.ts';
+import { modelSentence, sentence, spent } from './fix/messages.ts';
 import { proofSentence } from './fix/proof-text.ts';
 import { writeGitPatch } from './fix/git-patch.ts';
 import { visible } from './fix/neutral.ts';
@@ -50,9 +50,10 @@ export async function fixLocally(options: LocalOptions, context: CommandContext)
     const result = await runFix(
       {
         issue: { ...issue, instruction: null, conversation: null },
-        wishes: { setup: options.setup ?? null, test: options.test ?? null, allow: options.allow ?? [] },
+        wishes: { setup: options.setup ?? null, test: options.test ?? null, allow: options.allow ?? [], model: options.model ?? null },
         fetch: async (signal) => (snapshot = await mirrors.fetch({ url: locate(options.repo), token: null, ref: options.base ?? null }, signal)),
         report,
+        budget: null,
         onEvent: timeline.event,
         signal: context.signal,
         log: context.log,
@@ -131,14 +132,16 @@ async function checkOptions({ out, allow = [] }: LocalOptions): Promise<void> {
 }
 
 /** The error itself is told by the command line. */
-function printFailure({ notes, leftovers }: RunReport, patchFile: string | null): void {
+function printFailure(report: RunReport, patchFile: string | null): void {
+  const { notes, leftovers } = report;
   for (const note of notes) console.error(visible(note));
   if (patchFile) console.error(`Patch: ${patchFile}  (unfinished)`);
+  for (const line of spentLines(report)) console.error(line);
   for (const left of leftovers) console.error(`Left behind: ${left}`);
 }
 
 function printJson(report: RunReport, patchFile: string | null, error: FixError | null): void {
-  const { outcome, patch, summary, proof, steps, usage, costUsd, transcriptFile, sandbox, egress, timingsMs, leftovers, notes, node, context } = report;
+  const { outcome, patch, summary, proof, steps, usage, costUsd, models, transcriptFile, sandbox, egress, timingsMs, leftovers, notes, node, context } = report;
   const reason = outcome && 'reason' in outcome ? outcome.reason : outcome && 'limit' in outcome ? outcome.limit : undefined;
   console.log(
     JSON.stringify({
@@ -154,6 +157,7 @@ function printJson(report: RunReport, patchFile: string | null, error: FixError 
       steps,
       usage,
       costUsd,
+      models,
       transcriptFile,
       sandbox: sandbox && { ...sandbox, reason: report.providerReason },
       node,
@@ -165,16 +169,17 @@ function printJson(report: RunReport, patchFile: string | null, error: FixError 
   );
 }
 
+/** Nothing, when no model was asked. */
+const spentLines = (report: RunReport): readonly string[] =>
+  report.models.length === 0 ? [] : [`Spent: ${spent(report)}`, modelSentence(report.models, visible)];
+
 function printResult(report: RunReport, outcome: FixOutcome, patchFile: string | null): void {
   console.log(`\n${sentence(outcome)}`);
   if (report.proof) console.log(proofSentence(report.proof));
   for (const note of report.notes) console.log(visible(note));
   if (report.summary !== '') console.log(`\n${visible(report.summary)}\n`);
   if (patchFile) console.log(`Patch: ${patchFile}${outcome.kind === 'patched' ? '  (git apply takes it)' : '  (unfinished)'}`);
-  const tokens = report.usage.inputTokens + report.usage.outputTokens;
-  console.log(
-    `Spent: ${report.steps} steps, ${tokens} tokens, ${report.costUsd === null ? 'price of the model not known' : `${report.costUsd.toFixed(2)} USD`}`,
-  );
+  for (const line of spentLines(report)) console.log(line);
   if (report.transcriptFile) console.log(`Transcript: ${report.transcriptFile}`);
   for (const left of report.leftovers) console.log(`Left behind: ${left}`);
 }

@@ -12,7 +12,9 @@ import type { Mirrors } from './git/mirror.ts';
 import type { ProviderName } from './job.ts';
 import type { Log, Secrets } from './log.ts';
 import { createModel } from './model/create-model.ts';
-import type { Model } from './model/model.ts';
+import { createModels } from './model/create-models.ts';
+import type { Model, Models } from './model/model.ts';
+import { findPrice } from './model/prices.ts';
 import { chooseProvider } from './sandbox/choose-provider.ts';
 import { readGuestNodeVersion } from './sandbox/image.ts';
 import type { QemuOptions } from './sandbox/qemu.ts';
@@ -24,7 +26,7 @@ const minuteMs = 60_000;
 
 /** Throws at once for what a run would fail on later: no template, no QEMU, no key, a model name that is not understood. */
 export async function createRunTools(config: Config, options: { log: Log; secrets: Secrets; model: string | null }): Promise<RunTools> {
-  const model = chooseModel(config, options);
+  const models = openModels(config, options);
   const choice = await chooseProvider(vmOptions(config, options.log), wantedProvider(config));
   const upstreamProxy = config.HTTPS_PROXY === null ? null : new URL(config.HTTPS_PROXY);
   const extraCaFiles = [...config.MAYFLY_EXTRA_CA, ...(config.NODE_EXTRA_CA_CERTS === null ? [] : [config.NODE_EXTRA_CA_CERTS])];
@@ -32,7 +34,7 @@ export async function createRunTools(config: Config, options: { log: Log; secret
   return {
     provider: choice.provider,
     providerReason: choice.reason,
-    model,
+    models,
     surroundings,
     guestPackages: config.MAYFLY_GUEST_PACKAGES,
     guestNodeVersion: await readGuestNodeVersion(),
@@ -89,13 +91,24 @@ export function modelVendors(config: Config): Record<string, { key: string | nul
   };
 }
 
-function chooseModel(config: Config, { model, log }: { model: string | null; log: Log }): Model {
+/** The operator's choice first, then what a repository may choose instead. */
+export function modelNames(config: Config, first: string): readonly [string, ...string[]] {
+  return [first, ...(config.MAYFLY_MODEL === null ? [] : [config.MAYFLY_MODEL]), ...config.MAYFLY_MODELS];
+}
+
+function openModels(config: Config, { model, log }: { model: string | null; log: Log }): Models {
   if (model === null) throw new FixError('model_unknown', { details: { reason: 'give --model or set MAYFLY_MODEL' } });
+  const create = (name: string): Model => openModel(config, name, log);
+  return createModels({ names: modelNames(config, model), fallback: config.MAYFLY_FALLBACK_MODEL, create, log });
+}
+
+function openModel(config: Config, name: string, log: Log): Model {
   const vendors = modelVendors(config);
-  const vendor = vendors[model.split('/', 1)[0] ?? ''];
-  if (!vendor) throw new FixError('model_unknown', { details: { reason: `vendors: ${Object.keys(vendors).join(', ')}` } });
-  if (vendor.key === null) throw new FixError('model_credentials', { details: { reason: `${vendor.keyName} is not set` } });
-  return createModel({ name: model, apiKey: vendor.key, baseUrl: vendor.baseUrl, log, fetch: createFetch(config) });
+  const vendor = vendors[name.split('/', 1)[0] ?? ''];
+  if (!vendor) throw new FixError('model_unknown', { details: { name, reason: `vendors: ${Object.keys(vendors).join(', ')}` } });
+  if (vendor.key === null) throw new FixError('model_credentials', { details: { name, reason: `${vendor.keyName} is not set` } });
+  const price = findPrice(name, config.MAYFLY_MODEL_PRICES);
+  return createModel({ name, apiKey: vendor.key, baseUrl: vendor.baseUrl, price, log, fetch: createFetch(config) });
 }
 
 function runLimits(config: Config): RunLimits {

@@ -7,6 +7,7 @@ import type { IssueTools } from './fix/issue.ts';
 import { createGitHub } from './github/create-github.ts';
 import type { GitHub } from './github/github.ts';
 import type { Log, Secrets } from './log.ts';
+import type { DailyLimits } from './queue/daily-budget.ts';
 import { createWorkerQueue } from './queue/worker-queue.ts';
 import { createFetch, createMirrorsFrom, createRunTools } from './run-tools.ts';
 import { version } from './version.ts';
@@ -75,6 +76,7 @@ export async function startWorker(config: Config, options: WorkerOptions): Promi
     concurrency: config.MAYFLY_CONCURRENCY,
     perRepository: config.MAYFLY_RUNS_PER_REPOSITORY,
     perInstallation: config.MAYFLY_RUNS_PER_INSTALLATION,
+    daily: dailyLimits(config),
     about: { version, provider: runTools.provider.name },
     lockMs: config.MAYFLY_LOCK_SECONDS * 1000,
     log,
@@ -98,6 +100,15 @@ export async function startWorker(config: Config, options: WorkerOptions): Promi
       stopRedelivery();
       await queue.close(graceMs);
     },
+  };
+}
+
+function dailyLimits(config: Config): DailyLimits {
+  return {
+    costUsdPerRepository: config.MAYFLY_DAILY_COST_USD_PER_REPOSITORY,
+    costUsdPerInstallation: config.MAYFLY_DAILY_COST_USD_PER_INSTALLATION,
+    tokensPerRepository: config.MAYFLY_DAILY_TOKENS_PER_REPOSITORY,
+    tokensPerInstallation: config.MAYFLY_DAILY_TOKENS_PER_INSTALLATION,
   };
 }
 

@@ -1,8 +1,8 @@
 /** The agent: a small linear loop. Asks the model, acts in the sandbox, until it submits or a limit ends it. */
 import { FixError, asFixError } from '../errors.ts';
-import type { Limit, Usage } from '../job.ts';
+import type { Limit, StopReason, Usage } from '../job.ts';
 import type { Log } from '../log.ts';
-import type { Message, Model, Reply, ToolCall } from '../model/model.ts';
+import type { Message, Model, Question, Reply, ToolCall } from '../model/model.ts';
 import type { Sandbox } from '../sandbox/sandbox.ts';
 import { createBackground } from './background.ts';
 import type { Background } from './background.ts';
@@ -14,7 +14,9 @@ import { createHistory, findWindow } from './history.ts';
 import type { History } from './history.ts';
 import { createOutputFiles } from './output.ts';
 import type { KeepOutput } from './output.ts';
-import { addStep, findNear, findReached, startSpend, stepsLeft } from './spend.ts';
+import { countRepeats } from './repeats.ts';
+import type { Repeats } from './repeats.ts';
+import { addStep, addUsage, findNear, findReached, startSpend, stepsLeft } from './spend.ts';
 import type { Spend } from './spend.ts';
 import type { Submission } from './submission.ts';
 import { readStartCommit } from './submit.ts';
@@ -39,11 +41,11 @@ export interface AgentLimits {
 export interface Attempt {
   readonly ended:
     | { readonly kind: 'submitted'; readonly submission: Submission }
-    | { readonly kind: 'stopped' }
+    | { readonly kind: 'stopped'; readonly reason: StopReason }
     | { readonly kind: 'limit'; readonly limit: Limit };
   readonly steps: number;
   readonly usage: Usage;
-  /** Null when the price of the model is not known. */
+  /** What is known of it; null when nothing is. */
   readonly costUsd: number | null;
 }
 
@@ -83,7 +85,6 @@ const maxOutputTokens = 16_384;
 const maxCallsPerReply = 8;
 const maxMalformedInARow = 3;
 const maxSilentInARow = 3;
-const repeatsPointedOut = 3;
 
 /** What stays from one round to the next. */
 interface Memory {
@@ -109,7 +110,7 @@ interface Run extends AgentOptions {
   readonly elapsedMs: () => number;
   malformed: number;
   silent: number;
-  last: { key: string; count: number };
+  readonly repeats: Repeats;
 }
 
 type Ended = Attempt['ended'];
@@ -175,7 +176,7 @@ async function work(options: AgentOptions & Pick<Run, 'elapsedMs'>, memory: Memo
   const { scratch, keepOutput, background, startCommit } = memory;
   const leftMs = (): number => limits.hardTimeMs - options.elapsedMs();
   const tools = { sandbox, signal, commandTimeoutMs: limits.commandTimeoutMs, leftMs, scratch, keepOutput, background, startCommit };
-  const run: Run = { ...options, memory, tools, malformed: 0, silent: 0, last: { key: '', count: 0 } };
+  const run: Run = { ...options, memory, tools, malformed: 0, silent: 0, repeats: countRepeats() };
   for (let next = text; ; next = null) {
     const limit = findReached(run.memory.spend, limits, run.elapsedMs());
     if (limit !== null) return { kind: 'limit', limit };
@@ -223,7 +224,9 @@ async function askToWrapUp(run: Run): Promise<void> {
 
 /** Vendors refuse a history that is longer than they read. */
 async function fitHistory({ memory, limits, model, transcript, log }: Run): Promise<void> {
-  const shortened = memory.history.fit({ windowTokens: limits.contextTokens ?? findWindow(model.name), stepsLeft: memory.affordable });
+  const names = [model.name, ...(model.fallback ? [model.fallback.name] : [])];
+  const windowTokens = limits.contextTokens ?? Math.min(...names.map(findWindow));
+  const shortened = memory.history.fit({ windowTokens, stepsLeft: memory.affordable });
   if (shortened === null) return;
   await transcript.write({ kind: 'shortened', step: memory.spend.steps, ...shortened });
   log.debug({ step: memory.spend.steps, ...shortened }, 'history shortened');
@@ -233,14 +236,17 @@ async function askModel(run: Run): Promise<Reply> {
   const { memory } = run;
   await fitHistory(run);
   const askedAt = run.elapsedMs();
-  const reply = await run.model.ask({ system: systemPrompt, messages: memory.history.messages, tools: toolSpecs, maxOutputTokens, signal: run.signal });
-  memory.history.counted(reply.usage.inputTokens);
-  addStep(memory.spend, reply.usage, run.model);
-  memory.affordable = stepsLeft(memory.spend, run.limits, { usage: reply.usage, costUsd: run.model.cost(reply.usage) });
-  const { text, toolCalls, continuation, usage, stop } = reply;
+  const { model, limits, signal } = run;
+  const { history, spend } = memory;
+  const onLost: Question['onLost'] = (lost) => addUsage(spend, lost, model);
+  const reply = await model.ask({ system: systemPrompt, messages: history.messages, tools: toolSpecs, maxOutputTokens, signal, onLost });
+  history.counted(reply.usage.inputTokens);
+  addStep(spend, reply, model);
+  const { text, toolCalls, continuation, usage, stop, by = model } = reply;
+  memory.affordable = stepsLeft(spend, limits, { usage, costUsd: by.cost(usage) });
   const durationMs = Math.round(run.elapsedMs() - askedAt);
-  const { steps, costUsd } = run.memory.spend;
-  await say(run, { role: 'assistant', text, toolCalls, continuation }, { stop, usage, costUsd, durationMs });
+  const { steps, costUsd } = spend;
+  await say(run, { role: 'assistant', text, toolCalls, continuation }, { stop, usage, costUsd, durationMs, ...(by !== model && { model: by.name }) });
   run.log.debug({ step: steps, calls: toolCalls.length, stop, ...usage, costUsd, durationMs }, 'model answered');
   run.onStep?.({ number: steps, line: describeStep(reply) });
   return reply;
@@ -249,7 +255,8 @@ async function askModel(run: Run): Promise<Reply> {
 /** A reply without a call. After a refusal the same history is refused again, so there is nothing to wait for. */
 async function remind(run: Run, reply: Reply): Promise<Ended | null> {
   run.silent += 1;
-  if (reply.stop === 'refusal' || run.silent >= maxSilentInARow) return { kind: 'stopped' };
+  if (reply.stop === 'refusal') return { kind: 'stopped', reason: 'refusal' };
+  if (run.silent >= maxSilentInARow) return { kind: 'stopped', reason: reply.stop === 'length' ? 'cut' : 'silent' };
   await say(run, { role: 'user', text: reply.stop === 'length' ? reminders.length : reminders.end });
   return null;
 }
@@ -264,18 +271,17 @@ async function act(run: Run, reply: Reply): Promise<Ended | null> {
   if (reply.stop === 'length') await say(run, { role: 'user', text: reminders.length });
   const submission = results.find((result) => result.submission !== undefined)?.submission;
   if (submission !== undefined) return { kind: 'submitted', submission };
-  return run.malformed >= maxMalformedInARow ? { kind: 'limit', limit: 'malformed_calls' } : null;
+  if (run.malformed >= maxMalformedInARow) return { kind: 'limit', limit: 'malformed_calls' };
+  return run.repeats.isStuck() ? { kind: 'stopped', reason: 'loop' } : null;
 }
 
 /** Every call gets an answer, since vendors refuse a history without; not every call is run. */
 async function actOnce(run: Run, call: ToolCall, before: readonly ToolResult[]): Promise<ToolResult> {
-  const over = before.some((result) => result.submission !== undefined) || run.malformed >= maxMalformedInARow || run.signal.aborted;
+  const over = before.some((result) => result.submission !== undefined) || run.malformed >= maxMalformedInARow || run.repeats.isStuck() || run.signal.aborted;
   if (over) return refuse('Not run: the work has ended.');
   if (call.name === 'submit' && before.some((result) => result.failed)) return refuse(unseenFailure);
   if (before.length >= maxCallsPerReply) return refuse(`Not run: at most ${maxCallsPerReply} calls of one reply are run. Ask again for what you still need.`);
   const result = await runCall(call, run.tools);
   run.malformed = result.malformed === true ? run.malformed + 1 : 0;
-  const key = JSON.stringify([call.name, call.input]);
-  run.last = { key, count: key === run.last.key ? run.last.count + 1 : 1 };
-  return run.last.count >= repeatsPointedOut ? { ...result, text: `${result.text}\n${repeatedMessage}` } : result;
+  return run.repeats.count(call, result.text) ? { ...result, text: `${result.text}\n${repeatedMessage}` } : result;
 }

@@ -1,15 +1,15 @@
 /** What a run has used, against what it may use. */
 import type { Limit, Usage } from '../job.ts';
-import type { Model } from '../model/model.ts';
+import type { Model, Reply } from '../model/model.ts';
 import type { AgentLimits } from './loop.ts';
 
-type Metered = Exclude<Limit, 'malformed_calls'>;
+type Metered = Exclude<Limit, 'malformed_calls' | 'daily_budget'>;
 
 /** Mutable: one per run, counted up by the loop. */
 export interface Spend {
   steps: number;
   usage: Usage;
-  /** Null when the price of the model is not known. */
+  /** What is known of it: null when nothing is, because the price of no model that answered is known. */
   costUsd: number | null;
 }
 
@@ -17,10 +17,15 @@ export function startSpend(): Spend {
   return { steps: 0, usage: { inputTokens: 0, outputTokens: 0, cachedInputTokens: 0 }, costUsd: 0 };
 }
 
-export function addStep(spend: Spend, usage: Usage, model: Model): void {
-  const cost = model.cost(usage);
+export function addStep(spend: Spend, reply: Pick<Reply, 'usage' | 'by'>, asked: Model): void {
   spend.steps += 1;
-  spend.costUsd = cost === null || spend.costUsd === null ? null : spend.costUsd + cost;
+  addUsage(spend, reply, asked);
+}
+
+/** Each model at its own price. Also for what a reply has used that broke on the way: that is no step. */
+export function addUsage(spend: Spend, { usage, by }: Pick<Reply, 'usage' | 'by'>, asked: Model): void {
+  const cost = (by ?? asked).cost(usage);
+  spend.costUsd = cost === null ? spend.costUsd || null : (spend.costUsd ?? 0) + cost;
   spend.usage = {
     inputTokens: spend.usage.inputTokens + usage.inputTokens,
     outputTokens: spend.usage.outputTokens + usage.outputTokens,

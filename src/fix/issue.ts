@@ -2,7 +2,7 @@
 import { FixError, asFixError } from '../errors.ts';
 import type { Mirrors } from '../git/mirror.ts';
 import type { GitHub, GitHubRepository } from '../github/github.ts';
-import type { FixJob, FixOutcome, Patch, PullRequest } from '../job.ts';
+import type { Budget, BudgetShare, FixJob, FixOutcome, Patch, PullRequest } from '../job.ts';
 import type { Log } from '../log.ts';
 import { commentMarker, commitMessage, doneComment, endingReply, pullRequestBody, pullRequestTitle, runMarker, runningComment } from './messages.ts';
 import type { Plan } from './plan.ts';
@@ -25,6 +25,8 @@ export interface Attempt {
   readonly signal: AbortSignal;
   readonly log: Log;
   readonly ownsRun: () => Promise<boolean>;
+  /** A share of what is left of the day, or the budget of which nothing is. `costUsd: null`: money is not looked at. */
+  readonly openBudget: (wanted: { costUsd: number | null; tokens: number }) => Promise<BudgetShare | { readonly reached: Budget }>;
 }
 
 const tellTimeoutMs = 5 * 60_000;
@@ -63,9 +65,21 @@ export async function fixIssue(job: FixJob, attempt: Attempt, tools: IssueTools)
 }
 
 async function attemptRun(context: Context): Promise<FixOutcome> {
-  const { job, github, report, tools, attempt } = context;
+  const { job, github, tools, attempt } = context;
   const early = await endEarly(job, github);
   if (early) return early;
+  const { costUsd, tokens } = tools.limits.agent;
+  const budget = await attempt.openBudget({ costUsd: tools.models.anyPriced ? costUsd : null, tokens });
+  if ('reached' in budget) return { kind: 'refused', reason: 'daily_budget', budget: budget.reached };
+  try {
+    return await workAndPublish(context, budget);
+  } finally {
+    await budget.close();
+  }
+}
+
+async function workAndPublish(context: Context, budget: BudgetShare): Promise<FixOutcome> {
+  const { job, github, report, tools, attempt } = context;
   await github.livingComment(job.issue.number, commentMarker, runningComment(job));
   const onEvent = (event: RunEvent): void => {
     if (event.kind === 'done') attempt.log.info({ phase: event.phase, durationMs: event.durationMs, failed: event.failed }, 'phase ended');
@@ -82,6 +96,7 @@ async function attemptRun(context: Context): Promise<FixOutcome> {
         return await tools.mirrors.fetch({ url: github.cloneUrl, token: token.value, ref: job.repository.defaultBranch }, signal);
       },
       report,
+      budget,
       onEvent,
       signal: attempt.signal,
       log: attempt.log,
@@ -100,7 +115,7 @@ async function attemptRun(context: Context): Promise<FixOutcome> {
 /** Work that is not good enough for a pull request is kept on a branch, where nothing runs it. The outcome stands without. */
 async function holdWork(context: Context, outcome: FixOutcome): Promise<void> {
   const { job, github, report, attempt } = context;
-  const worthKeeping = outcome.kind === 'gave_up' || (outcome.kind === 'refused' && outcome.reason === 'regressed');
+  const worthKeeping = outcome.kind === 'gave_up' || outcome.kind === 'stopped' || (outcome.kind === 'refused' && outcome.reason === 'regressed');
   if (!worthKeeping || report.patch === null) return;
   const { baseSha, files } = report.patch;
   const { signal, ownsRun } = attempt;
@@ -173,6 +188,9 @@ async function tell({ job, github, report, attempt }: Context, outcome: FixOutco
 }
 
 function logFinished(log: Log, report: RunReport, outcome: FixOutcome): void {
-  const { steps, usage, costUsd, timingsMs, leftovers, tokens } = report;
-  log.info({ outcome, steps, ...usage, costUsd, timingsMs, leftovers, tokensNotRevoked: tokens.filter((token) => !token.revoked).length }, 'run finished');
+  const { steps, usage, costUsd, models, timingsMs, leftovers, tokens } = report;
+  log.info(
+    { outcome, steps, ...usage, costUsd, models, timingsMs, leftovers, tokensNotRevoked: tokens.filter((token) => !token.revoked).length },
+    'run finished',
+  );
 }

@@ -1,9 +1,9 @@
 /** Every sentence that a user of GitHub sees. Plain, short, readable on a phone; hostile text goes through neutral.ts. */
 import { errorTable } from '../errors.ts';
-import type { FixJob, FixOutcome, Limit, RefusalReason } from '../job.ts';
+import type { Budget, FixJob, FixOutcome, Limit, RefusalReason, StopReason } from '../job.ts';
 import { proofSection, proofSentence } from './proof-text.ts';
 import { inlineCode, neutralise, titleText } from './neutral.ts';
-import type { RunReport } from './report.ts';
+import type { ModelUse, RunReport } from './report.ts';
 
 /** Hidden in the one living comment of an issue, so that it is found again after a crash. */
 export const commentMarker = '<!-- mayfly:status -->';
@@ -22,6 +22,7 @@ const refusals: Record<RefusalReason, string> = {
   patch_path: 'the patch has a path that a repository should not hold.',
   patch_secret: 'the patch holds a secret.',
   stale_base: 'the branch has moved since the run began. Label the issue again.',
+  daily_budget: 'a daily budget is spent, or set aside for runs that work now.',
 };
 
 const limits: Record<Limit, string> = {
@@ -29,7 +30,15 @@ const limits: Record<Limit, string> = {
   tokens: 'the number of tokens',
   cost: 'the money for one run',
   time: 'the time for one run',
-  malformed_calls: 'too many replies in a row that could not be understood',
+  malformed_calls: 'three calls in a row that could not be understood',
+  daily_budget: 'what was left of a daily budget',
+};
+
+const stops: Record<StopReason, string> = {
+  silent: 'The agent stopped without a change, and without handing anything in: three replies in a row asked for nothing to be done.',
+  cut: 'The agent stopped before it was finished: three replies in a row were too long and were cut off.',
+  refusal: 'The agent stopped before it was finished: the model refused to go on with this issue. Word the issue differently, or take another model.',
+  loop: 'The agent stopped before it was finished: it went round in circles, with the same command again and again.',
 };
 
 export function queuedComment(job: Pick<FixJob, 'actor' | 'runId'>): string {
@@ -79,6 +88,7 @@ function headline(outcome: FixOutcome): string {
     patched: 'done.',
     no_change: 'no change.',
     gave_up: 'gave up.',
+    stopped: 'gave up.',
     refused: 'refused.',
     cancelled: 'stopped.',
     failed: 'failed.',
@@ -96,14 +106,27 @@ export function sentence(outcome: FixOutcome): string {
     case 'no_change':
       return 'The run ended without a change: the agent found nothing to fix, or could not fix it.';
     case 'gave_up':
+      if (outcome.budget) return `The run used up what was left of ${budgetName(outcome.budget)} before it was finished. ${budgetAdvice(outcome.budget)}`;
       return `The run reached a limit (${limits[outcome.limit]}) before it was finished.`;
+    case 'stopped':
+      return stops[outcome.reason];
     case 'refused':
+      if (outcome.budget) return `Not done: ${budgetName(outcome.budget)} is spent, or set aside for runs that work now. ${budgetAdvice(outcome.budget)}`;
       return `Not done: ${refusals[outcome.reason]}${outcome.detail ? ` ${inlineCode(outcome.detail, 500)}` : ''}`;
     case 'cancelled':
       return 'The run was stopped before it was finished.';
     case 'failed':
       return errorTable[outcome.code].user + (errorTable[outcome.code].retry === 'later' ? ' It was tried several times.' : '');
   }
+}
+
+function budgetName({ scope, unit, limit }: Budget): string {
+  const amount = unit === 'usd' ? `${limit} USD` : `${limit.toLocaleString('en')} tokens`;
+  return `today's budget of this ${scope} (${amount})`;
+}
+
+function budgetAdvice({ scope, unit }: Budget): string {
+  return `That budget begins anew at 00:00 UTC; label the issue again then. The operator sets it with \`MAYFLY_DAILY_${unit === 'usd' ? 'COST_USD' : 'TOKENS'}_PER_${scope.toUpperCase()}\`.`;
 }
 
 export function pullRequestTitle(job: Pick<FixJob, 'issue'>): string {
@@ -140,9 +163,22 @@ function contextSection({ context }: RunReport): readonly string[] {
 }
 
 function spendSentence(report: RunReport): string {
-  const tokens = report.usage.inputTokens + report.usage.outputTokens;
-  const cost = report.costUsd === null ? 'the price of the model is not known' : `${report.costUsd.toFixed(2)} USD`;
-  return `${report.steps} steps, ${tokens.toLocaleString('en')} tokens, ${cost}.`;
+  return `${spent(report)}.${report.models.length === 0 ? '' : ` ${modelSentence(report.models)}`}`;
+}
+
+/** `3 steps, 12,000 tokens, 0.20 USD`. */
+export function spent({ steps, usage, costUsd }: Pick<RunReport, 'steps' | 'usage' | 'costUsd'>): string {
+  const cost = costUsd === null ? 'price not known' : costUsd > 0 && costUsd < 0.01 ? 'under 0.01 USD' : `${costUsd.toFixed(2)} USD`;
+  return `${steps} ${steps === 1 ? 'step' : 'steps'}, ${(usage.inputTokens + usage.outputTokens).toLocaleString('en')} tokens, ${cost}`;
+}
+
+/** Which model did what, and whose price it was. */
+export function modelSentence(models: readonly ModelUse[], show: (name: string) => string = (name) => inlineCode(name, 220)): string {
+  const [first, ...others] = models;
+  if (first === undefined) return '';
+  if (others.length === 0) return `Model: ${show(first.name)} (${first.price ?? 'its price is not known, so only tokens are counted'}).`;
+  const parts = models.map((use) => `${show(use.name)} (${spent(use)}${use.price === null ? ', so only tokens are counted' : `; ${use.price}`})`);
+  return `Models: ${parts.join(', then ')}, because the first one did not answer.`;
 }
 
 /** Facts of the host; the names in them (commands, paths) are not its own. */

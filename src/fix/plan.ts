@@ -20,6 +20,8 @@ export interface Wishes {
   readonly setup: readonly string[] | null;
   readonly test: string | null;
   readonly allow: readonly string[];
+  /** `vendor/name`. */
+  readonly model?: string | null;
 }
 
 export interface Plan {
@@ -28,6 +30,8 @@ export interface Plan {
   readonly test: { readonly command: string; readonly source: string } | null;
   readonly allow: { readonly setup: readonly string[]; readonly agent: readonly string[]; readonly proof: readonly string[] };
   readonly ci: 'hold' | 'run';
+  /** `vendor/name`, as it was asked for; null leaves it to the operator. */
+  readonly model: string | null;
   readonly node: NodeChoice;
   /** What the repository has that cannot run in a VM; sentences. */
   readonly gaps: readonly string[];
@@ -61,6 +65,7 @@ export async function makePlan(
       test: chooseTest(wishes, settings, detected),
       allow: { setup: [...Object.values(hostPresets).flat(), ...options.registryHosts, ...asked], agent: asked, proof: asked },
       ci: settings.ci ?? 'hold',
+      model: wishes.model ?? settings.model ?? null,
       node: chooseNode({ '.nvmrc': await text('.nvmrc'), '.node-version': await text('.node-version'), 'package.json': manifest }, options.guestNodeVersion),
       gaps: findGaps(await readBaseFiles(snapshot, options.signal)),
       instructions: await chooseInstructions(text),

@@ -14,6 +14,17 @@ export type RunEvent =
   | { readonly kind: 'proved'; readonly proof: Proof }
   | { readonly kind: 'step'; readonly number: number; readonly line: string };
 
+/** What one model gave to a run. */
+export interface ModelUse {
+  readonly name: string;
+  /** Where its price comes from, in words; null when it is not known. */
+  readonly price: string | null;
+  steps: number;
+  usage: Usage;
+  /** Null when the price is not known. */
+  costUsd: number | null;
+}
+
 export interface RunReport {
   readonly runId: string;
   outcome: FixOutcome | null;
@@ -28,8 +39,10 @@ export interface RunReport {
   proof: Proof | null;
   steps: number;
   usage: Usage;
-  /** Null when the price of the model is not known. */
+  /** What is known of it: null when nothing is, because the price of no model that answered is known. */
   costUsd: number | null;
+  /** The models that worked, in the order in which they began: more than one when a fallback had to go on. */
+  readonly models: ModelUse[];
   sandbox: SandboxInfo | null;
   /** Why that provider: half a sentence that follows "because". */
   providerReason: string;
@@ -57,6 +70,7 @@ export function createReport(runId: string): RunReport {
     steps: 0,
     usage: { inputTokens: 0, outputTokens: 0, cachedInputTokens: 0 },
     costUsd: 0,
+    models: [],
     sandbox: null,
     providerReason: '',
     node: null,

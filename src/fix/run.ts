@@ -5,16 +5,17 @@
 import { setbackMessage } from '../agent/feedback.ts';
 import { startAgent } from '../agent/loop.ts';
 import type { Agent, AgentLimits, Attempt, Transcript } from '../agent/loop.ts';
-import { addStep, startSpend } from '../agent/spend.ts';
 import type { Gateway } from '../gateway/gateway.ts';
 import type { Snapshot } from '../git/mirror.ts';
-import type { FixOutcome, Patch } from '../job.ts';
+import type { BudgetShare, FixOutcome, Patch } from '../job.ts';
 import type { Log, Secrets } from '../log.ts';
-import type { Model } from '../model/model.ts';
+import type { Model, Models } from '../model/model.ts';
 import type { Provider } from '../sandbox/sandbox.ts';
 import { makeTask } from './agent-task.ts';
 import type { AskedIssue } from './agent-task.ts';
+import { capByBudget, findBudget } from './budget.ts';
 import { withComparison } from './compare-files.ts';
+import { meter } from './meter.ts';
 import { commitBaseline, fetchPatch, listChanges } from './patch.ts';
 import { makePlan } from './plan.ts';
 import type { Plan, Wishes } from './plan.ts';
@@ -43,7 +44,7 @@ export interface RunTools {
   readonly provider: Provider;
   /** Why that one: half a sentence that follows "because". */
   readonly providerReason: string;
-  readonly model: Model;
+  readonly models: Models;
   readonly openGateway: (options: { phase: string; allow: readonly string[]; log: Log }) => Gateway;
   readonly surroundings: GuestSurroundings;
   /** Of the guest template; a repository may ask for another. */
@@ -61,6 +62,8 @@ export interface RunRequest {
   /** The base commit, on the host. */
   readonly fetch: (signal: AbortSignal) => Promise<Snapshot>;
   readonly report: RunReport;
+  /** Of the day; null when there are no budgets. Whoever opened it closes it. */
+  readonly budget: BudgetShare | null;
   readonly onEvent: (event: RunEvent) => void;
   readonly signal: AbortSignal;
   readonly log: Log;
@@ -80,6 +83,8 @@ export async function runFix(request: RunRequest, tools: RunTools): Promise<RunR
   const made = await makePlan(snapshot, request.wishes, { registryHosts: surroundings.registryHosts, guestNodeVersion, signal });
   if ('problem' in made) return ended({ kind: 'refused', reason: 'settings_invalid', detail: made.problem });
   const { plan } = made;
+  const model = tools.models.open(plan.model);
+  if (model === null) return ended({ kind: 'refused', reason: 'settings_invalid', detail: notAllowed(plan.model, tools.models) });
   report.notes.push(...plan.gaps);
   const open = (suffix: string): Promise<Workspace> =>
     openWorkspace({
@@ -96,12 +101,15 @@ export async function runFix(request: RunRequest, tools: RunTools): Promise<RunR
       signal,
     });
 
-  return await work(request, tools, { snapshot, plan, open });
+  return await work(request, tools, { snapshot, plan, model, open });
 }
+
+const notAllowed = (name: string | null, { names }: Models): string => `model: ${name?.slice(0, 100)} is not allowed here; choose one of: ${names.join(', ')}`;
 
 interface Context {
   readonly snapshot: Snapshot;
   readonly plan: Plan;
+  readonly model: Model;
   readonly open: (suffix: string) => Promise<Workspace>;
 }
 
@@ -111,11 +119,11 @@ interface Context {
  */
 async function work(request: RunRequest, tools: RunTools, context: Context): Promise<RunResult> {
   const { report, onEvent, signal, log } = request;
-  const { plan, snapshot } = context;
+  const { plan, model, snapshot } = context;
   await using workspace = await context.open('agent');
   const baselineSha = await commitBaseline(workspace.sandbox, signal);
   workspace.gateway.enter('agent', plan.allow.agent);
-  const agent = await openAgent(request, tools, { snapshot, plan, workspace });
+  const agent = await openAgent(request, tools, { snapshot, plan, model, workspace });
   let proofs = 0;
   for (let round = 1, message: string | undefined; ; round++) {
     const worked = await workOnce(request, tools, { ...context, workspace, baselineSha, agent, message });
@@ -160,14 +168,18 @@ async function workOnce(
     // After a setback these words mean that it cannot be mended.
     return ended(message === undefined ? { kind: 'no_change' } : { kind: 'refused', reason: 'regressed' });
   }
-  if (attempt.ended.kind === 'stopped') report.notes.push('The agent stopped without handing its work in.');
   const taking = timed(report, onEvent, 'patch', take);
-  if (attempt.ended.kind === 'limit') {
-    // A limit ends the run, but what was done so far stays in the report, if the machine still gives it.
+  const early = endedEarly(attempt.ended, request, tools);
+  if (early !== null) {
+    // It ends the run, but what was done so far stays in the report, if the machine still gives it.
     await taking.catch(() => signal.throwIfAborted());
-    return ended({ kind: 'gave_up', limit: attempt.ended.limit });
+    return ended(early);
   }
   const taken = await taking;
+  if (attempt.ended.kind === 'stopped') {
+    if (taken.kind === 'ended' && taken.outcome.kind === 'no_change') return ended(attempt.ended);
+    report.notes.push('The agent stopped without handing its work in.');
+  }
   if (taken.kind === 'ended') return taken;
   if (attempt.ended.kind === 'submitted') {
     const notes = withComparison(report.notes, taken.patch, attempt.ended.submission.files, await context.snapshot.tree(signal));
@@ -182,23 +194,20 @@ function askedTest({ ended: end }: Attempt): Plan['test'] {
   return command === null ? null : { command, source: 'the agent' };
 }
 
-/** Counts what the model costs into the report as it goes: also a run that fails has spent it. */
-function metered(model: Model, report: RunReport): Model {
-  const spend = startSpend();
-  return {
-    name: model.name,
-    cost: (usage) => model.cost(usage),
-    async ask(question) {
-      const reply = await model.ask(question);
-      addStep(spend, reply.usage, model);
-      Object.assign(report, spend);
-      return reply;
-    },
-  };
+/** An agent that only falls silent may have finished its work: what it left goes on to the proof. Any other end but a submission leaves it unfinished. */
+function endedEarly(how: Attempt['ended'], { budget }: RunRequest, { limits }: RunTools): FixOutcome | null {
+  if (how.kind === 'submitted' || (how.kind === 'stopped' && how.reason === 'silent')) return null;
+  if (how.kind === 'stopped') return how;
+  const spent = findBudget(how.limit, limits.agent, budget);
+  return spent === null ? { kind: 'gave_up', limit: how.limit } : { kind: 'gave_up', limit: 'daily_budget', budget: spent };
 }
 
-async function openAgent(request: RunRequest, tools: RunTools, context: { snapshot: Snapshot; plan: Plan; workspace: Workspace }): Promise<Agent> {
-  const { report, signal, log, onEvent } = request;
+async function openAgent(
+  request: RunRequest,
+  tools: RunTools,
+  context: { snapshot: Snapshot; plan: Plan; model: Model; workspace: Workspace },
+): Promise<Agent> {
+  const { report, budget, signal, log, onEvent } = request;
   const transcript = await tools.openTranscript(report.runId);
   report.transcriptFile = transcript.file;
   const { plan } = context;
@@ -207,8 +216,8 @@ async function openAgent(request: RunRequest, tools: RunTools, context: { snapsh
     run: { id: report.runId, baseSha: context.snapshot.sha },
     task: makeTask(request.issue, plan, { info: sandbox.info, node, packages: tools.guestPackages }),
     sandbox,
-    model: metered(tools.model, report),
-    limits: tools.limits.agent,
+    model: meter(context.model, { report, budget }),
+    limits: capByBudget(tools.limits.agent, budget),
     transcript,
     signal,
     log,

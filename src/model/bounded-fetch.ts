@@ -16,7 +16,7 @@ function limitBytes(maxBytes: number): TransformStream<Uint8Array<ArrayBuffer>, 
     transform(chunk, controller) {
       seen += chunk.byteLength;
       if (seen <= maxBytes) controller.enqueue(chunk);
-      else controller.error(new FixError('model_refused', { details: { problem: 'the reply is too large', maxBytes } }));
+      else controller.error(new FixError('model_reply_endless', { details: { problem: 'the reply is too large', maxBytes } }));
     },
   });
 }

@@ -1,9 +1,10 @@
 /** Reads one streamed reply to its end. A stream that stops before it said why it stopped is a failure, not a short reply. */
 import type { experimental_streamLanguageModelCall } from 'ai';
+import { FixError } from '../errors.ts';
 import type { Usage } from '../job.ts';
 import type { Reply, ToolCall } from './model.ts';
 import { toCallPart, toStop } from './wire.ts';
-import type { AssistantContent, VendorData } from './wire.ts';
+import type { AssistantContent, Continuation, VendorData } from './wire.ts';
 
 type Part = Awaited<ReturnType<typeof experimental_streamLanguageModelCall>>['stream'] extends AsyncIterable<infer Item> ? Item : never;
 type End = Extract<Part, { type: 'model-call-end' }>;
@@ -21,11 +22,24 @@ interface Draft {
   end: End | null;
 }
 
-/** `onPart` is called for whatever arrives, so that the caller can tell a slow stream from a dead one. Throws what the stream threw. */
-export async function collectReply(stream: AsyncIterable<Part>, onPart: () => void): Promise<Reply> {
+/** Eight times what the most tokens that we ask for come to; the history carries every reply from then on. */
+const maxReplyChars = 512 * 1024;
+
+/** What comes after them is forgotten: few are run, each needs an answer, and the history carries them all. */
+const maxCalls = 64;
+
+/**
+ * `onPart` is called for whatever arrives, with the characters that are new, so that the caller can tell a slow stream from
+ * a dead one. Throws what the stream threw, and `model_reply_endless` for a reply that is too large.
+ */
+export async function collectReply(stream: AsyncIterable<Part>, model: string, onPart: (chars: number) => void): Promise<Reply> {
   const draft: Draft = { content: [], prose: new Map(), calls: [], end: null };
+  let received = 0;
   for await (const part of stream) {
-    onPart();
+    const chars = lengthOf(part);
+    received += chars;
+    onPart(chars);
+    if (received > maxReplyChars) throw new FixError('model_reply_endless', { details: { model, problem: 'the reply is too large', maxReplyChars } });
     take(draft, part);
   }
   const { end, calls } = draft;
@@ -41,8 +55,15 @@ export async function collectReply(stream: AsyncIterable<Part>, onPart: () => vo
     usage: toUsage(end.usage),
     stop: toStop(end.finishReason, calls.length),
     // Thinking alone is no message that a vendor takes back.
-    continuation: spoken.some((part) => part.type !== 'reasoning') ? spoken : [],
+    continuation: { model, content: spoken.some((part) => part.type !== 'reasoning') ? spoken : [] } satisfies Continuation,
   };
+}
+
+/** The text of a call comes twice: as it is written, which not every vendor shows, and whole. */
+function lengthOf(part: Part): number {
+  if (part.type === 'text-delta' || part.type === 'reasoning-delta') return part.text.length;
+  if (part.type === 'tool-input-delta') return part.delta.length;
+  return part.type === 'tool-call' ? JSON.stringify(part.input ?? null).length : 0;
 }
 
 function take(draft: Draft, part: Part): void {
@@ -56,6 +77,7 @@ function take(draft: Draft, part: Part): void {
     case 'reasoning-end':
       return write(draft, 'reasoning', part);
     case 'tool-call': {
+      if (draft.calls.length >= maxCalls) return;
       const call = { id: uniqueId(draft.calls, part.toolCallId), name: part.toolName, input: part.input as unknown };
       draft.calls.push(call);
       draft.content.push(toCallPart(call, part.providerMetadata));

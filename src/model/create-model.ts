@@ -3,13 +3,14 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { experimental_streamLanguageModelCall as streamLanguageModelCall } from 'ai';
 import type { LanguageModel } from 'ai';
 import { FixError } from '../errors.ts';
+import type { Usage } from '../job.ts';
 import type { Log } from '../log.ts';
 import { createBoundedFetch } from './bounded-fetch.ts';
 import { collectReply } from './collect.ts';
 import { readFailure } from './failure.ts';
 import type { Model, Question, Reply } from './model.ts';
 import { costOf, findPrice } from './prices.ts';
-import type { Price } from './prices.ts';
+import type { KnownPrice } from './prices.ts';
 import { openLanguageModel } from './vendors.ts';
 import { toInstructions, toModelMessages, toToolSet } from './wire.ts';
 
@@ -22,8 +23,8 @@ export interface ModelOptions {
   readonly log: Log;
   /** Tries after the first one. Default 5. */
   readonly maxRetries?: number;
-  /** Overrides the price table; null: tokens only. */
-  readonly price?: Price | null;
+  /** Default: that of the table. Null: only tokens are counted. */
+  readonly price?: KnownPrice | null;
   readonly timing?: Partial<Timing>;
   readonly fetch?: typeof fetch;
 }
@@ -32,21 +33,23 @@ interface Timing {
   /** Without anything new in the stream. A model that thinks is silent for minutes. */
   readonly idleTimeoutMs: number;
   readonly totalTimeoutMs: number;
+  /** For all tries of one question: none begins after it. */
+  readonly patienceMs: number;
   /** First wait between tries; doubles each time. */
   readonly retryDelayMs: number;
 }
 
-const defaultTiming: Timing = { idleTimeoutMs: 300_000, totalTimeoutMs: 900_000, retryDelayMs: 1000 };
+const defaultTiming: Timing = { idleTimeoutMs: 300_000, totalTimeoutMs: 900_000, patienceMs: 600_000, retryDelayMs: 1000 };
 const longestWaitMs = 300_000;
 const maxReplyBytes = 16 * 1024 * 1024;
 
 /** Throws `model_unknown` or `config_invalid` at once; asks nothing yet. */
 export function createModel(options: ModelOptions): Model {
-  const { name, apiKey, baseUrl } = options;
+  const { name, apiKey, baseUrl, price = findPrice(name) } = options;
   const language = openLanguageModel(name, { apiKey, baseUrl, fetch: createBoundedFetch(maxReplyBytes, options.fetch) });
-  const price = options.price === undefined ? findPrice(name) : options.price;
   return {
     name,
+    priceSource: price?.source ?? null,
     cost: (usage) => (price === null ? null : costOf(price, usage)),
     ask: (question) => askWithRetries({ ...options, timing: { ...defaultTiming, ...options.timing }, language }, question),
   };
@@ -59,6 +62,7 @@ interface Connection extends ModelOptions {
 
 async function askWithRetries(connection: Connection, question: Question): Promise<Reply> {
   const { log, name, apiKey, timing, maxRetries = 5 } = connection;
+  const startedAt = performance.now();
   for (let tries = 1; ; tries++) {
     try {
       return await askOnce(connection, question);
@@ -68,7 +72,8 @@ async function askWithRetries(connection: Connection, question: Question): Promi
       if (failure.kind === 'final') throw failure.error;
       const details = { model: name, tries, ...failure.details };
       const waitMs = failure.retryAfterMs ?? timing.retryDelayMs * 2 ** (tries - 1) * (1 + Math.random() / 4);
-      if (tries > maxRetries || waitMs > longestWaitMs) throw new FixError('model_unavailable', { details: { ...details, waitMs } });
+      const late = performance.now() - startedAt + waitMs > timing.patienceMs;
+      if (tries > maxRetries || waitMs > longestWaitMs || late) throw new FixError(failure.code, { details: { ...details, waitMs } });
       log.warn({ ...details, waitMs }, 'model did not answer; asking again');
       await pause(waitMs, question.signal);
     }
@@ -87,12 +92,15 @@ async function askOnce({ language, timing, name }: Connection, question: Questio
   const total = setTimeout(() => ours.abort(tooSlow(name, { totalTimeoutMs: timing.totalTimeoutMs })), timing.totalTimeoutMs);
   const idle = setTimeout(() => ours.abort(new DOMException('nothing new in the stream', 'TimeoutError')), timing.idleTimeoutMs);
   const abortSignal = AbortSignal.any([question.signal, ours.signal]);
+  let received = 0;
+  const onPart = (chars: number): void => {
+    received += chars;
+    idle.refresh();
+  };
   try {
-    return await untilAborted(
-      ask(language, question, abortSignal, () => idle.refresh()),
-      abortSignal,
-    );
+    return await untilAborted(ask({ language, name }, question, abortSignal, onPart), abortSignal);
   } catch (thrown) {
+    if (received > 0) question.onLost?.({ usage: estimate(question, received) });
     throw ours.signal.aborted ? ours.signal.reason : thrown;
   } finally {
     clearTimeout(total);
@@ -104,21 +112,37 @@ async function askOnce({ language, timing, name }: Connection, question: Questio
 
 /** A reply that took this long once is not asked for again: it is paid for each time. */
 function tooSlow(model: string, details: Record<string, unknown>): FixError {
-  return new FixError('model_unavailable', { details: { model, problem: 'the reply took too long', ...details } });
+  return new FixError('model_reply_endless', { details: { model, problem: 'the reply took too long', ...details } });
 }
 
-async function ask(language: LanguageModel, question: Question, abortSignal: AbortSignal, onPart: () => void): Promise<Reply> {
+const charsPerToken = 4;
+
+/** Vendors tell of the usage at the end of a reply, so of one that broke nobody knows; all of the input is taken for new. */
+function estimate({ system, messages }: Question, received: number): Usage {
+  const sent = messages.reduce(
+    (sum, message) => sum + (message.role === 'user' ? message.text.length : JSON.stringify({ ...message, continuation: null }).length),
+    system.length,
+  );
+  return { inputTokens: Math.ceil(sent / charsPerToken), outputTokens: Math.ceil(received / charsPerToken), cachedInputTokens: 0 };
+}
+
+async function ask(
+  { language, name }: Pick<Connection, 'language' | 'name'>,
+  question: Question,
+  abortSignal: AbortSignal,
+  onPart: (chars: number) => void,
+): Promise<Reply> {
   const { stream } = await streamLanguageModelCall({
     model: language,
     instructions: toInstructions(question.system),
-    messages: toModelMessages(question.messages),
+    messages: toModelMessages(question.messages, name),
     tools: toToolSet(question.tools),
     maxOutputTokens: question.maxOutputTokens,
     // A field of a beta that proxies refuse; without it the vendor checks a call's JSON before it sends it.
     providerOptions: { anthropic: { toolStreaming: false } },
     abortSignal,
   });
-  return collectReply(stream, onPart);
+  return collectReply(stream, name, onPart);
 }
 
 /** The SDK's streams react to an abort only when they are read next; this does at once. */

@@ -5,9 +5,14 @@
 import { z } from 'zod';
 import { FixError } from '../errors.ts';
 
-/** `again` may pass by itself; `final` will not. */
+/** `again` may pass by itself, and is `code` when it does not; `final` will not. */
 export type Failure =
-  | { readonly kind: 'again'; readonly retryAfterMs: number | null; readonly details: Record<string, unknown> }
+  | {
+      readonly kind: 'again';
+      readonly code: 'model_busy' | 'model_unavailable';
+      readonly retryAfterMs: number | null;
+      readonly details: Record<string, unknown>;
+    }
   | { readonly kind: 'final'; readonly error: FixError };
 
 const Thrown = z.object({
@@ -17,17 +22,24 @@ const Thrown = z.object({
   isRetryable: z.boolean().optional().catch(undefined),
   type: z.string().optional().catch(undefined),
   code: z.union([z.string(), z.number()]).optional().catch(undefined),
+  /** The body of an answer, where the SDK could read it. */
+  data: z
+    .object({ error: z.object({ type: z.unknown(), code: z.unknown() }) })
+    .optional()
+    .catch(undefined),
   responseHeaders: z.record(z.string(), z.string()).optional().catch(undefined),
 });
 
 const passing = new Set([408, 409, 425, 429]);
+/** 529 is Anthropic's own, and inside of a stream there is only a type: https://docs.anthropic.com/en/api/errors */
+const busy = new Set<unknown>([429, 529, 'rate_limit_error', 'overloaded_error']);
 
 /** Reads a thrown thing. `apiKey` is taken out of what the vendor said: some repeat it. */
 export function readFailure(thrown: unknown, apiKey: string): Failure {
   const known = chain(thrown).find((link) => link instanceof FixError);
   if (known !== undefined) return { kind: 'final', error: known };
   const { success, data } = Thrown.safeParse(thrown);
-  if (!success) return { kind: 'again', retryAfterMs: null, details: { thrown: typeof thrown } };
+  if (!success) return { kind: 'again', code: 'model_unavailable', retryAfterMs: null, details: { thrown: typeof thrown } };
   const status = data.statusCode;
   const details = {
     status,
@@ -36,8 +48,9 @@ export function readFailure(thrown: unknown, apiKey: string): Failure {
     said: clean(data.message, apiKey),
   };
   if (status === 401 || status === 403) return { kind: 'final', error: new FixError('model_credentials', { details }) };
-  if (isRefusal(status, data)) return { kind: 'final', error: new FixError('model_refused', { details }) };
-  return { kind: 'again', retryAfterMs: readRetryAfter(data.responseHeaders ?? {}), details };
+  if (isRefusal(status, data) || isSpent(data.data?.error)) return { kind: 'final', error: new FixError('model_refused', { details }) };
+  const code = busy.has(status) || busy.has(data.type) ? 'model_busy' : 'model_unavailable';
+  return { kind: 'again', code, retryAfterMs: readRetryAfter(data.responseHeaders ?? {}), details };
 }
 
 /** A status below 300 is a reply that broke on the way. An error inside of a stream has no status, but a type. */
@@ -45,6 +58,11 @@ function isRefusal(status: number | undefined, data: { isRetryable?: boolean | u
   if (data.isRetryable === true) return false;
   if (status === undefined) return data.type === 'invalid_request_error';
   return status >= 300 && status < 500 && !passing.has(status);
+}
+
+/** OpenAI answers 429 also when the account has no money left, and that does not pass: https://platform.openai.com/docs/guides/error-codes */
+function isSpent(error: { type: unknown; code: unknown } | undefined): boolean {
+  return error !== undefined && [error.type, error.code].includes('insufficient_quota');
 }
 
 function readRetryAfter(headers: Readonly<Record<string, string>>): number | null {

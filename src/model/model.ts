@@ -26,13 +26,17 @@ export interface Question {
   readonly tools: readonly ToolSpec[];
   readonly maxOutputTokens: number;
   readonly signal: AbortSignal;
+  /** Told of what a reply has used that broke on the way: it is paid for, and comes in no reply. An estimate, rather too high. */
+  readonly onLost?: (lost: Pick<Reply, 'usage' | 'by'>) => void;
 }
 
 export interface Reply {
   readonly text: string;
   readonly toolCalls: readonly ToolCall[];
   readonly usage: Usage;
-  /** The reply in the vendor's own form (signed thinking among it), to go back in the assistant message as it came. Only the adapter reads it. */
+  /** Who gave it, when it was not the one that was asked: a fallback. */
+  readonly by?: Model;
+  /** The reply in the vendor's own form (signed thinking among it), to go back in the assistant message as it came. Only the adapter reads it, and only that of its own model. */
   readonly continuation?: unknown;
   /** Normalised reason; `length` means that the reply was cut. */
   readonly stop: 'tools' | 'end' | 'length' | 'refusal' | 'other';
@@ -41,8 +45,22 @@ export interface Reply {
 export interface Model {
   /** `vendor/name`, as the operator wrote it. */
   readonly name: string;
+  /** Where its price comes from, in words; null when the price is not known. */
+  readonly priceSource: string | null;
+  /** Who goes on when it does not answer. */
+  readonly fallback?: Model;
   /** USD for this usage, or null when the price of the model is not known. */
   cost(usage: Usage): number | null;
-  /** Throws `model_credentials`, `model_unavailable`, `model_refused`, `cancelled`. */
+  /** Throws `model_credentials`, `model_refused`, `cancelled`, and what another model may help with: `model_unavailable`, `model_busy`, `model_reply_endless`. */
   ask(question: Question): Promise<Reply>;
+}
+
+/** The models that the operator allows. */
+export interface Models {
+  /** The operator's own choice comes first. */
+  readonly names: readonly string[];
+  /** Whether the price of any of them is known, the fallback among them. */
+  readonly anyPriced: boolean;
+  /** For one run, with the fallback behind it. `null`: the operator's choice. Null when the name is not allowed. */
+  open(name: string | null): Model | null;
 }

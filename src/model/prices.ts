@@ -1,6 +1,7 @@
 /**
  * What models cost, in USD per million tokens. List prices as known in December 2025; vendors change them without notice,
  * so the operator can give another price, and a model that is not here has no price: only its tokens are counted.
+ * Change the date with every change of the table: people see it beside what a run cost.
  */
 import type { Usage } from '../job.ts';
 
@@ -11,6 +12,13 @@ export interface Price {
   /** Input that the vendor read from its cache. */
   readonly cached: number;
 }
+
+/** A price, and whose word it is: half a sentence for people. */
+export interface KnownPrice extends Price {
+  readonly source: string;
+}
+
+const listedIn = '2025-12';
 
 const price = (input: number, output: number, cached: number): Price => ({ input, output, cached });
 
@@ -44,10 +52,19 @@ const prices: Readonly<Record<string, Price>> = {
   'google/gemini-2.5-flash': price(0.3, 2.5, 0.03),
 };
 
-/** The price of `vendor/name`, also of a dated or `-latest` name of the same model; null when it is not known. */
-export function findPrice(name: string): Price | null {
+/** The price of `vendor/name`, also of a dated or `-latest` name of the same model; the operator's word comes first. Null when it is not known. */
+export function findPrice(name: string, ofOperator: Readonly<Record<string, Price>> = {}): KnownPrice | null {
   const undated = name.replace(/-(?:\d{8}|\d{4}-\d{2}-\d{2}|latest|0)$/, '');
-  for (const key of [name, undated]) if (Object.hasOwn(prices, key)) return prices[key] ?? null;
+  const lists = [
+    { table: ofOperator, source: 'price set by the operator' },
+    { table: prices, source: `list price of ${listedIn}` },
+  ];
+  for (const { table, source } of lists) {
+    for (const key of [name, undated]) {
+      const found = Object.hasOwn(table, key) ? table[key] : undefined;
+      if (found !== undefined) return { ...found, source };
+    }
+  }
   return null;
 }
 

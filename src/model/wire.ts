@@ -18,9 +18,16 @@ export function toInstructions(system: string): { role: 'system'; content: strin
   return { role: 'system', content: wellFormed(system), providerOptions: cacheMark };
 }
 
+/** A reply in the form of the model that gave it. Signed thoughts and ids of items mean nothing to another one, which refuses them. */
+export interface Continuation {
+  readonly model: string;
+  readonly content: AssistantContent;
+}
+
 /** An assistant message with nothing in it is left out: vendors refuse it. The last two that are not from the model get a cache mark. */
-export function toModelMessages(messages: readonly Message[]): ModelMessage[] {
-  const converted = messages.map(toModelMessage).filter((message) => message.role !== 'assistant' || message.content.length > 0);
+export function toModelMessages(messages: readonly Message[], model: string): ModelMessage[] {
+  const ids = foreignIds(messages, model);
+  const converted = messages.map((message) => toModelMessage(message, model, ids)).filter(({ role, content }) => role !== 'assistant' || content.length > 0);
   let marks = 2;
   for (const message of converted.toReversed()) {
     if (message.role === 'assistant' || marks-- <= 0) continue;
@@ -29,14 +36,20 @@ export function toModelMessages(messages: readonly Message[]): ModelMessage[] {
   return converted;
 }
 
-function toModelMessage(message: Message): ModelMessage {
+/** Vendors differ in what they take as the id of a call; one of another vendor gets a name that all of them take. */
+function foreignIds(messages: readonly Message[], model: string): ReadonlyMap<string, string> {
+  const calls = messages.flatMap((message) => (message.role === 'assistant' && ownContent(message, model) === null ? message.toolCalls : []));
+  return new Map(calls.filter(({ id }) => !/^[\w-]{1,40}$/.test(id)).map(({ id }, index) => [id, `other_${index}`]));
+}
+
+function toModelMessage(message: Message, model: string, ids: ReadonlyMap<string, string>): ModelMessage {
   if (message.role === 'user') return { role: 'user', content: wellFormed(message.text) };
-  if (message.role === 'assistant') return { role: 'assistant', content: toAssistantContent(message) };
+  if (message.role === 'assistant') return { role: 'assistant', content: ownContent(message, model) ?? toAssistantContent(message, ids) };
   return {
     role: 'tool',
     content: message.results.map((result) => ({
       type: 'tool-result' as const,
-      toolCallId: result.id,
+      toolCallId: ids.get(result.id) ?? result.id,
       toolName: safeName(result.name),
       // Not `error-text`: where a wire has no flag for it, the SDK wraps the words in JSON, and line ends become unreadable.
       output: { type: 'text' as const, value: wellFormed(result.text) },
@@ -47,10 +60,16 @@ function toModelMessage(message: Message): ModelMessage {
 /** The parts of an assistant message as the SDK has them. */
 export type AssistantContent = Exclude<AssistantModelMessage['content'], string>;
 
-function toAssistantContent(message: Extract<Message, { role: 'assistant' }>): AssistantContent {
-  if (Array.isArray(message.continuation)) return message.continuation as AssistantContent;
+type AssistantMessage = Extract<Message, { role: 'assistant' }>;
+
+function ownContent({ continuation }: AssistantMessage, model: string): AssistantContent | null {
+  const given = continuation as Continuation | undefined;
+  return given?.model === model ? given.content : null;
+}
+
+function toAssistantContent(message: AssistantMessage, ids: ReadonlyMap<string, string>): AssistantContent {
   const text = message.text.trim() === '' ? [] : [{ type: 'text' as const, text: wellFormed(message.text) }];
-  return [...text, ...message.toolCalls.map((call) => toCallPart(call))];
+  return [...text, ...message.toolCalls.map((call) => toCallPart({ ...call, id: ids.get(call.id) ?? call.id }))];
 }
 
 /** Opaque data of the vendor on one part, such as the signature of a thought. */

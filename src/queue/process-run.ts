@@ -7,6 +7,7 @@ import type { FixJob } from '../job.ts';
 import type { Log } from '../log.ts';
 import type { ActiveRuns } from './active-runs.ts';
 import type { Cancellation } from './cancellation.ts';
+import type { DailyBudgets } from './daily-budget.ts';
 import { within } from './deadline.ts';
 import type { Lane } from './lane.ts';
 import { openRun } from './open-run.ts';
@@ -22,6 +23,7 @@ export interface RunProcessorParts {
   readonly redis: Redis;
   readonly lane: Lane;
   readonly slots: Slots;
+  readonly budgets: DailyBudgets;
   readonly active: ActiveRuns;
   readonly cancellation: Cancellation;
   readonly attempts: number;
@@ -70,7 +72,8 @@ interface Held {
   readonly signal: AbortSignal;
 }
 
-function contextOf({ job, token, fixJob, signal }: Held & { fixJob: FixJob }, { redis, lane, attempts, lockMs, log }: RunProcessorParts): RunContext {
+function contextOf({ job, token, fixJob, signal }: Held & { fixJob: FixJob }, parts: RunProcessorParts): RunContext {
+  const { redis, lane, budgets, attempts, lockMs, log } = parts;
   const attempt = job.attemptsMade + job.stalledCounter + 1;
   const { runId, deliveryId, repository, issue } = fixJob;
   return {
@@ -83,6 +86,7 @@ function contextOf({ job, token, fixJob, signal }: Held & { fixJob: FixJob }, { 
       const holder = await within(lockMs, redis.get(lane.queue.toKey(`${job.id}:lock`))).catch(() => null);
       return holder === token;
     },
+    openBudget: (wanted) => budgets.open(fixJob, { jobId: job.id ?? '', token }, wanted),
   };
 }
 

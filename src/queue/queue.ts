@@ -1,5 +1,5 @@
 /** The port of the queue: intake events from the web role, runs for the workers. The only link between the two. */
-import type { FixJob } from '../job.ts';
+import type { Budget, BudgetShare, FixJob } from '../job.ts';
 import type { Log } from '../log.ts';
 
 export interface IntakeQueue {
@@ -23,6 +23,8 @@ export interface RunContext {
   readonly log: Log;
   /** True while this worker still owns the run: asked before each step of publishing. */
   ownsRun(): Promise<boolean>;
+  /** Sets a share of the day's budgets aside for this run, or names the one that is spent. Throws `redis_unavailable`. */
+  openBudget(wanted: { readonly costUsd: number | null; readonly tokens: number }): Promise<BudgetShare | { readonly reached: Budget }>;
 }
 
 export interface StoppedRun {

@@ -9,6 +9,8 @@ import type { ActiveRuns } from './active-runs.ts';
 import { createCancellation } from './cancellation.ts';
 import type { Cancellation } from './cancellation.ts';
 import { connect, isConnectionError } from './connection.ts';
+import { createDailyBudgets } from './daily-budget.ts';
+import type { DailyLimits } from './daily-budget.ts';
 import { within } from './deadline.ts';
 import { startHeartbeat } from './heartbeat.ts';
 import type { Heartbeat, HeartbeatTiming } from './heartbeat.ts';
@@ -30,6 +32,8 @@ export interface WorkerQueueOptions {
   /** Runs at once over all workers. Defaults 1 and 3. */
   readonly perRepository?: number;
   readonly perInstallation?: number;
+  /** What runs may spend in a day (UTC), over all workers. Default: no limit. */
+  readonly daily?: DailyLimits;
   /** How often a run is tried whose error says `later`. Default 3. */
   readonly attempts?: number;
   readonly backoffMs?: number;
@@ -48,6 +52,7 @@ const maxIntakeLost = 3;
 /** Given to aborted runs for throwing their VMs away. */
 export const abortMs = 60_000;
 const closeMs = 5_000;
+const unlimited: DailyLimits = { costUsdPerRepository: 1e6, costUsdPerInstallation: 1e6, tokensPerRepository: 1e12, tokensPerInstallation: 1e12 };
 
 type Handlers = Parameters<WorkerQueue['consume']>[0];
 
@@ -98,11 +103,12 @@ function createParts({ redisUrl, prefix = 'mayfly', signingKey, attempts = 3, ba
 
 function createLoops(handlers: Handlers, parts: Parts, options: WorkerQueueOptions): QueueLoop[] {
   const { redis, intake, runs, active, cancellation } = parts;
-  const { attempts = 3, lockMs = 30_000, perRepository = 1, perInstallation = 3, log, concurrency } = options;
+  const { attempts = 3, lockMs = 30_000, perRepository = 1, perInstallation = 3, daily = unlimited, log, concurrency } = options;
   const { idleMs = 5_000, silentMs = 60_000 } = options.heartbeat ?? {};
   const shared = { redis, lockMs, log, idleMs, silentMs };
   const slots = createSlots(redis, runs, { perRepository, perInstallation });
-  const runProcessor = createRunProcessor({ redis, lane: runs, slots, active, cancellation, attempts, lockMs, log, run: handlers.run });
+  const budgets = createDailyBudgets({ redis, lane: runs, limits: daily, log });
+  const runProcessor = createRunProcessor({ redis, lane: runs, slots, budgets, active, cancellation, attempts, lockMs, log, run: handlers.run });
   const intakeLoop = createLoop(intake, createIntakeProcessor(intake, handlers.intake, log), { ...shared, concurrency: intakeConcurrency });
   const runLoop = createLoop(runs, runProcessor, { ...shared, concurrency });
   // BullMQ only tells that a lock could not be renewed; the run would go on beside the worker that takes it next.

@@ -50,6 +50,13 @@ export const Settings = z.strictObject({
       'Locale (LANG) of every command in the VM. Default: C.UTF-8. Node and Java know every locale; for programs of C it has to be installed by `setup`.',
     example: 'de_DE.UTF-8',
   }),
+  model: z
+    .string()
+    .trim()
+    .min(1)
+    .max(220)
+    .optional()
+    .meta({ description: 'The model that works here, as vendor/name; one of those that the operator allows.', example: 'anthropic/claude-sonnet-4-5' }),
   ci: z
     .enum(['hold', 'run'])
     .optional()

@@ -134,7 +134,7 @@ test('a model is asked for by name, with the key of its vendor', async () => {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const baseUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   const model = async (name: string | null, apiKey: string | null, at = baseUrl) =>
-    (await takeLooks([modelCheck({ name, apiKey, keyName: 'ANTHROPIC_API_KEY', baseUrl: at, fetch })]))['key'];
+    (await takeLooks([modelCheck({ setting: 'MAYFLY_MODEL', name, apiKey, keyName: 'ANTHROPIC_API_KEY', baseUrl: at, fetch })]))['key'];
 
   expect(await model('anthropic/claude-sonnet-4-5', 'right')).toMatchObject({ status: 'ok' });
   expect(await model('anthropic/claude-sonnet-4-5', 'wrong')).toMatchObject({

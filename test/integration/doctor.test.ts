@@ -75,6 +75,9 @@ describe('mayfly doctor', () => {
       APP_ID: String(github.app.appId),
       PRIVATE_KEY: github.app.privateKey,
       MAYFLY_MODEL: 'compatible/some-model',
+      MAYFLY_MODELS: 'compatible/other',
+      MAYFLY_FALLBACK_MODEL: 'compatible/third',
+      MAYFLY_MODEL_PRICES: 'compatible/some-model=1:2 compatible/other=1:2',
     });
     await redis.stop();
     const report = Report.parse(JSON.parse(stdout));
@@ -90,6 +93,9 @@ describe('mayfly doctor', () => {
       'github app': 'ok',
       'github permissions': 'ok',
       'model key': 'problem',
+      'model choice': 'problem',
+      'model fallback': 'problem',
+      'model prices': 'warning',
     });
     expect(stdout.trimEnd().split('\n')).toHaveLength(1);
     expect(stdout).not.toContain('a-job-key');

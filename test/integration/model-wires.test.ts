@@ -126,14 +126,14 @@ describe.each(wires)('$name', ({ name, wire, path, length, refusal }) => {
   it('gives up after a set number of tries', async () => {
     await using server = await startModelServer(status(529));
 
-    await expect(aModel(name, server.baseUrl).ask(aQuestion())).rejects.toMatchObject({ code: 'model_unavailable', details: { tries: 3, status: 529 } });
+    await expect(aModel(name, server.baseUrl).ask(aQuestion())).rejects.toMatchObject({ code: 'model_busy', details: { tries: 3, status: 529 } });
     expect(server.asked).toHaveLength(3);
   });
 
   it('waits as long as the server says, and not for hours', async () => {
     await using server = await startModelServer(status(429, { 'retry-after': '7200' }));
 
-    await expect(aModel(name, server.baseUrl).ask(aQuestion())).rejects.toMatchObject({ code: 'model_unavailable', details: { waitMs: 7_200_000 } });
+    await expect(aModel(name, server.baseUrl).ask(aQuestion())).rejects.toMatchObject({ code: 'model_busy', details: { waitMs: 7_200_000 } });
     expect(server.asked).toHaveLength(1);
   });
 
@@ -179,7 +179,7 @@ describe.each(wires)('$name', ({ name, wire, path, length, refusal }) => {
     await using server = await startModelServer(openStream(start, start.at(-1)));
 
     await expect(aModel(name, server.baseUrl, { timing: { totalTimeoutMs: 200, retryDelayMs: 1 } }).ask(aQuestion())).rejects.toMatchObject({
-      code: 'model_unavailable',
+      code: 'model_reply_endless',
       details: { totalTimeoutMs: 200 },
     });
     expect(server.asked).toHaveLength(1);
@@ -190,7 +190,7 @@ describe.each(wires)('$name', ({ name, wire, path, length, refusal }) => {
     await using server = await startModelServer((response) => void response.writeHead(200, { 'content-type': 'text/event-stream' }).end(`data: ${huge}\n\n`));
 
     await expect(aModel(name, server.baseUrl).ask(aQuestion())).rejects.toMatchObject({
-      code: 'model_refused',
+      code: 'model_reply_endless',
       details: { problem: 'the reply is too large' },
     });
   });

@@ -72,6 +72,7 @@ describe.skipIf(reason)('a repository in a guest', () => {
         test: null,
         allow: { setup: [], agent: [], proof: [] },
         ci: 'hold',
+        model: null,
         node: { install: null, reason: null },
         gaps: [],
         instructions: null,

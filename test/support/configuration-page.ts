@@ -40,7 +40,7 @@ export function configurationPage(settings: readonly Setting[] = describeSetting
     listNeeded(settings, 'web'),
     listNeeded(settings, 'worker'),
     '- `--role all` needs what both need.',
-    '- A worker also needs the key of the vendor that `MAYFLY_MODEL` names.',
+    '- A worker also needs the keys of the vendors of `MAYFLY_MODEL`, `MAYFLY_MODELS` and `MAYFLY_FALLBACK_MODEL`.',
     '- `PRIVATE_KEY` does instead of `PRIVATE_KEY_PATH`.',
     '- Every other command starts without any of them.',
     '',

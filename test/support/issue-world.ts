@@ -6,6 +6,8 @@ import type { RunReport } from '../../src/fix/report.ts';
 import { createMirrors } from '../../src/git/create-mirrors.ts';
 import type { FixJob } from '../../src/job.ts';
 import { createSecrets } from '../../src/log.ts';
+import type { Models } from '../../src/model/model.ts';
+import { aShare } from './budget.ts';
 import { createFolder } from './git-repository.ts';
 import type { StandInRepository } from './github/repository.ts';
 import { createStandInGitHub } from './github/stand-in.ts';
@@ -13,13 +15,15 @@ import type { StandInGitHub } from './github/stand-in.ts';
 import { openPort } from './github-port.ts';
 import { createHostProvider } from './host-provider.ts';
 import { aJob } from './jobs.ts';
-import { calls, createScriptedModel } from './scripted-model.ts';
+import { calls, createScriptedModel, onlyModel } from './scripted-model.ts';
 import type { PlannedReply, ScriptedModel } from './scripted-model.ts';
 
 export const bash = (command: string): PlannedReply => calls(['bash', { command }]);
 export const submit = (more: object = {}): PlannedReply => calls(['submit', { summary: 'Done.', files: ['src.txt'], ...more }]);
 
 export interface RunChange {
+  /** Instead of one that answers with the replies. */
+  readonly models?: Models;
   readonly onBoot?: (id: string) => void;
   readonly attempt?: Partial<Attempt>;
   readonly job?: Partial<FixJob>;
@@ -71,7 +75,7 @@ interface Place extends Pick<IssueWorld, 'standIn' | 'repository' | 'job'> {
 async function runJob(
   { standIn, repository, job, stack }: Place,
   replies: readonly PlannedReply[],
-  { onBoot, attempt, job: changes }: RunChange,
+  { onBoot, attempt, models, job: changes }: RunChange,
 ): Promise<IssueRun> {
   const folder = createFolder();
   stack.defer(() => folder[Symbol.dispose]());
@@ -85,7 +89,7 @@ async function runJob(
       boots.push(id.replace(`${job.runId}-`, ''));
       onBoot?.(id);
     }),
-    model,
+    models: models ?? onlyModel(model),
     openGateway: () => ({ accept: () => {}, enter: () => {}, ledger: [], unlisted: 0, close: () => Promise.resolve() }),
     surroundings: { caPem: '', guestEnv: {}, registryHosts: [], install: { path: '', argv: [] } },
     guestNodeVersion: '26.10.0',
@@ -106,7 +110,11 @@ async function runJob(
     onReport: (made) => (report = made),
   };
   const { signal } = new AbortController();
-  await fixIssue({ ...job, ...changes }, { lastAttempt: false, signal, log, ownsRun: () => Promise.resolve(true), ...attempt }, tools);
+  await fixIssue(
+    { ...job, ...changes },
+    { lastAttempt: false, signal, log, ownsRun: () => Promise.resolve(true), openBudget: () => Promise.resolve(aShare()), ...attempt },
+    tools,
+  );
   const live = standIn.tokens.filter((token) => !token.revoked);
   if (live.length > 0) throw new Error(`${live.length} tokens were not revoked`);
   if (report === null) throw new Error('no report');

@@ -1,5 +1,5 @@
 /** A model that answers from a list, records what it was asked, and throws on a question that nobody planned. */
-import type { Model, Question, Reply, ToolCall } from '../../src/model/model.ts';
+import type { Model, Models, Question, Reply, ToolCall } from '../../src/model/model.ts';
 
 export type PlannedReply = Partial<Reply> | ((question: Question) => Partial<Reply> | Promise<Partial<Reply>>);
 
@@ -8,11 +8,12 @@ export interface ScriptedModel extends Model {
   readonly questions: readonly Question[];
 }
 
-export function createScriptedModel(replies: readonly PlannedReply[], options: { usdPerToken?: number | null } = {}): ScriptedModel {
+export function createScriptedModel(replies: readonly PlannedReply[], options: { name?: string; usdPerToken?: number | null } = {}): ScriptedModel {
   const { usdPerToken = null } = options;
   const questions: Question[] = [];
   return {
-    name: 'scripted/model',
+    name: options.name ?? 'scripted/model',
+    priceSource: usdPerToken === null ? null : 'price of the script',
     questions,
     cost: (usage) => (usdPerToken === null ? null : (usage.inputTokens + usage.outputTokens) * usdPerToken),
     async ask(question) {
@@ -23,6 +24,11 @@ export function createScriptedModel(replies: readonly PlannedReply[], options: {
       return aReply(reply);
     },
   };
+}
+
+/** An operator that allows this one model. */
+export function onlyModel(model: Model): Models {
+  return { names: [model.name], anyPriced: model.priceSource !== null, open: (name) => (name === null || name === model.name ? model : null) };
 }
 
 function aReply(reply: Partial<Reply>): Reply {

@@ -4,7 +4,7 @@ import type { Verdict } from '../../../src/doctor/check.ts';
 import { judgeClock } from '../../../src/doctor/clock.ts';
 import { judgeApp, judgeDeliveries, judgePermissions, judgeWebhook } from '../../../src/doctor/github.ts';
 import { judgeCgroups, judgePrograms, judgeSystem } from '../../../src/doctor/host.ts';
-import { judgeAnswer } from '../../../src/doctor/model.ts';
+import { judgeAnswer, judgePrices } from '../../../src/doctor/model.ts';
 import { judgeEviction, judgeJobKey, judgePersistence, judgeServer, judgeUnreachable } from '../../../src/doctor/redis.ts';
 import { judgeKvm, judgeQemu, judgeRunsc, judgeTemplate } from '../../../src/doctor/sandbox.ts';
 import { parseRunscVersion } from '../../../src/sandbox/runsc.ts';
@@ -195,12 +195,16 @@ describe('GitHub', () => {
 });
 
 describe('the model', () => {
-  const asked = { name: 'anthropic/claude', keyName: 'ANTHROPIC_API_KEY', host: 'api.anthropic.com', isVendor: true };
+  const asked = { setting: 'MAYFLY_MODEL', name: 'anthropic/claude', keyName: 'ANTHROPIC_API_KEY', host: 'api.anthropic.com', isVendor: true };
   judged([
     ['a key that is taken', judgeAnswer(200, asked), 'ok', null],
     ['a key that is not', judgeAnswer(401, asked), 'problem', 'ANTHROPIC_API_KEY='],
     ['a model that the vendor does not know', judgeAnswer(404, asked), 'problem', 'MAYFLY_MODEL='],
     ['a server that tells nothing', judgeAnswer(404, { ...asked, isVendor: false }), 'not_checked', null],
     ['a vendor who is busy', judgeAnswer(529, asked), 'warning', null],
+    ['a fallback that the vendor does not know', judgeAnswer(404, { ...asked, setting: 'MAYFLY_FALLBACK_MODEL' }), 'problem', 'MAYFLY_FALLBACK_MODEL='],
+    ['prices that are known', judgePrices([{ name: 'a/b', price: { source: 'list price of 2025-12' } }]), 'ok', null],
+    ['a price that is not', judgePrices([{ name: 'a/b', price: null }]), 'warning', 'MAYFLY_MODEL_PRICES="a/b=INPUT:OUTPUT"'],
+    ['no model', judgePrices([]), 'not_checked', null],
   ]);
 });

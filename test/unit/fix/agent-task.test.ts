@@ -9,6 +9,7 @@ const plan: Plan = {
   test: null,
   allow: { setup: [], agent: [], proof: [] },
   ci: 'hold',
+  model: null,
   node: { install: null, reason: null },
   gaps: [],
   instructions: null,

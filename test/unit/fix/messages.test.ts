@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { commentMarker, commitMessage, doneComment, endingReply, pullRequestBody, pullRequestTitle } from '../../../src/fix/messages.ts';
+import { commentMarker, commitMessage, doneComment, endingReply, pullRequestBody, pullRequestTitle, sentence } from '../../../src/fix/messages.ts';
 import { createReport } from '../../../src/fix/report.ts';
 import type { Proof, TestRun } from '../../../src/job.ts';
 import { nothingToRun } from '../../../src/proof/prove.ts';
@@ -74,7 +74,7 @@ describe('comments', () => {
 
     expect(comment.startsWith(commentMarker)).toBe(true);
     expect(comment).toContain('**Mayfly: gave up.** The run reached a limit (the number of steps) before it was finished.');
-    expect(comment).toContain('the price of the model is not known');
+    expect(comment).toContain('price not known');
     expect(comment).toContain(job.runId);
   });
 
@@ -100,6 +100,42 @@ describe('comments', () => {
 
   it('name the person who asked, so that the ending notifies them', () => {
     expect(endingReply(job, { kind: 'no_change' })).toMatch(/^@octocat The run ended without a change/);
+  });
+
+  it.each([
+    [{ kind: 'stopped', reason: 'silent' }, 'stopped without a change'],
+    [{ kind: 'stopped', reason: 'cut' }, 'too long and were cut off'],
+    [{ kind: 'stopped', reason: 'refusal' }, 'refused to go on'],
+    [{ kind: 'stopped', reason: 'loop' }, 'round in circles'],
+    [{ kind: 'gave_up', limit: 'malformed_calls' }, 'could not be understood'],
+    [{ kind: 'failed', code: 'model_busy' }, 'turned every request away'],
+    [{ kind: 'failed', code: 'model_unavailable' }, 'The model does not answer'],
+    [{ kind: 'failed', code: 'model_reply_endless' }, 'did not bring a reply to its end'],
+    [{ kind: 'failed', code: 'model_refused' }, 'The model vendor refused the request'],
+  ] as const)('tell %j in words of its own', (outcome, words) => {
+    expect(endingReply(job, outcome)).toContain(words);
+  });
+
+  it('say which budget is spent, when it begins anew, and who can change it', () => {
+    const budget = { scope: 'repository', unit: 'usd', limit: 25 } as const;
+
+    expect(endingReply(job, { kind: 'refused', reason: 'daily_budget', budget })).toBe(
+      "@octocat Not done: today's budget of this repository (25 USD) is spent, or set aside for runs that work now. That budget begins anew at 00:00 UTC; label the issue again then. The operator sets it with `MAYFLY_DAILY_COST_USD_PER_REPOSITORY`.",
+    );
+    expect(sentence({ kind: 'gave_up', limit: 'daily_budget', budget: { scope: 'installation', unit: 'tokens', limit: 4_000_000 } })).toMatch(
+      /used up what was left of today's budget of this installation \(4,000,000 tokens\) .* `MAYFLY_DAILY_TOKENS_PER_INSTALLATION`/,
+    );
+  });
+
+  it('say which model did what, and whose price it was', () => {
+    const usage = { inputTokens: 1000, outputTokens: 200, cachedInputTokens: 0 };
+    const first = { name: 'anthropic/a', price: 'list price of 2025-12', steps: 3, usage, costUsd: 0.5 };
+    const second = { name: 'compatible/b', price: null, steps: 1, usage, costUsd: null };
+
+    expect(doneComment({ ...createReport(job.runId), models: [first] }, { kind: 'patched' })).toContain('Model: `anthropic/a` (list price of 2025-12).');
+    expect(doneComment({ ...createReport(job.runId), models: [first, second] }, { kind: 'patched' })).toContain(
+      'Models: `anthropic/a` (3 steps, 1,200 tokens, 0.50 USD; list price of 2025-12), then `compatible/b` (1 step, 1,200 tokens, price not known, so only tokens are counted), because the first one did not answer.',
+    );
   });
 
   it('have a title that mentions nobody', () => {

@@ -21,7 +21,7 @@ describe('createModel', () => {
 
   it('takes the price of the table, of the operator, or none', () => {
     expect(createModel(options).cost(usage)).toBeCloseTo(3.75);
-    expect(createModel({ ...options, price: { input: 1, output: 1, cached: 1 } }).cost(usage)).toBe(1);
+    expect(createModel({ ...options, price: { input: 1, output: 1, cached: 1, source: 'x' } }).cost(usage)).toBe(1);
     expect(createModel({ ...options, price: null }).cost(usage)).toBeNull();
   });
 });

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { loadConfig } from '../../../src/config.ts';
 import { costOf, findPrice } from '../../../src/model/prices.ts';
 
 describe('findPrice', () => {
@@ -25,6 +26,39 @@ describe('findPrice', () => {
     ]) {
       expect(findPrice(name)).toBeNull();
     }
+  });
+});
+
+describe('a price of the operator', () => {
+  const { MAYFLY_MODEL_PRICES: given } = loadConfig('tool', {
+    MAYFLY_MODEL_PRICES: 'anthropic/claude-sonnet-4-5=1:2:0.1, compatible/org/model:free=0:0 compatible/big=10:50.5',
+  });
+
+  it('goes over the table, also for a dated name, and says whose it is', () => {
+    expect(findPrice('anthropic/claude-sonnet-4-5-20250929', given)).toEqual({ input: 1, output: 2, cached: 0.1, source: 'price set by the operator' });
+    expect(findPrice('openai/gpt-5', given)?.source).toMatch(/^list price of \d{4}-\d\d$/);
+  });
+
+  it('makes a model known that is in no table; without another word cached input costs as much as other input', () => {
+    expect(findPrice('compatible/big', given)).toMatchObject({ input: 10, output: 50.5, cached: 10 });
+    expect(findPrice('compatible/org/model:free', given)).toMatchObject({ input: 0, output: 0, cached: 0 });
+  });
+
+  it.each([
+    'gpt-5=1:2',
+    'openai/gpt-5',
+    'openai/gpt-5=1',
+    'openai/gpt-5=1:2:3:4',
+    'openai/gpt-5=-1:2',
+    'openai/gpt-5=1e3:2',
+    'openai/gpt-5=$1:$2',
+    'openai/gpt-5=1:2=3',
+    'openai/gpt-5=1:2 openai/gpt-5=1:3',
+    'openai/gpt-5 = 1:2',
+  ])('is a problem of the configuration when it is written as %s', (text) => {
+    expect(() => loadConfig('tool', { MAYFLY_MODEL_PRICES: text })).toThrow(
+      expect.objectContaining({ code: 'config_invalid', details: { problems: expect.arrayContaining([expect.stringContaining('vendor/name=input:output')]) } }),
+    );
   });
 });
 

@@ -1,0 +1,166 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { Budget, BudgetShare } from '../../src/job.ts';
+import { createDailyBudgets } from '../../src/queue/daily-budget.ts';
+import type { DailyLimits } from '../../src/queue/daily-budget.ts';
+import { createLane } from '../../src/queue/lane.ts';
+import { aJob } from '../support/jobs.ts';
+import { createQueueBench } from '../support/queue-bench.ts';
+import type { BenchWorker, QueueBench, Running } from '../support/queue-bench.ts';
+import { redisIsMissing } from '../support/redis.ts';
+import { jobKey } from '../support/web-role.ts';
+
+const daily: DailyLimits = { costUsdPerRepository: 2, costUsdPerInstallation: 3, tokensPerRepository: 1_000, tokensPerInstallation: 1_500 };
+const wanted = { costUsd: 1.5, tokens: 600 };
+
+let bench: QueueBench;
+let worker: BenchWorker;
+let begun: number;
+
+describe.skipIf(redisIsMissing())('the budgets of a day', () => {
+  beforeEach(async () => {
+    bench = await createQueueBench();
+    worker = await start();
+    begun = 0;
+  });
+  afterEach(() => bench[Symbol.asyncDispose]());
+
+  async function start(): Promise<BenchWorker> {
+    const made = await bench.worker({ daily, perRepository: 10, perInstallation: 10, concurrency: 10 });
+    await made.consume();
+    return made;
+  }
+
+  async function begin(repositoryId = 1, on = worker): Promise<Running> {
+    const job = aJob({ key: crypto.randomUUID(), repositoryId });
+    await worker.queue.addRun(job);
+    return await on.run(begun++);
+  }
+
+  async function open(run: Running, more: Partial<typeof wanted | { costUsd: null }> = {}): Promise<BudgetShare> {
+    const opened = await run.context.openBudget({ ...wanted, ...more });
+    if ('reached' in opened) throw new Error(`the budget of the ${opened.reached.scope} is reached`);
+    return opened;
+  }
+
+  async function reached(run: Running, more: Partial<typeof wanted | { costUsd: null }> = {}): Promise<Budget> {
+    const opened = await run.context.openBudget({ ...wanted, ...more });
+    if (!('reached' in opened)) throw new Error('there was something left');
+    return opened.reached;
+  }
+
+  test('give two runs at once what is there once', async () => {
+    const runs = [await begin(), await begin(), await begin()];
+
+    const opened = await Promise.all(runs.map((run) => run.context.openBudget({ costUsd: 1.5, tokens: 1 })));
+
+    const amounts = opened.map((one) => ('reached' in one ? 0 : Math.min(1.5, one.usd.amount))).toSorted((one, other) => one - other);
+    expect(amounts).toEqual([0, 0.5, 1.5]);
+    expect(opened.find((one) => 'reached' in one)).toEqual({ reached: { scope: 'repository', unit: 'usd', limit: 2 } });
+  });
+
+  test('take what was spent as it is told, give the rest back at the end, and count nothing twice', async () => {
+    const first = await open(await begin());
+    await first.tell({ costUsd: 0.3, tokens: 100 });
+    await first.tell({ costUsd: 0.5, tokens: 200 });
+    await first.tell({ costUsd: 0.5, tokens: 200 });
+    const during = await open(await begin());
+    expect(during).toMatchObject({ usd: { amount: 0.5 }, tokens: { amount: 400 } });
+    await during.close();
+
+    await first.close();
+    await first.close();
+
+    expect(await open(await begin())).toMatchObject({ usd: { amount: 1.5 }, tokens: { amount: 800 } });
+  });
+
+  test('count what goes over, too', async () => {
+    const first = await open(await begin());
+    await first.tell({ costUsd: 5, tokens: 100 });
+    await first.close();
+
+    expect(await reached(await begin())).toEqual({ scope: 'repository', unit: 'usd', limit: 2 });
+  });
+
+  test('tell which one is spent: of the installation, or of tokens', async () => {
+    for (const repositoryId of [1, 2]) {
+      const share = await open(await begin(repositoryId));
+      await share.tell({ costUsd: 1.5, tokens: 10 });
+      await share.close();
+    }
+    expect(await reached(await begin(3))).toEqual({ scope: 'installation', unit: 'usd', limit: 3 });
+
+    const unpriced = await open(await begin(4), { costUsd: null });
+    expect(unpriced.usd.amount).toBe(Infinity);
+    await unpriced.tell({ costUsd: 0, tokens: 1_000 });
+    await unpriced.close();
+    expect(await reached(await begin(4), { costUsd: null })).toEqual({ scope: 'repository', unit: 'tokens', limit: 1_000 });
+  });
+
+  test('keep what a run has spent whose worker died, and give its share to the next', async () => {
+    const lost = await begin();
+    const share = await open(lost);
+    await share.tell({ costUsd: 0.5, tokens: 100 });
+    const other = await begin(1);
+    expect(await open(other).then((one) => one.usd.amount)).toBe(0.5);
+
+    // A lock that was not renewed, and that another worker has by now.
+    await bench.direct.set(await lockOf(lost), 'another token');
+
+    const next = await begin();
+    expect((await open(next)).usd.amount).toBe(1);
+  });
+
+  async function lockOf({ job }: Running): Promise<string> {
+    const jobs = await bench.lane('runs').getActive();
+    const id = jobs.find((one) => JSON.stringify(one.data).includes(job.runId))?.id ?? '';
+    return bench.lane('runs').toKey(`${id}:lock`);
+  }
+
+  test('begin anew at midnight UTC; a run counts for the day on which it began', async () => {
+    const { log } = worker;
+    const lane = createLane({ name: 'runs', prefix: 'other', signingKey: jobKey, redis: bench.direct, log, jobOptions: {} });
+    let today = '2026-01-01T23:59:00Z';
+    const budgets = createDailyBudgets({ redis: bench.direct, lane, limits: daily, log, now: () => new Date(today) });
+    const holder = { jobId: 'j', token: 't' };
+    await bench.direct.set(lane.queue.toKey('j:lock'), 't');
+    const old = await budgets.open(aJob(), holder, { costUsd: 5, tokens: 1 });
+    if ('reached' in old) throw new Error('it is a new day');
+    expect(await budgets.open(aJob(), holder, wanted)).toMatchObject({ reached: { unit: 'usd' } });
+
+    today = '2026-01-02T00:01:00Z';
+    await old.tell({ costUsd: 2, tokens: 1 });
+
+    expect(await budgets.open(aJob(), holder, wanted)).toMatchObject({ usd: { amount: 2 } });
+    await lane.queue.close();
+  });
+
+  test('have one key for each scope and day, which goes by itself and names no one', async () => {
+    const share = await open(await begin());
+    await share.tell({ costUsd: 0.000_001, tokens: 1 });
+    await share.close();
+
+    const keys = await bench.direct.keys('mayfly:spend:*');
+
+    expect(keys.toSorted()).toEqual([
+      expect.stringMatching(/^mayfly:spend:installation:55:\d{4}-\d\d-\d\d$/),
+      expect.stringMatching(/^mayfly:spend:repository:1:\d{4}-\d\d-\d\d$/),
+    ]);
+    for (const key of keys) {
+      expect(await bench.direct.hgetall(key)).toEqual({ cost: '1', tokens: '1' });
+      expect(await bench.direct.ttl(key)).toBeGreaterThan(2 * 24 * 60 * 60);
+    }
+  });
+
+  test('are no reason to end a run when Redis does not answer: the next call tells it all', async () => {
+    const share = await open(await begin());
+    await bench.direct.call('CONFIG', 'SET', 'maxmemory', '1');
+    await share.tell({ costUsd: 0.1, tokens: 10 });
+    expect(worker.lines.some((line) => line.includes('could not be written down'))).toBe(true);
+
+    await bench.direct.call('CONFIG', 'SET', 'maxmemory', '0');
+    await share.tell({ costUsd: 0.2, tokens: 20 });
+
+    await share.close();
+    expect(await open(await begin())).toMatchObject({ usd: { amount: 1.8 }, tokens: { amount: 980 } });
+  });
+});
