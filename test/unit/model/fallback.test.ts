@@ -62,6 +62,10 @@ describe('a fallback', () => {
     await expect(model.ask(aQuestion())).rejects.toMatchObject({ code: 'model_credentials' });
   });
 
+  it('is known beforehand, so that the history fits both', () => {
+    expect(withFallback(scripted('a/first'), scripted('b/second'), log).fallback?.name).toBe('b/second');
+  });
+
   it('is named for what it lost', async () => {
     const lost: unknown[] = [];
     const usage = { inputTokens: 1, outputTokens: 1, cachedInputTokens: 0 };
