@@ -93,7 +93,7 @@ describe('a labelled issue', () => {
     const [pull] = await github.pullRequests();
     const { body, files, commits } = await github.pullRequest(pull.number);
     expect(body).toMatchObject({ draft: true, title: `Fix #${number}: ${issue.title}`, user: { login: 'mayfly[bot]' } });
-    expect(body.body).toContain('**Proven: the tests fail without the patch and pass with it.**');
+    expect(body.body).toContain('**Proven: the tests of the patch fail without its fix and pass with it.**');
     expect(body.requested_reviewers.map((one: { login: string }) => one.login)).toEqual(['ada']);
     expect(files.map((file) => file.filename)).toEqual(['src/slug.js', 'test/slug.test.js']);
     expect(commits).toHaveLength(1);

@@ -3,7 +3,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { failOnViolations } from '../support/github/clients.ts';
 import { whyNoSshd } from '../support/host-sshd.ts';
 import { bash, createIssueWorld, submit } from '../support/issue-world.ts';
-import type { IssueRun, IssueWorld } from '../support/issue-world.ts';
+import type { IssueRun, IssueWorld, RunChange } from '../support/issue-world.ts';
 import type { PlannedReply } from '../support/scripted-model.ts';
 
 const reason = whyNoSshd();
@@ -22,9 +22,9 @@ describe.skipIf(reason)('a proof', () => {
     await world[Symbol.asyncDispose]();
   });
 
-  async function run(files: Record<string, string>, replies: readonly PlannedReply[]): Promise<IssueRun> {
+  async function run(files: Record<string, string>, replies: readonly PlannedReply[], change: RunChange = {}): Promise<IssueRun> {
     world = await createIssueWorld(files);
-    return await world.run(replies);
+    return await world.run(replies, change);
   }
 
   const bodyOfPull = async (): Promise<string> => (await world.repository.pullRequests())[0].body as string;
@@ -76,6 +76,13 @@ describe.skipIf(reason)('a proof', () => {
 
     expect(report.proof).toMatchObject({ verdict: 'flaky', flaky: ['test/flips.sh'] });
     expect(await bodyOfPull()).toContain('Ended differently the second time:\n\n- `test/flips.sh`');
+  });
+
+  it('ends a suite that hangs at its limit, and says so', async () => {
+    const { report } = await run(testScript('echo started; sleep 600'), [bash(fix), submit()], { limits: { proofTimeoutMs: 3000 } });
+
+    expect(report).toMatchObject({ outcome: { kind: 'published' }, proof: { verdict: 'could_not_run', base: { ended: 'timeout' }, patched: null } });
+    expect(await bodyOfPull()).toMatch(/\*\*Not proven: on the base, the tests did not end within 3 s\.\*\*[^]*\| base \| time limit \|[^]*started/);
   });
 
   it('says that nothing was proven without tests', async () => {

@@ -3,6 +3,7 @@ import { pino } from 'pino';
 import { fixIssue } from '../../src/fix/issue.ts';
 import type { Attempt, IssueTools } from '../../src/fix/issue.ts';
 import type { RunReport } from '../../src/fix/report.ts';
+import type { RunLimits } from '../../src/fix/run.ts';
 import { createMirrors } from '../../src/git/create-mirrors.ts';
 import type { FixJob } from '../../src/job.ts';
 import { createSecrets } from '../../src/log.ts';
@@ -27,6 +28,7 @@ export interface RunChange {
   readonly onBoot?: (id: string) => void;
   readonly attempt?: Partial<Attempt>;
   readonly job?: Partial<FixJob>;
+  readonly limits?: Partial<RunLimits>;
 }
 
 export interface IssueRun {
@@ -75,7 +77,7 @@ interface Place extends Pick<IssueWorld, 'standIn' | 'repository' | 'job'> {
 async function runJob(
   { standIn, repository, job, stack }: Place,
   replies: readonly PlannedReply[],
-  { onBoot, attempt, models, job: changes }: RunChange,
+  { onBoot, attempt, models, limits, job: changes }: RunChange,
 ): Promise<IssueRun> {
   const folder = createFolder();
   stack.defer(() => folder[Symbol.dispose]());
@@ -102,6 +104,7 @@ async function runJob(
       proofTimeoutMs: 60_000,
       proofRounds: 2,
       ancestors: 50,
+      ...limits,
     },
     secrets: createSecrets(),
     github: openPort(standIn, repository).github,
