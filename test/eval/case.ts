@@ -19,6 +19,8 @@ const Case = z.object({
   test: z.string().min(1),
   /** Paths, read from the fix commit. */
   hiddenTests: z.array(z.string().min(1)).min(1),
+  /** Paths that the fix commit changes, without its tests. */
+  fixTouches: z.array(z.string().min(1)).min(1),
 });
 export type Case = z.infer<typeof Case>;
 

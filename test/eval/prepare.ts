@@ -17,6 +17,8 @@ export interface PreparedCase {
   readonly snapshot: Snapshot;
   /** Laid over the work tree to judge it. */
   readonly hiddenTests: Patch;
+  /** The known fix, without its tests: what shows that the case can be solved. */
+  readonly fix: Patch;
 }
 
 interface Place {
@@ -28,7 +30,7 @@ interface Place {
   readonly signal: AbortSignal;
 }
 
-const maxTestFileBytes = 4 * 2 ** 20;
+const maxFileBytes = 4 * 2 ** 20;
 /** Always the same commit for the same tree. */
 const author = Object.fromEntries(
   ['AUTHOR', 'COMMITTER'].flatMap((who) => [
@@ -48,8 +50,12 @@ export async function prepareCase(one: Case, place: Place): Promise<PreparedCase
   const directory = join(place.directory, `${one.id}.git`);
   const sha = await copyTree({ clone, commit: one.buggyCommit, directory }, place);
   const snapshot = createSnapshot({ directory, sha, environment: place.environment });
-  const fix = createSnapshot({ directory: clone, sha: one.fixCommit, environment: place.environment });
-  return { of: one, snapshot, hiddenTests: { baseSha: sha, files: await readHiddenTests(one, fix, place.signal) } };
+  const known = createSnapshot({ directory: clone, sha: one.fixCommit, environment: place.environment });
+  const read = async (paths: readonly string[]): Promise<Patch> => ({ baseSha: sha, files: await readFiles(known, paths, place.signal) });
+  const [hiddenTests, fix] = [await read(one.hiddenTests), await read(one.fixTouches)];
+  const missing = hiddenTests.files.find(({ change }) => change.kind === 'delete');
+  if (missing) throw new FixError('usage', { details: { reason: `${one.id}: the hidden test ${missing.path} is no file of ${one.fixCommit}` } });
+  return { of: one, snapshot, hiddenTests, fix };
 }
 
 async function findClone(repository: string, repos: string): Promise<string> {
@@ -88,13 +94,14 @@ async function copyTree(from: { clone: string; commit: string; directory: string
   return sha;
 }
 
-async function readHiddenTests({ hiddenTests, fixCommit }: Case, fix: Snapshot, signal: AbortSignal): Promise<readonly PatchFile[]> {
-  const tree = await fix.tree(signal);
+/** A file that is not there is one that the fix deleted. */
+async function readFiles(snapshot: Snapshot, paths: readonly string[], signal: AbortSignal): Promise<readonly PatchFile[]> {
+  const tree = await snapshot.tree(signal);
   return await Promise.all(
-    hiddenTests.map(async (path): Promise<PatchFile> => {
-      const content = await fix.readFile(path, maxTestFileBytes, signal);
-      if (content === null) throw new FixError('usage', { details: { reason: `the hidden test ${path} is no file of ${fixCommit}` } });
-      return { path, change: { kind: 'write', mode: tree.get(path)?.mode === '100755' ? '100755' : '100644', content } };
+    paths.map(async (path): Promise<PatchFile> => {
+      const content = await snapshot.readFile(path, maxFileBytes, signal);
+      const mode = tree.get(path)?.mode === '100755' ? '100755' : '100644';
+      return { path, change: content === null ? { kind: 'delete' } : { kind: 'write', mode, content } };
     }),
   );
 }

@@ -59,7 +59,7 @@ describe('a case', () => {
       /no clone of octo-org\/other: --repos has neither octo-org\+other\/repo nor octo-org\/other/,
     ],
     ['commit', { buggyCommit: '0'.repeat(40) }, 'base_unknown', /the clone of octo-org\/greet has no commit 0{40}/],
-    ['hidden test', { hiddenTests: ['test/none.sh'] }, 'usage', /the hidden test test\/none\.sh is no file of/],
+    ['hidden test', { hiddenTests: ['test/none.sh'] }, 'usage', /greet: the hidden test test\/none\.sh is no file of/],
   ] as const)('without its %s says so', async (_what, change, code, reason) => {
     await expect(prepare(change as Partial<Case>)).rejects.toMatchObject({ code, details: { reason: expect.stringMatching(reason) } });
   });

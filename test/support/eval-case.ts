@@ -16,7 +16,7 @@ export interface EvalWorld extends Disposable {
   readonly of: Case;
 }
 
-export function createEvalWorld(ids: readonly string[], change: (id: string) => Partial<Case> = () => ({})): EvalWorld {
+export function createEvalWorld(ids: readonly string[]): EvalWorld {
   using stack = new DisposableStack();
   const { path } = stack.use(createFolder());
   const source = stack.use(createGitRepository());
@@ -36,8 +36,9 @@ export function createEvalWorld(ids: readonly string[], change: (id: string) => 
     install: 'true',
     test: 'for t in test/*.sh; do sh $t || exit 1; done',
     hiddenTests: ['test/greet.sh'],
+    fixTouches: ['greet.sh'],
   };
-  for (const id of ids) writeFileSync(join(cases, `${id}.json`), JSON.stringify({ ...of, id, ...change(id) }));
+  for (const id of ids) writeFileSync(join(cases, `${id}.json`), JSON.stringify({ ...of, id }));
   const parts = stack.move();
   return { repos, cases, path, of, [Symbol.dispose]: () => parts.dispose() };
 }

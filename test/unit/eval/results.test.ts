@@ -6,7 +6,7 @@ import type { CaseResult } from '../../eval/results.ts';
 import type { HiddenVerdict } from '../../eval/judge.ts';
 
 const run = (exitCode: number): TestRun => ({ command: 'test', exitCode, ended: 'exited', durationMs: 10, output: '', results: null });
-const hidden = (passes: boolean): HiddenVerdict => ({ base: run(1), patched: run(passes ? 0 : 1), broken: null, passes, leftovers: [] });
+const hidden = (passes: boolean): HiddenVerdict => ({ base: run(1), patched: run(passes ? 0 : 1), fixed: null, broken: null, passes, leftovers: [] });
 const proof = (verdict: Verdict): Proof => ({ ...nothingToRun, verdict });
 const patched: FixOutcome = { kind: 'patched' };
 const limit: FixOutcome = { kind: 'gave_up', limit: 'steps' };
