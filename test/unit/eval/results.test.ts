@@ -2,25 +2,31 @@ import { expect, test } from 'vitest';
 import type { FixOutcome, Proof, TestRun, Verdict } from '../../../src/job.ts';
 import { nothingToRun } from '../../../src/proof/prove.ts';
 import { classify, formatResults } from '../../eval/results.ts';
-import type { CaseResult } from '../../eval/results.ts';
+import type { CaseResult, Result } from '../../eval/results.ts';
 import type { HiddenVerdict } from '../../eval/judge.ts';
 
 const run = (exitCode: number): TestRun => ({ command: 'test', exitCode, ended: 'exited', durationMs: 10, output: '', results: null });
 const hidden = (passes: boolean): HiddenVerdict => ({ base: run(1), patched: run(passes ? 0 : 1), fixed: null, broken: null, passes, leftovers: [] });
 const proof = (verdict: Verdict): Proof => ({ ...nothingToRun, verdict });
 const patched: FixOutcome = { kind: 'patched' };
-const limit: FixOutcome = { kind: 'gave_up', limit: 'steps' };
 
-test.each([
-  ['proven and right', 'solved', patched, 'proven', hidden(true)],
-  ['proven and wrong', 'false_claim', patched, 'proven', hidden(false)],
-  ['right without a claim', 'unproven', patched, 'not_contradicted', hidden(true)],
-  ['wrong without a claim', 'honest_failure', patched, 'not_contradicted', hidden(false)],
-  ['nothing', 'honest_failure', { kind: 'no_change' } as FixOutcome, 'nothing_to_run', { ...hidden(false), patched: null }],
-  ['held back by a limit', 'honest_failure', limit, 'proven', hidden(true)],
-  ['of a broken case', 'broken_case', patched, 'proven', { ...hidden(true), broken: 'its hidden tests pass without any patch' }],
-  ['not judged', 'failed', patched, 'proven', null],
-] as const)('a result that is %s counts as %s', (_what, result, outcome, verdict, said) => {
+interface Seen {
+  readonly result: Result;
+  readonly outcome?: FixOutcome;
+  readonly verdict: Verdict;
+  readonly said: HiddenVerdict | null;
+}
+
+test.each<[string, Seen]>([
+  ['proven and right', { result: 'solved', verdict: 'proven', said: hidden(true) }],
+  ['proven and wrong', { result: 'false_claim', verdict: 'proven', said: hidden(false) }],
+  ['right without a claim', { result: 'unproven', verdict: 'not_contradicted', said: hidden(true) }],
+  ['wrong without a claim', { result: 'honest_failure', verdict: 'not_contradicted', said: hidden(false) }],
+  ['nothing', { result: 'honest_failure', outcome: { kind: 'no_change' }, verdict: 'nothing_to_run', said: { ...hidden(false), patched: null } }],
+  ['held back by a limit', { result: 'honest_failure', outcome: { kind: 'gave_up', limit: 'steps' }, verdict: 'proven', said: hidden(true) }],
+  ['of a broken case', { result: 'broken_case', verdict: 'proven', said: { ...hidden(false), broken: 'its hidden tests pass without any patch' } }],
+  ['not judged', { result: 'failed', verdict: 'proven', said: null }],
+])('a result that is %s counts as what it is', (_what, { result, outcome = patched, verdict, said }) => {
   expect(classify({ outcome, proof: proof(verdict), hidden: said })).toBe(result);
 });
 
