@@ -2,7 +2,6 @@
 import { Command, Option } from 'commander';
 import { createContext, runCommandLine } from '../../src/command-line.ts';
 import { providerNames } from '../../src/job.ts';
-import { evaluate } from './evaluate.ts';
 import type { EvalOptions } from './evaluate.ts';
 
 process.exitCode = await runCommandLine(process.argv.slice(2), (signal, outcome) => {
@@ -18,6 +17,8 @@ process.exitCode = await runCommandLine(process.argv.slice(2), (signal, outcome)
     .exitOverride()
     .showHelpAfterError('Run with --help to see what is understood.')
     .action(async (cases: string, options: EvalOptions) => {
+      // As in the command line of Mayfly: what reads the environment on import comes after it was tidied.
+      const { evaluate } = await import('./evaluate.ts');
       outcome.exitCode = await evaluate(cases, options, createContext('tool', signal, true));
     });
 });
