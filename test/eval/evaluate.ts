@@ -42,12 +42,13 @@ export async function evaluate(casesDirectory: string, options: EvalOptions, con
     for (const one of cases) prepared.push(await prepareCase(one, place));
     const host = await describeHost();
     const tools = await openTools(options, context);
+    const [model = ''] = tools.models.names;
     const about = {
       command: 'eval',
       date: new Date().toISOString(),
       version,
       host,
-      model: tools.model.name,
+      model,
       provider: tools.provider.name,
       providerReason: tools.providerReason,
       planned: cases.length,
@@ -61,7 +62,7 @@ export async function evaluate(casesDirectory: string, options: EvalOptions, con
       throw new FixError('usage', { cause, details: { reason: `--json names no file that can be written: ${options.json}` } });
     });
     const results = await runAll(prepared, { tools, context, save });
-    console.log(`${tools.model.name}, VMs by ${tools.provider.name}, ${about.date}\n${formatHost(host)}\n${formatResults(results)}`);
+    console.log(`${model}, VMs by ${tools.provider.name}, ${about.date}\n${formatHost(host)}\n${formatResults(results)}`);
     signal.throwIfAborted();
     return exitCodeOf(results);
   } finally {
@@ -106,10 +107,12 @@ async function runCase(prepared: PreparedCase, bench: CaseBench): Promise<CaseRe
   const report = createReport(newRunId());
   const startedAt = performance.now();
   const request = {
-    issue: { ...of.issue, instruction: null },
-    wishes: wishesOf(of),
+    issue: { ...of.issue, instruction: null, conversation: null },
+    // Named, so that no settings of the repository take another one.
+    wishes: { ...wishesOf(of), model: tools.models.names[0] ?? null },
     fetch: async () => snapshot,
     report,
+    budget: null,
     onEvent: timeline.event,
     signal,
     log,
