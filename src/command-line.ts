@@ -19,8 +19,11 @@ export interface CommandContext {
   readonly signal: AbortSignal;
 }
 
+/** Makes the commands; they set `outcome` when they end well, but not with code 0. */
+export type CreateProgram = (signal: AbortSignal, outcome: { exitCode: number }) => Command;
+
 /** Runs one command line; returns the exit code. Results go to stdout, everything else to stderr. */
-export async function runCommandLine(argv: readonly string[]): Promise<number> {
+export async function runCommandLine(argv: readonly string[], create: CreateProgram = createProgram): Promise<number> {
   dropEmptyVariables();
   const stop = new AbortController();
   const onSignal = (): void => stop.abort(new FixError('cancelled'));
@@ -28,7 +31,7 @@ export async function runCommandLine(argv: readonly string[]): Promise<number> {
   process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
   try {
     const outcome = { exitCode: 0 };
-    await createProgram(stop.signal, outcome).parseAsync([...argv], { from: 'user' });
+    await create(stop.signal, outcome).parseAsync([...argv], { from: 'user' });
     return outcome.exitCode;
   } catch (thrown) {
     return showError(thrown, stop.signal);
@@ -65,24 +68,27 @@ function oneLine(value: unknown): string {
     .slice(-400);
 }
 
+/** Throws `config_invalid`. A quiet one logs nothing unless LOG_LEVEL asks for it: its progress is told in words. */
+export function createContext(role: Role, signal: AbortSignal, quiet = false): CommandContext {
+  const config = loadConfig(role);
+  const secrets = createSecrets();
+  for (const secret of [
+    config.WEBHOOK_SECRET,
+    config.MAYFLY_JOB_KEY,
+    config.privateKey,
+    config.ANTHROPIC_API_KEY,
+    config.OPENAI_API_KEY,
+    config.GOOGLE_GENERATIVE_AI_API_KEY,
+    config.MAYFLY_COMPATIBLE_API_KEY,
+  ]) {
+    if (secret) secrets.protect(secret);
+  }
+  const level = quiet && config.LOG_LEVEL === 'info' ? 'fatal' : config.LOG_LEVEL;
+  return { config, secrets, signal, log: createLog({ level, secrets, format: config.LOG_FORMAT }) };
+}
+
 function createProgram(signal: AbortSignal, outcome: { exitCode: number }): Command {
-  const context = (role: Role, quiet = false): CommandContext => {
-    const config = loadConfig(role);
-    const secrets = createSecrets();
-    for (const secret of [
-      config.WEBHOOK_SECRET,
-      config.MAYFLY_JOB_KEY,
-      config.privateKey,
-      config.ANTHROPIC_API_KEY,
-      config.OPENAI_API_KEY,
-      config.GOOGLE_GENERATIVE_AI_API_KEY,
-      config.MAYFLY_COMPATIBLE_API_KEY,
-    ]) {
-      if (secret) secrets.protect(secret);
-    }
-    const level = quiet && config.LOG_LEVEL === 'info' ? 'fatal' : config.LOG_LEVEL;
-    return { config, secrets, signal, log: createLog({ level, secrets, format: config.LOG_FORMAT }) };
-  };
+  const context: MakeContext = (role, quiet) => createContext(role, signal, quiet);
   const program = new Command('mayfly')
     .description('Fixes issues in throwaway micro-VMs.')
     .version(version)

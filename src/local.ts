@@ -12,9 +12,10 @@ import { findUnreadableHost } from './fix/plan.ts';
 import { createReport } from './fix/report.ts';
 import type { RunReport } from './fix/report.ts';
 import { runFix } from './fix/run.ts';
+import type { RunResult, RunTools } from './fix/run.ts';
 import type { Snapshot } from './git/mirror.ts';
 import { newRunId } from './job.ts';
-import type { FixOutcome, Patch, ProviderName } from './job.ts';
+import type { Patch, ProviderName } from './job.ts';
 import { createMirrorsFrom, createRunTools } from './run-tools.ts';
 import { createTimeline } from './timeline.ts';
 
@@ -38,16 +39,14 @@ const withoutPatchExitCode = 5;
 export async function fixLocally(options: LocalOptions, context: CommandContext): Promise<number> {
   const report = createReport(newRunId());
   let snapshot: Snapshot | null = null;
-  try {
+  const error = await settle(report, context.signal, async () => {
     await checkOptions(options);
     const issue = await readIssue(options.issue);
-    const config = { ...context.config, MAYFLY_PROVIDER: options.provider ?? context.config.MAYFLY_PROVIDER };
-    const tools = await createRunTools(config, { ...context, model: options.model ?? config.MAYFLY_MODEL });
-    await tools.provider.sweep();
-    const mirrors = createMirrorsFrom(config, context.log);
+    const tools = await openTools(options, context);
+    const mirrors = createMirrorsFrom(context.config, context.log);
     const timeline = createTimeline((line) => console.error(line), process.stderr.isTTY);
     timeline.say(`VMs by ${tools.provider.name}, because ${tools.providerReason}`);
-    const result = await runFix(
+    return await runFix(
       {
         issue: { ...issue, instruction: null, conversation: null },
         wishes: { setup: options.setup ?? null, test: options.test ?? null, allow: options.allow ?? [], model: options.model ?? null },
@@ -60,20 +59,37 @@ export async function fixLocally(options: LocalOptions, context: CommandContext)
       },
       tools,
     );
+  });
+  // What was done before a failure is worth keeping. Not the run's signal: it may be what ended the run.
+  const signal = error === null ? context.signal : AbortSignal.timeout(60_000);
+  const writing = report.patch && snapshot ? writePatch(options.out, report.patch, snapshot, signal) : null;
+  const patchFile = error === null ? await writing : ((await writing?.catch(() => null)) ?? null);
+  if (options.json) printJson(report, patchFile, error);
+  else if (error === null) printResult(report, patchFile);
+  else printFailure(report, patchFile);
+  if (error !== null) throw error;
+  return report.outcome?.kind === 'patched' && report.leftovers.length === 0 ? 0 : withoutPatchExitCode;
+}
+
+/** What runs need here, with the command line's word over the operator's; what an earlier process left is gone then. */
+export async function openTools(options: Pick<LocalOptions, 'provider' | 'model'>, context: CommandContext): Promise<RunTools> {
+  const config = { ...context.config, MAYFLY_PROVIDER: options.provider ?? context.config.MAYFLY_PROVIDER };
+  const tools = await createRunTools(config, { ...context, model: options.model ?? config.MAYFLY_MODEL });
+  await tools.provider.sweep();
+  return tools;
+}
+
+/** Brings a run to its outcome in the report. Returns what it failed with, or null. */
+export async function settle(report: RunReport, signal: AbortSignal, run: () => Promise<RunResult>): Promise<FixError | null> {
+  try {
+    const result = await run();
     report.outcome = result.kind === 'ready' ? { kind: 'patched' } : result.outcome;
+    return null;
   } catch (thrown) {
-    const error = context.signal.aborted ? asFixError(context.signal.reason) : asFixError(thrown);
+    const error = asFixError(signal.aborted ? signal.reason : thrown);
     report.outcome = error.code === 'cancelled' ? { kind: 'cancelled' } : { kind: 'failed', code: error.code };
-    // What was done before a failure is worth keeping. Not the run's signal: it may be what ended the run.
-    const patchFile = report.patch && snapshot ? await writePatch(options.out, report.patch, snapshot, AbortSignal.timeout(60_000)).catch(() => null) : null;
-    if (options.json) printJson(report, patchFile, error);
-    else printFailure(report, patchFile);
-    throw error;
+    return error;
   }
-  const patchFile = report.patch && snapshot ? await writePatch(options.out, report.patch, snapshot, context.signal) : null;
-  if (options.json) printJson(report, patchFile, null);
-  else printResult(report, report.outcome, patchFile);
-  return report.outcome.kind === 'patched' && report.leftovers.length === 0 ? 0 : withoutPatchExitCode;
 }
 
 const locate = (repository: string): string => (/^https?:\/\//.test(repository) ? repository : resolve(repository));
@@ -108,15 +124,19 @@ function parseIssueJson(text: string): { title: string; body: string } {
 }
 
 async function writePatch(file: string, patch: Patch, snapshot: Snapshot, signal: AbortSignal): Promise<string> {
+  await writeFile(file, await patchText(patch, snapshot, signal));
+  return resolve(file);
+}
+
+/** As `git apply` takes it. */
+export async function patchText(patch: Patch, snapshot: Snapshot, signal: AbortSignal): Promise<string> {
   const tree = await snapshot.tree(signal);
-  const text = await writeGitPatch(patch.files, async (path) => {
+  return await writeGitPatch(patch.files, async (path) => {
     const entry = tree.get(path);
     if (!entry) return null;
     const content = await snapshot.readFile(path, entry.size ?? 0, signal);
     return content && { mode: entry.mode, content };
   });
-  await writeFile(file, text);
-  return resolve(file);
 }
 
 /** What would only fail when the work is done, looked at before it begins. */
@@ -141,44 +161,47 @@ function printFailure(report: RunReport, patchFile: string | null): void {
 }
 
 function printJson(report: RunReport, patchFile: string | null, error: FixError | null): void {
+  console.log(JSON.stringify({ ...describeRun(report, error), patchFile }));
+}
+
+/** A run for programs to read. */
+export function describeRun(report: RunReport, error: FixError | null): Record<string, unknown> {
   const { outcome, patch, summary, proof, steps, usage, costUsd, models, transcriptFile, sandbox, egress, timingsMs, leftovers, notes, node, context } = report;
   const reason = outcome && 'reason' in outcome ? outcome.reason : outcome && 'limit' in outcome ? outcome.limit : undefined;
-  console.log(
-    JSON.stringify({
-      outcome: outcome?.kind,
-      ...(reason && { reason }),
-      ...(error && { error: { code: error.code, message: error.message } }),
-      runId: report.runId,
-      patchFile,
-      files: patch?.files.map((file) => file.path) ?? [],
-      summary,
-      context,
-      proof,
-      steps,
-      usage,
-      costUsd,
-      models,
-      transcriptFile,
-      sandbox: sandbox && { ...sandbox, reason: report.providerReason },
-      node,
-      egress,
-      timingsMs,
-      leftovers,
-      notes,
-    }),
-  );
+  return {
+    outcome: outcome?.kind,
+    ...(reason && { reason }),
+    ...(error && { error: { code: error.code, message: error.message } }),
+    runId: report.runId,
+    files: patch?.files.map((file) => file.path) ?? [],
+    summary,
+    context,
+    proof,
+    steps,
+    usage,
+    costUsd,
+    models,
+    transcriptFile,
+    sandbox: sandbox && { ...sandbox, reason: report.providerReason },
+    node,
+    egress,
+    timingsMs,
+    leftovers,
+    notes,
+  };
 }
 
 /** Nothing, when no model was asked. */
 const spentLines = (report: RunReport): readonly string[] =>
   report.models.length === 0 ? [] : [`Spent: ${spent(report)}`, modelSentence(report.models, visible)];
 
-function printResult(report: RunReport, outcome: FixOutcome, patchFile: string | null): void {
-  console.log(`\n${sentence(outcome)}`);
+function printResult(report: RunReport, patchFile: string | null): void {
+  const { outcome } = report;
+  if (outcome) console.log(`\n${sentence(outcome)}`);
   if (report.proof) console.log(proofSentence(report.proof));
   for (const note of report.notes) console.log(visible(note));
   if (report.summary !== '') console.log(`\n${visible(report.summary)}\n`);
-  if (patchFile) console.log(`Patch: ${patchFile}${outcome.kind === 'patched' ? '  (git apply takes it)' : '  (unfinished)'}`);
+  if (patchFile) console.log(`Patch: ${patchFile}${outcome?.kind === 'patched' ? '  (git apply takes it)' : '  (unfinished)'}`);
   for (const line of spentLines(report)) console.log(line);
   if (report.transcriptFile) console.log(`Transcript: ${report.transcriptFile}`);
   for (const left of report.leftovers) console.log(`Left behind: ${left}`);

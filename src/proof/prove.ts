@@ -105,7 +105,8 @@ const telling = { PYTEST_ADDOPTS: '-rap', GOFLAGS: '-v' };
 const maxReadBytes = 4 * 2 ** 20;
 const maxShownCharacters = 32_768;
 
-async function runTests(sandbox: Sandbox, command: string, { timeoutMs, signal }: { timeoutMs: number; signal: AbortSignal }): Promise<Observed> {
+/** One run of the tests, told to name them. Throws `sandbox_lost`. */
+export async function runTests(sandbox: Sandbox, command: string, { timeoutMs, signal }: { timeoutMs: number; signal: AbortSignal }): Promise<Observed> {
   const merged = 'exec 2>&1; eval "$1"';
   const result = await sandbox.exec(['bash', '-c', merged, 'bash', command], { env: telling, timeoutMs, signal, maxOutputBytes: maxReadBytes });
   if (result.ended === 'cancelled') signal.throwIfAborted();
@@ -113,7 +114,8 @@ async function runTests(sandbox: Sandbox, command: string, { timeoutMs, signal }
   return { run: { ...asTestRun(command, result), results: summarise(states) }, states };
 }
 
-function asTestRun(command: string, { ended, exitCode, durationMs, stdout, stderr }: ExecResult): TestRun {
+/** Any command as if it ran tests. */
+export function asTestRun(command: string, { ended, exitCode, durationMs, stdout, stderr }: ExecResult): TestRun {
   const output = clipMiddle(`${stdout}${stderr}`, maxShownCharacters);
   return { command, exitCode, ended: ended === 'output_sink' ? 'cancelled' : ended, durationMs, output, results: null };
 }

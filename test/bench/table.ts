@@ -23,15 +23,18 @@ export function formatWaterfall(title: string, steps: readonly { readonly name: 
     before += step.ms;
     return [step.name, `${formatNumber(step.ms)} ms`, ' '.repeat(from ?? 0) + '█'.repeat(Math.max((to ?? 0) - (from ?? 0), 1))];
   });
-  return [title, '', ...align(rows, 2), ''].join('\n');
+  return [title, '', ...align(rows, { loose: 2 }), ''].join('\n');
 }
 
 const barWidth = 48;
 
-/** The first column is text, the rest are numbers; from `loose` on, columns are as they are. */
-function align(rows: readonly (readonly string[])[], loose = Number.POSITIVE_INFINITY): string[] {
+/** The first columns are text, one unless told, the rest are numbers; from `loose` on, columns are as they are. */
+export function align(rows: readonly (readonly string[])[], { texts = 1, loose = Number.POSITIVE_INFINITY } = {}): string[] {
   const widths = rows.reduce<number[]>((widest, row) => row.map((cell, index) => Math.max(cell.length, widest[index] ?? 0)), []);
-  const pad = (cell: string, index: number): string => (index === 0 ? cell.padEnd(widths[0] ?? 0) : index < loose ? cell.padStart(widths[index] ?? 0) : cell);
+  const pad = (cell: string, index: number): string => {
+    const width = widths[index] ?? 0;
+    return index < texts ? cell.padEnd(width) : index < loose ? cell.padStart(width) : cell;
+  };
   return rows.map((row) => `  ${row.map(pad).join('  ')}`.trimEnd());
 }
 
