@@ -72,8 +72,7 @@ async function readLine(stream: Duplex, failure: 'sandbox_boot' | 'sandbox_thaw'
   for (;;) {
     const chunk: unknown = stream.read();
     if (chunk === null) {
-      if (stream.readableEnded || stream.destroyed)
-        throw new FixError(failure, { details: { why: 'the guest went away', text: text.toString('latin1') } });
+      if (stream.readableEnded || stream.destroyed) throw new FixError(failure, { details: { why: 'the guest went away', text: text.toString('latin1') } });
       await readable(stream);
       continue;
     }

@@ -44,11 +44,12 @@ describe('the host', () => {
 });
 
 describe('memory and disk', () => {
-  const memory = { availableMib: 10_000, totalMib: 16_384, guestMib: 4096, concurrency: 2 };
+  const memory = { availableMib: 18_000, totalMib: 32_768, guestMib: 4096, concurrency: 2 };
   const disk = (freeGib: number) => ({ places: [{ path: '/var', device: 1, freeBytes: freeGib * 2 ** 30 }], guestGib: 10, concurrency: 1 });
   judged([
-    ['as many VMs as runs', judgeMemory(memory), 'ok', null],
-    ['fewer VMs than runs', judgeMemory({ ...memory, concurrency: 3 }), 'warning', 'MAYFLY_CONCURRENCY=2'],
+    ['two VMs for each run', judgeMemory(memory), 'ok', null],
+    ['fewer VMs than two for each run', judgeMemory({ ...memory, concurrency: 3 }), 'warning', 'MAYFLY_CONCURRENCY=2'],
+    ['one VM for the only run', judgeMemory({ ...memory, availableMib: 7000, concurrency: 1 }), 'warning', 'MAYFLY_GUEST_MEMORY_MIB=3072'],
     ['no VM at all', judgeMemory({ ...memory, availableMib: 3500 }), 'problem', 'MAYFLY_GUEST_MEMORY_MIB=1536'],
     ['hardly any memory', judgeMemory({ ...memory, availableMib: 300 }), 'problem', 'larger host'],
     ['room', judgeDisk(disk(30)), 'ok', null],
