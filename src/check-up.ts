@@ -3,7 +3,7 @@ import { readFacts } from './setup/facts.ts';
 import type { CommandContext } from './command-line.ts';
 import type { Config } from './config.ts';
 import { diskCheck, memoryCheck } from './doctor/capacity.ts';
-import { examine, once } from './doctor/check.ts';
+import { examine, once, reasonOf } from './doctor/check.ts';
 import type { Check } from './doctor/check.ts';
 import { clockCheck } from './doctor/clock.ts';
 import { githubChecks } from './doctor/github.ts';
@@ -14,12 +14,13 @@ import { redisChecks } from './doctor/redis.ts';
 import { isHealthy, renderReport } from './doctor/report.ts';
 import type { Report } from './doctor/report.ts';
 import { sandboxChecks } from './doctor/sandbox.ts';
+import type { SandboxLooks } from './doctor/sandbox.ts';
 import { userIdCheck } from './doctor/user-ids.ts';
 import { asFixError, errorTable } from './errors.ts';
 import type { Log } from './log.ts';
 import { findPrice } from './model/prices.ts';
 import { createFetch, modelVendors, vmOptions, wantedProvider } from './run-tools.ts';
-import { chooseProvider } from './sandbox/choose-provider.ts';
+import { chooseProvider, whyNoGvisor } from './sandbox/choose-provider.ts';
 
 /** The longest look boots a guest on KVM, which has 15 s. */
 const deadlineMs = 30_000;
@@ -28,8 +29,9 @@ const requestTimeoutMs = 5_000;
 /** Resolves with the exit code: 0 when nothing is a problem, 3 when something is. */
 export async function checkUp({ config, log, secrets, signal }: CommandContext, { json }: { json: boolean }): Promise<number> {
   const quiet: Pick<CommandContext, 'log' | 'secrets'> = { secrets, log: log.child({}, { level: 'silent' }) };
-  const findings = await examine(allChecks(config, quiet), { signal, deadlineMs });
-  const report: Report = { findings, provider: await describeChoice(config, quiet.log) };
+  const probe = once((until) => whyNoGvisor(vmOptions(config, quiet.log), until));
+  const findings = await examine(allChecks(config, { ...quiet, whyNoGvisor: probe }), { signal, deadlineMs });
+  const report: Report = { findings, provider: await describeChoice(config, { log: quiet.log, whyNoGvisor: () => probe(signal) }) };
   const healthy = isHealthy(findings);
   const lines = json ? [JSON.stringify({ ok: healthy, ...report })] : renderReport(report, paper());
   for (const line of lines) console.log(secrets.scrub(line));
@@ -41,7 +43,9 @@ function paper(): Parameters<typeof renderReport>[1] {
   return isTTY ? { isTerminal: true, columns } : { isTerminal: false, columns: 140 };
 }
 
-function allChecks(config: Config, { log, secrets }: Pick<CommandContext, 'log' | 'secrets'>): Check[] {
+type Quiet = Pick<CommandContext, 'log' | 'secrets'> & Pick<SandboxLooks, 'whyNoGvisor'>;
+
+function allChecks(config: Config, { log, secrets, whyNoGvisor }: Quiet): Check[] {
   const readHost = once((signal) => readFacts({ searchPath: config.PATH, signal }));
   const fetch = boundedFetch(createFetch(config));
   const { uidRange, diskGib, memoryMib, ...template } = vmOptions(config, log);
@@ -52,7 +56,7 @@ function allChecks(config: Config, { log, secrets }: Pick<CommandContext, 'log' 
     memoryCheck({ guestMib: memoryMib, concurrency }),
     diskCheck({ guestGib: diskGib, concurrency, paths: [template.cacheDir, template.stateDir] }),
     clockCheck({ apiUrl: config.apiUrl, fetch }),
-    ...sandboxChecks(readHost, vmOptions(config, log)),
+    ...sandboxChecks({ readHost, whyNoGvisor, isWanted: wantedProvider(config) === 'oci' }, vmOptions(config, log)),
     ...redisChecks({ redisUrl: config.REDIS_URL, hasJobKey: config.MAYFLY_JOB_KEY !== null }),
     ...githubChecks({
       appId: config.APP_ID ?? null,
@@ -93,11 +97,11 @@ function modelOptions(
 }
 
 /** What a run on this host would use, and why. */
-async function describeChoice(config: Config, log: Log): Promise<Report['provider']> {
+async function describeChoice(config: Config, { log, whyNoGvisor }: { log: Log; whyNoGvisor: () => Promise<string | null> }): Promise<Report['provider']> {
   try {
-    const { provider, reason } = await chooseProvider(vmOptions(config, log), wantedProvider(config));
+    const { provider, reason } = await chooseProvider(vmOptions(config, log), wantedProvider(config), whyNoGvisor);
     return { name: provider.name, why: reason };
   } catch (thrown) {
-    return { name: 'none', why: asFixError(thrown).message };
+    return { name: 'none', why: reasonOf(asFixError(thrown)) };
   }
 }

@@ -17,6 +17,7 @@ import type { Model, Models } from './model/model.ts';
 import { findPrice } from './model/prices.ts';
 import { chooseProvider } from './sandbox/choose-provider.ts';
 import { readGuestNodeVersion } from './sandbox/image.ts';
+import { pruneTemplates } from './sandbox/prune.ts';
 import type { QemuOptions } from './sandbox/qemu.ts';
 import { buildTemplate } from './sandbox/template.ts';
 import type { Building } from './sandbox/template.ts';
@@ -66,10 +67,13 @@ export function vmOptions(config: Config, log: Log): QemuOptions {
   };
 }
 
-/** The guest template of this configuration, built first when it is missing. */
+/** The guest template of this configuration, built first when it is missing; older ones that nothing needs are removed. */
 export async function ensureTemplate(config: Config, log: Log, building: Building): Promise<{ directory: string; accel: string }> {
-  const { image, shape } = await buildTemplate(vmOptions(config, log), building);
-  return { directory: image.directory, accel: shape.accel };
+  const options = vmOptions(config, log);
+  const template = await buildTemplate(options, building);
+  const removed = await pruneTemplates(template, options);
+  if (removed.length > 0) building.onProgress(`removed ${removed.length} old parts of guest templates`);
+  return { directory: template.image.directory, accel: template.shape.accel };
 }
 
 export function createMirrorsFrom(config: Config, log: Log): Mirrors {

@@ -1,6 +1,6 @@
 import { defineConfig } from 'vitest/config';
 
-/** Projects by what they need: unit and repo nothing, integration a real Redis and git, vm real guests, e2e all of it. */
+/** Projects by what they need: unit and repo nothing, integration a real Redis and git, vm real guests, e2e all of it, images buildah and runc. */
 const project = (name: string, extra: Record<string, unknown> = {}) => ({
   extends: true as const,
   test: { name, include: [`test/${name}/**/*.test.ts`], ...extra },
@@ -23,6 +23,8 @@ export default defineConfig({
       // One guest keeps a processor busy under emulation, so these come by themselves, after everything else.
       project('vm', { testTimeout: 120_000, hookTimeout: 600_000, fileParallelism: false, sequence: { groupOrder: 2 } }),
       // What runs beside each other within a file there is mostly waiting.
+      // Only `npm run test:images` and .ci/run: `npm test` asks for no program that a run does not need.
+      project('images', { testTimeout: 300_000, hookTimeout: 600_000, fileParallelism: false, sequence: { groupOrder: 4 } }),
       project('e2e', { maxConcurrency: 8, testTimeout: 300_000, hookTimeout: 600_000, fileParallelism: false, sequence: { groupOrder: 3 } }),
     ],
   },

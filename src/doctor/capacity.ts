@@ -11,7 +11,7 @@ export interface MemoryFacts {
   /** The host's, or the container's. */
   readonly totalMib: number;
   readonly guestMib: number;
-  /** Runs at once; each has one VM at a time. */
+  /** Runs at once. */
   readonly concurrency: number;
 }
 
@@ -27,12 +27,17 @@ const gib = 2 ** 30;
 const leastBytes = 2 * gib;
 const smallestGuestMib = 512;
 
+/** The agent's VM waits while its patch is proven in a second one. */
+const vmsPerRun = 2;
+
 export function judgeMemory({ availableMib, totalMib, guestMib, concurrency }: MemoryFacts): Verdict {
   const fits = Math.floor(availableMib / guestMib);
   const found = `${shown(availableMib * 2 ** 20)} of ${shown(totalMib * 2 ** 20)} are free: ${fits} VM${fits === 1 ? '' : 's'} of ${shown(guestMib * 2 ** 20)} fit`;
-  if (fits >= concurrency) return ok(found);
-  if (fits > 0) return warning(`${found}, for ${concurrency} runs at once`, `MAYFLY_CONCURRENCY=${fits}`);
-  const smaller = Math.floor(availableMib / 2 / smallestGuestMib) * smallestGuestMib;
+  if (fits >= vmsPerRun * concurrency) return ok(found);
+  const needed = `${found}; ${concurrency === 1 ? 'a run has' : `${concurrency} runs at once have`} up to ${vmsPerRun * concurrency}`;
+  if (fits >= vmsPerRun) return warning(needed, `MAYFLY_CONCURRENCY=${Math.floor(fits / vmsPerRun)}`);
+  const smaller = Math.floor(availableMib / vmsPerRun / smallestGuestMib) * smallestGuestMib;
+  if (fits > 0 && smaller >= smallestGuestMib) return warning(needed, `MAYFLY_GUEST_MEMORY_MIB=${smaller}`);
   return problem(found, smaller >= smallestGuestMib ? `MAYFLY_GUEST_MEMORY_MIB=${smaller}` : 'Free some memory, or take a larger host');
 }
 

@@ -2,7 +2,7 @@
 import { access, constants } from 'node:fs/promises';
 import { join } from 'node:path';
 import { findImage, verifyImage } from '../sandbox/image.ts';
-import { oldestRunsc, readRunscVersion } from '../sandbox/runsc.ts';
+import { canMakeUserNamespaces, oldestRunsc, readRunscVersion } from '../sandbox/runsc.ts';
 import type { RunscVersion } from '../sandbox/runsc.ts';
 import { findSnapshot } from '../sandbox/snapshot.ts';
 import { describeMachine } from '../sandbox/template.ts';
@@ -30,6 +30,19 @@ export interface TemplateFacts {
   readonly restores: boolean | null;
 }
 
+export interface GvisorFacts {
+  /** Null when there is no runsc. */
+  readonly version: RunscVersion | null;
+  readonly accel: KvmFacts['accel'];
+  readonly host: Pick<HostFacts, 'codename' | 'hasBackports' | 'privilege'>;
+  readonly hasTemplate: boolean;
+  /** Why no guest starts under it; null when one did. */
+  readonly whyNot: string | null;
+  readonly hasUserNamespaces: boolean;
+  /** Whether the operator named it. */
+  readonly isWanted: boolean;
+}
+
 const leastQemu = '8.2';
 const slow = 'guests are emulated, 10 to 50 times slower';
 
@@ -49,12 +62,21 @@ export function judgeQemu(version: string | null): Verdict {
   return isAtLeast(version, leastQemu) ? ok(version) : problem(`${version} could write to the template; ${leastQemu} or newer is needed`, setup);
 }
 
-/** It is needed only where KVM does not work. */
-export function judgeRunsc(version: RunscVersion | null, accel: KvmFacts['accel'], host: Pick<HostFacts, 'codename' | 'hasBackports'>): Verdict {
-  const advice = installRunsc(host);
-  if (version === null) return accel === 'kvm' ? ok('not there, and not needed: KVM works') : warning('not there; without KVM it is the fast way', advice);
-  if (version.date >= oldestRunsc) return ok(`runsc ${version.name}`);
-  return warning(`runsc ${version.name} is refused: ${oldestRunsc} or newer is needed`, advice);
+/** It is needed where KVM does not work, and where the operator named it. */
+export function judgeGvisor({ version, accel, host, hasTemplate, whyNot, hasUserNamespaces, isWanted }: GvisorFacts): Verdict {
+  const unusable = isWanted ? problem : warning;
+  if (version === null && accel === 'kvm' && !isWanted) return ok('not there, and not needed: KVM works');
+  if (version === null) return unusable('not there; without KVM it is the fast way', installRunsc(host));
+  if (version.date < oldestRunsc) return unusable(`runsc ${version.name} is refused: ${oldestRunsc} or newer is needed`, installRunsc(host));
+  const found = `runsc ${version.name}`;
+  if (!hasTemplate) return notChecked(`${found}, but only a guest that starts would prove it: there is no template`);
+  if (whyNot === null) return ok(`${found}; our guest starts under it`);
+  if (accel === 'kvm' && !isWanted) return ok(`${found} does not start our guest, and is not needed: KVM works`);
+  if (host.privilege !== 'root') return unusable(`${found}: ${whyNot}`, 'Run the worker as root: sudo -E npx mayfly start --role worker');
+  const advice = hasUserNamespaces
+    ? '`runsc --network=none do true`, as root, tries it without Mayfly; MAYFLY_PROVIDER=qemu goes without gVisor'
+    : 'User namespaces cannot be made here: leave the chroot, or sysctl -w user.max_user_namespaces=15000 on the host; a container needs SYS_ADMIN';
+  return unusable(`${found} does not start our guest: ${whyNot}`, advice);
 }
 
 /** Debian 12 itself has one of 2022. */
@@ -75,7 +97,15 @@ export function judgeTemplate(facts: TemplateFacts | null): Verdict {
     : problem(`${directory} is whole, but no memory is saved for this machine`, build);
 }
 
-export function sandboxChecks(readHost: ReadHost, options: TemplateOptions): Check[] {
+export interface SandboxLooks {
+  readonly readHost: ReadHost;
+  /** As `whyNoGvisor` of the sandbox folder. */
+  readonly whyNoGvisor: (signal: AbortSignal) => Promise<string | null>;
+  /** Whether the operator named gVisor. */
+  readonly isWanted: boolean;
+}
+
+export function sandboxChecks({ readHost, whyNoGvisor, isWanted }: SandboxLooks, options: TemplateOptions): Check[] {
   const findIt = once(() => findImage(options));
   const machine = once(async (signal) => {
     const image = await findIt(signal);
@@ -88,12 +118,11 @@ export function sandboxChecks(readHost: ReadHost, options: TemplateOptions): Che
     );
     return judgeKvm({ ...tried, device: await openDevice(), verdictFile: join(options.cacheDir, 'kvm-verdict.json') });
   };
-  const runsc = async (signal: AbortSignal): Promise<Verdict> => {
-    const accel = machine(signal).then(
-      (described) => described?.shape.accel ?? null,
-      () => null,
-    );
-    return judgeRunsc(await readRunscVersion(signal), await accel, await readHost(signal));
+  const gvisor = async (signal: AbortSignal): Promise<Verdict> => {
+    const described = machine(signal).catch(() => null);
+    const [version, host, image, whyNot] = await Promise.all([readRunscVersion(signal), readHost(signal), findIt(signal), whyNoGvisor(signal)]);
+    const hasUserNamespaces = whyNot === null || (await canMakeUserNamespaces());
+    return judgeGvisor({ version, host, whyNot, hasUserNamespaces, isWanted, hasTemplate: image !== null, accel: (await described)?.shape.accel ?? null });
   };
   const template = async (signal: AbortSignal): Promise<Verdict> => {
     const image = await findIt(signal);
@@ -105,7 +134,7 @@ export function sandboxChecks(readHost: ReadHost, options: TemplateOptions): Che
   return [
     { group: 'sandbox', name: 'kvm', look: kvm },
     { group: 'sandbox', name: 'qemu', look: async (signal) => judgeQemu((await readHost(signal)).programs['qemu-system-x86_64'] ?? null) },
-    { group: 'sandbox', name: 'gvisor', look: runsc },
+    { group: 'sandbox', name: 'gvisor', look: gvisor },
     { group: 'sandbox', name: 'template', look: template },
   ];
 }

@@ -22,7 +22,7 @@ const commitId = /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/i;
 export async function openRemote(source: MirrorSource, options: { environment: Readonly<Record<string, string>>; safeDirectoryFile: string }): Promise<Remote> {
   const server = /^https?:/.test(source.url);
   const known = server ? isPlainUrl(source.url) : isAbsolute(source.url) && (await isDirectory(source.url));
-  if (!known) throw new FixError('repository_unreachable', { details: { reason: server ? 'not a plain address' : 'not an absolute path of a directory' } });
+  if (!known) throw new FixError('repository_unreachable', { details: { reason: server ? 'not a plain address' : 'there is no such directory' } });
   const basic = source.token === null ? null : Buffer.from(`x-access-token:${source.token}`).toString('base64');
   const secrets = [source.token, basic].filter((secret) => secret !== null);
   return {

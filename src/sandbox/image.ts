@@ -67,7 +67,7 @@ export async function ensureImage(options: ImageOptions): Promise<Image> {
   if (found) return found;
   const inputs = await readInputs(options);
   const image = imageAt(options.cacheDir, keyOf(inputs));
-  const lock = await waitForLock(`build/${image.directory}`.slice(-100), {
+  const lock = await waitForLock(buildLock(image.directory), {
     signal: options.signal,
     onWait: () => options.onProgress('another process builds the guest image; waiting for it'),
   });
@@ -77,6 +77,9 @@ export async function ensureImage(options: ImageOptions): Promise<Image> {
     await lock.release();
   }
 }
+
+/** The lock of who builds or removes a part of a template; a name of a lock has at most 100 bytes. */
+export const buildLock = (directory: string): string => `build/${directory}`.slice(-100);
 
 /** Names of artefacts whose bytes are not those of the manifest. Reads the whole image. */
 export async function verifyImage(image: Image, signal?: AbortSignal): Promise<string[]> {
@@ -175,7 +178,7 @@ export async function unfinished(place: string): Promise<string[]> {
 }
 
 /** Parts belong to root; and a signal that has fired must not stop the clean-up. */
-async function removeTree(directory: string): Promise<void> {
+export async function removeTree(directory: string): Promise<void> {
   await runAsRoot(['rm', '-rf', '--one-file-system', directory], { signal: new AbortController().signal, onLine: () => {} });
 }
 

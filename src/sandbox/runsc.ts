@@ -65,6 +65,11 @@ export async function findRunsc(): Promise<Runsc> {
   return { version, flags };
 }
 
+/** Whether user namespaces can be made here, which runsc does; in a chroot nobody can: https://man7.org/linux/man-pages/man2/unshare.2.html */
+export async function canMakeUserNamespaces(): Promise<boolean> {
+  return !(await execa('unshare', ['--user', 'true'], { reject: false, stdin: 'ignore' })).failed;
+}
+
 export interface ContainerPlan {
   /** Its name, by which its processes are found. */
   readonly name: string;

@@ -14,7 +14,7 @@ import { pipeline } from 'node:stream/promises';
 import { asFixError, FixError } from '../errors.ts';
 import { bootSandbox } from './boot.ts';
 import type { HostOptions } from './claim.ts';
-import { unfinished } from './image.ts';
+import { buildLock, unfinished } from './image.ts';
 import type { Image } from './image.ts';
 import { waitForLock } from './lock.ts';
 import { qemuArguments } from './qemu-arguments.ts';
@@ -48,7 +48,7 @@ export async function ensureSnapshot(options: SnapshotOptions): Promise<Snapshot
   const found = await findSnapshot(options);
   if (found) return found;
   const directory = await placeOf(options);
-  const lock = await waitForLock(`build/${directory}`.slice(-100), {
+  const lock = await waitForLock(buildLock(directory), {
     signal: options.signal,
     onWait: () => options.onProgress('another process saves the guest template; waiting for it'),
   });

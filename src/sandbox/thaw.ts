@@ -55,32 +55,31 @@ export function thawMessage(identity: Identity, nowMs: number): string {
 
 /** Waits until a booting guest says that it can be thawed. A restored one has said so before it was saved. */
 export async function awaitReady(stream: Duplex): Promise<void> {
-  const line = await readLine(stream);
+  const line = await readLine(stream, 'sandbox_boot');
   if (line !== 'ready') throw new FixError('sandbox_boot', { details: { why: 'the guest did not get ready', line } });
 }
 
 /** Sends the identity; returns when the guest has applied all of it. After that the stream speaks SSH. */
 export async function thaw(stream: Duplex, identity: Identity): Promise<void> {
   stream.write(thawMessage(identity, Date.now()));
-  const line = await readLine(stream);
+  const line = await readLine(stream, 'sandbox_thaw');
   if (line !== 'ok') throw new FixError('sandbox_thaw', { details: { line } });
 }
 
-/** One line from the guest; what comes after it stays in the stream. */
-async function readLine(stream: Duplex): Promise<string> {
+/** One line from the guest; what comes after it stays in the stream. Throws `failure` when there is none. */
+async function readLine(stream: Duplex, failure: 'sandbox_boot' | 'sandbox_thaw'): Promise<string> {
   let text = Buffer.alloc(0);
   for (;;) {
     const chunk: unknown = stream.read();
     if (chunk === null) {
-      if (stream.readableEnded || stream.destroyed)
-        throw new FixError('sandbox_thaw', { details: { why: 'the guest went away', text: text.toString('latin1') } });
+      if (stream.readableEnded || stream.destroyed) throw new FixError(failure, { details: { why: 'the guest went away', text: text.toString('latin1') } });
       await readable(stream);
       continue;
     }
     text = Buffer.concat([text, chunk as Buffer]);
     const end = text.indexOf('\n');
     if (end < 0 && text.length < maxAnswerBytes) continue;
-    if (end < 0) throw new FixError('sandbox_thaw', { details: { why: 'the answer is too long' } });
+    if (end < 0) throw new FixError(failure, { details: { why: 'the answer is too long' } });
     if (end + 1 < text.length) stream.unshift(text.subarray(end + 1));
     return text.subarray(0, end).toString('latin1');
   }

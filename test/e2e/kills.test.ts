@@ -7,15 +7,14 @@ import { readFile } from 'node:fs/promises';
 import { setTimeout as pause } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { findProcesses } from '../../src/sandbox/claim.ts';
-import { lacksForGuests } from '../support/guest.ts';
+import { isSkipped, lacksForGvisor } from '../support/guest.ts';
 import { startInstallation } from '../support/installation.ts';
 import type { Installation } from '../support/installation.ts';
 import type { LogLine, MayflyProcess } from '../support/mayfly-process.ts';
 import { redisIsMissing } from '../support/redis.ts';
 import { replies } from '../demo/story.ts';
 
-const lacking = (await lacksForGuests()) ?? (redisIsMissing() ? 'redis-server is not installed' : process.getuid?.() === 0 ? null : 'gVisor takes root');
-if (lacking !== null) process.stderr.write(`SKIPPED: kills of the whole system, because ${lacking}\n`);
+const skipped = isSkipped('kills of the whole system', redisIsMissing() ? 'redis-server is not installed' : await lacksForGvisor());
 
 const lockSeconds = 4;
 const small = { MAYFLY_PROVIDER: 'oci', MAYFLY_LOCK_SECONDS: String(lockSeconds) };
@@ -63,7 +62,7 @@ async function expectDoneOnce({ repository, traces }: Installation, issues: read
   expect(await traces()).toEqual([]);
 }
 
-describe.skipIf(lacking !== null).concurrent('one draft pull request comes of each issue, and nothing is left,', () => {
+describe.skipIf(skipped).concurrent('one draft pull request comes of each issue, and nothing is left,', () => {
   it.each<readonly [string, readonly Moment[]]>([
     ['boots a VM, works, or proves', [ended('fetch'), ended('clone'), ended('patch')]],
     [

@@ -10,6 +10,7 @@ import type { RunEvent } from '../../src/fix/report.ts';
 import { createSecrets } from '../../src/log.ts';
 import { captureLog } from '../support/capture-log.ts';
 import { failOnViolations } from '../support/github/clients.ts';
+import { isSkipped, lacksForGvisor } from '../support/guest.ts';
 import { processesNaming } from '../support/processes.ts';
 import { startScriptedEndpoint } from '../support/scripted-endpoint.ts';
 import type { ScriptedReply } from '../support/scripted-endpoint.ts';
@@ -22,6 +23,8 @@ const people = { users: ['ada', 'mallory'], repository: { ...story, collaborator
 /** Without the steps that only look around. */
 const fix: readonly ScriptedReply[] = replies.filter((reply) => reply.tools?.some(({ name }) => name === 'edit' || name === 'submit'));
 const submit = (summary: string, noChange = false): ScriptedReply => ({ tools: [{ name: 'submit', input: { summary, files: [], noChange } }] });
+
+const noGvisor = isSkipped('a run under gVisor', await lacksForGvisor());
 
 let stop: AbortController;
 let stack: AsyncDisposableStack;
@@ -77,10 +80,11 @@ async function expectNothingLeft({ system }: Stage, runId: string): Promise<void
 }
 
 describe('a labelled issue', () => {
-  it.each([
+  it.for([
     { provider: 'qemu', sandbox: { provider: 'qemu', networkCards: 0, restored: true } },
     { provider: 'oci', sandbox: { provider: 'oci', isolation: 'syscall', networkCards: 0 } },
-  ] as const)('becomes a proven draft pull request by VMs of $provider, and nothing else stays', async ({ provider, sandbox }) => {
+  ] as const)('becomes a proven draft pull request by VMs of $provider, and nothing else stays', async ({ provider, sandbox }, { skip }) => {
+    if (provider === 'oci') skip(noGvisor);
     const stage = await start(fix, { provider });
     const { repository: github, standIn } = stage.system;
 

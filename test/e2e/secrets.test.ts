@@ -7,14 +7,20 @@ import { dirname, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import type { StandInGitHub } from '../support/github/stand-in.ts';
-import { lacksForGuests } from '../support/guest.ts';
+import { isSkipped, lacksForGuests, lacksForGvisor } from '../support/guest.ts';
 import { startInstallation } from '../support/installation.ts';
 import type { Installation } from '../support/installation.ts';
 import { redisIsMissing } from '../support/redis.ts';
 import { replies } from '../demo/story.ts';
 
-const lacking = (await lacksForGuests()) ?? (redisIsMissing() ? 'redis-server is not installed' : process.getuid?.() === 0 ? null : 'gVisor takes root');
-if (lacking !== null) process.stderr.write(`SKIPPED: the search for secrets, because ${lacking}\n`);
+const noRedis = redisIsMissing() ? 'redis-server is not installed' : null;
+const skipped = {
+  qemu: isSkipped(
+    'the search for secrets in a VM',
+    (await lacksForGuests()) ?? noRedis ?? (process.getuid?.() === 0 ? null : 'it looks at all processes, as root'),
+  ),
+  oci: isSkipped('the search for secrets under gVisor', (await lacksForGvisor()) ?? noRedis),
+};
 
 const canaries = {
   ANTHROPIC_API_KEY: 'model-canary-5cf1d3a2',
@@ -79,38 +85,42 @@ async function whatTheAgentSaw({ endpoint, stateDir }: Installation): Promise<st
   return (JSON.parse(results[0] ?? '{}') as { results: { text: string }[] }).results[0]?.text ?? '';
 }
 
-describe.skipIf(lacking !== null)('no secret of the operator is seen', () => {
-  it.concurrent.each(['oci', 'qemu'])('in a run under %s, inside or outside of its VM, and the gateway is the only way out', async (provider) => {
-    const fix = replies.filter((reply) => reply.tools?.some(({ name }) => name === 'edit' || name === 'submit'));
-    const look = (standIn: StandInGitHub) => [{ tools: [{ name: 'bash', input: { command: lookAround(standIn) } }] }, ...fix];
-    await using installation = await startInstallation({ settings: { ...canaries, MAYFLY_PROVIDER: provider, LOG_LEVEL: 'trace' }, replies: look });
-    const { standIn, redis, repository, processes } = installation;
-    await installation.startWeb();
-    const worker = await installation.startWorker();
-    const over = new AbortController();
-    const watching = watchArguments(over.signal);
+describe('no secret of the operator is seen', () => {
+  it.concurrent.for(['oci', 'qemu'] as const)(
+    'in a run under %s, inside or outside of its VM, and the gateway is the only way out',
+    async (provider, { skip }) => {
+      skip(skipped[provider]);
+      const fix = replies.filter((reply) => reply.tools?.some(({ name }) => name === 'edit' || name === 'submit'));
+      const look = (standIn: StandInGitHub) => [{ tools: [{ name: 'bash', input: { command: lookAround(standIn) } }] }, ...fix];
+      await using installation = await startInstallation({ settings: { ...canaries, MAYFLY_PROVIDER: provider, LOG_LEVEL: 'trace' }, replies: look });
+      const { standIn, redis, repository, processes } = installation;
+      await installation.startWeb();
+      const worker = await installation.startWorker();
+      const over = new AbortController();
+      const watching = watchArguments(over.signal);
 
-    const issue = await installation.label();
-    const line = await worker.logged(({ msg }) => msg === 'run finished');
-    over.abort();
+      const issue = await installation.label();
+      const line = await worker.logged(({ msg }) => msg === 'run finished');
+      over.abort();
 
-    expect(line).toMatchObject({ issue, outcome: { kind: 'published' } });
-    const seen = await whatTheAgentSaw(installation);
-    expect(seen.split('\n').filter((text) => text.startsWith('found: '))).toEqual(['found: 0']);
-    expect(seen).toMatch(/searched: \d{3,} files, \d+ processes\ncanary: 1\ninterfaces: lo\nroutes: 0\n/);
-    expect(seen.match(/^curl: \(7\).*$/gm)).toHaveLength(3);
-    expect(seen).toContain('gateway: 403');
-    const places = {
-      arguments: await watching,
-      redis: await readAll(dirname(redis.url)),
-      log: processes.flatMap(({ lines }) => lines).join('\n'),
-      state: await readAll(installation.stateDir),
-      comments: JSON.stringify([await repository.comments(issue), await repository.pullRequests()]),
-    };
-    expect(places.arguments).toContain(`${line.runId}-agent`);
-    expect(places.redis).toContain('appendonly');
-    for (const secret of secretsOf(standIn)) {
-      expect(Object.entries(places).flatMap(([name, text]) => (text.includes(secret) ? [`${name}: ${secret.slice(0, 12)}`] : []))).toEqual([]);
-    }
-  });
+      expect(line).toMatchObject({ issue, outcome: { kind: 'published' } });
+      const seen = await whatTheAgentSaw(installation);
+      expect(seen.split('\n').filter((text) => text.startsWith('found: '))).toEqual(['found: 0']);
+      expect(seen).toMatch(/searched: \d{3,} files, \d+ processes\ncanary: 1\ninterfaces: lo\nroutes: 0\n/);
+      expect(seen.match(/^curl: \(7\).*$/gm)).toHaveLength(3);
+      expect(seen).toContain('gateway: 403');
+      const places = {
+        arguments: await watching,
+        redis: await readAll(dirname(redis.url)),
+        log: processes.flatMap(({ lines }) => lines).join('\n'),
+        state: await readAll(installation.stateDir),
+        comments: JSON.stringify([await repository.comments(issue), await repository.pullRequests()]),
+      };
+      expect(places.arguments).toContain(`${line.runId}-agent`);
+      expect(places.redis).toContain('appendonly');
+      for (const secret of secretsOf(standIn)) {
+        expect(Object.entries(places).flatMap(([name, text]) => (text.includes(secret) ? [`${name}: ${secret.slice(0, 12)}`] : []))).toEqual([]);
+      }
+    },
+  );
 });

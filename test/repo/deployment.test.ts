@@ -1,32 +1,23 @@
 /** compose.yaml, the units and the install page are held to the code: names, paths, times, and who gets which secret. */
 import { describe, expect, test } from 'vitest';
-import { parse } from 'yaml';
 import { z } from 'zod';
 import { describeSettings, loadConfig } from '../../src/config.ts';
 import { abortMs } from '../../src/queue/worker-queue.ts';
 import { version } from '../../src/version.ts';
+import { readComposeServices } from '../support/compose.ts';
+import type { ComposeService } from '../support/compose.ts';
 import { listFiles, readText } from '../support/repository.ts';
 
-const Service = z.looseObject({
-  command: z.array(z.string()).default([]),
-  env_file: z.array(z.string()).default([]),
-  environment: z.record(z.string(), z.string()).default({}),
-  secrets: z.array(z.string()).default([]),
-  cap_drop: z.array(z.string()).default([]),
-  cap_add: z.array(z.string()).default([]),
-  networks: z.array(z.string()).default([]),
-  volumes: z.array(z.string()).default([]),
-  read_only: z.boolean().default(false),
-  privileged: z.boolean().default(false),
-  stop_grace_period: z.string().optional(),
-  build: z.object({ target: z.string() }).optional(),
-});
-const compose = z.object({ services: z.record(z.string(), Service) }).parse(parse(await readText('compose.yaml'), { merge: true }));
+const services = await readComposeServices();
 const dockerfile = await readText('Dockerfile');
 const install = await readText('docs/install.md');
 const environmentNames = describeSettings().map(({ name }) => name);
 
-const service = (name: string) => Service.parse(compose.services[name]);
+const service = (name: string): ComposeService => {
+  const found = services[name];
+  if (!found) throw new Error(`compose.yaml has no service ${name}`);
+  return found;
+};
 
 /** The lines of a unit as pairs; a key may come more than once. */
 async function readUnit(name: string) {
@@ -54,7 +45,7 @@ const unknownNames = (names: readonly string[]) => names.filter((name) => !ofOth
 
 describe('the deployment files', () => {
   test('name only variables that the configuration has', async () => {
-    const inCompose = Object.values(compose.services).flatMap(({ environment }) => Object.keys(environment));
+    const inCompose = Object.values(services).flatMap(({ environment }) => Object.keys(environment));
     const inDockerfile = [...dockerfile.matchAll(/^ENV (.+)$/gm)].flatMap(([, line = '']) => [...line.matchAll(/(\w+)=/g)].map(([, name = '']) => name));
     const units = (await listFiles('docs/systemd')).map((file) => file.slice('docs/systemd/'.length));
     const inUnits = (await Promise.all(units.map(async (name) => (await readUnit(name))('Environment')))).flat().map((pair) => pair.split('=')[0] ?? '');
@@ -130,7 +121,7 @@ describe('the deployment files', () => {
       expect(await readText('docs/operations.md')).toContain(path);
     }
     expect(
-      Object.values(compose.services)
+      Object.values(services)
         .flatMap(({ build }) => (build ? [build.target] : []))
         .every((target) => dockerfile.includes(` AS ${target}\n`)),
     ).toBe(true);

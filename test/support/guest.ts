@@ -7,6 +7,7 @@ import { execa } from 'execa';
 import { pino } from 'pino';
 import { loadConfig } from '../../src/config.ts';
 import { findCgroups } from '../../src/sandbox/cgroup.ts';
+import { whyNoGvisor } from '../../src/sandbox/choose-provider.ts';
 import { findProcesses } from '../../src/sandbox/claim.ts';
 import { qemuProgram } from '../../src/sandbox/machine.ts';
 import { createQemuProvider } from '../../src/sandbox/qemu.ts';
@@ -30,6 +31,25 @@ export async function lacksForGuests(): Promise<string | null> {
   const qemu = await execa(qemuProgram, ['--version'], { reject: false });
   if (qemu.failed) return `${qemuProgram} is not installed`;
   return null;
+}
+
+/**
+ * Why this machine cannot run guests under gVisor, or null: the probe that chooses the provider of a run says it. In
+ * continuous integration it is null, so that what cannot run there fails.
+ */
+export async function lacksForGvisor(): Promise<string | null> {
+  const lacking = await lacksForGuests();
+  if (lacking !== null || process.env['CI'] !== undefined) return lacking;
+  const host = await openGuestHost();
+  const why = await whyNoGvisor(host.options);
+  await host.close();
+  return why;
+}
+
+/** Says loudly what is skipped. For `describe.skipIf` and `test.skipIf`. */
+export function isSkipped(what: string, lacking: string | null): boolean {
+  if (lacking !== null) process.stderr.write(`SKIPPED: ${what}, because ${lacking}\n`);
+  return lacking !== null;
 }
 
 /** Builds the template unless it is there, in the directory that the configuration names. */

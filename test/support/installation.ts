@@ -37,6 +37,8 @@ export interface Installation extends AsyncDisposable {
   readonly endpoint: ScriptedEndpoint;
   readonly stateDir: string;
   readonly jobKey: string;
+  /** What both roles get. */
+  readonly environment: Readonly<Record<string, string>>;
   /** Every process that was started, oldest first. */
   readonly processes: readonly MayflyProcess[];
   /** Resolves when it listens, and GitHub knows where. */
@@ -93,6 +95,7 @@ export async function startInstallation({ settings, replies, files = {} }: Insta
     endpoint,
     stateDir,
     jobKey,
+    environment,
     processes,
     async startWeb() {
       const web = await start('web', 'web is up');

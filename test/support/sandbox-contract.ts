@@ -24,8 +24,8 @@ const tools: readonly (readonly string[])[] = [
 ];
 
 /** Declares the tests. One sandbox serves all of them, but for those that dispose it. */
-export function sandboxContract(name: string, createSandbox: () => Promise<Sandbox>): void {
-  describe(`${name} keeps the sandbox contract`, () => {
+export function sandboxContract(name: string, createSandbox: () => Promise<Sandbox>, skipped = false): void {
+  describe.skipIf(skipped)(`${name} keeps the sandbox contract`, () => {
     let made: Subject | undefined;
     const subject = (): Subject => {
       if (!made) throw new Error('no sandbox was made');

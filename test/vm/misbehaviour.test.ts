@@ -5,13 +5,11 @@ import { findProcesses } from '../../src/sandbox/claim.ts';
 import { createOciProvider } from '../../src/sandbox/oci.ts';
 import { createQemuProvider } from '../../src/sandbox/qemu.ts';
 import type { GuestUser, Sandbox } from '../../src/sandbox/sandbox.ts';
-import { lacksForGuests, openGuestHost, output, tracesOf } from '../support/guest.ts';
+import { isSkipped, lacksForGuests, lacksForGvisor, openGuestHost, output, tracesOf } from '../support/guest.ts';
 import type { GuestHost } from '../support/guest.ts';
 
-const lacking = await lacksForGuests();
-if (lacking !== null) process.stderr.write(`SKIPPED: guests that misbehave, because ${lacking}\n`);
-const isRoot = process.getuid?.() === 0;
-if (!isRoot) process.stderr.write('SKIPPED: guests under gVisor that misbehave: that takes root\n');
+const noQemu = isSkipped('guests of qemu that misbehave', await lacksForGuests());
+const noGvisor = isSkipped('guests of oci that misbehave', await lacksForGvisor());
 
 const limitMs = 2_000;
 const promisedMs = 5_000;
@@ -35,8 +33,8 @@ const commands: readonly (readonly [name: string, user: GuestUser, argv: readonl
 ];
 
 describe.each([
-  ['qemu', createQemuProvider, lacking === null],
-  ['oci', createOciProvider, lacking === null && isRoot],
+  ['qemu', createQemuProvider, !noQemu],
+  ['oci', createOciProvider, !noGvisor],
 ] as const)('a guest of %s', (name, create, runs) => {
   let host: GuestHost;
   beforeAll(async () => {

@@ -10,13 +10,12 @@ import { chooseProvider } from '../../src/sandbox/choose-provider.ts';
 import { findProcesses } from '../../src/sandbox/claim.ts';
 import { createOciProvider } from '../../src/sandbox/oci.ts';
 import type { Sandbox } from '../../src/sandbox/sandbox.ts';
-import { newVmId, openGuestHost, output, tracesOf } from '../support/guest.ts';
+import { isSkipped, lacksForGvisor, newVmId, openGuestHost, output, tracesOf } from '../support/guest.ts';
 import type { GuestHost } from '../support/guest.ts';
 
-const isRoot = process.getuid?.() === 0;
-if (!isRoot) process.stderr.write('SKIPPED: guests under gVisor were not tested: that takes root\n');
+const skipped = isSkipped('guests under gVisor', await lacksForGvisor());
 
-describe.skipIf(!isRoot)('a gVisor guest', () => {
+describe.skipIf(skipped)('a gVisor guest', () => {
   let host: GuestHost;
   let sandbox: Sandbox;
   beforeAll(async () => {

@@ -6,7 +6,7 @@ import { judgeApp, judgeDeliveries, judgePermissions, judgeWebhook } from '../..
 import { judgeCgroups, judgePrograms, judgeSystem } from '../../../src/doctor/host.ts';
 import { judgeAnswer, judgePrices } from '../../../src/doctor/model.ts';
 import { judgeEviction, judgeJobKey, judgePersistence, judgeServer, judgeUnreachable } from '../../../src/doctor/redis.ts';
-import { judgeKvm, judgeQemu, judgeRunsc, judgeTemplate } from '../../../src/doctor/sandbox.ts';
+import { judgeGvisor, judgeKvm, judgeQemu, judgeTemplate } from '../../../src/doctor/sandbox.ts';
 import { parseRunscVersion } from '../../../src/sandbox/runsc.ts';
 import { judgeUserIds, parseAccounts, parseMap, parseSubordinates } from '../../../src/doctor/user-ids.ts';
 import { neededEvents, neededPermissions } from '../../../src/github/app-facts.ts';
@@ -44,11 +44,12 @@ describe('the host', () => {
 });
 
 describe('memory and disk', () => {
-  const memory = { availableMib: 10_000, totalMib: 16_384, guestMib: 4096, concurrency: 2 };
+  const memory = { availableMib: 18_000, totalMib: 32_768, guestMib: 4096, concurrency: 2 };
   const disk = (freeGib: number) => ({ places: [{ path: '/var', device: 1, freeBytes: freeGib * 2 ** 30 }], guestGib: 10, concurrency: 1 });
   judged([
-    ['as many VMs as runs', judgeMemory(memory), 'ok', null],
-    ['fewer VMs than runs', judgeMemory({ ...memory, concurrency: 3 }), 'warning', 'MAYFLY_CONCURRENCY=2'],
+    ['two VMs for each run', judgeMemory(memory), 'ok', null],
+    ['fewer VMs than two for each run', judgeMemory({ ...memory, concurrency: 3 }), 'warning', 'MAYFLY_CONCURRENCY=2'],
+    ['one VM for the only run', judgeMemory({ ...memory, availableMib: 7000, concurrency: 1 }), 'warning', 'MAYFLY_GUEST_MEMORY_MIB=3072'],
     ['no VM at all', judgeMemory({ ...memory, availableMib: 3500 }), 'problem', 'MAYFLY_GUEST_MEMORY_MIB=1536'],
     ['hardly any memory', judgeMemory({ ...memory, availableMib: 300 }), 'problem', 'larger host'],
     ['room', judgeDisk(disk(30)), 'ok', null],
@@ -85,7 +86,17 @@ describe('user ids', () => {
 
 describe('the sandbox', () => {
   const kvm = { device: 'opens', accel: 'kvm', untried: '', verdictFile: '/c/kvm-verdict.json' } as const;
-  const bookworm = { codename: 'bookworm', hasBackports: true };
+  const bookworm = { codename: 'bookworm', hasBackports: true, privilege: 'root' } as const;
+  const runsc = (name: string) => parseRunscVersion(`runsc version ${name}\nspec: 1.1.0-rc.1`);
+  const gvisor = {
+    version: runsc('0.0~20240729.0'),
+    accel: 'tcg',
+    host: bookworm,
+    hasTemplate: true,
+    whyNot: null,
+    hasUserNamespaces: true,
+    isWanted: false,
+  } as const;
   const template = { directory: '/c/images/1', wrong: [], restores: true };
   judged([
     ['KVM that boots our guest', judgeKvm(kvm), 'ok', null],
@@ -96,20 +107,27 @@ describe('the sandbox', () => {
     ['no QEMU', judgeQemu(null), 'problem', 'npx mayfly setup'],
     ['the QEMU of Debian 12', judgeQemu('7.2.22'), 'problem', 'npx mayfly setup'],
     ['a QEMU that is new enough', judgeQemu('8.2.0'), 'ok', null],
-    ['no runsc beside KVM', judgeRunsc(null, 'kvm', bookworm), 'ok', null],
-    ['no runsc and no KVM', judgeRunsc(null, 'tcg', bookworm), 'warning', 'apt-get install --target-release bookworm-backports runsc'],
-    ['no runsc, and no backports', judgeRunsc(null, null, { ...bookworm, hasBackports: false }), 'warning', 'npx mayfly setup adds bookworm-backports'],
-    ['no runsc elsewhere', judgeRunsc(null, null, { codename: '', hasBackports: false }), 'warning', 'https://gvisor.dev/'],
+    ['no runsc beside KVM', judgeGvisor({ ...gvisor, version: null, accel: 'kvm' }), 'ok', null],
+    ['no runsc and no KVM', judgeGvisor({ ...gvisor, version: null }), 'warning', 'apt-get install --target-release bookworm-backports runsc'],
+    ['no runsc, and it was asked for', judgeGvisor({ ...gvisor, version: null, accel: 'kvm', isWanted: true }), 'problem', 'bookworm-backports runsc'],
     [
-      'the runsc of Debian 12',
-      judgeRunsc(parseRunscVersion('runsc version 0.0~20221219.0\nspec: 1.0.2-dev'), 'tcg', bookworm),
+      'no runsc, and no backports',
+      judgeGvisor({ ...gvisor, version: null, host: { ...bookworm, hasBackports: false } }),
       'warning',
-      'bookworm-backports',
+      'npx mayfly setup adds bookworm-backports',
     ],
-    ['the runsc of its backports', judgeRunsc(parseRunscVersion('runsc version 0.0~20240729.0\nspec: 1.0.2-dev'), 'tcg', bookworm), 'ok', null],
-    ['the runsc of upstream', judgeRunsc(parseRunscVersion('runsc version release-20240729.0\nspec: 1.1.0-rc.1'), 'tcg', bookworm), 'ok', null],
-    ['a newer one', judgeRunsc(parseRunscVersion('runsc version release-20260105.0\nspec: 1.2.0'), 'tcg', bookworm), 'ok', null],
-    ['one that somebody built', judgeRunsc(parseRunscVersion('runsc version VERSION_MISSING'), 'tcg', bookworm), 'warning', 'bookworm-backports'],
+    ['no runsc elsewhere', judgeGvisor({ ...gvisor, version: null, host: { ...bookworm, codename: '' } }), 'warning', 'https://gvisor.dev/'],
+    ['the runsc of Debian 12', judgeGvisor({ ...gvisor, version: runsc('0.0~20221219.0') }), 'warning', 'bookworm-backports'],
+    ['the runsc of its backports', judgeGvisor(gvisor), 'ok', null],
+    ['the runsc of upstream', judgeGvisor({ ...gvisor, version: runsc('release-20240729.0') }), 'ok', null],
+    ['a newer one', judgeGvisor({ ...gvisor, version: runsc('release-20260105.0') }), 'ok', null],
+    ['one that somebody built', judgeGvisor({ ...gvisor, version: runsc('VERSION_MISSING') }), 'warning', 'bookworm-backports'],
+    ['one that no guest was tried with', judgeGvisor({ ...gvisor, hasTemplate: false, whyNot: 'there is no template' }), 'not_checked', null],
+    ['one that starts nothing', judgeGvisor({ ...gvisor, whyNot: 'runsc says: no' }), 'warning', 'runsc --network=none do true'],
+    ['one that starts nothing in a chroot', judgeGvisor({ ...gvisor, whyNot: 'runsc says: no', hasUserNamespaces: false }), 'warning', 'leave the chroot'],
+    ['one that starts nothing, and was asked for', judgeGvisor({ ...gvisor, whyNot: 'runsc says: no', isWanted: true }), 'problem', 'MAYFLY_PROVIDER=qemu'],
+    ['one that starts nothing beside KVM', judgeGvisor({ ...gvisor, whyNot: 'runsc says: no', accel: 'kvm' }), 'ok', null],
+    ['one that a plain user cannot start', judgeGvisor({ ...gvisor, whyNot: 'it lacks root', host: { ...bookworm, privilege: null } }), 'warning', 'sudo -E'],
     ['a whole template', judgeTemplate(template), 'ok', null],
     ['no template', judgeTemplate(null), 'problem', 'npx mayfly image build'],
     ['a template that changed', judgeTemplate({ ...template, wrong: ['disk.qcow2'] }), 'problem', 'sudo rm -r /c/images/1 && npx mayfly image build'],

@@ -77,7 +77,7 @@ test('a guest that goes away is a failed thaw, before and while it is asked', as
   const asked = thaw(gone, createIdentity('x'));
   gone.destroy();
   await expect(asked).rejects.toMatchObject({ code: 'sandbox_thaw' });
-  await expect(awaitReady(gone)).rejects.toMatchObject({ code: 'sandbox_thaw' });
+  await expect(awaitReady(gone)).rejects.toMatchObject({ code: 'sandbox_boot' });
 });
 
 test('a guest that says something else than ready has not booted', async () => {
