@@ -166,7 +166,8 @@ function printJson(report: RunReport, patchFile: string | null, error: FixError 
 
 /** A run for programs to read. */
 export function describeRun(report: RunReport, error: FixError | null): Record<string, unknown> {
-  const { outcome, patch, summary, proof, steps, usage, costUsd, models, transcriptFile, sandbox, egress, timingsMs, leftovers, notes, node, context } = report;
+  const { outcome, patch, summary, proof, steps, usage, costUsd, models, transcriptFile, sandbox, egress, timingsMs, vms, leftovers, notes, node, context } =
+    report;
   const reason = outcome && 'reason' in outcome ? outcome.reason : outcome && 'limit' in outcome ? outcome.limit : undefined;
   return {
     outcome: outcome?.kind,
@@ -186,6 +187,7 @@ export function describeRun(report: RunReport, error: FixError | null): Record<s
     node,
     egress,
     timingsMs,
+    vms,
     leftovers,
     notes,
   };

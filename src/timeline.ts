@@ -2,6 +2,7 @@
 import type { Phase, RunEvent } from './fix/report.ts';
 import { proofSentence } from './fix/proof-text.ts';
 import { visible } from './fix/neutral.ts';
+import type { TestRun } from './job.ts';
 
 const names: Record<Phase, string> = {
   fetch: 'fetch',
@@ -47,15 +48,23 @@ export function createTimeline(write: (line: string) => void, color: boolean): T
       // Guest text: one line, no escapes, bounded, before it gets near a terminal.
       if (event.kind === 'step') line(`step ${event.number}`, paint(2, clip(visible(event.line).replace(/\s+/g, ' '))));
       else if (event.kind === 'proved') line('proof', proofSentence(event.proof));
+      else if (event.kind === 'tested') line('proof', `${event.tree}: ${describeRun(event.run)}`);
       else if (event.kind === 'done') {
+        const where = event.vm?.startsWith('proof') && event.phase !== 'prove' ? paint(2, 'second VM: ') : '';
         const text = event.failed ? paint(31, 'did not succeed') : ended[event.phase];
-        line(names[event.phase], `${text} ${paint(2, `(${duration(event.durationMs)})`)}`);
+        line(names[event.phase], `${where}${text} ${paint(2, `(${duration(event.durationMs)})`)}`);
       }
     },
   };
 }
 
 const duration = (ms: number): string => (ms < 1000 ? `${ms} ms` : `${(ms / 1000).toFixed(1)} s`);
+
+function describeRun({ ended: how, exitCode, results, durationMs }: TestRun): string {
+  const end = how === 'exited' ? `exit code ${exitCode ?? 'none'}` : how;
+  const counts = results === null ? '' : `, ${results.passed} passed, ${results.failed} failed`;
+  return `${end}${counts} (${duration(durationMs)})`;
+}
 
 /** So that a step stays one line in most terminals. */
 const clip = (text: string): string => (text.length <= 100 ? text : `${text.slice(0, 99)}…`);

@@ -7,7 +7,7 @@ import type { Log } from '../log.ts';
 import { commentMarker, commitMessage, doneComment, endingReply, pullRequestBody, pullRequestTitle, runMarker, runningComment } from './messages.ts';
 import type { Plan } from './plan.ts';
 import { proofCheck } from './proof-text.ts';
-import { createReport, timed } from './report.ts';
+import { createReport, createTimer } from './report.ts';
 import type { RunEvent, RunReport } from './report.ts';
 import { runFix } from './run.ts';
 import type { RunTools } from './run.ts';
@@ -107,7 +107,7 @@ async function workAndPublish(context: Context, budget: BudgetShare): Promise<Fi
     await holdWork(context, result.outcome);
     return result.outcome;
   }
-  const pullRequest = await timed(report, onEvent, 'publish', () => publish(context, result));
+  const pullRequest = await createTimer({ report, onEvent })('publish', () => publish(context, result));
   await checkCommit(context, pullRequest.headSha);
   return { kind: 'published', pullRequest };
 }

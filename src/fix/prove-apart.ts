@@ -2,7 +2,7 @@
 import type { Setback } from '../agent/feedback.ts';
 import { asFixError } from '../errors.ts';
 import type { Snapshot } from '../git/mirror.ts';
-import type { Patch, Proof } from '../job.ts';
+import type { Patch, Proof, TestRun } from '../job.ts';
 import type { Log } from '../log.ts';
 import { nothingToRun, prove } from '../proof/prove.ts';
 import type { Plan } from './plan.ts';
@@ -16,8 +16,7 @@ export interface ProofPlace {
   readonly timeoutMs: number;
   /** A fresh workspace, each time. */
   readonly open: () => Promise<Workspace>;
-  /** Around what is the proof itself, without boot and setup. */
-  readonly timed: (work: () => Promise<Proof>) => Promise<Proof>;
+  readonly onRun: (tree: string, run: TestRun) => void;
   readonly signal: AbortSignal;
   readonly log: Log;
 }
@@ -42,12 +41,12 @@ export async function proveApart(place: ProofPlace): Promise<Proof> {
 }
 
 async function proveOnce(place: ProofPlace, { command, source }: NonNullable<Plan['test']>): Promise<Proof> {
-  const { patch, snapshot, timeoutMs, signal } = place;
+  const { patch, snapshot, timeoutMs, onRun, signal } = place;
   await using workspace = await place.open();
   const { sandbox, gateway } = workspace;
   const enter = (): void => gateway.enter('proof', place.allow);
   enter();
-  return await place.timed(() =>
+  return await workspace.timed('prove', () =>
     prove(sandbox, {
       command,
       source,
@@ -55,6 +54,7 @@ async function proveOnce(place: ProofPlace, { command, source }: NonNullable<Pla
       readBase: async (path) => (await snapshot.readFile(path, maxBaseFileBytes, signal))?.toString('utf8') ?? null,
       setUpAgain: async () => await workspace.setUpAgain().finally(enter),
       timeoutMs,
+      onRun,
       signal,
     }),
   );

@@ -2,15 +2,16 @@
 import type { SeenText } from '../agent/task.ts';
 import type { LedgerEntry } from '../gateway/gateway.ts';
 import type { TokenRecord } from '../github/github.ts';
-import type { FixOutcome, Patch, Proof, Usage } from '../job.ts';
+import type { FixOutcome, Patch, Proof, TestRun, Usage } from '../job.ts';
 import type { SandboxInfo } from '../sandbox/sandbox.ts';
 
 export type Phase = 'fetch' | 'boot' | 'clone' | 'setup' | 'solve' | 'patch' | 'prove' | 'publish' | 'discard';
 
 /** What an onlooker is told while a run goes on. Texts from the agent are hostile: whoever shows them makes them safe. */
 export type RunEvent =
-  | { readonly kind: 'started'; readonly phase: Phase }
-  | { readonly kind: 'done'; readonly phase: Phase; readonly durationMs: number; readonly failed: boolean }
+  | { readonly kind: 'started'; readonly phase: Phase; readonly vm?: string }
+  | { readonly kind: 'done'; readonly phase: Phase; readonly durationMs: number; readonly failed: boolean; readonly vm?: string }
+  | { readonly kind: 'tested'; readonly tree: string; readonly run: TestRun }
   | { readonly kind: 'proved'; readonly proof: Proof }
   | { readonly kind: 'step'; readonly number: number; readonly line: string };
 
@@ -24,6 +25,8 @@ export interface ModelUse {
   /** Null when the price is not known. */
   costUsd: number | null;
 }
+
+export type Timings = Partial<Record<Phase, number>>;
 
 export interface RunReport {
   readonly runId: string;
@@ -54,7 +57,10 @@ export interface RunReport {
   readonly tokens: TokenRecord[];
   /** Names of what a VM left behind on the host. Empty, or something is wrong. */
   readonly leftovers: string[];
-  readonly timingsMs: Partial<Record<Phase, number>>;
+  /** Over all VMs. */
+  readonly timingsMs: Timings;
+  /** The same for each VM by itself, in their order. */
+  readonly vms: { readonly id: string; readonly timingsMs: Timings }[];
   transcriptFile: string | null;
 }
 
@@ -79,22 +85,31 @@ export function createReport(runId: string): RunReport {
     tokens: [],
     leftovers: [],
     timingsMs: {},
+    vms: [],
     transcriptFile: null,
   };
 }
 
 /** Runs one phase: its time is added to the report, the onlooker hears of its start and end. */
-export async function timed<T>(report: RunReport, onEvent: (event: RunEvent) => void, phase: Phase, work: () => Promise<T>): Promise<T> {
-  const start = performance.now();
-  onEvent({ kind: 'started', phase });
-  let failed = true;
-  try {
-    const result = await work();
-    failed = false;
-    return result;
-  } finally {
-    const durationMs = Math.round(performance.now() - start);
-    report.timingsMs[phase] = (report.timingsMs[phase] ?? 0) + durationMs;
-    onEvent({ kind: 'done', phase, durationMs, failed });
-  }
+export type Timer = <T>(phase: Phase, work: () => Promise<T>) => Promise<T>;
+
+/** `vm` is the suffix of a VM's id, for what happens in one. */
+export function createTimer({ report, onEvent }: { report: RunReport; onEvent: (event: RunEvent) => void }, vm: string | null = null): Timer {
+  const own: Timings = {};
+  if (vm !== null) report.vms.push({ id: vm, timingsMs: own });
+  const where = vm === null ? {} : { vm };
+  return async (phase, work) => {
+    const start = performance.now();
+    onEvent({ kind: 'started', phase, ...where });
+    let failed = true;
+    try {
+      const result = await work();
+      failed = false;
+      return result;
+    } finally {
+      const durationMs = Math.round(performance.now() - start);
+      for (const timings of [report.timingsMs, own]) timings[phase] = (timings[phase] ?? 0) + durationMs;
+      onEvent({ kind: 'done', phase, durationMs, failed, ...where });
+    }
+  };
 }

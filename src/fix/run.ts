@@ -22,7 +22,7 @@ import type { Plan, Wishes } from './plan.ts';
 import { dropDebris, dropUnchanged, judgeContent, judgeEntries } from './policy.ts';
 import type { PatchLimits } from './policy.ts';
 import { asSetback, proveApart } from './prove-apart.ts';
-import { timed } from './report.ts';
+import { createTimer } from './report.ts';
 import type { RunEvent, RunReport } from './report.ts';
 import { openWorkspace } from './workspace.ts';
 import type { GuestSurroundings, Workspace } from './workspace.ts';
@@ -76,9 +76,9 @@ const ended = (outcome: FixOutcome): RunResult => ({ kind: 'ended', outcome });
 
 /** Everything up to publishing. The report is filled in on the way, also when this throws. */
 export async function runFix(request: RunRequest, tools: RunTools): Promise<RunResult> {
-  const { report, onEvent, signal, log } = request;
+  const { report, signal, log } = request;
   report.providerReason = tools.providerReason;
-  const snapshot = await timed(report, onEvent, 'fetch', () => request.fetch(signal));
+  const snapshot = await createTimer(request)('fetch', () => request.fetch(signal));
   const { surroundings, guestNodeVersion } = tools;
   const made = await makePlan(snapshot, request.wishes, { registryHosts: surroundings.registryHosts, guestNodeVersion, signal });
   if ('problem' in made) return ended({ kind: 'refused', reason: 'settings_invalid', detail: made.problem });
@@ -89,6 +89,7 @@ export async function runFix(request: RunRequest, tools: RunTools): Promise<RunR
   const open = (suffix: string): Promise<Workspace> =>
     openWorkspace({
       id: `${report.runId}-${suffix}`,
+      timed: createTimer(request, suffix),
       provider: tools.provider,
       openGateway: (phase, allow) => tools.openGateway({ phase, allow, log }),
       surroundings,
@@ -97,7 +98,6 @@ export async function runFix(request: RunRequest, tools: RunTools): Promise<RunR
       plan,
       limits: tools.limits,
       report,
-      onEvent,
       signal,
     });
 
@@ -139,7 +139,7 @@ async function work(request: RunRequest, tools: RunTools, context: Context): Pro
       signal,
       log,
       open: () => context.open(++proofs === 1 ? 'proof' : `proof${proofs}`),
-      timed: (prove) => timed(report, onEvent, 'prove', prove),
+      onRun: (tree, run) => onEvent({ kind: 'tested', tree, run }),
     });
     onEvent({ kind: 'proved', proof: report.proof });
     log.info({ verdict: report.proof.verdict, round }, 'proof finished');
@@ -155,20 +155,22 @@ async function workOnce(
   tools: RunTools,
   context: Context & { workspace: Workspace; baselineSha: string; agent: Agent; message: string | undefined },
 ): Promise<RunResult> {
-  const { report, onEvent, signal } = request;
+  const { report, signal } = request;
   const { workspace, agent, message } = context;
   const take = (): Promise<Taken> => takePatch(request, tools, context);
-  const attempt = await timed(report, onEvent, 'solve', () => agent.work(message)).catch(async (error: unknown) => {
-    // A model that went away in the middle does not take the work so far with it.
-    if (!signal.aborted && !workspace.sandbox.lost.aborted) await take().catch(() => {});
-    throw error;
-  });
+  const attempt = await workspace
+    .timed('solve', () => agent.work(message))
+    .catch(async (error: unknown) => {
+      // A model that went away in the middle does not take the work so far with it.
+      if (!signal.aborted && !workspace.sandbox.lost.aborted) await take().catch(() => {});
+      throw error;
+    });
   if (attempt.ended.kind === 'submitted') report.summary = attempt.ended.submission.summary;
   if (attempt.ended.kind === 'submitted' && attempt.ended.submission.noChange) {
     // After a setback these words mean that it cannot be mended.
     return ended(message === undefined ? { kind: 'no_change' } : { kind: 'refused', reason: 'regressed' });
   }
-  const taking = timed(report, onEvent, 'patch', take);
+  const taking = workspace.timed('patch', take);
   const early = endedEarly(attempt.ended, request, tools);
   if (early !== null) {
     // It ends the run, but what was done so far stays in the report, if the machine still gives it.

@@ -5,8 +5,7 @@ import type { Snapshot } from '../git/mirror.ts';
 import type { ExecResult, Provider, Sandbox } from '../sandbox/sandbox.ts';
 import { installNode } from './install-node.ts';
 import type { GuestNode } from './install-node.ts';
-import { timed } from './report.ts';
-import type { RunEvent, RunReport } from './report.ts';
+import type { RunReport, Timer } from './report.ts';
 import type { Plan } from './plan.ts';
 
 /** In the guest, the way out listens here: the reverse end of the SSH connection, not a network. */
@@ -31,7 +30,7 @@ export interface WorkspaceOptions {
   readonly plan: Plan;
   readonly limits: { readonly setupTimeoutMs: number; readonly ancestors: number };
   readonly report: RunReport;
-  readonly onEvent: (event: RunEvent) => void;
+  readonly timed: Timer;
   readonly signal: AbortSignal;
 }
 
@@ -39,20 +38,20 @@ export interface Workspace extends AsyncDisposable {
   readonly sandbox: Sandbox;
   readonly gateway: Gateway;
   readonly node: GuestNode;
+  /** For what is done in it. */
+  readonly timed: Timer;
   /** Runs the setup commands once more, for a tree that asks for other packages. Null when all went well. */
   readonly setUpAgain: () => Promise<ExecResult | null>;
 }
 
 /** Boots, clones, sets up. Throws `sandbox_*`, `clone_failed`, `setup_failed`, `guest_disk_full`; leaves no VM when it throws. */
 export async function openWorkspace(options: WorkspaceOptions): Promise<Workspace> {
-  const { report, onEvent, plan } = options;
+  const { report, timed, plan } = options;
   const gateway = options.openGateway('setup', plan.allow.setup);
-  const sandbox = await timed(report, onEvent, 'boot', () => options.provider.boot({ id: options.id, signal: options.signal })).catch(
-    async (error: unknown) => {
-      await gateway.close();
-      throw error;
-    },
-  );
+  const sandbox = await timed('boot', () => options.provider.boot({ id: options.id, signal: options.signal })).catch(async (error: unknown) => {
+    await gateway.close();
+    throw error;
+  });
   const close = createClosing(sandbox, gateway, options);
   // One environment for setup, agent and proof: what the agent sees is what judges it.
   const inside = withEnv(sandbox, { CI: 'true', ...plan.environment, ...options.surroundings.guestEnv });
@@ -60,14 +59,14 @@ export async function openWorkspace(options: WorkspaceOptions): Promise<Workspac
     report.sandbox ??= sandbox.info;
     await sandbox.forward(gatewayPort, (stream) => gateway.accept(stream));
     await installCertificates(sandbox, options);
-    await timed(report, onEvent, 'clone', () => clone(sandbox, options));
+    await timed('clone', () => clone(sandbox, options));
     const quick = plan.node.install === null && plan.setup.length === 0;
-    const node = await (quick ? setUp(inside, options) : timed(report, onEvent, 'setup', () => setUp(inside, options)));
+    const node = await (quick ? setUp(inside, options) : timed('setup', () => setUp(inside, options)));
     const setUpAgain = async (): Promise<ExecResult | null> => {
       gateway.enter('setup', plan.allow.setup);
       return (await runSetupCommands(inside, options, performance.now() + options.limits.setupTimeoutMs))?.result ?? null;
     };
-    return { sandbox: inside, gateway, node, setUpAgain, [Symbol.asyncDispose]: close };
+    return { sandbox: inside, gateway, node, timed, setUpAgain, [Symbol.asyncDispose]: close };
   } catch (error) {
     await close();
     throw error;
@@ -92,7 +91,7 @@ function withEnv(sandbox: Sandbox, env: Readonly<Record<string, string>>): Sandb
 function createClosing(sandbox: Sandbox, gateway: Gateway, options: WorkspaceOptions): () => Promise<void> {
   let closing: Promise<void> | null = null;
   const close = (): Promise<void> =>
-    timed(options.report, options.onEvent, 'discard', async () => {
+    options.timed('discard', async () => {
       const left = await sandbox.dispose();
       await gateway.close();
       options.report.egress.push(...gateway.ledger);

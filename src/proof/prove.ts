@@ -10,7 +10,7 @@ import type { ReadBase } from './base-rules.ts';
 import { findWeakenedTests } from './findings.ts';
 import { isManifest, isTestFile } from './paths.ts';
 import { readStates, summarise } from './results.ts';
-import { judge, whyUnusable } from './verdict.ts';
+import { judge, treeNames, whyUnusable } from './verdict.ts';
 import type { Observations, Observed } from './verdict.ts';
 
 export interface ProofOptions {
@@ -23,6 +23,8 @@ export interface ProofOptions {
   readonly timeoutMs: number;
   /** Runs the setup commands once more, when the patch changes what is to be installed; null when it went well. */
   readonly setUpAgain: () => Promise<ExecResult | null>;
+  /** For people who watch: each run of the tests when it has ended. */
+  readonly onRun?: (tree: string, run: TestRun) => void;
   readonly signal: AbortSignal;
 }
 
@@ -67,35 +69,39 @@ const isTest = ({ path, change }: PatchFile): boolean => change.kind === 'write'
 /** The three trees, one after the other in the same place. What cannot be run on the base is not tried any further. */
 async function observe(sandbox: Sandbox, patch: Patch, options: ProofOptions): Promise<Observations> {
   const watch = createWatch(sandbox, options);
-  const base = await watch();
+  const base = await watch('base');
   const nothing = { base, tests: [], patched: [] };
   if (base[0] === undefined || whyUnusable(base[0].run) !== null) return nothing;
   const testFiles = patch.files.filter(isTest);
   // A patch that is nothing but tests has no third tree.
   const apart = testFiles.length > 0 && testFiles.length < patch.files.length;
   if (apart) await applyPatch(sandbox, { ...patch, files: testFiles }, options.signal);
-  const tests = apart ? await watch() : [];
+  const tests = apart ? await watch('tests') : [];
   await applyPatch(sandbox, patch, options.signal);
   const failed = patch.files.some(({ path }) => isManifest(path)) ? await options.setUpAgain() : null;
   if (failed !== null) return { base, tests, patched: [{ run: asTestRun('the setup commands', failed), states: null }] };
   const before = tests[0] ?? base[0];
   // Passing decides when it did not pass before: chance must not look like a fix.
-  return { base, tests, patched: await watch({ passingDecides: before.run.exitCode !== 0 }) };
+  return { base, tests, patched: await watch('patched', { passingDecides: before.run.exitCode !== 0 }) };
 }
 
 /** A run that takes a larger share of the whole time is not repeated. */
 const repeatShare = 1 / 8;
 
-type Watch = (options?: { passingDecides: boolean }) => Promise<readonly Observed[]>;
+type Watch = (tree: keyof Observations, options?: { passingDecides: boolean }) => Promise<readonly Observed[]>;
 
 /** Runs the tests, and once more what decides: every failure, and passing where it does. */
-function createWatch(sandbox: Sandbox, { command, timeoutMs, signal }: ProofOptions): Watch {
+function createWatch(sandbox: Sandbox, { command, timeoutMs, signal, onRun }: ProofOptions): Watch {
   const startedAt = performance.now();
-  const once = (): Promise<Observed> => runTests(sandbox, command, { timeoutMs: Math.max(1000, timeoutMs - (performance.now() - startedAt)), signal });
-  return async ({ passingDecides } = { passingDecides: false }) => {
-    const first = await once();
+  const once = async (name: string): Promise<Observed> => {
+    const observed = await runTests(sandbox, command, { timeoutMs: Math.max(1000, timeoutMs - (performance.now() - startedAt)), signal });
+    onRun?.(name, observed.run);
+    return observed;
+  };
+  return async (tree, { passingDecides } = { passingDecides: false }) => {
+    const first = await once(treeNames[tree]);
     const decides = whyUnusable(first.run) === null && (first.run.exitCode !== 0 || passingDecides);
-    return decides && first.run.durationMs < timeoutMs * repeatShare ? [first, await once()] : [first];
+    return decides && first.run.durationMs < timeoutMs * repeatShare ? [first, await once(`${treeNames[tree]}, again`)] : [first];
   };
 }
 

@@ -2,7 +2,7 @@
 import { FixError } from '../../src/errors.ts';
 import { makePlan } from '../../src/fix/plan.ts';
 import type { Wishes } from '../../src/fix/plan.ts';
-import { createReport } from '../../src/fix/report.ts';
+import { createReport, createTimer } from '../../src/fix/report.ts';
 import type { RunEvent, RunReport } from '../../src/fix/report.ts';
 import type { RunLimits, RunTools } from '../../src/fix/run.ts';
 import { openWorkspace } from '../../src/fix/workspace.ts';
@@ -78,7 +78,7 @@ async function inCleanVm<T>(
   const openGateway = (phase: string, allow: readonly string[]) => tools.openGateway({ phase, allow, log });
   const id = `${report.runId}-${report.timingsMs.boot === undefined ? 'judge' : 'judge2'}`;
   const place = { id, provider: tools.provider, openGateway, surroundings, guestNodeVersion, snapshot, plan, limits };
-  await using workspace = await openWorkspace({ ...place, report, onEvent, signal });
+  await using workspace = await openWorkspace({ ...place, report, timed: createTimer({ report, onEvent }), signal });
   const { sandbox, gateway } = workspace;
   gateway.enter('proof', plan.allow.proof);
   const readBase = async (path: string) => (await snapshot.readFile(path, maxBaseFileBytes, signal))?.toString('utf8') ?? null;

@@ -6,7 +6,7 @@ import { commitBaseline, fetchPatch, listChanges } from '../../src/fix/patch.ts'
 import type { PatchEntry } from '../../src/fix/patch.ts';
 import { dropUnchanged, judgeEntries } from '../../src/fix/policy.ts';
 import { applyPatch } from '../../src/proof/apply.ts';
-import { createReport } from '../../src/fix/report.ts';
+import { createReport, createTimer } from '../../src/fix/report.ts';
 import { openWorkspace } from '../../src/fix/workspace.ts';
 import type { Workspace } from '../../src/fix/workspace.ts';
 import { createSnapshot } from '../../src/git/snapshot.ts';
@@ -59,6 +59,7 @@ describe.skipIf(reason)('a repository in a guest', () => {
   });
 
   async function open(setup: readonly string[] = []): Promise<Workspace> {
+    const report = createReport('r');
     snapshot = createSnapshot({ directory: join(repository.directory, '.git'), sha: repository.git('rev-parse', 'HEAD'), environment: {} });
     return await openWorkspace({
       id: 'host',
@@ -80,8 +81,8 @@ describe.skipIf(reason)('a repository in a guest', () => {
         environment: {},
       },
       limits: { setupTimeoutMs: 20_000, ancestors: 0 },
-      report: createReport('r'),
-      onEvent: () => {},
+      report,
+      timed: createTimer({ report, onEvent: () => {} }),
       signal,
     });
   }
