@@ -142,6 +142,7 @@ describe.skipIf(skipped)('the image', () => {
 
       expect({ exitCode, text }).toMatchObject({ exitCode: 0, text: expect.stringContaining('"msg":"run finished"') as string });
       expect(text).toContain('"kind":"published"');
+      expect(text).toMatch(/"provider":"(?:oci|qemu)","because":"KVM (?:does not work on this host, and gVisor is much faster|works on this host)/);
       expect(await installation.repository.pullRequests()).toMatchObject([{ draft: true }]);
       expect(await readdir(join(volumes, 'state/vms'))).toEqual([]);
     });
