@@ -136,6 +136,7 @@ describe.skipIf(skipped)('the image', () => {
       await using worker = await start('worker');
 
       await expect.poll(async () => (await healthOf(worker, image)).text, { timeout: 60_000, interval: 1000 }).toMatch(/^worker on \S+: working, 0 of 1 runs/);
+      expect((await worker.exec('grep', '^Seccomp:', '/proc/1/status')).text).toMatch(/2$/);
       await installation.label();
       await expect.poll(async () => (await installation.repository.pullRequests()).length, { timeout: 240_000, interval: 1000 }).toBe(1);
       const { exitCode, text } = await worker.stop();

@@ -114,9 +114,7 @@ async function specify(id: string, { image, service, environment, folders, volum
 /** Docker's form of it is that of the specification, as long as it keeps to one architecture. */
 async function readFilter({ security_opt: options }: ComposeService): Promise<{ seccomp?: unknown }> {
   const file = options.find((option) => option.startsWith('seccomp:'))?.slice('seccomp:'.length);
-  if (file === undefined) return {};
-  const filter = JSON.parse(await readFile(join(root, file), 'utf8')) as { syscalls: Record<string, unknown>[] };
-  return { seccomp: { ...filter, syscalls: filter.syscalls.map(({ comment: _, ...rule }) => rule) } };
+  return file === undefined ? {} : { seccomp: JSON.parse(await readFile(join(root, file), 'utf8')) as unknown };
 }
 
 /** As in `b 7:* rw`. */
