@@ -72,7 +72,7 @@ export async function ensureTemplate(config: Config, log: Log, building: Buildin
   const options = vmOptions(config, log);
   const template = await buildTemplate(options, building);
   const removed = await pruneTemplates(template, options);
-  if (removed.length > 0) building.onProgress(`removed ${removed.length} old parts of guest templates`);
+  if (removed.length > 0) building.onProgress(`removed ${removed.length} old guest images and snapshots`);
   return { directory: template.image.directory, accel: template.shape.accel };
 }
 

@@ -64,7 +64,10 @@ async function remove(directory: string, host: HostOptions): Promise<boolean> {
   }
 }
 
-/** Whether it is in the argument vector of a process, as for QEMU, or mounted in whatever mount namespace, as for gVisor. */
+/**
+ * Whether it is in the argument vector of a process, as for QEMU, or mounted in whatever mount namespace, as for gVisor. A
+ * VM in another container is not seen: after an upgrade it is one of the version before, whose template stays anyway.
+ */
 async function isInUse(directory: string): Promise<boolean> {
   const place = join(basename(dirname(directory)), basename(directory), '/');
   const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));

@@ -136,12 +136,14 @@ describe.skipIf(skipped)('the image', () => {
       await using worker = await start('worker');
 
       await expect.poll(async () => (await healthOf(worker, image)).text, { timeout: 60_000, interval: 1000 }).toMatch(/^worker on \S+: working, 0 of 1 runs/);
+      expect((await worker.exec('grep', '^Seccomp:', '/proc/1/status')).text).toMatch(/2$/);
       await installation.label();
       await expect.poll(async () => (await installation.repository.pullRequests()).length, { timeout: 240_000, interval: 1000 }).toBe(1);
       const { exitCode, text } = await worker.stop();
 
       expect({ exitCode, text }).toMatchObject({ exitCode: 0, text: expect.stringContaining('"msg":"run finished"') as string });
       expect(text).toContain('"kind":"published"');
+      expect(text).toMatch(/"provider":"(?:oci|qemu)","because":"KVM (?:does not work on this host, and gVisor is much faster|works on this host)/);
       expect(await installation.repository.pullRequests()).toMatchObject([{ draft: true }]);
       expect(await readdir(join(volumes, 'state/vms'))).toEqual([]);
     });

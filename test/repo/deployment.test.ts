@@ -100,6 +100,15 @@ describe('the deployment files', () => {
     expect(capabilities(worker.cap_add)).toEqual(rows.toSorted());
     expect(capabilities(units[1]?.('CapabilityBoundingSet') ?? [])).toEqual(rows.toSorted());
     expect(web.networks.filter((name) => worker.networks.includes(name))).toEqual(['queue']);
+    // Docker's own filter stays around web; the worker's lets gVisor change the root, and leaves the kernel's other doors closed.
+    expect(web.security_opt).toEqual(['no-new-privileges:true']);
+    expect(worker.security_opt).toContain('seccomp:docs/compose/worker-seccomp.json');
+    const filter = z
+      .object({ syscalls: z.array(z.object({ names: z.array(z.string()) })) })
+      .parse(JSON.parse(await readText('docs/compose/worker-seccomp.json')));
+    const closed = filter.syscalls.flatMap(({ names }) => names);
+    expect(closed).toEqual(expect.arrayContaining(['bpf', 'init_module', 'kexec_load', 'open_by_handle_at', 'perf_event_open', 'userfaultfd']));
+    expect(closed).not.toContain('pivot_root');
   });
 
   test('let a worker drain before they kill it', async () => {

@@ -1,14 +1,15 @@
 /**
  * An image started as compose.yaml starts it, by runc: with the capabilities, devices, mounts and namespaces of its
- * service, and with what Docker hides of /proc. Not as there: no init before the program, no filter of system calls,
- * and the network is that of this host, or none.
+ * service, its filter of system calls, and with what Docker hides of /proc. Not as there: no init before the program, no
+ * filter where the service names none, and the network is that of this host, or none.
  */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import type { ComposeService } from './compose.ts';
 import type { BuiltImage } from './image-builder.ts';
+import { root } from './repository.ts';
 
 export interface Container extends AsyncDisposable {
   /** Runs a command in it as its user; never throws for a bad exit. */
@@ -45,7 +46,7 @@ const unwritten = ['bus', 'fs', 'irq', 'sys', 'sysrq-trigger'].map((name) => `/p
 export async function startContainer(options: ContainerOptions): Promise<Container> {
   const bundle = await mkdtemp(join(tmpdir(), 'mayfly-container-'));
   const id = bundle.slice(bundle.lastIndexOf('/') + 1);
-  await writeFile(join(bundle, 'config.json'), JSON.stringify(specify(id, options)));
+  await writeFile(join(bundle, 'config.json'), JSON.stringify(await specify(id, options)));
   const runc = (...argv: string[]) => execa('runc', ['--root', join(bundle, 'runc'), ...argv], { reject: false, all: true, stdin: 'ignore' });
   const running = runc('run', '--bundle', bundle, id);
   const ended = async (): Promise<Ending> => {
@@ -71,7 +72,7 @@ export async function startContainer(options: ContainerOptions): Promise<Contain
 }
 
 /** https://github.com/opencontainers/runtime-spec/blob/main/config.md */
-function specify(id: string, { image, service, environment, folders, volumes = {}, network }: ContainerOptions): object {
+async function specify(id: string, { image, service, environment, folders, volumes = {}, network }: ContainerOptions): Promise<object> {
   const [uid = 0, gid = uid] = image.user.split(':').map(Number);
   const capabilities = service.cap_add.map((name) => `CAP_${name}`);
   const bind = (destination: string, source: string, access: 'ro' | 'rw') => ({ destination, type: 'bind', source, options: ['rbind', access] });
@@ -103,10 +104,17 @@ function specify(id: string, { image, service, environment, folders, volumes = {
     linux: {
       namespaces: namespaces.map((type) => ({ type })),
       resources: { devices: [{ allow: false, access: 'rwm' }, ...service.device_cgroup_rules.map(parseDeviceRule)] },
+      ...(await readFilter(service)),
       maskedPaths: [...hidden, '/sys/firmware'],
       readonlyPaths: unwritten,
     },
   };
+}
+
+/** Docker's form of it is that of the specification, as long as it keeps to one architecture. */
+async function readFilter({ security_opt: options }: ComposeService): Promise<{ seccomp?: unknown }> {
+  const file = options.find((option) => option.startsWith('seccomp:'))?.slice('seccomp:'.length);
+  return file === undefined ? {} : { seccomp: JSON.parse(await readFile(join(root, file), 'utf8')) as unknown };
 }
 
 /** As in `b 7:* rw`. */
