@@ -12,7 +12,7 @@ const program = fileURLToPath(new URL('../eval/eval.ts', import.meta.url));
 
 const write = (path: string, text: string): string => `printf '%s\\n' '${text}' > ${path}`;
 const bash = (...commands: string[]): ScriptedReply => ({ tools: [{ name: 'bash', input: { command: commands.join('; ') } }] });
-const submit: ScriptedReply = { tools: [{ name: 'submit', input: { summary: 'Done.', files: [], commands: [] } }] };
+const submit: ScriptedReply = { tools: [{ name: 'submit', input: { summary: 'Done.', files: [] } }] };
 
 /** In the order of the cases. */
 const replies: Readonly<Record<string, readonly ScriptedReply[]>> = {
