@@ -11,7 +11,9 @@ export function longestTimeoutMs(commandTimeoutMs: number): number {
   return commandTimeoutMs * 6;
 }
 
-const maxOutputCharacters = 16_000;
+/** Stays in the history for many steps. Tests and compilers say most at their end. */
+const maxOutputCharacters = 10_000;
+const headShare = 0.3;
 
 /**
  * $1 is the command, $2 the file with the state. Both outputs are one, in order. The state is read before and written at
@@ -78,7 +80,7 @@ async function runToEnd(input: readonly string[], timeoutSeconds: number | undef
       stdout: output.sink,
     })
     .finally(output.stop);
-  const { text, clipped } = clipEnds(output.ends(), maxOutputCharacters);
+  const { text, clipped } = clipEnds(output.ends(), maxOutputCharacters, headShare);
   const file = clipped ? await context.keepOutput(sandbox, output.whole(), signal) : null;
   const lines = [
     text.trimEnd() === '' ? '(no output)' : text.trimEnd(),

@@ -34,15 +34,15 @@ export function clipLines(text: string, maxCharacters: number): string {
   return clipEnds({ head: text, tail: null, hiddenLines: 0, hiddenCharacters: 0 }, maxCharacters).text;
 }
 
-/** The same of a text that comes in two ends. */
-export function clipEnds(ends: Ends, maxCharacters: number): { text: string; clipped: boolean } {
+/** The same of a text that comes in two ends. `headShare`: of what is kept, how much is from the start. */
+export function clipEnds(ends: Ends, maxCharacters: number, headShare = 1 / 2): { text: string; clipped: boolean } {
   const first = ends.head.split('\n').map(clipLine);
   const last = ends.tail?.split('\n').map(clipLine) ?? null;
   const whole = first.join('\n');
   if (last === null && whole.length <= maxCharacters) return { text: whole, clipped: whole !== ends.head };
-  const head = takeLines(first, maxCharacters / 2);
+  const head = takeLines(first, maxCharacters * headShare);
   const rest = last ?? first.slice(head.length);
-  const tail = takeLines(rest.toReversed(), maxCharacters / 2).toReversed();
+  const tail = takeLines(rest.toReversed(), maxCharacters * (1 - headShare)).toReversed();
   const left = [...(last === null ? [] : first.slice(head.length)), ...rest.slice(0, rest.length - tail.length)];
   const characters = left.reduce((sum, line) => sum + line.length + 1, ends.hiddenCharacters);
   return { text: [...head, `[... ${left.length + ends.hiddenLines} lines (${characters} characters) left out ...]`, ...tail].join('\n'), clipped: true };

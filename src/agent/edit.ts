@@ -5,7 +5,10 @@ import { findNearest } from './nearest.ts';
 import { defineTool, refuse } from './tool.ts';
 import type { ToolResult } from './tool.ts';
 
-const around = 4;
+const around = 3;
+/** Of a long text that was just written, its ends are enough to see that it is in its place. */
+const shownWhole = 16;
+const shownEnd = 7;
 
 export const edit = defineTool(
   {
@@ -84,6 +87,7 @@ function linesAround({ text, at, length }: Change): string {
   const first = Math.max(1, lineOf(text, at) - around);
   const last = Math.min(lines.length, lineOf(text, at + length) + around);
   const shown = lines.slice(first - 1, last);
-  if (shown.length <= 60) return numberLines(shown, first);
-  return `${numberLines(shown.slice(0, 30), first)}\n[... ${shown.length - 60} lines ...]\n${numberLines(shown.slice(-30), last - 29)}`;
+  if (shown.length <= shownWhole) return numberLines(shown, first);
+  const left = shown.length - 2 * shownEnd;
+  return `${numberLines(shown.slice(0, shownEnd), first)}\n[... ${left} lines as you wrote them ...]\n${numberLines(shown.slice(-shownEnd), last - shownEnd + 1)}`;
 }

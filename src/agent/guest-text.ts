@@ -64,8 +64,8 @@ export async function writeText(path: string, text: string, { sandbox, signal }:
   }
 }
 
-/** Lines with their numbers; `from` counts from 1. */
+/** Lines with their numbers; `from` counts from 1. The bar shows where a line begins: models count its spaces. */
 export function numberLines(lines: readonly string[], from: number): string {
   const width = String(from + lines.length).length;
-  return lines.map((line, index) => `${String(from + index).padStart(width)}  ${line}`).join('\n');
+  return lines.map((line, index) => `${String(from + index).padStart(width)}|${line}`).join('\n');
 }

@@ -118,7 +118,7 @@ type Ended = Attempt['ended'];
 /** An agent that has not begun yet. */
 export function startAgent(options: AgentOptions): Agent {
   const commandTimeoutMs = options.limits.commandTimeoutMs;
-  const briefing = createBriefing(options.task, { timeoutMs: commandTimeoutMs, longestMs: longestTimeoutMs(commandTimeoutMs) });
+  const briefing = createBriefing(options.task, { ...options.limits, longestMs: longestTimeoutMs(commandTimeoutMs) });
   const scratch = `/tmp/mayfly-${crypto.randomUUID().slice(0, 8)}`;
   const memory: Memory = {
     briefing,
@@ -275,11 +275,17 @@ async function act(run: Run, reply: Reply): Promise<Ended | null> {
   return run.repeats.isStuck() ? { kind: 'stopped', reason: 'loop' } : null;
 }
 
+/** Also a command that ended red: whoever hands in beside it has not seen that. */
+const isBad = ({ failed, exitCode }: ToolResult): boolean => failed || (exitCode !== undefined && exitCode !== 0);
+
 /** Every call gets an answer, since vendors refuse a history without; not every call is run. */
-async function actOnce(run: Run, call: ToolCall, before: readonly ToolResult[]): Promise<ToolResult> {
+async function actOnce(run: Run, call: ToolCall, before: readonly (ToolResult & { readonly name: string })[]): Promise<ToolResult> {
   const over = before.some((result) => result.submission !== undefined) || run.malformed >= maxMalformedInARow || run.repeats.isStuck() || run.signal.aborted;
   if (over) return refuse('Not run: the work has ended.');
-  if (call.name === 'submit' && before.some((result) => result.failed)) return refuse(unseenFailure);
+  if (call.name === 'submit' && before.some(isBad)) return refuse(unseenFailure);
+  // It would look at files without the change that it is about.
+  if (call.name === 'bash' && before.some(({ name, failed }) => name === 'edit' && failed))
+    return refuse('Not run: an edit before it in the same reply failed.');
   if (before.length >= maxCallsPerReply) return refuse(`Not run: at most ${maxCallsPerReply} calls of one reply are run. Ask again for what you still need.`);
   const result = await runCall(call, run.tools);
   run.malformed = result.malformed === true ? run.malformed + 1 : 0;

@@ -16,8 +16,23 @@ export function findNearest(text: string, wanted: string): string {
   if (best.score < 0.4) return 'Nothing in the file is like it: read the file again, it may have changed.';
   const first = Math.max(0, best.at - around);
   const shown = lines.slice(first, best.at + target.length + around).map((line) => line.slice(0, longestLine));
-  const why = best.score === 1 ? 'The same words are here with other white space or other lines after them' : 'The nearest lines are';
+  const why = best.score === 1 ? explainLikeness(lines.slice(best.at, best.at + target.length), target, best.at + 1) : 'The nearest lines are';
   return `${why}:\n${numberLines(shown, first + 1)}`;
+}
+
+/** The same words, so it is the white space: most often the indentation, which can be counted. */
+function explainLikeness(have: readonly string[], wanted: readonly string[], from: number): string {
+  const indent = (line: string): number => line.length - line.trimStart().length;
+  const at = wanted.findIndex((line, index) => indent(line) !== indent(have[index] ?? ''));
+  const sameWords = wanted.every((line, index) => line.trim() === have[index]?.trim());
+  if (!sameWords || at === -1) return 'The same words are here with other white space or other lines after them';
+  return `The same words are here, but line ${from + at} begins with ${describeIndent(have[at] ?? '')}, and in old with ${describeIndent(wanted[at] ?? '')}`;
+}
+
+function describeIndent(line: string): string {
+  const space = line.slice(0, line.length - line.trimStart().length);
+  const what = /^ *$/.test(space) ? 'space' : /^\t*$/.test(space) ? 'tab' : 'space or tab';
+  return `${space.length} ${what}${space.length === 1 ? '' : 's'}`;
 }
 
 function bestStart(lines: readonly string[], target: readonly string[]): { at: number; score: number } {

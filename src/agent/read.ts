@@ -10,7 +10,7 @@ const maxCharacters = 32_000;
 export const read = defineTool(
   {
     name: 'read',
-    description: `Shows lines of a text file with their numbers. Without a range it shows the first ${defaultLines} lines.`,
+    description: `Shows lines of a text file, each after its number and a bar. Without a range it shows the first ${defaultLines} lines.`,
     input: z.strictObject({
       path: GuestPath,
       from: z.number().int().min(1).optional().describe('First line, counted from 1.'),

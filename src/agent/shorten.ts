@@ -95,7 +95,7 @@ function noteStep(reply: Extract<Message, { role: 'assistant' }>, answers: reado
     const how =
       answer === undefined
         ? 'no answer'
-        : (/\[((?:exit code|stopped|ended by)[^\]]{0,60})[^\]]*\]\s*$/.exec(answer.text)?.[1] ?? (answer.failed ? 'failed' : 'done'));
+        : ([...answer.text.matchAll(/^\[((?:exit code|stopped|ended by)[^\]]{0,60})[^\]]*\]$/gm)].at(-1)?.[1] ?? (answer.failed ? 'failed' : 'done'));
     return `  ${call.name.slice(0, 64)} ${oneLine(what, call.name === 'submit' ? summaryCharacters : callCharacters)}: ${how}`;
   });
   return [...(words === '' ? [] : [`- ${words}`]), ...calls];

@@ -67,7 +67,7 @@ function registryLine(allowed: readonly string[]): string {
   const names = new Set(allowed.flatMap((text) => parseHostRule(text)?.host ?? []));
   const clients = { npm: hostPresets.npm, pip: hostPresets.pypi };
   const reaching = Object.entries(clients).flatMap(([client, hosts]) => (hosts.every((host) => names.has(host)) ? [client] : []));
-  if (reaching.length === 2) return 'npm and pip reach their registries.';
+  if (reaching.length === 2) return 'npm and pip reach their registries; pip, and npm install -g, need no root.';
   const [one] = reaching;
   if (one === undefined) return 'npm and pip reach no registry now: what setup installed is what there is.';
   return `${one} reaches its registry, ${one === 'npm' ? 'pip' : 'npm'} does not.`;

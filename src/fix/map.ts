@@ -66,6 +66,7 @@ export function drawMap({ tree, packageJson, makefile }: MapFiles): string {
     ['Manifests', byDepth(own.filter((path) => manifestNames.test(path))), 12],
     ['Entry points', [...new Set([...declaredEntries(manifest), ...own.filter((path) => entryNames.test(path))])], 8],
     ['Scripts of package.json', namesOf(field(manifest, 'scripts')), 20],
+    ['Of these', shownScripts(field(manifest, 'scripts')), 4],
     ['Targets of the Makefile', [...(makefile ?? '').matchAll(/^([\w-]{1,40})[ \t]*:(?!=)/gm)].map(([, name = '']) => name), 20],
     ['Tests', testFolders(own), 8],
   ];
@@ -76,7 +77,9 @@ export function drawMap({ tree, packageJson, makefile }: MapFiles): string {
 }
 
 function list(items: readonly string[], most: number): string {
-  return items.slice(0, most).join(', ') + (items.length > most ? ` and ${items.length - most} more` : '');
+  // To say that one is left takes as much room as it does.
+  const shown = items.length === most + 1 ? items : items.slice(0, most);
+  return shown.join(', ') + (items.length > shown.length ? ` and ${items.length - shown.length} more` : '');
 }
 
 function inUnits(bytes: number): string {
@@ -122,10 +125,19 @@ function namesOf(value: unknown): readonly string[] {
   return typeof value === 'object' && value !== null ? Object.keys(value).filter((name) => /^[\w:.@/-]{1,60}$/.test(name)) : [];
 }
 
+/** What the scripts for tests and style stand for: how the wider suite is run. */
+function shownScripts(scripts: unknown): readonly string[] {
+  return ['test', 'test:unit', 'lint', 'build'].flatMap((name) => {
+    const script = field(scripts, name);
+    return typeof script === 'string' && script.trim() !== '' ? [`${name} = \`${script.replaceAll(/\s+/g, ' ').slice(0, 300)}\``] : [];
+  });
+}
+
 /** Folders that tests lie in, the fullest first. */
 function testFolders(paths: readonly string[]): readonly string[] {
   const counts = new Map<string, number>();
   for (const path of paths) {
+    if (path.startsWith('.github/')) continue;
     if (!/(?:^|\/)(?:tests?|specs?|__tests__)\/|[._-](?:test|spec)\.\w{1,4}$|(?:^|\/)test_[^/]*\.py$|_test\.go$/.test(path)) continue;
     const folder = path.includes('/') ? `${path.slice(0, path.lastIndexOf('/'))}/` : './';
     counts.set(folder, (counts.get(folder) ?? 0) + 1);

@@ -98,18 +98,28 @@ async function readText(snapshot: Snapshot, path: string, signal: AbortSignal): 
 
 /** Written for agents, and read whole. */
 const agentGuides = ['AGENTS.md', 'CLAUDE.md'];
-/** Written for people, with much in it that is no use here. */
+/** Written for people, with much in it that is no use here: of these only what speaks of the work itself. */
 const contributorGuides = ['CONTRIBUTING.md', '.github/CONTRIBUTING.md', 'docs/CONTRIBUTING.md'];
-const maxGuideCharacters = 8000;
+const maxGuideCharacters = 3000;
+const ofUse = /\b(?:tests?|testing|lint|style|format|convention|build|develop|changelog|documentation|code)/i;
 
 async function chooseInstructions(read: (path: string) => Promise<string | null>): Promise<Plan['instructions']> {
   for (const path of [...agentGuides, ...contributorGuides]) {
     const text = await read(path);
     if (text === null || text.trim() === '') continue;
-    if (agentGuides.includes(path) || text.length <= maxGuideCharacters) return { path, text };
-    return { path, text: `${text.slice(0, maxGuideCharacters)}\n[... the rest is in ${path} ...]` };
+    if (agentGuides.includes(path)) return { path, text };
+    return { path, text: excerptGuide(text, path) };
   }
   return null;
+}
+
+/** The sections whose heading says that they are about tests, style and the like, within bounds. */
+function excerptGuide(text: string, path: string): string {
+  if (text.length <= maxGuideCharacters) return text;
+  const sections = text.split(/^(?=#{1,6} )/m);
+  const chosen = sections.filter((section) => ofUse.test(section.split('\n', 1)[0] ?? ''));
+  const shown = (chosen.length > 0 ? chosen.join('') : text).slice(0, maxGuideCharacters).trimEnd();
+  return `${shown}\n[... the rest is in ${path} ...]`;
 }
 
 function chooseTest(wishes: Wishes, settings: Settings, detected: Detected): Detected['test'] {

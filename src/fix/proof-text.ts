@@ -30,13 +30,16 @@ export function proofCheck(proof: Proof): { readonly conclusion: 'success' | 'ne
   return { conclusion, title: labels[proof.verdict], summary: proofSection(proof).slice(0, 60_000) };
 }
 
-function table({ source, base, tests, patched, repeats }: Proof): string {
+function table({ verdict, source, base, tests, patched, repeats }: Proof): string {
   const command = patched?.command ?? base?.command;
   if (command === undefined) return '';
   const rows = [row('base', base), row('base + tests of the patch', tests), row('base + patch', patched)].filter((line) => line !== '');
-  const again = repeats.length === 0 ? '' : `What decides was run twice${repeats.length === 1 ? '' : ` (${repeats.length} runs more)`}.`;
+  const agreed = verdict === 'flaky' ? '' : ', with the same result';
+  const again = repeats.length === 0 ? '' : ` What decides was run twice${agreed}.`;
   const head = [`In a second clean VM, ${inlineCode(base?.command ?? command)} (${neutralise(source ?? 'unknown source', 100)}):`, ''];
-  return [...head, '| tree | exit code | tests | time |', '| --- | --- | --- | --- |', ...rows, ...(again ? ['', again] : [])].join('\n');
+  return [...head, '| tree | exit code | tests | time |', '| --- | --- | --- | --- |', ...rows, '', `The host ran this command and no other.${again}`].join(
+    '\n',
+  );
 }
 
 function row(name: string, run: TestRun | null): string {

@@ -54,19 +54,22 @@ export async function openWorkspace(options: WorkspaceOptions): Promise<Workspac
   });
   const close = createClosing(sandbox, gateway, options);
   // One environment for setup, agent and proof: what the agent sees is what judges it.
-  const inside = withEnv(sandbox, { CI: 'true', ...plan.environment, ...options.surroundings.guestEnv });
+  const environment = { CI: 'true', ...plan.environment, ...options.surroundings.guestEnv };
+  const during = withEnv(sandbox, environment);
+  // Where nothing can be reached any more, the warning that this makes every Node print is all that it does.
+  const after = plan.allow.agent.length === 0 && plan.allow.proof.length === 0 ? withEnv(sandbox, { ...environment, NODE_USE_ENV_PROXY: '0' }) : during;
   try {
     report.sandbox ??= sandbox.info;
     await sandbox.forward(gatewayPort, (stream) => gateway.accept(stream));
     await installCertificates(sandbox, options);
     await timed('clone', () => clone(sandbox, options));
     const quick = plan.node.install === null && plan.setup.length === 0;
-    const node = await (quick ? setUp(inside, options) : timed('setup', () => setUp(inside, options)));
+    const node = await (quick ? setUp(during, options) : timed('setup', () => setUp(during, options)));
     const setUpAgain = async (): Promise<ExecResult | null> => {
       gateway.enter('setup', plan.allow.setup);
-      return (await runSetupCommands(inside, options, performance.now() + options.limits.setupTimeoutMs))?.result ?? null;
+      return (await runSetupCommands(during, options, performance.now() + options.limits.setupTimeoutMs))?.result ?? null;
     };
-    return { sandbox: inside, gateway, node, timed, setUpAgain, [Symbol.asyncDispose]: close };
+    return { sandbox: after, gateway, node, timed, setUpAgain, [Symbol.asyncDispose]: close };
   } catch (error) {
     await close();
     throw error;

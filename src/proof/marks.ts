@@ -23,12 +23,16 @@ const end = /^\s*(?:✖ failing tests:|\d+ passing\b|⎯+ Failed Tests)/;
 export const readMarks: Reader = (lines, list) => {
   // Headings above, each with its indentation.
   let path: { indent: number; text: string }[] = [];
+  // jest names a file first; it counts as a test only when none of its own is named.
+  let file: { name: string; state: TestState } | null = null;
+  const endFile = (): void => void (file && list.add(file.name, file.state));
   for (const line of lines) {
     if (end.test(line)) break;
-    const file = /^\s*(PASS|FAIL)\s+(\S{1,500})/.exec(line);
-    if (file) {
-      list.add(file[2] ?? '', file[1] === 'PASS' ? 'passed' : 'failed');
-      path = [{ indent: -1, text: file[2] ?? '' }];
+    const [, word, name = ''] = /^\s*(PASS|FAIL)\s+(\S{1,500})/.exec(line) ?? [];
+    if (word !== undefined) {
+      endFile();
+      file = { name, state: word === 'PASS' ? 'passed' : 'failed' };
+      path = [{ indent: -1, text: name }];
       continue;
     }
     const indent = line.length - line.trimStart().length;
@@ -36,10 +40,14 @@ export const readMarks: Reader = (lines, list) => {
     if (text === '') continue;
     path = path.filter((heading) => heading.indent < indent);
     const test = readTest(text, indent);
-    if (test) list.add([...path.map((heading) => heading.text), test.name].join(' > '), test.state);
+    if (test) {
+      file = null;
+      list.add([...path.map((heading) => heading.text), test.name].join(' > '), test.state);
+    }
     // A line at the margin is most often something that a test printed, and no heading.
     else if (indent > 0 || text.startsWith('▶')) path.push({ indent, text: text.replace(/^[▶❯]\s*/, '').replace(changing, '') });
   }
+  endFile();
 };
 
 function readTest(text: string, indent: number): { name: string; state: TestState } | null {

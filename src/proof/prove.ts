@@ -9,7 +9,7 @@ import { withBaseRules } from './base-rules.ts';
 import type { ReadBase } from './base-rules.ts';
 import { findWeakenedTests } from './findings.ts';
 import { isManifest, isTestFile } from './paths.ts';
-import { readStates, summarise } from './results.ts';
+import { namesOf, readStates, summarise } from './results.ts';
 import { judge, treeNames, whyUnusable } from './verdict.ts';
 import type { Observations, Observed } from './verdict.ts';
 
@@ -54,6 +54,7 @@ export async function prove(sandbox: Sandbox, options: ProofOptions): Promise<Pr
       : []),
     ...(patch.files.some(isTest) ? [] : ['The patch has no test of its own.']),
     ...weak,
+    ...describeNewTests(seen),
   ];
   const cap = touched.length > 0 ? 'the patch changes what decides how tests are run' : weak.length > 0 ? 'the patch takes tests away' : null;
   const { verdict, reason, ...names } = judge(seen, cap);
@@ -61,6 +62,17 @@ export async function prove(sandbox: Sandbox, options: ProofOptions): Promise<Pr
   const [base, tests, patched] = [seen.base, seen.tests, seen.patched].map(([first]) => first?.run ?? null);
   const shown = { flaky: names.flaky.slice(0, maxShownNames), fixed: names.fixed.slice(0, maxShownNames), broken: names.broken.slice(0, maxShownNames) };
   return { verdict, reason, source: options.source, base: base ?? null, tests: tests ?? null, patched: patched ?? null, repeats, ...shown, findings };
+}
+
+/** A test that passes without the fix, too, guards something, and proves nothing. */
+function describeNewTests({ base, tests, patched }: Observations): readonly string[] {
+  const [before, apart, after] = [base[0]?.states, tests[0]?.states, patched[0]?.states];
+  if (!before || !apart || !after) return [];
+  const fresh = namesOf(after, 'passed').filter((name) => !before.has(name));
+  const either = fresh.filter((name) => apart.get(name) === 'passed').length;
+  return either === 0 || either === fresh.length
+    ? []
+    : [`Of ${fresh.length} new tests, ${fresh.length - either} fail without the fix; ${either} pass either way.`];
 }
 
 const maxShownNames = 50;
@@ -107,6 +119,8 @@ function createWatch(sandbox: Sandbox, { command, timeoutMs, signal, onRun }: Pr
 
 /** Makes runners name every test, beside what they print anyway. */
 const telling = { PYTEST_ADDOPTS: '-rap', GOFLAGS: '-v' };
+// oxlint-disable-next-line no-control-regex -- terminal escapes begin with one
+const colours = /\u001B\[[0-9;]{0,32}m/g;
 /** Large enough for the names of all tests of a large suite. */
 const maxReadBytes = 4 * 2 ** 20;
 const maxShownCharacters = 32_768;
@@ -116,8 +130,9 @@ export async function runTests(sandbox: Sandbox, command: string, { timeoutMs, s
   const merged = 'exec 2>&1; eval "$1"';
   const result = await sandbox.exec(['bash', '-c', merged, 'bash', command], { env: telling, timeoutMs, signal, maxOutputBytes: maxReadBytes });
   if (result.ended === 'cancelled') signal.throwIfAborted();
-  const states = readStates(result.stdout);
-  return { run: { ...asTestRun(command, result), results: summarise(states) }, states };
+  const stdout = result.stdout.replace(colours, '');
+  const states = readStates(stdout);
+  return { run: { ...asTestRun(command, { ...result, stdout }), results: summarise(states, stdout) }, states };
 }
 
 /** Any command as if it ran tests. */

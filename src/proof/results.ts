@@ -4,6 +4,7 @@
  * in here decides by itself; exit codes come first.
  */
 import type { TestResults } from '../job.ts';
+import { readCounts } from './counts.ts';
 import { readMarks } from './marks.ts';
 
 export type TestState = 'passed' | 'failed' | 'skipped';
@@ -45,11 +46,13 @@ function collect(reader: Reader, lines: readonly string[]): TestStates {
   return states;
 }
 
-/** Counts and the names of what failed, for people. */
-export function summarise(states: TestStates | null): TestResults | null {
-  if (states === null) return null;
+/** Counts and the names of what failed, for people. The runner's own totals come before what could be read by name. */
+export function summarise(states: TestStates | null, output: string): TestResults | null {
+  const counts = readCounts(output);
+  if (states === null) return counts && { ...counts, failing: [] };
   const count = (wanted: TestState): number => [...states.values()].filter((state) => state === wanted).length;
-  return { passed: count('passed'), failed: count('failed'), skipped: count('skipped'), failing: namesOf(states, 'failed').slice(0, maxShownNames) };
+  const named = { passed: count('passed'), failed: count('failed'), skipped: count('skipped') };
+  return { ...named, ...counts, failing: namesOf(states, 'failed').slice(0, maxShownNames) };
 }
 
 export function namesOf(states: TestStates, wanted: TestState): readonly string[] {

@@ -34,10 +34,14 @@ describe.skipIf(reason)('a proof', () => {
   };
 
   it('is proven when the test of the patch fails without its fix, is named, and is a check on the commit', async () => {
-    const { report } = await run({ ...eachFile, 'test/old.sh': 'true' }, [bash(`${fix}; ${ownTest('grep -q good src.txt')}`), submit()]);
+    const { report } = await run({ ...eachFile, 'test/old.sh': 'true' }, [
+      bash(`${fix}; ${ownTest('grep -q good src.txt')}; echo true > test/guard.sh`),
+      submit(),
+    ]);
 
     expect(report.proof).toMatchObject({ verdict: 'proven', base: { exitCode: 0 }, tests: { exitCode: 1 }, patched: { exitCode: 0 }, fixed: ['test/own.sh'] });
     expect(await bodyOfPull()).toMatch(/Failed before and pass now:\n\n- `test\/own.sh`/);
+    expect(report.proof?.findings).toEqual(['Of 2 new tests, 1 pass with and without the fix.']);
     expect(await checksOf('mayfly/issue-1')).toEqual([{ conclusion: 'success', title: 'Proven' }]);
   });
 

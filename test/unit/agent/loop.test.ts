@@ -158,12 +158,18 @@ describe('a model that does not behave', () => {
   });
 
   it('takes no work that is handed in beside a call that failed', async () => {
-    const together = calls(['edit', { path: 'a.js', oldText: 'not there', newText: 'x' }], ['submit', aSubmission]);
-    const sandbox = createFakeSandbox({ exec: () => ({ stdout: 'text' }) });
-    const { model, attempt } = play([together, handIn], { sandbox });
+    const failedEdit = calls(['edit', { path: 'a.js', old: 'not there', new: 'x' }], ['bash', { command: 'npm test' }], ['submit', aSubmission]);
+    const redTests = calls(['bash', { command: 'npm test' }], ['submit', aSubmission]);
+    const sandbox = createFakeSandbox({ exec: (argv) => ({ stdout: 'text', exitCode: argv[4] === 'npm test' ? 1 : 0 }) });
+    const { model, attempt } = play([failedEdit, redTests, handIn], { sandbox });
 
-    expect(await attempt).toMatchObject({ ended: { kind: 'submitted' }, steps: 2 });
-    expect(resultTexts(model.questions[1])[1]).toMatch(/^Not submitted: /);
+    expect(await attempt).toMatchObject({ ended: { kind: 'submitted' }, steps: 3 });
+    expect(resultTexts(model.questions[1])).toEqual([
+      expect.stringContaining('does not exist'),
+      'Not run: an edit before it in the same reply failed.',
+      expect.stringMatching(/^Not submitted: /),
+    ]);
+    expect(resultTexts(model.questions[2]).at(-1)).toMatch(/^Not submitted: /);
   });
 
   it('is told when it makes the same call three times in a row', async () => {

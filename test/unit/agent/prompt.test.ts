@@ -4,7 +4,7 @@ import { createBriefing, systemPrompt } from '../../../src/agent/prompt.ts';
 import type { Briefing } from '../../../src/agent/prompt.ts';
 import { task } from '../../support/play-agent.ts';
 
-const aBriefing = (of: Task): Briefing => createBriefing(of, { timeoutMs: 300_000, longestMs: 1_800_000 });
+const aBriefing = (of: Task): Briefing => createBriefing(of, { steps: 200, softTimeMs: 2_700_000, commandTimeoutMs: 300_000, longestMs: 1_800_000 });
 
 describe('createBriefing', () => {
   it('puts the issue between fences whose mark is new each time', () => {

@@ -75,7 +75,7 @@ describe('bash', () => {
 
 describe('read', () => {
   it('numbers the lines of a range', async () => {
-    expect((await use('read', { path: 'add.js', from: 2, to: 3 }, withFile())).text).toBe('add.js, lines 2 to 3 of 5:\n2    return a - b;\n3  }');
+    expect((await use('read', { path: 'add.js', from: 2, to: 3 }, withFile())).text).toBe('add.js, lines 2 to 3 of 5:\n2|  return a - b;\n3|}');
   });
 
   it('goes to the end when the range goes beyond it', async () => {
@@ -111,7 +111,7 @@ describe('edit', () => {
     const { text, failed } = await use('edit', change, sandbox);
 
     expect(failed).toBe(false);
-    expect(text).toBe('add.js now reads:\n1  function add(a, b) {\n2    return a + b;\n3  }\n4  \n5  module.exports = { add };');
+    expect(text).toBe('add.js now reads:\n1|function add(a, b) {\n2|  return a + b;\n3|}\n4|\n5|module.exports = { add };');
     expect(sandbox.text('/workspace/add.js')).toBe(file.replace('a - b', 'a + b'));
   });
 
@@ -155,9 +155,13 @@ describe('edit', () => {
   });
 
   it.each([
-    ['a text with other white space', { ...change, old: 'function add(a,b)\n{' }, /not in add\.js\. The nearest lines are:\n1  function add/],
-    ['a text with other indentation', { ...change, old: '\treturn a - b;' }, /The same words are here with other white space[\s\S]*2 {4}return a - b;/],
-    ['a part of a line with other white space', { ...change, old: 'a-b' }, /The same words are here with other white space[\s\S]*2 {4}return a - b;/],
+    ['a text with other white space', { ...change, old: 'function add(a,b)\n{' }, /not in add\.js\. The nearest lines are:\n1\|function add/],
+    [
+      'a text with other indentation',
+      { ...change, old: '\treturn a - b;' },
+      /The same words are here, but line 2 begins with 2 spaces, and in old with 1 tab:\n1\|[\s\S]*2\| {2}return a - b;/,
+    ],
+    ['a part of a line with other white space', { ...change, old: 'a-b' }, /The same words are here with other white space[\s\S]*2\| {2}return a - b;/],
     ['a text that is not there', { ...change, old: 'zzzzzzzz' }, /Nothing in the file is like it/],
     ['white space only', { ...change, old: '\n\n\n' }, /only white space/],
     ['a text that is there twice', { ...change, old: 'add' }, /2 times in add\.js, at lines 1, 5\./],

@@ -39,7 +39,7 @@ describe('makeTask', () => {
     [['registry.npmjs.org'], 'npm reaches its registry, pip does not.'],
     [['pypi.org', 'files.pythonhosted.org'], 'pip reaches its registry, npm does not.'],
     [['pypi.org'], 'npm and pip reach no registry now: what setup installed is what there is.'],
-    [['pypi.org', 'files.pythonhosted.org', 'registry.npmjs.org'], 'npm and pip reach their registries.'],
+    [['pypi.org', 'files.pythonhosted.org', 'registry.npmjs.org'], 'npm and pip reach their registries; pip, and npm install -g, need no root.'],
   ])('knows who reaches a registry by %j', (agent, line) => {
     expect(remarks({ allow: { setup: [], agent, proof: [] } })).toContain(line);
   });

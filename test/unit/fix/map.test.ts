@@ -14,18 +14,20 @@ describe('drawMap', () => {
       'tools/build.py': 20_000,
       'test/parse.test.ts': 20_000,
       'test/fixtures/a.txt': 1,
+      '.github/workflows/test.yml': 1,
       'node_modules/x/index.js': 1_000_000,
       'packages/core/package.json': 100,
     });
     const packageJson = JSON.stringify({ main: './lib/index.js', bin: { tool: 'bin/tool.js' }, scripts: { test: 'vitest', 'lint:fix': 'eslint' } });
 
     expect(drawMap({ tree, packageJson, makefile: 'CC := gcc\nall: build\ntest:\n\tmake check\n' }).split('\n')).toEqual([
-      '9 files, 1 MiB',
+      '10 files, 1 MiB',
       'Languages: TypeScript 80 %, Python 20 %',
-      'Top level: src/ (2), tools/ (1), test/ (2), node_modules/ (1), packages/ (1), README.md, package.json',
+      'Top level: src/ (2), tools/ (1), test/ (2), .github/ (1), node_modules/ (1), packages/ (1), README.md, package.json',
       'Manifests: package.json, packages/core/package.json',
       'Entry points: lib/index.js, bin/tool.js, src/index.ts',
       'Scripts of package.json: test, lint:fix',
+      'Of these: test = `vitest`',
       'Targets of the Makefile: all, test',
       'Tests: test/ (1), test/fixtures/ (1)',
     ]);

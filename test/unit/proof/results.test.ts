@@ -1,7 +1,27 @@
 import { describe, expect, it } from 'vitest';
+import { readCounts } from '../../../src/proof/counts.ts';
 import { readStates, summarise } from '../../../src/proof/results.ts';
 
 const statesOf = (output: string): Record<string, string> => Object.fromEntries(readStates(output) ?? []);
+
+describe('readCounts', () => {
+  it.each([
+    ['jest', 'Tests:       2 failed, 1 skipped, 5 passed, 8 total\n', [5, 2, 1]],
+    ['vitest', '\n Test Files  1 failed (1)\n      Tests  1 failed | 2 passed | 1 todo (4)\n', [2, 1, 1]],
+    ['mocha', '\n  71 passing (1s)\n  3 pending\n  2 failing\n\n  1) x', [71, 2, 3]],
+    ['pytest', '======== 1 failed, 6 passed, 2 skipped in 0.12s ========\n', [6, 1, 2]],
+    ['pytest -q', '2 passed in 0.01s\n', [2, 0, 0]],
+    ['node', 'ℹ tests 4\nℹ pass 3\nℹ fail 1\nℹ skipped 0\n', [3, 1, 0]],
+    ['TAP', '# tests 2\n# pass 1\n# fail 1\n', [1, 1, 0]],
+    ['cargo', 'test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured\n\ntest result: FAILED. 1 passed; 2 failed; 0 ignored\n', [4, 2, 1]],
+  ])('takes the totals of %s', (_name, output, [passed, failed, skipped]) => {
+    expect(readCounts(output)).toEqual({ passed, failed, skipped });
+  });
+
+  it('takes none where there are none', () => {
+    expect(readCounts('3 files passed the check\nTests are fun\n')).toBeNull();
+  });
+});
 
 describe('readStates', () => {
   it('reads TAP, with the subtests of node', () => {
@@ -57,12 +77,16 @@ test at a.test.js:1:1
     expect(statesOf(output)).toEqual({ 'express > inherits': 'passed', 'express > serves': 'failed', 'express > is pending': 'skipped' });
   });
 
-  it('reads jest, with marks and by file', () => {
-    expect(statesOf('PASS test/a.test.js\n  List\n    ✓ pops (2 ms)\nFAIL test/b.test.js\n  ✕ pushes\n')).toEqual({
-      'test/a.test.js': 'passed',
+  it('reads jest by test, and by file where it names none', () => {
+    expect(
+      statesOf(
+        'PASS test/a.test.js\n  List\n    ✓ pops (2 ms)\nFAIL test/b.test.js\n  ✕ pushes\nFAIL test/c.test.js\n  ● Test suite failed to run\nPASS d.test.js\n',
+      ),
+    ).toEqual({
       'test/a.test.js > List > pops': 'passed',
-      'test/b.test.js': 'failed',
       'test/b.test.js > pushes': 'failed',
+      'test/c.test.js': 'failed',
+      'd.test.js': 'passed',
     });
   });
 
@@ -124,11 +148,13 @@ ERROR tests/test_io.py - ModuleNotFoundError`;
 
   it('knows nothing of output that names no tests', () => {
     expect(readStates('building\nall good, 3 checks\n')).toBeNull();
-    expect(summarise(null)).toBeNull();
+    expect(summarise(null, 'all good, 3 checks')).toBeNull();
   });
 
   it('counts, and lets the worst of two states with one name stand', () => {
-    expect(summarise(readStates('ok 1 - a\nnot ok 2 - a\nok 3 - b\n'))).toEqual({ passed: 1, failed: 1, skipped: 0, failing: ['a'] });
+    const output = 'ok 1 - a\nnot ok 2 - a\nok 3 - b\n';
+
+    expect(summarise(readStates(output), output)).toEqual({ passed: 1, failed: 1, skipped: 0, failing: ['a'] });
   });
 
   it('stays within bounds in hostile output', () => {
