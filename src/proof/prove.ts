@@ -70,9 +70,7 @@ function describeNewTests({ base, tests, patched }: Observations): readonly stri
   if (!before || !apart || !after) return [];
   const fresh = namesOf(after, 'passed').filter((name) => !before.has(name));
   const either = fresh.filter((name) => apart.get(name) === 'passed').length;
-  return either === 0 || either === fresh.length
-    ? []
-    : [`Of ${fresh.length} new tests, ${fresh.length - either} fail without the fix; ${either} pass either way.`];
+  return either === 0 || either === fresh.length ? [] : [`Of ${fresh.length} new tests, ${either} pass with and without the fix.`];
 }
 
 const maxShownNames = 50;

@@ -89,8 +89,8 @@ describe.skipIf(missing !== null)('the tools on a real system', () => {
     symlinkSync('run.sh', path('link.sh'));
 
     expect(await use('edit', { path: path('link.sh'), old: 'echo old', new: 'echo new' })).toContain('2|echo new');
-    expect(await use('edit', { path: path('new/deep/file.txt'), old: '', new: 'text\n' })).toContain('1  text');
-    expect(await use('read', { path: path('run.sh') })).toContain('1  #!/bin/sh\n2  echo new');
+    expect(await use('edit', { path: path('new/deep/file.txt'), old: '', new: 'text\n' })).toContain('1|text');
+    expect(await use('read', { path: path('run.sh') })).toContain('1|#!/bin/sh\n2|echo new');
     expect(lstatSync(path('link.sh')).isSymbolicLink()).toBe(true);
     expect(lstatSync(path('run.sh')).mode & 0o777).toBe(0o755);
     expect(readFileSync(path('new/deep/file.txt'), 'utf8')).toBe('text\n');
