@@ -100,8 +100,8 @@ export interface Proof {
   /** Base plus the test files of the patch; null when it has none, or is nothing else. */
   readonly tests: TestRun | null;
   readonly patched: TestRun | null;
-  /** What was run a second time, because it decides. */
-  readonly repeats: readonly TestRun[];
+  /** What was run a second time, because it decides; `tree` is `base`, `tests` or `patched`. */
+  readonly repeats: readonly (TestRun & { readonly tree: string })[];
   /** Names of tests, the first ones only; hostile text. */
   readonly flaky: readonly string[];
   readonly fixed: readonly string[];

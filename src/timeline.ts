@@ -48,6 +48,7 @@ export function createTimeline(write: (line: string) => void, color: boolean): T
       // Guest text: one line, no escapes, bounded, before it gets near a terminal.
       if (event.kind === 'step') line(`step ${event.number}`, paint(2, clip(visible(event.line).replace(/\s+/g, ' '))));
       else if (event.kind === 'proved') line('proof', proofSentence(event.proof));
+      else if (event.kind === 'round') line('agent', `the patch goes back to it (round ${event.number} of ${event.of})`);
       else if (event.kind === 'tested') line('proof', `${event.tree}: ${describeRun(event.run)}`);
       else if (event.kind === 'done') {
         const where = event.vm?.startsWith('proof') && event.phase !== 'prove' ? paint(2, 'second VM: ') : '';

@@ -7,9 +7,12 @@ import { visibleText } from './visible.ts';
 const maxStepChars = 100;
 
 /** Model text: cleaned and short. */
-export function describeStep({ toolCalls: [first, ...others], text }: Reply): string {
+export function describeStep({ toolCalls, text }: Reply): string {
+  // Handing in is what a person looks for, whatever comes before it.
+  const first = toolCalls.find(({ name }) => name === 'submit') ?? toolCalls[0];
+  const others = toolCalls.length - 1;
   const what = first === undefined ? text : `${first.name} ${describeInput(first.input)}`;
-  const more = others.length === 0 ? '' : ` (and ${others.length} more)`;
+  const more = others <= 0 ? '' : ` (and ${others} more)`;
   const line = visibleText(plainText(what)).text.replace(/\s+/g, ' ').trim();
   const room = maxStepChars - more.length;
   return (line.length <= room ? line : `${line.slice(0, room - 1)}…`) + more;

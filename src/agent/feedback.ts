@@ -29,7 +29,7 @@ export function setbackMessage({ command, reason, baseExitCode, patchedExitCode,
     names === '' ? '' : `Tests that fail with it only:\n${fence('tests', names)}`,
     ...(remarks.length === 0 ? [] : [fence('remarks', remarks.join('\n'))]),
     `Its output:\n${fence('output', shown)}`,
-    'Your work is still in /workspace. Find out why, mend the cause, run the wider suite, and call submit again. If the behaviour that such a test asks for is what the issue wants changed, change the test and say so in the summary.',
+    'Your work is still in /workspace. Find out why (if the tests load something that was built, it was built of your tree), mend the cause, run the wider suite, and call submit again. If the behaviour that such a test asks for is what the issue wants changed, change the test and say so in the summary.',
   ];
   return sections.filter((text) => text !== '').join('\n\n');
 }

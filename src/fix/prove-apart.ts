@@ -11,6 +11,7 @@ import type { Workspace } from './workspace.ts';
 export interface ProofPlace {
   readonly patch: Patch;
   readonly test: Plan['test'];
+  readonly setup: readonly string[];
   readonly allow: readonly string[];
   readonly snapshot: Snapshot;
   readonly timeoutMs: number;
@@ -23,6 +24,8 @@ export interface ProofPlace {
 
 const maxBaseFileBytes = 4 * 2 ** 20;
 const attempts = 2;
+/** By its words: running setup once too often costs time, once too seldom judges the build of another tree. */
+const building = /\b(?:build|compile|bundle|make|cmake|tsc|rollup|webpack|esbuild|vite|prepare)\b/;
 
 /** The patch is worth more than its proof: one that cannot be made is said to be so, as a verdict. Throws only when the run was stopped. */
 export async function proveApart(place: ProofPlace): Promise<Proof> {
@@ -52,6 +55,7 @@ async function proveOnce(place: ProofPlace, { command, source }: NonNullable<Pla
       source,
       patch,
       readBase: async (path) => (await snapshot.readFile(path, maxBaseFileBytes, signal))?.toString('utf8') ?? null,
+      setupBuilds: place.setup.some((line) => building.test(line)),
       setUpAgain: async () => await workspace.setUpAgain().finally(enter),
       timeoutMs,
       onRun,

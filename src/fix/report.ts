@@ -11,6 +11,8 @@ export type Phase = 'fetch' | 'boot' | 'clone' | 'setup' | 'solve' | 'patch' | '
 export type RunEvent =
   | { readonly kind: 'started'; readonly phase: Phase; readonly vm?: string }
   | { readonly kind: 'done'; readonly phase: Phase; readonly durationMs: number; readonly failed: boolean; readonly vm?: string }
+  /** The patch goes back to the agent. */
+  | { readonly kind: 'round'; readonly number: number; readonly of: number }
   | { readonly kind: 'tested'; readonly tree: string; readonly run: TestRun }
   | { readonly kind: 'proved'; readonly proof: Proof }
   | { readonly kind: 'step'; readonly number: number; readonly line: string };

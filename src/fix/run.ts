@@ -133,6 +133,7 @@ async function work(request: RunRequest, tools: RunTools, context: Context): Pro
     report.proof = await proveApart({
       patch: worked.patch,
       test: worked.plan.test,
+      setup: plan.setup,
       allow: plan.allow.proof,
       snapshot,
       timeoutMs: tools.limits.proofTimeoutMs,
@@ -146,6 +147,7 @@ async function work(request: RunRequest, tools: RunTools, context: Context): Pro
     if (report.proof.verdict !== 'regressed') return worked;
     if (isLast) return ended({ kind: 'refused', reason: 'regressed' });
     message = setbackMessage(asSetback(report.proof));
+    onEvent({ kind: 'round', number: round + 1, of: tools.limits.proofRounds });
   }
 }
 
@@ -186,8 +188,16 @@ async function workOnce(
   if (attempt.ended.kind === 'submitted') {
     const notes = withComparison(report.notes, taken.patch, attempt.ended.submission.files, await context.snapshot.tree(signal));
     report.notes.splice(0, report.notes.length, ...notes);
+    noteOtherCommand(report, context.plan, attempt.ended.submission.testCommand);
   }
   return { ...taken, plan: { ...context.plan, test: context.plan.test ?? askedTest(attempt) } };
+}
+
+/** What the agent found to work, where the host ran something else. */
+function noteOtherCommand(report: RunReport, { test }: Plan, command: string | null): void {
+  if (test === null || command === null || command.trim() === test.command) return;
+  const note = `The agent tested with ${JSON.stringify(command.slice(0, 300))}; the host did not run that.`;
+  if (!report.notes.includes(note)) report.notes.push(note);
 }
 
 /** The last resort: whoever wrote the patch also says how it is judged, so the report names the source. */

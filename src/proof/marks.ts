@@ -25,6 +25,8 @@ export const readMarks: Reader = (lines, list) => {
   let path: { indent: number; text: string }[] = [];
   // jest names a file first; it counts as a test only when none of its own is named.
   let file: { name: string; state: TestState } | null = null;
+  // Below a bullet it tells of one failure, whose text may look like anything, until the next file.
+  let inFailure = false;
   const endFile = (): void => void (file && list.add(file.name, file.state));
   for (const line of lines) {
     if (end.test(line)) break;
@@ -33,8 +35,11 @@ export const readMarks: Reader = (lines, list) => {
       endFile();
       file = { name, state: word === 'PASS' ? 'passed' : 'failed' };
       path = [{ indent: -1, text: name }];
+      inFailure = false;
       continue;
     }
+    inFailure ||= /^ {2}● /.test(line);
+    if (inFailure) continue;
     const indent = line.length - line.trimStart().length;
     const text = line.trim().slice(0, 500);
     if (text === '') continue;

@@ -21,6 +21,8 @@ export interface ProofOptions {
   readonly readBase: ReadBase;
   /** For all runs of the tests together. */
   readonly timeoutMs: number;
+  /** What the setup commands made is made of the base: it has to be made again of the patch. */
+  readonly setupBuilds: boolean;
   /** Runs the setup commands once more, when the patch changes what is to be installed; null when it went well. */
   readonly setUpAgain: () => Promise<ExecResult | null>;
   /** For people who watch: each run of the tests when it has ended. */
@@ -58,7 +60,7 @@ export async function prove(sandbox: Sandbox, options: ProofOptions): Promise<Pr
   ];
   const cap = touched.length > 0 ? 'the patch changes what decides how tests are run' : weak.length > 0 ? 'the patch takes tests away' : null;
   const { verdict, reason, ...names } = judge(seen, cap);
-  const repeats = [seen.base[1], seen.tests[1], seen.patched[1]].flatMap((observed) => (observed ? [observed.run] : []));
+  const repeats = (['base', 'tests', 'patched'] as const).flatMap((tree) => seen[tree].slice(1).map(({ run }) => ({ tree, ...run })));
   const [base, tests, patched] = [seen.base, seen.tests, seen.patched].map(([first]) => first?.run ?? null);
   const shown = { flaky: names.flaky.slice(0, maxShownNames), fixed: names.fixed.slice(0, maxShownNames), broken: names.broken.slice(0, maxShownNames) };
   return { verdict, reason, source: options.source, base: base ?? null, tests: tests ?? null, patched: patched ?? null, repeats, ...shown, findings };
@@ -88,7 +90,8 @@ async function observe(sandbox: Sandbox, patch: Patch, options: ProofOptions): P
   if (apart) await applyPatch(sandbox, { ...patch, files: testFiles }, options.signal);
   const tests = apart ? await watch('tests') : [];
   await applyPatch(sandbox, patch, options.signal);
-  const failed = patch.files.some(({ path }) => isManifest(path)) ? await options.setUpAgain() : null;
+  const again = options.setupBuilds || patch.files.some(({ path }) => isManifest(path));
+  const failed = again ? await options.setUpAgain() : null;
   if (failed !== null) return { base, tests, patched: [{ run: asTestRun('the setup commands', failed), states: null }] };
   const before = tests[0] ?? base[0];
   // Passing decides when it did not pass before: chance must not look like a fix.

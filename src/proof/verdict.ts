@@ -45,6 +45,9 @@ export function judge(seen: Observations, cap: Cap): Judgement {
   if (patched === undefined) return { ...none, verdict: 'could_not_run', reason: 'the tests were not run with the patch' };
   const unusableAfter = whyUnusable(patched.run);
   if (unusableAfter !== null) return judgeUnended(base, patched, unusableAfter);
+  if (ranNothing(base) && ranNothing(patched)) {
+    return { ...none, verdict: 'could_not_run', reason: 'no test ran, neither without the patch nor with it; the output says why' };
+  }
   const flips = findFlips(seen);
   if (flips !== null) return { ...none, verdict: 'flaky', ...flips };
   return passes(patched) ? judgePassing(seen, patched, cap) : judgeFailing(seen, { base, patched, cap });
@@ -58,6 +61,10 @@ export function whyUnusable(run: TestRun): string | null {
   if (run.exitCode === 126) return 'the command could not be executed (exit code 126)';
   return null;
 }
+
+/** A runner that says itself that it ran none, and fails: its files could not be loaded. */
+const ranNothing = ({ run: { exitCode, results } }: Observed): boolean =>
+  exitCode !== 0 && results !== null && results.passed + results.failed + results.skipped === 0;
 
 /** A patch that makes a suite hang is a regression; one that was cut short may only have been slow. */
 function judgeUnended(base: Observed, patched: Observed, why: string): Judgement {
@@ -88,7 +95,7 @@ function judgePassing(seen: Observations, patched: Observed, cap: Cap): Judgemen
     const reason = seen.tests.length > 0 ? 'the tests of the patch pass without its fix, too' : 'the tests pass without the patch and with it';
     return { ...none, verdict: 'not_contradicted', reason };
   }
-  const missing = before?.states && patched.states ? namesOf(before.states, 'failed').filter((name) => !patched.states?.has(name)) : [];
+  const missing = before?.states && patched.states ? namesOf(before.states, 'failed').filter((name) => !isNamed(patched.states, name)) : [];
   // A name may have changed with what a test says; that none of them is there any more is no fix.
   const gone = missing.length > 0 && fixed.length === 0;
   const why = cap ?? (gone ? 'the tests that failed before did not run with the patch' : null);
@@ -121,6 +128,11 @@ function judgeFailing(seen: Observations, { base, patched, cap }: { base: Observ
   if (fixed.length === 0) return { ...none, verdict: 'still_failing', reason: 'the same tests fail without the patch and with it' };
   if (cap !== null) return { ...none, fixed, verdict: 'not_contradicted', reason: `tests that failed pass with the patch, but ${cap}` };
   return { ...none, fixed, verdict: 'proven', reason: 'tests that fail without the fix pass with it, none that passed fails, and the rest fail either way' };
+}
+
+/** As itself, or, for a file that could not be loaded before, by a test in it. */
+function isNamed(states: TestStates | null, name: string): boolean {
+  return states !== null && (states.has(name) || [...states.keys()].some((other) => other.startsWith(`${name} > `)));
 }
 
 /** Failed without the fix, pass with it. Where the patch's tests could not even be loaded without it, those that are new count. */

@@ -74,6 +74,14 @@ describe.skipIf(reason)('a proof', () => {
     expect(await bodyOfPull()).toContain('| base | 1 | 0 passed, 1 failed |');
   });
 
+  it('builds again what setup built, so that the patch is judged by its own build', async () => {
+    const build = { '.github/mayfly.yml': 'setup: ["npm run --silent build"]\n', '.gitignore': 'dist\n' };
+    const scripts = { build: 'mkdir -p dist && cp src.txt dist/', test: 'grep -q good dist/src.txt' };
+    const { report } = await run({ ...build, 'package.json': JSON.stringify({ name: 'x', scripts }) }, [bash(fix), submit()]);
+
+    expect(report.proof).toMatchObject({ verdict: 'proven', base: { exitCode: 1 }, patched: { exitCode: 0 } });
+  });
+
   it('names a flaky test', async () => {
     const flips = 'f=$(git rev-parse --git-dir)/flip; test -e $f && rm $f || { touch $f; false; }';
     const { report } = await run({ ...eachFile, 'test/flips.sh': flips }, [bash(fix), submit()]);

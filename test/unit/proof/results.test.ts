@@ -90,6 +90,13 @@ test at a.test.js:1:1
     });
   });
 
+  it('reads no tests out of the failures that jest tells', () => {
+    const output =
+      'FAIL a.test.js\n  ✓ keeps (1 ms)\n  ✕ drops\n\n  ● drops\n\n    - Expected  - 0\n    + Received  + 1\n    1) first\nPASS b.test.js\n  ✓ b (1 ms)\n';
+
+    expect(statesOf(output)).toEqual({ 'a.test.js > keeps': 'passed', 'a.test.js > drops': 'failed', 'b.test.js > b': 'passed' });
+  });
+
   it('reads vitest', () => {
     const output = ` ✓ test/a.test.ts (3 tests) 5ms
  ❯ test/b.test.ts (2 tests | 1 failed) 8ms

@@ -102,6 +102,22 @@ describe('judge, in a suite that is red from the start', () => {
   });
 });
 
+describe('judge, when no test ran', () => {
+  const nothing = run(1, { 'a.test.js': failed }, { results: { passed: 0, failed: 0, skipped: 0, failing: [] } });
+
+  it('says so, instead of that the same tests fail', () => {
+    expect(judge({ base: [nothing], tests: [], patched: [nothing] }, null)).toMatchObject({
+      verdict: 'could_not_run',
+      reason: expect.stringContaining('no test ran'),
+    });
+  });
+
+  it('still takes it for a failure that a patch repairs', () => {
+    expect(verdictOf([nothing], [], [run(0, { 'a.test.js > a': passed })])).toBe('proven');
+    expect(verdictOf([run(1)], [], [run(0)])).toBe('proven');
+  });
+});
+
 describe('judge, when passing proves less', () => {
   it('calls a patch that touches how tests are run not contradicted at most, and says why', () => {
     const judgement = judge({ base: [run(1)], tests: [], patched: [run(0)] }, 'the patch takes tests away');
