@@ -1,14 +1,17 @@
 /** The tool that changes a file: one text, which occurs once, is replaced by another. What does not fit teaches. */
 import { z } from 'zod';
+import { clipLines } from './clip.ts';
 import { GuestPath, numberLines, readText, resolvePath, writeText } from './guest-text.ts';
 import { findNearest } from './nearest.ts';
 import { defineTool, refuse } from './tool.ts';
 import type { ToolResult } from './tool.ts';
 
+const maxCharacters = 10_000;
 const around = 3;
 /** Of a long text that was just written, its ends are enough to see that it is in its place. */
 const shownWhole = 16;
 const shownEnd = 7;
+const shownPlaces = 10;
 
 export const edit = defineTool(
   {
@@ -25,7 +28,7 @@ export const edit = defineTool(
     const change = file.kind === 'missing' ? createFile(input) : replaceOnce(input, file.text);
     if ('failed' in change) return change;
     const problem = await writeText(path, change.text, context);
-    return problem ?? { text: `${input.path} now reads:\n${linesAround(change)}`, failed: false };
+    return problem ?? { text: `${input.path} now reads:\n${clipLines(linesAround(change), maxCharacters)}`, failed: false };
   },
 );
 
@@ -57,8 +60,9 @@ function replaceOnce(input: Input, text: string): Change | ToolResult {
   if (at === -1) return refuse(`The old text is not in ${input.path}. ${findNearest(text, input.old)}`);
   const places = findPlaces(text, old);
   if (places.length > 1) {
+    const times = places.length > shownPlaces ? `more than ${shownPlaces}` : `${places.length}`;
     return refuse(
-      `The old text is ${places.length} times in ${input.path}, at lines ${places.slice(0, 10).join(', ')}. Take in more lines around the one you mean.`,
+      `The old text is ${times} times in ${input.path}, at lines ${places.slice(0, shownPlaces).join(', ')}. Take in more lines around the one you mean.`,
     );
   }
   return { text: text.slice(0, at) + replacement + text.slice(at + old.length), at, length: replacement.length };
@@ -74,7 +78,7 @@ function withLineEnds(input: Input, text: string): { old: string; replacement: s
 /** Line numbers; overlapping places count too, since they make a replacement ambiguous. */
 function findPlaces(text: string, part: string): number[] {
   const places: number[] = [];
-  for (let at = text.indexOf(part); at !== -1 && places.length < 1000; at = text.indexOf(part, at + 1)) places.push(lineOf(text, at));
+  for (let at = text.indexOf(part); at !== -1 && places.length <= shownPlaces; at = text.indexOf(part, at + 1)) places.push(lineOf(text, at));
   return places;
 }
 

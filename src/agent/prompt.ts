@@ -113,11 +113,14 @@ function listParts(task: Task): readonly Part[] {
   ];
 }
 
+/** A command may come from the repository: it gets no paragraph of its own among what the host says. */
+const onOneLine = (command: string): string => visibleText(command).text.replace(/\s+/g, ' ').trim().slice(0, 1000);
+
 function listFacts(task: Task, limits: BriefedLimits): readonly string[] {
   const minutes = Math.round(limits.softTimeMs / 60_000);
   const facts = [
-    `Test command: ${task.testCommand === null ? 'not known; find out how this repository runs its tests' : `${task.testCommand} (the host judges with exactly this, and with CI=true as in your shell)`}`,
-    `Already done: ${task.setup.length === 0 ? 'nothing was installed' : task.setup.join(' ; ')}. git log shows at most the last 50 commits before your start, and on top of them one commit of what setup left.`,
+    `Test command: ${task.testCommand === null ? 'not known; find out how this repository runs its tests' : `${onOneLine(task.testCommand)} (the host judges with exactly this, and with CI=true as in your shell)`}`,
+    `Already done: ${task.setup.length === 0 ? 'nothing was installed' : task.setup.map(onOneLine).join(' ; ')}. git log shows at most the last 50 commits before your start, and on top of them one commit of what setup left.`,
     ...task.remarks,
     task.slow && 'This machine is emulated and slow: starting a program takes seconds. Prefer few, narrow commands.',
     `You have ${limits.steps} replies and ${minutes} minutes. A command is stopped after ${limits.commandTimeoutMs / 1000} s, or after its timeoutSeconds (at most ${limits.longestMs / 1000}).`,

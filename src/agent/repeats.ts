@@ -7,7 +7,7 @@ const stuckOnResult = 12;
 /** Whatever the results. */
 const stuckOnCall = 30;
 /** How long something took is no difference. */
-const durations = /\d+(?:\.\d+)? ?m?s\b/g;
+const durations = /(?<![\d.])\d{1,9}(?:\.\d{1,9})? ?m?s\b/g;
 
 interface Streak {
   key: string;

@@ -92,13 +92,16 @@ function noteStep(reply: Extract<Message, { role: 'assistant' }>, answers: reado
     const { command, path, summary } = (typeof call.input === 'object' && call.input !== null ? call.input : {}) as Record<string, unknown>;
     const what = [command, path, summary].find((value): value is string => typeof value === 'string') ?? '';
     const answer = answers[index];
-    const how =
-      answer === undefined
-        ? 'no answer'
-        : ([...answer.text.matchAll(/^\[((?:exit code|stopped|ended by)[^\]]{0,60})[^\]]*\]$/gm)].at(-1)?.[1] ?? (answer.failed ? 'failed' : 'done'));
+    const how = answer === undefined ? 'no answer' : (howItEnded(answer.text) ?? (answer.failed ? 'failed' : 'done'));
     return `  ${call.name.slice(0, 64)} ${oneLine(what, call.name === 'submit' ? summaryCharacters : callCharacters)}: ${how}`;
   });
   return [...(words === '' ? [] : [`- ${words}`]), ...calls];
+}
+
+/** What the tool said last of the command; what comes after it is ours, and short. */
+function howItEnded(text: string): string | undefined {
+  const lines = text.slice(-4000).split('\n');
+  return lines.map((line) => /^\[((?:exit code|stopped|ended by)[^\]]{0,60})/.exec(line)?.[1]).findLast((how) => how !== undefined);
 }
 
 function oneLine(text: string, most: number): string {

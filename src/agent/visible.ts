@@ -114,7 +114,7 @@ function stripTags(html: string): string {
   return html
     .replace(/<!--[\s\S]*?(?:--!?>|$)/g, '')
     .replace(/<(script|style)\b[\s\S]*?(?:<\/\1\s*>|$)/gi, '')
-    .replace(/<[/a-z](?:"[^"]*"|'[^']*'|[^>"'])*>/gi, '')
+    .replace(/<[/a-z](?:"[^"]{0,4000}"|'[^']{0,4000}'|[^<>"'])*>/gi, '')
     .replace(/<[!?/a-z][^>]*(?:>|$)/gi, '');
 }
 

@@ -129,7 +129,9 @@ const python: Ecosystem = (files) => {
 };
 
 const rust: Ecosystem = ({ has }) =>
-  has('Cargo.toml') ? { setup: [fromDebian('cargo', 'cargo', 'rustc'), 'cargo fetch'], test: { command: 'cargo test', source: 'Cargo.toml' } } : null;
+  has('Cargo.toml')
+    ? { setup: [fromDebian('cargo', 'cargo', 'rustc'), 'cargo fetch'], test: { command: 'cargo test --no-fail-fast', source: 'Cargo.toml' } }
+    : null;
 
 const go: Ecosystem = ({ has }) =>
   has('go.mod') ? { setup: [fromDebian('go', 'golang-go'), 'go mod download'], test: { command: 'go test ./...', source: 'go.mod' } } : null;

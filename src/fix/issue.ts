@@ -124,18 +124,20 @@ async function holdWork(context: Context, outcome: FixOutcome): Promise<void> {
     report.heldBranch = held.branch;
     await checkCommit(context, held.headSha);
   } catch (thrown) {
+    const error = asFixError(thrown);
+    // Another worker has the run, and tells its end.
+    if (error.code === 'lock_lost') throw error;
     signal.throwIfAborted();
-    attempt.log.error({ err: asFixError(thrown) }, 'work could not be kept on a branch');
+    attempt.log.error({ err: error }, 'work could not be kept on a branch');
   }
 }
 
-/** The proof, beside the commit. The pull request says the same, so a failure here is logged and no more. */
+/** The proof, beside the commit. What is published stands whatever becomes of it, also when the run is stopped here. */
 async function checkCommit({ job, github, report, attempt }: Context, headSha: string): Promise<void> {
   if (report.proof === null) return;
   try {
     await github.check({ headSha, name: 'Mayfly proof', externalId: job.runId, ...proofCheck(report.proof) });
   } catch (thrown) {
-    attempt.signal.throwIfAborted();
     attempt.log.error({ err: asFixError(thrown) }, 'check could not be written');
   }
 }

@@ -260,5 +260,7 @@ async function takePatch(
   const clean = judgeContent(patch, tools.secrets.scrub);
   if (!clean.ok) return { kind: 'ended', outcome: { kind: 'refused', reason: clean.reason, detail: clean.detail } };
   report.patch = patch;
+  // A proof of an earlier round says nothing of this one.
+  report.proof = null;
   return { kind: 'ready', patch };
 }

@@ -8,7 +8,7 @@ export interface RepositoryRef {
 
 /** What was minted, for the report: the value itself is not in it. */
 export interface TokenRecord {
-  readonly use: 'read' | 'talk' | 'publish';
+  readonly use: 'read' | 'talk' | 'publish' | 'check';
   readonly repositories: readonly string[];
   readonly permissions: Readonly<Record<string, string>>;
   revoked: boolean;

@@ -59,7 +59,7 @@ export function createRepository(options: RepositoryOptions): GitHubRepository {
     cloneToken: async () => await mintToken(mint, 'read', signal),
     publish: async (request) => await write(request.signal, async (session) => await publish(session, request, mint.log)),
     hold: async (request) => await write(request.signal, async (session) => await holdBranch(session, request)),
-    check: async (request) => await talk(async (session) => await writeCheck(session, request)),
+    check: async (request) => await withSession(options, { use: 'check', signal }, async (session) => await writeCheck(session, request)),
   };
 }
 

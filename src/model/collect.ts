@@ -110,10 +110,13 @@ function uniqueId(calls: readonly ToolCall[], id: string): string {
   return taken ? `${id || 'call'}_${calls.length}` : id;
 }
 
+/** Budgets are counted in these: whatever a server sends, it is a whole number that takes nothing away. */
+const asCount = (value: number | undefined): number => (value !== undefined && Number.isFinite(value) ? Math.min(Math.max(0, Math.ceil(value)), 1e9) : 0);
+
 function toUsage(usage: End['usage']): Usage {
   return {
-    inputTokens: usage.inputTokens ?? 0,
-    outputTokens: usage.outputTokens ?? 0,
-    cachedInputTokens: usage.inputTokenDetails.cacheReadTokens ?? 0,
+    inputTokens: asCount(usage.inputTokens),
+    outputTokens: asCount(usage.outputTokens),
+    cachedInputTokens: asCount(usage.inputTokenDetails.cacheReadTokens),
   };
 }

@@ -98,7 +98,10 @@ async function askOnce({ language, timing, name }: Connection, question: Questio
     idle.refresh();
   };
   try {
-    return await untilAborted(ask({ language, name }, question, abortSignal, onPart), abortSignal);
+    const reply = await untilAborted(ask({ language, name }, question, abortSignal, onPart), abortSignal);
+    const { inputTokens, outputTokens } = reply.usage;
+    // Some servers tell nothing; what is not counted would be free.
+    return inputTokens + outputTokens === 0 ? { ...reply, usage: estimate(question, received) } : reply;
   } catch (thrown) {
     if (received > 0) question.onLost?.({ usage: estimate(question, received) });
     throw ours.signal.aborted ? ours.signal.reason : thrown;

@@ -15,7 +15,7 @@ export interface JudgedPatch {
 }
 
 /** Fields of package.json that runners read: https://jestjs.io/docs/configuration, https://mochajs.org/#configuring-mocha-nodejs and the like. */
-const manifestFields = ['scripts', 'jest', 'mocha', 'ava', 'vitest', 'tap', 'nyc', 'c8', 'standard'];
+const manifestFields = ['scripts', 'workspaces', 'jest', 'mocha', 'ava', 'vitest', 'tap', 'nyc', 'c8', 'standard'];
 
 /** `command` is what runs the tests; a file that it names decides, too. */
 export async function withBaseRules(patch: Patch, command: string, readBase: ReadBase): Promise<JudgedPatch> {
@@ -28,9 +28,9 @@ export async function withBaseRules(patch: Patch, command: string, readBase: Rea
       continue;
     }
     if (mayDecideTests(file.path) || (called.has(file.path) && !isTestFile(file.path))) touched.push(file.path);
-    const kept = /(?:^|\/)package\.json$/.test(file.path)
+    const kept = /(?:^|\/)(?:package|composer)\.json$/.test(file.path)
       ? await keepManifestFields(file, await readBase(file.path))
-      : keepPyproject(file, await readPyproject(file, readBase));
+      : keepToml(file, await readToml(file, readBase));
     if (kept.fields.length > 0) touched.push(`${kept.fields.join(', ')} of ${file.path}`);
     files.push(kept.file);
   }
@@ -44,8 +44,10 @@ interface Kept {
 
 async function keepManifestFields(file: PatchFile, base: string | null): Promise<Kept> {
   const before = parseObject(base);
+  if (before === null) return { file, fields: [] };
   const after = file.change.kind === 'write' ? parseObject(Buffer.from(file.change.content).toString('utf8')) : null;
-  if (before === null || after === null || file.change.kind !== 'write') return { file, fields: [] };
+  // npm may read what we cannot, and without one there are no scripts at all.
+  if (after === null || file.change.kind !== 'write') return { file, fields: ['all'] };
   const fields = manifestFields.filter((name) => JSON.stringify(before[name]) !== JSON.stringify(after[name]));
   if (fields.length === 0) return { file, fields };
   const merged: Record<string, unknown> = { ...after };
@@ -56,20 +58,19 @@ async function keepManifestFields(file: PatchFile, base: string | null): Promise
   return { file: { ...file, change: { ...file.change, content: Buffer.from(`${JSON.stringify(merged, null, 2)}\n`) } }, fields };
 }
 
-const readPyproject = async (file: PatchFile, readBase: ReadBase): Promise<string | null> =>
-  /(?:^|\/)pyproject\.toml$/.test(file.path) ? await readBase(file.path) : null;
+const readToml = async (file: PatchFile, readBase: ReadBase): Promise<string> =>
+  /(?:^|\/)(?:pyproject|Cargo)\.toml$/.test(file.path) ? ((await readBase(file.path)) ?? '') : '';
 
-/** A TOML file cannot be merged without a parser that keeps it: only what differs in the runners' tables is found, and named. */
-function keepPyproject(file: PatchFile, base: string | null): Kept {
-  if (base === null || file.change.kind !== 'write') return { file, fields: [] };
-  const tables = (text: string): string =>
+/** TOML has many spellings: any line that may be about tests and differs is enough to name the file. */
+function keepToml(file: PatchFile, base: string): Kept {
+  if (!/\.toml$/.test(file.path) || file.change.kind !== 'write') return { file, fields: [] };
+  const telling = /pytest|tox|coverage|nox|addopts|testpaths|\b(?:test|doctest|harness|autotests|bench)\s*=/;
+  const lines = (text: string): string =>
     text
-      .split(/^(?=\[)/m)
-      .filter((table) => /^\[+\s*"?tool"?\s*\.\s*"?(?:pytest|tox|coverage|nox)/.test(table))
-      .map((table) => table.trim())
+      .split('\n')
+      .filter((line) => telling.test(line.slice(0, 1000)))
       .join('\n');
-  const same = tables(base) === tables(Buffer.from(file.change.content).toString('utf8'));
-  return { file, fields: same ? [] : ['the test tables'] };
+  return { file, fields: lines(base) === lines(Buffer.from(file.change.content).toString('utf8')) ? [] : ['what is said about tests'] };
 }
 
 /** What `npm test` stands for, with the scripts around it. */
@@ -89,7 +90,7 @@ function findCalled(command: string): ReadonlySet<string> {
 
 function parseObject(text: string | null): Record<string, unknown> | null {
   try {
-    const value = JSON.parse(text ?? 'null') as unknown;
+    const value = JSON.parse((text ?? 'null').replace(/^\uFEFF/, '')) as unknown;
     return typeof value === 'object' && !Array.isArray(value) ? (value as Record<string, unknown> | null) : null;
   } catch {
     return null;

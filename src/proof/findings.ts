@@ -7,7 +7,7 @@ const skips =
   /\b(?:it|test|describe|context|suite|specify)\.(?:skip|todo|failing|fixme)\b|\b(?:xit|xtest|xdescribe|xcontext|xspecify)\s*\(|\bthis\.skip\(|\bt\.skip\(|@(?:pytest\.mark|unittest)\.(?:skip\w*|xfail)|\bpytest\.(?:skip|xfail)\(|\bself\.skipTest\(|\bt\.Skip(?:f|Now)?\(|#\[ignore\b|@(?:Disabled|Ignore)\b|\bskip:\s*(?:true|['"])/g;
 const narrowings = /\b(?:it|test|describe|context|suite|specify)\.only\b|\b(?:fit|fdescribe)\s*\(/g;
 const tests =
-  /\b(?:it|test|specify)(?:\.(?:each|concurrent|failing|skip|only))?\s*[(`]|^\s*(?:async\s+)?def test\w*\s*\(|^func (?:Test|Fuzz|Example)\w*\(|#\[(?:\w+::)*test\b|@(?:Parameterized)?Test\b/gm;
+  /\b(?:it|test|specify)(?:\.(?:each|concurrent|failing|skip|only))?\s*[(`]|^[ \t]*(?:async[ \t]+)?def test\w*[ \t]*\(|^func (?:Test|Fuzz|Example)\w*\(|#\[(?:\w+::)*test\b|@(?:Parameterized)?Test\b/gm;
 
 const count = (text: string, pattern: RegExp): number => text.match(pattern)?.length ?? 0;
 

@@ -16,7 +16,11 @@ const marks: Readonly<Record<string, TestState>> = {
 };
 
 /** `(12.3ms)`, ` 12 ms`, `(3 tests | 1 failed)`: what changes from run to run. */
-const changing = /(?:\s+\((?:[\d.]+ ?m?s|\d+ tests?[^)]{0,100})\)|\s+[\d.]+ ?m?s)+$/;
+const changing = /(?: {1,4}\((?:[\d.]{1,12} ?m?s|\d{1,6} tests?[^)]{0,100})\)| {1,4}[\d.]{1,12} ?m?s){1,3}$/;
+/** Only the end of a line can be it. */
+const stable = (text: string): string => text.slice(0, -160) + text.slice(-160).replace(changing, '');
+const maxDepth = 20;
+const maxHeadingCharacters = 150;
 /** From here on, runners tell the failures once more. */
 const end = /^\s*(?:✖ failing tests:|\d+ passing\b|⎯+ Failed Tests)/;
 
@@ -50,17 +54,19 @@ export const readMarks: Reader = (lines, list) => {
       list.add([...path.map((heading) => heading.text), test.name].join(' > '), test.state);
     }
     // A line at the margin is most often something that a test printed, and no heading.
-    else if (indent > 0 || text.startsWith('▶')) path.push({ indent, text: text.replace(/^[▶❯]\s*/, '').replace(changing, '') });
+    else if ((indent > 0 || text.startsWith('▶')) && path.length < maxDepth) {
+      path.push({ indent, text: stable(text.replace(/^[▶❯]\s*/, '')).slice(0, maxHeadingCharacters) });
+    }
   }
   endFile();
 };
 
 function readTest(text: string, indent: number): { name: string; state: TestState } | null {
   const state = marks[text.charAt(0)];
-  if (state !== undefined) return { name: text.slice(1).replace(changing, ''), state };
+  if (state !== undefined) return { name: stable(text.slice(1)), state };
   // mocha numbers its failures and has a dash for what is pending; both are lists elsewhere, unless they are indented.
   const numbered = indent >= 2 ? /^\d{1,5}\) (.{1,500})$/.exec(text)?.[1] : undefined;
-  if (numbered !== undefined) return { name: numbered.replace(changing, ''), state: 'failed' };
+  if (numbered !== undefined) return { name: stable(numbered), state: 'failed' };
   const pending = indent >= 2 ? /^- (.{1,500})$/.exec(text)?.[1] : undefined;
   return pending === undefined ? null : { name: pending, state: 'skipped' };
 }

@@ -44,6 +44,9 @@ const mixedName = oneOf(
   '[Jj]ustfile',
   'Taskfile\\.ya?ml',
   'Rakefile',
+  'pom\\.xml',
+  'build\\.gradle(?:\\.kts)?',
+  'pnpm-workspace\\.yaml',
 );
 
 /** A file that builds or prepares, and can decide how tests run beside that. The patch may need its own, so that is used; but then less is proven. */

@@ -84,13 +84,16 @@ async function observe(sandbox: Sandbox, patch: Patch, options: ProofOptions): P
   const base = await watch('base');
   const nothing = { base, tests: [], patched: [] };
   if (base[0] === undefined || whyUnusable(base[0].run) !== null) return nothing;
-  const testFiles = patch.files.filter(isTest);
+  // What the tests of the patch need to be installed comes with them; a missing package is no missing fix.
+  const testFiles = patch.files.filter((file) => isTest(file) || isManifest(file.path));
   // A patch that is nothing but tests has no third tree.
-  const apart = testFiles.length > 0 && testFiles.length < patch.files.length;
+  const apart = testFiles.some(isTest) && testFiles.length < patch.files.length;
   if (apart) await applyPatch(sandbox, { ...patch, files: testFiles }, options.signal);
-  const tests = apart ? await watch('tests') : [];
+  const installs = patch.files.some(({ path }) => isManifest(path));
+  if (apart && installs) await options.setUpAgain();
+  const tests = apart ? await watch('tests', { timeoutMs: apartLimitMs(base[0].run) }) : [];
   await applyPatch(sandbox, patch, options.signal);
-  const again = options.setupBuilds || patch.files.some(({ path }) => isManifest(path));
+  const again = options.setupBuilds || installs;
   const failed = again ? await options.setUpAgain() : null;
   if (failed !== null) return { base, tests, patched: [{ run: asTestRun('the setup commands', failed), states: null }] };
   const before = tests[0] ?? base[0];
@@ -101,20 +104,24 @@ async function observe(sandbox: Sandbox, patch: Patch, options: ProofOptions): P
 /** A run that takes a larger share of the whole time is not repeated. */
 const repeatShare = 1 / 8;
 
-type Watch = (tree: keyof Observations, options?: { passingDecides: boolean }) => Promise<readonly Observed[]>;
+type Watch = (tree: keyof Observations, options?: { passingDecides?: boolean; timeoutMs?: number }) => Promise<readonly Observed[]>;
+
+/** Tests that hang without the fix must leave time to see them pass with it. */
+const apartLimitMs = (base: TestRun): number => Math.max(60_000, base.durationMs * 5);
 
 /** Runs the tests, and once more what decides: every failure, and passing where it does. */
 function createWatch(sandbox: Sandbox, { command, timeoutMs, signal, onRun }: ProofOptions): Watch {
   const startedAt = performance.now();
-  const once = async (name: string): Promise<Observed> => {
-    const observed = await runTests(sandbox, command, { timeoutMs: Math.max(1000, timeoutMs - (performance.now() - startedAt)), signal });
+  const once = async (name: string, most: number): Promise<Observed> => {
+    const left = Math.max(1000, timeoutMs - (performance.now() - startedAt));
+    const observed = await runTests(sandbox, command, { timeoutMs: Math.min(left, most), signal });
     onRun?.(name, observed.run);
     return observed;
   };
-  return async (tree, { passingDecides } = { passingDecides: false }) => {
-    const first = await once(treeNames[tree]);
+  return async (tree, { passingDecides = false, timeoutMs: most = timeoutMs } = {}) => {
+    const first = await once(treeNames[tree], most);
     const decides = whyUnusable(first.run) === null && (first.run.exitCode !== 0 || passingDecides);
-    return decides && first.run.durationMs < timeoutMs * repeatShare ? [first, await once(`${treeNames[tree]}, again`)] : [first];
+    return decides && first.run.durationMs < timeoutMs * repeatShare ? [first, await once(`${treeNames[tree]}, again`, most)] : [first];
   };
 }
 

@@ -21,13 +21,15 @@ export interface StateList {
 export type Reader = (lines: readonly string[], list: StateList) => void;
 
 const maxTests = 20_000;
+const maxLineCharacters = 1000;
 const maxNameCharacters = 300;
 const maxShownNames = 50;
 const rank: Record<TestState, number> = { skipped: 0, passed: 1, failed: 2 };
 
 /** Null when no format was recognised. */
 export function readStates(output: string): TestStates | null {
-  const lines = output.split(/\r?\n/);
+  // No line says anything about a test beyond this; without it, a hostile one costs minutes.
+  const lines = output.split(/\r?\n/).map((line) => line.slice(0, maxLineCharacters));
   const found = [readTap, readCargo, readGo, readPytest, readMarks].map((reader) => collect(reader, lines));
   const best = found.reduce((one, other) => (other.size > one.size ? other : one));
   return best.size === 0 ? null : best;
@@ -37,7 +39,11 @@ function collect(reader: Reader, lines: readonly string[]): TestStates {
   const states = new Map<string, TestState>();
   reader(lines, {
     add(given, state) {
-      const name = given.trim().replace(/\s+/g, ' ').slice(0, maxNameCharacters);
+      const name = given
+        .slice(0, 2 * maxNameCharacters)
+        .trim()
+        .replace(/\s+/g, ' ')
+        .slice(0, maxNameCharacters);
       if (name === '') return;
       const before = states.get(name);
       if (before === undefined ? states.size < maxTests : rank[state] > rank[before]) states.set(name, state);
@@ -82,7 +88,7 @@ const readTap: Reader = (lines, list) => {
 const readCargo: Reader = (lines, list) => {
   let target = '';
   for (const line of lines) {
-    target = /^\s+(?:Running|Doc-tests) (?:unittests )?(\S+)/.exec(line)?.[1] ?? target;
+    target = /^\s+(?:Running|Doc-tests) (?:unittests )?(\S{1,200})/.exec(line)?.[1] ?? target;
     const result = /^test (.{1,500}?) \.\.\. (ok|FAILED|ignored)\b/.exec(line);
     if (result) list.add(`${target} ${result[1]}`, result[2] === 'ok' ? 'passed' : result[2] === 'FAILED' ? 'failed' : 'skipped');
   }
@@ -95,7 +101,7 @@ const readGo: Reader = (lines, list) => {
   for (const line of lines) {
     const result = /^\s*--- (PASS|FAIL|SKIP): (\S{1,500}) \(/.exec(line);
     if (result) waiting.push({ name: result[2] ?? '', state: states[result[1] as keyof typeof states] });
-    const end = /^(ok|FAIL|\?)\s+(\S*[./]\S*)(?:\s|$)/.exec(line);
+    const end = /^(ok|FAIL|\?)\s{1,10}(\S{0,100}[./]\S{0,200})(?:\s|$)/.exec(line);
     if (!end) continue;
     for (const { name, state } of waiting) list.add(`${end[2]} ${name}`, state);
     waiting = [];
@@ -109,7 +115,8 @@ const readPytest: Reader = (lines, list) => {
   for (const line of lines) {
     const [, word = '', name = ''] = /^(PASSED|FAILED|ERROR|XFAIL|XPASS) (\S.{0,1000})$/.exec(line) ?? [];
     if (word !== '') list.add(name.replace(/ - .*$/, ''), states[word] ?? 'skipped');
-    const [, verboseName = '', verboseWord = ''] = /^(\S{1,500}::\S.{0,500}?) (PASSED|FAILED|ERROR|XFAIL|XPASS|SKIPPED)\b/.exec(line) ?? [];
-    if (verboseWord !== '') list.add(verboseName, states[verboseWord] ?? 'skipped');
+    const verboseWord = line.includes('::') ? (/ (PASSED|FAILED|ERROR|XFAIL|XPASS|SKIPPED)\b/.exec(line)?.[1] ?? '') : '';
+    const verboseName = verboseWord === '' ? '' : line.slice(0, line.indexOf(` ${verboseWord}`));
+    if (/^\S/.test(verboseName) && verboseName.includes('::')) list.add(verboseName, states[verboseWord] ?? 'skipped');
   }
 };

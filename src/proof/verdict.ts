@@ -50,7 +50,7 @@ export function judge(seen: Observations, cap: Cap): Judgement {
   }
   const flips = findFlips(seen);
   if (flips !== null) return { ...none, verdict: 'flaky', ...flips };
-  return passes(patched) ? judgePassing(seen, patched, cap) : judgeFailing(seen, { base, patched, cap });
+  return passes(patched) ? judgePassing(seen, { base, patched, cap }) : judgeFailing(seen, { base, patched, cap });
 }
 
 /** What a run says nothing for; null when its exit code can be taken. */
@@ -66,9 +66,13 @@ export function whyUnusable(run: TestRun): string | null {
 const ranNothing = ({ run: { exitCode, results } }: Observed): boolean =>
   exitCode !== 0 && results !== null && results.passed + results.failed + results.skipped === 0;
 
+/** A machine that is busy makes a short suite long. */
+const leastHangMs = 30_000;
+
 /** A patch that makes a suite hang is a regression; one that was cut short may only have been slow. */
 function judgeUnended(base: Observed, patched: Observed, why: string): Judgement {
-  const hangs = patched.run.ended === 'timeout' && passes(base) && base.run.durationMs * 3 < patched.run.durationMs;
+  const longEnough = Math.max(leastHangMs, base.run.durationMs * 3);
+  const hangs = patched.run.ended === 'timeout' && passes(base) && patched.run.durationMs >= longEnough;
   if (hangs) return { ...none, verdict: 'regressed', reason: `${why} with the patch; without it they pass in ${Math.round(base.run.durationMs / 1000)} s` };
   return { ...none, verdict: 'could_not_run', reason: `with the patch, ${why}` };
 }
@@ -88,7 +92,7 @@ export const treeNames: Record<keyof Observations, string> = { base: 'base', tes
 const differs = (first: string, second: string | undefined): boolean =>
   (first === 'passed' && second === 'failed') || (first === 'failed' && second === 'passed');
 
-function judgePassing(seen: Observations, patched: Observed, cap: Cap): Judgement {
+function judgePassing(seen: Observations, { base, patched, cap }: { base: Observed; patched: Observed; cap: Cap }): Judgement {
   const [before] = seen.tests.length > 0 ? seen.tests : seen.base;
   const fixed = namesOfFixed(seen, patched);
   if (passes(before)) {
@@ -98,7 +102,7 @@ function judgePassing(seen: Observations, patched: Observed, cap: Cap): Judgemen
   const missing = before?.states && patched.states ? namesOf(before.states, 'failed').filter((name) => !isNamed(patched.states, name)) : [];
   // A name may have changed with what a test says; that none of them is there any more is no fix.
   const gone = missing.length > 0 && fixed.length === 0;
-  const why = cap ?? (gone ? 'the tests that failed before did not run with the patch' : null);
+  const why = cap ?? whyLess(seen, base, patched) ?? (gone ? 'the tests that failed before did not run with the patch' : null);
   if (why !== null) return { ...none, fixed, verdict: 'not_contradicted', reason: `the tests pass with the patch, but ${why}` };
   return {
     ...none,
@@ -106,6 +110,21 @@ function judgePassing(seen: Observations, patched: Observed, cap: Cap): Judgemen
     verdict: 'proven',
     reason: seen.tests.length > 0 ? 'the tests of the patch fail without its fix and pass with it' : 'the tests fail without the patch and pass with it',
   };
+}
+
+/** What makes a pass after a failure prove less; null when nothing does. */
+function whyLess({ tests }: Observations, base: Observed, patched: Observed): string | null {
+  const [apart] = tests;
+  if (apart?.run.ended === 'exited' && whyUnusable(apart.run) !== null) return 'the tests of the patch could not be run without its fix';
+  if (base.states !== null && patched.states === null) return 'they are not named any more';
+  return namesLost(base, patched).length > 0 ? 'tests that passed before did not run with it' : null;
+}
+
+/** Passed on the base and are not there any more, and nothing came in their place: names change, but then as many pass. */
+function namesLost(base: Observed, patched: Observed): readonly string[] {
+  if (base.states === null || patched.states === null) return [];
+  const fewer = namesOf(patched.states, 'passed').length < namesOf(base.states, 'passed').length;
+  return fewer ? namesOf(base.states, 'passed').filter((name) => !isNamed(patched.states, name)) : [];
 }
 
 function judgeFailing(seen: Observations, { base, patched, cap }: { base: Observed; patched: Observed; cap: Cap }): Judgement {
@@ -122,7 +141,11 @@ function judgeFailing(seen: Observations, { base, patched, cap }: { base: Observ
   if (base.states === null || patched.states === null)
     return { ...none, verdict: 'still_failing', reason: 'the tests fail without the patch and with it, and do not say which of them' };
   if (broken.length > 0) return { ...none, broken, verdict: 'regressed', reason: 'tests that pass without the patch fail with it; others fail either way' };
-  const own = namesOf(patched.states, 'failed').filter((name) => base.states?.has(name) === false);
+  const lost = namesLost(base, patched);
+  if (lost.length > 0)
+    return { ...none, broken: lost, verdict: 'regressed', reason: 'tests that pass without the patch did not run with it; others fail either way' };
+  // Only what ran with the tests of the patch is its own: a runner that stops at the first failure hides the rest.
+  const own = namesOf(patched.states, 'failed').filter((name) => base.states?.has(name) === false && seen.tests[0]?.states?.has(name) === true);
   if (own.length > 0) return { ...none, broken: own, verdict: 'regressed', reason: 'tests of the patch itself fail with it; others fail either way' };
   const fixed = namesOfFixed(seen, patched);
   if (fixed.length === 0) return { ...none, verdict: 'still_failing', reason: 'the same tests fail without the patch and with it' };
@@ -136,17 +159,15 @@ function isNamed(states: TestStates | null, name: string): boolean {
 }
 
 /** Failed without the fix, pass with it. Where the patch's tests could not even be loaded without it, those that are new count. */
-function namesOfFixed(seen: Observations, patched: Observed): readonly string[] {
-  const [base] = seen.base;
-  const [tests] = seen.tests;
-  if (patched.states === null) return [];
-  const failedBefore = (name: string): boolean => {
-    if (tests === undefined) return base?.states?.get(name) === 'failed';
-    if (passes(tests)) return false;
-    const state = tests.states?.get(name);
-    return state === 'failed' || (state === undefined && base?.states?.has(name) === false);
-  };
-  return namesOf(patched.states, 'passed').filter(failedBefore);
+function namesOfFixed({ base, tests, patched: runs }: Observations, patched: Observed): readonly string[] {
+  const before = tests[0] ?? base[0];
+  if (patched.states === null || before === undefined || passes(before)) return [];
+  const unloaded = before.states === null || namesOf(before.states, 'failed').some((name) => patched.states?.get(name) !== 'failed');
+  // A name that changes from run to run is in neither of the others, and passes by itself.
+  const passesAgain = (name: string): boolean => runs.every(({ states }) => states?.get(name) === 'passed');
+  const isNew = (name: string): boolean => before.states?.has(name) !== true && base[0]?.states?.has(name) !== true;
+  const failedBefore = (name: string): boolean => before.states?.get(name) === 'failed' || (tests.length > 0 && unloaded && isNew(name));
+  return namesOf(patched.states, 'passed').filter((name) => failedBefore(name) && passesAgain(name));
 }
 
 function namesOfBroken(base: Observed, patched: Observed): readonly string[] {

@@ -269,7 +269,7 @@ test('a check is on its commit once for each run', async () => {
     { name: 'Mayfly proof', status: 'completed', conclusion: 'neutral', external_id: 'r1', output: { title: 'Not proven', summary: 'Because.' } },
   ]);
   expect(records.map(({ use, revoked }) => [use, revoked])).toEqual([
-    ['talk', true],
-    ['talk', true],
+    ['check', true],
+    ['check', true],
   ]);
 });

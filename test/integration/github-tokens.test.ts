@@ -30,7 +30,7 @@ test('each use has a token of its own, for one repository, with exactly its perm
   const talk = {
     use: 'talk',
     repositories: [seeded.fullName],
-    permissions: { issues: 'write', pull_requests: 'write', checks: 'write', metadata: 'read' },
+    permissions: { issues: 'write', pull_requests: 'write', metadata: 'read' },
     revoked: true,
   };
   expect(records).toEqual([talk, talk, { use: 'read', repositories: [seeded.fullName], permissions: { contents: 'read', metadata: 'read' }, revoked: true }]);

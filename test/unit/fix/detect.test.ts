@@ -45,7 +45,12 @@ describe('detect', () => {
       'python -m pytest',
     ],
     ['Python without', { 'requirements.txt': 'six', 'test_a.py': '' }, ['pip install -q -r requirements.txt'], 'python -m unittest discover'],
-    ['Rust', { 'Cargo.toml': '' }, [expect.stringContaining('apt-get install -q -y --no-install-recommends cargo'), 'cargo fetch'], 'cargo test'],
+    [
+      'Rust',
+      { 'Cargo.toml': '' },
+      [expect.stringContaining('apt-get install -q -y --no-install-recommends cargo'), 'cargo fetch'],
+      'cargo test --no-fail-fast',
+    ],
     ['Go', { 'go.mod': 'module a' }, [expect.stringContaining('golang-go'), 'go mod download'], 'go test ./...'],
     [
       'a Makefile',

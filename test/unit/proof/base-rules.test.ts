@@ -25,11 +25,21 @@ describe('withBaseRules', () => {
   it.each([
     ['the same scripts', '{"scripts":{"test":"x"},"version":"2"}', '{"scripts":{"test":"x"}}'],
     ['no package.json on base', '{"scripts":{"test":"x"}}', null],
-    ['a package.json that is none', 'not json', '{"scripts":{"test":"x"}}'],
   ])('leaves a patch with %s as it is', async (_name, after, before) => {
     const patch = patchOf(write('package.json', after));
 
     expect(await withBaseRules(patch, 'npm test', base(before === null ? {} : { 'package.json': before }))).toEqual({ patch, touched: [] });
+  });
+
+  it('reads what npm reads, and names what it cannot', async () => {
+    const rules = async (after: PatchFile) => await withBaseRules(patchOf(after), 'npm test', base({ 'package.json': '{"scripts":{"test":"node --test"}}' }));
+    const marked = await rules(write('package.json', '\uFEFF{"scripts":{"test":"exit 0"}}'));
+
+    expect(JSON.parse(textOf(marked.patch, 'package.json') ?? '')).toEqual({ scripts: { test: 'node --test' } });
+    expect((await rules(write('package.json', 'not json'))).touched).toEqual(['all of package.json']);
+    expect((await rules({ path: 'package.json', change: { kind: 'delete' } })).touched).toEqual(['all of package.json']);
+    expect((await rules(write('pyproject.toml', '[tool.pytest.ini_options]\naddopts = "-k x"\n'))).touched).toHaveLength(1);
+    expect((await rules(write('Cargo.toml', '[lib]\ntest = false\n'))).touched).toHaveLength(1);
   });
 
   it('keeps test configuration out, also when it is new or deleted', async () => {
@@ -65,7 +75,7 @@ describe('withBaseRules', () => {
       (await withBaseRules(patchOf(write('pyproject.toml', after)), 'python -m pytest', base({ 'pyproject.toml': before }))).touched;
 
     expect(await touched(before.replace('"a"', '"b"'))).toEqual([]);
-    expect(await touched(before.replace('-q', '--collect-only'))).toEqual(['the test tables of pyproject.toml']);
+    expect(await touched(before.replace('-q', '--collect-only'))).toEqual(['what is said about tests of pyproject.toml']);
   });
 });
 
@@ -89,6 +99,10 @@ describe('findWeakenedTests', () => {
       'The patch makes only some tests of test/b.test.js run.',
       'The patch takes tests out of tests/test_c.py (1 fewer than before).',
     ]);
+  });
+
+  it('ends also in a file of empty lines', async () => {
+    expect(await findWeakenedTests(patchOf(write('test_a.py', '\n'.repeat(500_000))), base({}))).toEqual([]);
   });
 
   it('says nothing of tests that are added, or of code that has nothing to do with tests', async () => {

@@ -169,6 +169,10 @@ ERROR tests/test_io.py - ModuleNotFoundError`;
 
     expect(states?.size).toBeLessThanOrEqual(20_000);
     expect([...(states?.keys() ?? [])].every((name) => name.length <= 300)).toBe(true);
-    expect(readStates(`${'# Subtest: '.repeat(10_000)}\n${' '.repeat(1_000_000)}ok 1 - deep`)?.size).toBe(1);
+    const large = ['\n'.repeat(500_000), `Running ${'x'.repeat(500_000)}`, `ok ${'a/'.repeat(250_000)}`, ' 1s'.repeat(200_000), '::'.repeat(250_000)];
+    for (const text of large) expect(readStates(`${text}\ntest a ... ok\n`.repeat(2))?.size ?? 0).toBeLessThanOrEqual(20_000);
+    const deep = Array.from({ length: 300 }, (_, depth) => `${' '.repeat(depth)}${'h'.repeat(480)}`);
+    expect(readStates([...deep, ...Array.from({ length: 3000 }, (_, index) => `${' '.repeat(300)}✓ t${index}`)].join('\n'))?.size).toBeGreaterThan(0);
+    expect(readStates(`${'# Subtest: '.repeat(10_000)}\n${' '.repeat(1_000_000)}ok 1 - deep`)).toBeNull();
   });
 });

@@ -125,6 +125,31 @@ describe('judge, when passing proves less', () => {
     expect(judgement).toMatchObject({ verdict: 'not_contradicted', reason: 'the tests pass with the patch, but the patch takes tests away' });
   });
 
+  it.each([
+    ['prints nothing any more', [run(0, { A: passed, B: passed })], [run(1, { A: passed, N: failed })], [run(0), run(0)]],
+    ['leaves tests out', [run(0, { A: passed, B: passed })], [run(1, { A: passed, B: passed, N: failed })], [run(0, { N: passed })]],
+    ['could not be run without the fix', [run(0)], [run(127)], [run(0)]],
+  ])('does not call a suite proven that %s', (_name, base, tests, patched) => {
+    expect(verdictOf(base, tests, patched)).toBe('not_contradicted');
+  });
+
+  it('takes a suite that breaks off in the middle for a regression', () => {
+    const base = run(1, { A: failed, B: passed, C: passed });
+    const tests = run(1, { A: failed, B: passed, C: passed, N: failed });
+
+    expect(verdictOf([base], [tests], [run(134, { N: passed })])).toBe('regressed');
+  });
+
+  it('takes a name that changes from run to run for no fix', () => {
+    const seen = (name: string): Observed => run(1, { A: failed, [name]: passed });
+
+    expect(verdictOf([seen('T 111')], [seen('T 222')], [seen('T 333'), seen('T 444')])).toBe('still_failing');
+  });
+
+  it('blames no patch for old tests that a runner comes to only now', () => {
+    expect(verdictOf([run(1, { 'lib l1': failed })], [], [run(1, { 'lib l1': passed, 'it old': failed })])).not.toBe('regressed');
+  });
+
   it('does not take a failing test that is gone for a fix', () => {
     expect(verdictOf([run(1, { old: failed, kept: passed })], [], [run(0, { kept: passed })])).toBe('not_contradicted');
   });
