@@ -58,12 +58,12 @@ async function keepManifestFields(file: PatchFile, base: string | null): Promise
   return { file: { ...file, change: { ...file.change, content: Buffer.from(`${JSON.stringify(merged, null, 2)}\n`) } }, fields };
 }
 
-const readToml = async (file: PatchFile, readBase: ReadBase): Promise<string> =>
-  /(?:^|\/)(?:pyproject|Cargo)\.toml$/.test(file.path) ? ((await readBase(file.path)) ?? '') : '';
+const isManifestToml = (path: string): boolean => /(?:^|\/)(?:pyproject|Cargo)\.toml$/.test(path);
+const readToml = async ({ path }: PatchFile, readBase: ReadBase): Promise<string> => (isManifestToml(path) ? ((await readBase(path)) ?? '') : '');
 
 /** TOML has many spellings: any line that may be about tests and differs is enough to name the file. */
 function keepToml(file: PatchFile, base: string): Kept {
-  if (!/\.toml$/.test(file.path) || file.change.kind !== 'write') return { file, fields: [] };
+  if (!isManifestToml(file.path) || file.change.kind !== 'write') return { file, fields: [] };
   const telling = /pytest|tox|coverage|nox|addopts|testpaths|\b(?:test|doctest|harness|autotests|bench)\s*=/;
   const lines = (text: string): string =>
     text
