@@ -26,8 +26,9 @@ export interface Continuation {
 
 /** An assistant message with nothing in it is left out: vendors refuse it. The last two that are not from the model get a cache mark. */
 export function toModelMessages(messages: readonly Message[], model: string): ModelMessage[] {
-  const ids = foreignIds(messages, model);
-  const converted = messages.map((message) => toModelMessage(message, model, ids)).filter(({ role, content }) => role !== 'assistant' || content.length > 0);
+  const converted = messages
+    .map((message, index) => toModelMessage(message, model, idsAt(messages, index, model)))
+    .filter(({ role, content }) => role !== 'assistant' || content.length > 0);
   let marks = 2;
   for (const message of converted.toReversed()) {
     if (message.role === 'assistant' || marks-- <= 0) continue;
@@ -36,10 +37,15 @@ export function toModelMessages(messages: readonly Message[], model: string): Mo
   return converted;
 }
 
-/** Vendors differ in what they take as the id of a call; one of another vendor gets a name that all of them take. */
-function foreignIds(messages: readonly Message[], model: string): ReadonlyMap<string, string> {
-  const calls = messages.flatMap((message) => (message.role === 'assistant' && ownContent(message, model) === null ? message.toolCalls : []));
-  return new Map(calls.filter(({ id }) => !/^[\w-]{1,40}$/.test(id)).map(({ id }, index) => [id, `other_${index}`]));
+/**
+ * Vendors differ in what they take as the id of a call, and some give the same one in each reply: a call of another model
+ * gets a name by its place, and so does its result, which comes right after it.
+ */
+function idsAt(messages: readonly Message[], index: number, model: string): ReadonlyMap<string, string> {
+  const at = messages[index]?.role === 'tool' ? index - 1 : index;
+  const message = messages[at];
+  if (message?.role !== 'assistant' || ownContent(message, model) !== null) return new Map();
+  return new Map(message.toolCalls.map(({ id }, call) => [id, `other_${at}_${call}`]));
 }
 
 function toModelMessage(message: Message, model: string, ids: ReadonlyMap<string, string>): ModelMessage {
