@@ -15,6 +15,7 @@ import type { Patch } from '../../src/job.ts';
 import { createGitRepository } from '../support/git-repository.ts';
 import type { GitRepository } from '../support/git-repository.ts';
 import { renameWorkspace } from '../support/host-provider.ts';
+import { barePlan } from '../support/plan.ts';
 import { createHostSandbox, createHostSshd, whyNoSshd } from '../support/host-sshd.ts';
 import type { HostSshd } from '../support/host-sshd.ts';
 
@@ -68,18 +69,7 @@ describe.skipIf(reason)('a repository in a guest', () => {
       surroundings: { caPem: '', guestEnv: {}, registryHosts: [], install: { path: '', argv: [] } },
       guestNodeVersion: '26.10.0',
       snapshot,
-      plan: {
-        setup,
-        test: null,
-        allow: { setup: [], agent: [], proof: [] },
-        ci: 'hold',
-        model: null,
-        node: { install: null, reason: null },
-        gaps: [],
-        instructions: null,
-        map: '',
-        environment: {},
-      },
+      plan: { ...barePlan, setup },
       limits: { setupTimeoutMs: 20_000, ancestors: 0 },
       report,
       timed: createTimer({ report, onEvent: () => {} }),

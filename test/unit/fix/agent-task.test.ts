@@ -2,20 +2,10 @@ import { describe, expect, it } from 'vitest';
 import { makeTask } from '../../../src/fix/agent-task.ts';
 import type { AskedIssue, Machine } from '../../../src/fix/agent-task.ts';
 import type { Plan } from '../../../src/fix/plan.ts';
+import { barePlan } from '../../support/plan.ts';
 
 const issue: AskedIssue = { title: 'Crash', body: 'It crashes.', instruction: null, conversation: null };
-const plan: Plan = {
-  setup: [],
-  test: null,
-  allow: { setup: [], agent: [], proof: [] },
-  ci: 'hold',
-  model: null,
-  node: { install: null, reason: null },
-  gaps: [],
-  instructions: null,
-  map: '1 files',
-  environment: {},
-};
+const plan: Plan = { ...barePlan, map: '1 files' };
 const machine: Machine = {
   info: { provider: 'qemu', accel: 'kvm', isolation: 'hardware', networkCards: 0, restored: true, bootMs: 1 },
   node: { version: '26.10.0', remark: null },

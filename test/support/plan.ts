@@ -1,0 +1,15 @@
+/** A plan of a repository that asks for nothing. */
+import type { Plan } from '../../src/fix/plan.ts';
+
+export const barePlan: Plan = {
+  setup: [],
+  test: null,
+  allow: { setup: [], agent: [], proof: [] },
+  ci: 'hold',
+  model: null,
+  node: { install: null, reason: null },
+  gaps: [],
+  instructions: null,
+  map: '',
+  environment: {},
+};
