@@ -4,6 +4,7 @@ import { asFixError } from '../errors.ts';
 import type { Snapshot } from '../git/mirror.ts';
 import type { Patch, Proof, TestRun } from '../job.ts';
 import type { Log } from '../log.ts';
+import type { ReadBase } from '../proof/base-rules.ts';
 import { nothingToRun, prove } from '../proof/prove.ts';
 import type { Plan } from './plan.ts';
 import type { Workspace } from './workspace.ts';
@@ -26,6 +27,11 @@ const maxBaseFileBytes = 4 * 2 ** 20;
 const attempts = 2;
 /** By its words: running setup once too often costs time, once too seldom judges the build of another tree. */
 const building = /\b(?:build|compile|bundle|make|cmake|tsc|rollup|webpack|esbuild|vite|prepare)\b/;
+
+/** Files of the base commit as text; null for what is not there or larger than 4 MiB. */
+export function createBaseReader(snapshot: Snapshot, signal: AbortSignal): ReadBase {
+  return async (path) => (await snapshot.readFile(path, maxBaseFileBytes, signal))?.toString('utf8') ?? null;
+}
 
 /** The patch is worth more than its proof: one that cannot be made is said to be so, as a verdict. Throws only when the run was stopped. */
 export async function proveApart(place: ProofPlace): Promise<Proof> {
@@ -54,7 +60,7 @@ async function proveOnce(place: ProofPlace, { command, source }: NonNullable<Pla
       command,
       source,
       patch,
-      readBase: async (path) => (await snapshot.readFile(path, maxBaseFileBytes, signal))?.toString('utf8') ?? null,
+      readBase: createBaseReader(snapshot, signal),
       setupBuilds: place.setup.some((line) => building.test(line)),
       setUpAgain: async () => await workspace.setUpAgain().finally(enter),
       timeoutMs,

@@ -90,16 +90,19 @@ async function observe(sandbox: Sandbox, patch: Patch, options: ProofOptions): P
   const apart = testFiles.some(isTest) && testFiles.length < patch.files.length;
   if (apart) await applyPatch(sandbox, { ...patch, files: testFiles }, options.signal);
   const installs = patch.files.some(({ path }) => isManifest(path));
-  if (apart && installs) await options.setUpAgain();
+  const notInstalled = apart && installs ? await options.setUpAgain() : null;
+  if (notInstalled !== null) return { base, tests: [], patched: [asFailedSetup(notInstalled)] };
   const tests = apart ? await watch('tests', { timeoutMs: apartLimitMs(base[0].run) }) : [];
   await applyPatch(sandbox, patch, options.signal);
-  const again = options.setupBuilds || installs;
+  const again = options.setupBuilds || (installs && !apart);
   const failed = again ? await options.setUpAgain() : null;
-  if (failed !== null) return { base, tests, patched: [{ run: asTestRun('the setup commands', failed), states: null }] };
+  if (failed !== null) return { base, tests, patched: [asFailedSetup(failed)] };
   const before = tests[0] ?? base[0];
   // Passing decides when it did not pass before: chance must not look like a fix.
   return { base, tests, patched: await watch('patched', { passingDecides: before.run.exitCode !== 0 }) };
 }
+
+const asFailedSetup = (failed: ExecResult): Observed => ({ run: asTestRun('the setup commands', failed), states: null });
 
 /** A run that takes a larger share of the whole time is not repeated. */
 const repeatShare = 1 / 8;

@@ -2,6 +2,7 @@
 import { FixError } from '../../src/errors.ts';
 import { makePlan } from '../../src/fix/plan.ts';
 import type { Wishes } from '../../src/fix/plan.ts';
+import { createBaseReader } from '../../src/fix/prove-apart.ts';
 import { createReport, createTimer } from '../../src/fix/report.ts';
 import type { RunEvent, RunReport } from '../../src/fix/report.ts';
 import type { RunLimits, RunTools } from '../../src/fix/run.ts';
@@ -44,8 +45,6 @@ export interface JudgeOptions {
 /** What a case says to its run. */
 export const wishesOf = ({ install, test }: Case): Wishes => ({ setup: [install], test, allow: [] });
 
-const maxBaseFileBytes = 4 * 2 ** 20;
-
 /** Throws what a run does: `sandbox_*`, `clone_failed`, `setup_failed`. */
 export async function judge(prepared: PreparedCase, options: JudgeOptions): Promise<HiddenVerdict> {
   const { patch } = options;
@@ -81,7 +80,7 @@ async function inCleanVm<T>(
   await using workspace = await openWorkspace({ ...place, report, timed: createTimer({ report, onEvent }), signal });
   const { sandbox, gateway } = workspace;
   gateway.enter('proof', plan.allow.proof);
-  const readBase = async (path: string) => (await snapshot.readFile(path, maxBaseFileBytes, signal))?.toString('utf8') ?? null;
+  const readBase = createBaseReader(snapshot, signal);
   return await work(async (patch) => {
     if (patch !== null) {
       // As in the proof: a patch does not say how the tests that judge it are run.
