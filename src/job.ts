@@ -20,25 +20,78 @@ export const Repository = z.object({
 });
 export type Repository = z.infer<typeof Repository>;
 
+const Sha = z.string().regex(/^[0-9a-f]{40}$/);
+const Text = z.string().max(65_536);
+
+/** A branch of this repository as it was at the trigger. A head that moved since ends the run as stale: nothing is forced. */
+const PinnedPull = z.object({
+  branch: z.string().min(1).max(255),
+  headSha: Sha,
+  /** The branch that it is to be merged into. */
+  base: z.string().min(1).max(255),
+  /** Whether this App opened it: only then commits go onto its branch without being allowed by the settings. */
+  ours: z.boolean(),
+});
+export type PinnedPull = z.infer<typeof PinnedPull>;
+
+/** One comment in a review, as it was when the review was handed in. */
+const ReviewRequest = z.object({
+  commentId: z.number().int(),
+  login: z.string().max(100),
+  path: z.string().max(4096),
+  line: z.number().int().nullable(),
+  body: Text,
+  /** The lines that it stands at. */
+  hunk: z.string().max(16_384),
+});
+export type ReviewRequest = z.infer<typeof ReviewRequest>;
+
+/** What is to be done. Each kind has a file of its own in `src/bot/`. */
+export const Work = z.discriminatedUnion('kind', [
+  /** From an issue to a new pull request; `resume` begins with what is on a held branch, `plan` is what was approved. */
+  z.object({
+    kind: z.literal('fix'),
+    instruction: Text.nullable(),
+    resume: z.object({ branch: z.string().max(255), headSha: Sha }).nullable(),
+    plan: z.string().max(16_384).nullable(),
+  }),
+  /** A plan in words; nothing is changed. */
+  z.object({ kind: z.literal('plan'), instruction: Text.nullable() }),
+  /** What people ask of a pull request: a review's comments, or an instruction. */
+  z.object({ kind: z.literal('revise'), instruction: Text.nullable(), requests: z.array(ReviewRequest).max(50) }),
+  /** Checks that failed on the head of a pull request of ours. */
+  z.object({ kind: z.literal('repair'), attempt: z.number().int().min(1).max(3) }),
+  /** The base merged into a pull request of ours. */
+  z.object({ kind: z.literal('merge') }),
+]);
+export type Work = z.infer<typeof Work>;
+
 /** One run to do: ids and the approved text as it was at the trigger. Crosses Redis; holds no token. */
 export const FixJob = z.object({
-  version: z.literal(1),
+  version: z.literal(2),
   runId: z.string().regex(/^r[0-9a-z]{15}$/),
   /** Semantic key of the trigger (design.md section 3): the same trigger is worked on once, however often it is delivered. */
   key: z.string().max(200),
   deliveryId: z.string().max(100),
   installationId: z.number().int(),
   repository: Repository,
+  /** The issue, or the pull request: GitHub numbers both together. */
   issue: z.object({
     number: z.number().int(),
     title: z.string().max(1024),
-    body: z.string().max(65_536),
+    body: Text,
   }),
+  /** Null for an issue. */
+  pull: PinnedPull.nullable(),
+  work: Work,
   /** Who asked: a person with write access, checked at the trigger and again at the start. */
   actor: z.object({ id: z.number().int(), login: z.string().max(100) }),
   trigger: z.discriminatedUnion('kind', [
     z.object({ kind: z.literal('label'), label: z.string().max(100) }),
-    z.object({ kind: z.literal('comment'), commentId: z.number().int(), instruction: z.string().max(65_536) }),
+    z.object({ kind: z.literal('comment'), commentId: z.number().int(), on: z.enum(['issue', 'diff']) }),
+    z.object({ kind: z.literal('review'), reviewId: z.number().int() }),
+    /** Something that happened in the repository; `actor` is who started the work that it follows. */
+    z.object({ kind: z.literal('event'), name: z.enum(['checks', 'conflict']) }),
   ]),
   requestedAt: z.iso.datetime(),
 });

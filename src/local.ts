@@ -4,7 +4,7 @@ import { access, readFile, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, resolve } from 'node:path';
 import type { CommandContext } from './command-line.ts';
 import { FixError, asFixError } from './errors.ts';
-import { modelSentence, sentence, spent } from './fix/messages.ts';
+import { modelSentence, sentence, spent } from './fix/outcome-text.ts';
 import { proofSentence } from './fix/proof-text.ts';
 import { writeGitPatch } from './fix/git-patch.ts';
 import { visible } from './fix/neutral.ts';
@@ -51,6 +51,7 @@ export async function fixLocally(options: LocalOptions, context: CommandContext)
         issue: { ...issue, instruction: null, conversation: null },
         wishes: { setup: options.setup ?? null, test: options.test ?? null, allow: options.allow ?? [], model: options.model ?? null },
         fetch: async (signal) => (snapshot = await mirrors.fetch({ url: locate(options.repo), token: null, ref: options.base ?? null }, signal)),
+        pinnedSha: null,
         report,
         budget: null,
         onEvent: timeline.event,

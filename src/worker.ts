@@ -1,9 +1,9 @@
 /** Composition of the worker role: GitHub, queue, VMs, model. Only wiring. */
 import type { Config } from './config.ts';
 import { FixError } from './errors.ts';
-import { takeIn } from './fix/intake.ts';
-import { fixIssue } from './fix/issue.ts';
-import type { IssueTools } from './fix/issue.ts';
+import { takeIn } from './bot/intake.ts';
+import { runJob } from './bot/run-job.ts';
+import type { JobTools } from './bot/work.ts';
 import { createGitHub } from './github/create-github.ts';
 import type { GitHub } from './github/github.ts';
 import type { Log, Secrets } from './log.ts';
@@ -25,8 +25,8 @@ export interface WorkerOptions {
   readonly signal: AbortSignal;
   /** False only against a stand-in: GitHub asks for a second between writes and three between comments. Default true. */
   readonly paced?: boolean;
-  readonly onEvent?: IssueTools['onEvent'];
-  readonly onReport?: IssueTools['onReport'];
+  readonly onEvent?: JobTools['onEvent'];
+  readonly onReport?: JobTools['onReport'];
 }
 
 /** Asks GitHub for failed deliveries again, now and every few minutes, until the returned function is called. */
@@ -63,7 +63,7 @@ export async function startWorker(config: Config, options: WorkerOptions): Promi
   const runTools = await createRunTools(config, { log, secrets, model: config.MAYFLY_MODEL });
   const swept = await runTools.provider.sweep();
   log.info({ slug, swept, provider: runTools.provider.name, because: runTools.providerReason }, 'worker starts');
-  const tools: IssueTools = {
+  const tools: JobTools = {
     ...runTools,
     github,
     mirrors: createMirrorsFrom(config, log),
@@ -88,7 +88,7 @@ export async function startWorker(config: Config, options: WorkerOptions): Promi
       using deadline = startDeadline();
       await takeIn(parsed.data, { github, queue, label: config.MAYFLY_LABEL, signal: deadline.signal }, intakeLog);
     },
-    run: async (job, context) => void (await fixIssue(job, context, tools)),
+    run: async (job, context) => void (await runJob(job, context, tools)),
   };
   await queue.consume(handlers).catch(async (error: unknown) => {
     await queue.close(0);

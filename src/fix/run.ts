@@ -61,6 +61,8 @@ export interface RunRequest {
   readonly wishes: Wishes;
   /** The base commit, on the host. */
   readonly fetch: (signal: AbortSignal) => Promise<Snapshot>;
+  /** The commit that the base has to be; null takes what there is. */
+  readonly pinnedSha: string | null;
   readonly report: RunReport;
   /** Of the day; null when there are no budgets. Whoever opened it closes it. */
   readonly budget: BudgetShare | null;
@@ -79,6 +81,7 @@ export async function runFix(request: RunRequest, tools: RunTools): Promise<RunR
   const { report, signal, log } = request;
   report.providerReason = tools.providerReason;
   const snapshot = await createTimer(request)('fetch', () => request.fetch(signal));
+  if (request.pinnedSha !== null && snapshot.sha !== request.pinnedSha) return ended({ kind: 'refused', reason: 'stale_base' });
   const { surroundings, guestNodeVersion } = tools;
   const made = await makePlan(snapshot, request.wishes, { registryHosts: surroundings.registryHosts, guestNodeVersion, signal });
   if ('problem' in made) return ended({ kind: 'refused', reason: 'settings_invalid', detail: made.problem });

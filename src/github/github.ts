@@ -78,6 +78,8 @@ export interface GitHubRepository {
   /** GET collaborators/{login}/permission; a 404 is `none`; any other error throws. */
   permission(login: string): Promise<'admin' | 'write' | 'read' | 'none'>;
   issue(number: number): Promise<IssueState>;
+  /** A file of a branch or commit, of the default branch without one. Null when there is no plain file; `too_large` is not read further. */
+  file(path: string, options: { readonly maxBytes: number; readonly ref?: string }): Promise<Buffer | 'too_large' | null>;
   /** What was said before a run was asked for: by people, not edited since, bounded. */
   conversation(issue: number, before: { readonly at: string; readonly commentId: number | null }): Promise<Conversation>;
   /** The open pull request of a branch that this App made for the issue, if there is one. */

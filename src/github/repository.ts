@@ -6,6 +6,7 @@ import { createClient } from './client.ts';
 import { writeLivingComment, writeReply } from './comments.ts';
 import { readConversation } from './conversation.ts';
 import { asGitHubError, hasStatus } from './failure.ts';
+import { readFile } from './files.ts';
 import type { GitHubRepository, IssueState } from './github.ts';
 import { holdBranch, publish } from './publish.ts';
 import { asPullRequest, findOpenPullRequest } from './pull-requests.ts';
@@ -36,6 +37,7 @@ export function createRepository(options: RepositoryOptions): GitHubRepository {
     cloneUrl: `${options.webUrl}/${owner}/${name}.git`,
     permission: async (login) => await talk(async (session) => await readPermission(session, login)),
     issue: async (number) => await talk(async (session) => await readIssue(session, number)),
+    file: async (path, wanted) => await withSession(options, { use: 'read', signal }, async (session) => await readFile(session, path, wanted)),
     conversation: async (issue, before) =>
       await talk(async (session) => {
         const mayWrite = async (login: string): Promise<boolean> => ['admin', 'write'].includes(await readPermission(session, login));

@@ -5,6 +5,8 @@
 import { z } from 'zod';
 import { findCommand } from './command.ts';
 import type { IntakeEvent } from './event.ts';
+import { IssueClosed, IssueComment, IssueLabeled } from './payload.ts';
+import type { Comment, Issue, Origin } from './payload.ts';
 
 /** What the operator decided about triggers. */
 export interface TriggerPolicy {
@@ -28,48 +30,23 @@ export interface Delivery {
 
 export type Decision = { readonly intake: IntakeEvent } | { readonly ignore: string };
 
-/** Text of at most so many UTF-16 units, never ending in half a character. */
-const clipped = (max: number) => z.string().transform((text) => (text.length > max ? text.slice(0, max).replace(/[\uD800-\uDBFF]$/, '') : text));
-const Account = z.object({ id: z.number().int(), login: z.string().min(1).max(100), type: z.string() });
+type Judge = (delivery: Delivery, policy: TriggerPolicy) => Decision;
 
-/** The fields that we use, of every event that we know. The rest of a payload is dropped here. */
-const Payload = z.object({
-  installation: z.object({ id: z.number().int() }),
-  repository: z.object({
-    id: z.number().int(),
-    name: z.string().min(1).max(100),
-    private: z.boolean(),
-    default_branch: z.string().min(1).max(255),
-    owner: z.object({ login: z.string().min(1).max(100) }),
-  }),
-  sender: Account,
-  issue: z.object({
-    number: z.number().int().positive(),
-    title: clipped(1024),
-    body: clipped(65_536).nullish(),
-    state: z.string().optional(),
-    pull_request: z.unknown().optional(),
-  }),
-  label: z.object({ name: z.string().max(100) }).optional(),
-  comment: z
-    .object({
-      id: z.number().int().positive(),
-      body: clipped(65_536),
-      user: Account.nullable(),
-      performed_via_github_app: z.object({ id: z.number().int() }).nullish(),
-    })
-    .optional(),
-});
-type Payload = z.infer<typeof Payload>;
-
-type Judge = (payload: Payload, delivery: Delivery, policy: TriggerPolicy) => Decision;
+/** A judge that gets the payload in its shape. */
+function of<T>(shape: z.ZodType<T>, judge: (payload: T, delivery: Delivery, policy: TriggerPolicy) => Decision): Judge {
+  return (delivery, policy) => {
+    const parsed = shape.safeParse(delivery.payload);
+    if (!parsed.success) return { ignore: `payload lacks ${parsed.error.issues[0]?.path.join('.') || 'everything'}` };
+    return judge(parsed.data, delivery, policy);
+  };
+}
 
 const judges = {
-  'issues.labeled': judgeLabeled,
-  'issues.unlabeled': judgeUnlabeled,
-  'issues.closed': judgeClosed,
-  'issues.deleted': judgeClosed,
-  'issue_comment.created': judgeComment,
+  'issues.labeled': of(IssueLabeled, judgeLabeled),
+  'issues.unlabeled': of(IssueLabeled, judgeUnlabeled),
+  'issues.closed': of(IssueClosed, judgeClosed),
+  'issues.deleted': of(IssueClosed, judgeClosed),
+  'issue_comment.created': of(IssueComment, judgeComment),
 } as const satisfies Record<string, Judge>;
 
 /** The names that Probot listens to. */
@@ -80,62 +57,67 @@ const judgeOf = new Map<string, Judge>(Object.entries(judges));
 export function decide(delivery: Delivery, policy: TriggerPolicy): Decision {
   const action = z.object({ action: z.string() }).safeParse(delivery.payload);
   const judge = judgeOf.get(`${delivery.event}.${action.success ? action.data.action : ''}`);
-  if (!judge) return { ignore: 'not an event of ours' };
-  const parsed = Payload.safeParse(delivery.payload);
-  if (!parsed.success) return { ignore: `payload lacks ${parsed.error.issues[0]?.path.join('.') || 'everything'}` };
-  return judge(parsed.data, delivery, policy);
+  return judge ? judge(delivery, policy) : { ignore: 'not an event of ours' };
 }
 
-function judgeLabeled(payload: Payload, delivery: Delivery, policy: TriggerPolicy): Decision {
-  if (!isTriggerLabel(payload, policy)) return { ignore: 'another label' };
+function judgeLabeled(payload: z.infer<typeof IssueLabeled>, delivery: Delivery, policy: TriggerPolicy): Decision {
+  if (!isTriggerLabel(payload.label.name, policy)) return { ignore: 'another label' };
   if (payload.issue.pull_request) return { ignore: 'a pull request' };
   if (payload.issue.state !== 'open') return { ignore: 'the issue is closed' };
   if (!mayTrigger(payload, policy)) return { ignore: 'sent by a bot' };
-  return { intake: { ...describe(payload, delivery, 'label'), kind: 'labeled', label: payload.label?.name ?? '' } };
+  return { intake: { ...describe(payload, delivery), ...describeIssue(payload, delivery, 'label'), kind: 'labeled', label: payload.label.name } };
 }
 
-function judgeUnlabeled(payload: Payload, delivery: Delivery, policy: TriggerPolicy): Decision {
-  if (!isTriggerLabel(payload, policy)) return { ignore: 'another label' };
+function judgeUnlabeled(payload: z.infer<typeof IssueLabeled>, delivery: Delivery, policy: TriggerPolicy): Decision {
+  if (!isTriggerLabel(payload.label.name, policy)) return { ignore: 'another label' };
   // A run takes its label off itself when it starts; that must not cancel it.
   if (!mayTrigger(payload, policy)) return { ignore: 'sent by a bot' };
-  return { intake: { ...describe(payload, delivery, 'unlabel'), kind: 'unlabeled', label: payload.label?.name ?? '' } };
+  return { intake: { ...describe(payload, delivery), ...describeIssue(payload, delivery, 'unlabel'), kind: 'unlabeled', label: payload.label.name } };
 }
 
 /** Who closed it does not matter: ending work is not a trigger. */
-function judgeClosed(payload: Payload, delivery: Delivery): Decision {
-  return { intake: { ...describe(payload, delivery, 'closed'), kind: 'closed' } };
+function judgeClosed(payload: z.infer<typeof IssueClosed>, delivery: Delivery): Decision {
+  return { intake: { ...describe(payload, delivery), ...describeIssue(payload, delivery, 'closed'), kind: 'closed' } };
 }
 
-function judgeComment(payload: Payload, delivery: Delivery, policy: TriggerPolicy): Decision {
-  const { comment, sender } = payload;
-  if (!comment) return { ignore: 'payload lacks comment' };
-  if (!mayTrigger(payload, policy)) return { ignore: 'sent by a bot' };
-  if (comment.user?.id !== sender.id) return { ignore: 'the sender did not write the comment' };
-  if (isOurs(comment, policy)) return { ignore: 'our own comment' };
+function judgeComment(payload: z.infer<typeof IssueComment>, delivery: Delivery, policy: TriggerPolicy): Decision {
+  const { comment, issue } = payload;
+  const why = whyNotHeard(payload, comment, policy);
+  if (why !== null) return { ignore: why };
   const found = findCommand(comment.body, policy.commandPrefix);
   if (!found) return { ignore: 'no command' };
-  return { intake: { ...describe(payload, delivery, 'comment'), kind: 'command', commentId: comment.id, ...found } };
+  const key = `comment-${comment.id}`;
+  return {
+    intake: { ...describe(payload, delivery), key, issue: issueOf(issue), kind: 'command', commentId: comment.id, on: 'issue', ...found },
+  };
 }
 
 /** GitHub ignores case in label names. */
-const isTriggerLabel = (payload: Payload, policy: TriggerPolicy): boolean => payload.label?.name.toLowerCase() === policy.label.toLowerCase();
+const isTriggerLabel = (name: string, policy: TriggerPolicy): boolean => name.toLowerCase() === policy.label.toLowerCase();
 
-function mayTrigger({ sender }: Payload, { allowBots }: TriggerPolicy): boolean {
+/** Whose words in a comment are not heard at all. */
+function whyNotHeard(origin: Origin, comment: Comment, policy: TriggerPolicy): string | null {
+  if (!mayTrigger(origin, policy)) return 'sent by a bot';
+  if (comment.user?.id !== origin.sender.id) return 'the sender did not write the comment';
+  return isOurs(comment, policy) ? 'our own comment' : null;
+}
+
+function mayTrigger({ sender }: Origin, { allowBots }: TriggerPolicy): boolean {
   const login = sender.login.toLowerCase();
   const isPerson = sender.type === 'User' && !login.endsWith('[bot]');
   return isPerson || allowBots.some((bot) => bot.toLowerCase() === login);
 }
 
 /** By the App that wrote it, or by the hidden marker that every text of ours carries. */
-function isOurs(comment: NonNullable<Payload['comment']>, { appId }: TriggerPolicy): boolean {
+function isOurs(comment: Comment, { appId }: TriggerPolicy): boolean {
   return (appId !== null && comment.performed_via_github_app?.id === appId) || comment.body.includes('<!-- mayfly:');
 }
 
-function describe({ installation, repository, sender, issue, comment }: Payload, delivery: Delivery, trigger: string) {
+/** What every event says of where it comes from. */
+function describe({ installation, repository, sender }: Origin, { deliveryId, receivedAt }: Delivery) {
   return {
-    version: 1 as const,
-    key: comment ? `${trigger}-${comment.id}` : `${trigger}-${repository.id}-${issue.number}-${delivery.bodySha256}`,
-    deliveryId: delivery.deliveryId,
+    version: 2 as const,
+    deliveryId,
     installationId: installation.id,
     repository: {
       id: repository.id,
@@ -144,8 +126,14 @@ function describe({ installation, repository, sender, issue, comment }: Payload,
       private: repository.private,
       defaultBranch: repository.default_branch,
     },
-    issue: { number: issue.number, title: issue.title, body: issue.body ?? '', isPullRequest: Boolean(issue.pull_request) },
     actor: { id: sender.id, login: sender.login },
-    receivedAt: delivery.receivedAt,
+    receivedAt,
   };
 }
+
+/** The issue, and the key of an event whose payload has no id of its own. */
+function describeIssue({ repository, issue }: Origin & { issue: Issue }, { bodySha256 }: Delivery, trigger: string) {
+  return { key: `${trigger}-${repository.id}-${issue.number}-${bodySha256}`, issue: issueOf(issue) };
+}
+
+const issueOf = ({ number, title, body, pull_request: pull }: Issue) => ({ number, title, body: body ?? '', isPullRequest: Boolean(pull) });

@@ -3,29 +3,34 @@ import { z } from 'zod';
 import { Repository } from '../job.ts';
 
 const envelope = {
-  version: z.literal(1),
+  version: z.literal(2),
   /** Semantic key (design.md section 3): label = repository id, issue, SHA-256 of the raw body; comment = its id. */
   key: z.string().max(200),
   deliveryId: z.string().max(100),
   installationId: z.number().int(),
   repository: Repository,
-  issue: z.object({ number: z.number().int(), title: z.string().max(1024), body: z.string().max(65_536), isPullRequest: z.boolean() }),
   actor: z.object({ id: z.number().int(), login: z.string().max(100) }),
   receivedAt: z.iso.datetime(),
 };
+const ofIssue = {
+  ...envelope,
+  issue: z.object({ number: z.number().int(), title: z.string().max(1024), body: z.string().max(65_536), isPullRequest: z.boolean() }),
+};
 
 export const IntakeEvent = z.discriminatedUnion('kind', [
-  z.object({ ...envelope, kind: z.literal('labeled'), label: z.string().max(100) }),
+  z.object({ ...ofIssue, kind: z.literal('labeled'), label: z.string().max(100) }),
   /** A person took the label away: cancels a run that still waits. */
-  z.object({ ...envelope, kind: z.literal('unlabeled'), label: z.string().max(100) }),
+  z.object({ ...ofIssue, kind: z.literal('unlabeled'), label: z.string().max(100) }),
   z.object({
-    ...envelope,
+    ...ofIssue,
     kind: z.literal('command'),
     commentId: z.number().int(),
+    /** A comment on an issue or a pull request, or at a line of a diff. */
+    on: z.enum(['issue', 'diff']),
     command: z.enum(['fix', 'stop', 'help']),
     instruction: z.string().max(65_536),
   }),
   /** The issue was closed or deleted: cancels what waits or runs. */
-  z.object({ ...envelope, kind: z.literal('closed') }),
+  z.object({ ...ofIssue, kind: z.literal('closed') }),
 ]);
 export type IntakeEvent = z.infer<typeof IntakeEvent>;

@@ -6,7 +6,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { CommandContext } from '../../src/command-line.ts';
 import type { Config } from '../../src/config.ts';
-import { sentence } from '../../src/fix/messages.ts';
+import { sentence } from '../../src/fix/outcome-text.ts';
 import { proofSentence } from '../../src/fix/proof-text.ts';
 import type { RunReport } from '../../src/fix/report.ts';
 import { createTimeline } from '../../src/timeline.ts';

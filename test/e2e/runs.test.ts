@@ -5,7 +5,7 @@ import { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { loadConfig } from '../../src/config.ts';
 import type { Config } from '../../src/config.ts';
-import { commentMarker } from '../../src/fix/messages.ts';
+import { commentMarker } from '../../src/bot/comment-texts.ts';
 import type { RunEvent } from '../../src/fix/report.ts';
 import { createSecrets } from '../../src/log.ts';
 import { captureLog } from '../support/capture-log.ts';

@@ -111,6 +111,7 @@ async function runCase(prepared: PreparedCase, bench: CaseBench): Promise<CaseRe
     // Named, so that no settings of the repository take another one.
     wishes: { ...wishesOf(of), model: tools.models.names[0] ?? null },
     fetch: async () => snapshot,
+    pinnedSha: null,
     report,
     budget: null,
     onEvent: timeline.event,

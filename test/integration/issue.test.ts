@@ -2,8 +2,8 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { pino } from 'pino';
 import { FixError } from '../../src/errors.ts';
-import { takeIn } from '../../src/fix/intake.ts';
-import type { Intake, IntakeTools } from '../../src/fix/intake.ts';
+import { takeIn } from '../../src/bot/intake.ts';
+import type { Intake, IntakeTools } from '../../src/bot/intake.ts';
 import type { FixJob } from '../../src/job.ts';
 import { failOnViolations } from '../support/github/clients.ts';
 import { openPort } from '../support/github-port.ts';
@@ -213,7 +213,7 @@ describe.skipIf(reason)('a queued run', () => {
 
       await take(event({ kind: 'command', command: 'fix', commentId: 4_000_000, instruction: 'now' }), { addRun });
 
-      expect(added).toMatchObject([{ trigger: { kind: 'comment', instruction: 'now' } }]);
+      expect(added).toMatchObject([{ trigger: { kind: 'comment' }, work: { instruction: 'now' } }]);
     });
   });
 });

@@ -1,7 +1,7 @@
 /** One repository with one labeled issue on the stand-in GitHub, and runs on it whose VMs are folders of this host. */
 import { pino } from 'pino';
-import { fixIssue } from '../../src/fix/issue.ts';
-import type { Attempt, IssueTools } from '../../src/fix/issue.ts';
+import { runJob } from '../../src/bot/run-job.ts';
+import type { Attempt, JobTools } from '../../src/bot/work.ts';
 import type { RunReport } from '../../src/fix/report.ts';
 import type { RunLimits } from '../../src/fix/run.ts';
 import { createMirrors } from '../../src/git/create-mirrors.ts';
@@ -64,7 +64,7 @@ export async function createIssueWorld(files: Readonly<Record<string, string>> =
     standIn,
     repository,
     job,
-    run: async (replies, change = {}) => await runJob({ standIn, repository, job, stack }, replies, change),
+    run: async (replies, change = {}) => await runOne({ standIn, repository, job, stack }, replies, change),
     comments: async () => (await repository.comments(number)).map((comment) => comment.body as string),
     [Symbol.asyncDispose]: async () => await stack.disposeAsync(),
   };
@@ -74,7 +74,7 @@ interface Place extends Pick<IssueWorld, 'standIn' | 'repository' | 'job'> {
   readonly stack: AsyncDisposableStack;
 }
 
-async function runJob(
+async function runOne(
   { standIn, repository, job, stack }: Place,
   replies: readonly PlannedReply[],
   { onBoot, attempt, models, limits, job: changes }: RunChange,
@@ -85,7 +85,7 @@ async function runJob(
   const boots: string[] = [];
   const model = createScriptedModel(replies, { usdPerToken: 0.001 });
   let report: RunReport | null = null;
-  const tools: IssueTools = {
+  const tools: JobTools = {
     providerReason: 'the test says so',
     provider: createHostProvider((id) => {
       boots.push(id.replace(`${job.runId}-`, ''));
@@ -113,7 +113,7 @@ async function runJob(
     onReport: (made) => (report = made),
   };
   const { signal } = new AbortController();
-  await fixIssue(
+  await runJob(
     { ...job, ...changes },
     { lastAttempt: false, signal, log, ownsRun: () => Promise.resolve(true), openBudget: () => Promise.resolve(aShare()), ...attempt },
     tools,

@@ -12,13 +12,15 @@ export interface JobParts {
 
 export function aJob({ key = `label-${randomUUID()}`, repositoryId = 17, installationId = 55, issue = 7 }: JobParts = {}): FixJob {
   return {
-    version: 1,
+    version: 2,
     runId: newRunId(),
     key,
     deliveryId: randomUUID(),
     installationId,
     repository: { id: repositoryId, owner: 'acme', name: 'engine', private: true, defaultBranch: 'trunk' },
     issue: { number: issue, title: 'It breaks', body: 'Here is how.' },
+    pull: null,
+    work: { kind: 'fix', instruction: null, resume: null, plan: null },
     actor: { id: 31, login: 'ada' },
     trigger: { kind: 'label', label: 'mayfly' },
     requestedAt: '2026-01-02T03:04:05.000Z',

@@ -18,7 +18,7 @@ describe('a label', () => {
 
     expect(decision).toEqual({
       intake: {
-        version: 1,
+        version: 2,
         kind: 'labeled',
         label: 'mayfly',
         key: `label-17-7-${bodySha256}`,

@@ -7,7 +7,7 @@ import type { GitHub, GitHubRepository } from '../github/github.ts';
 import { newRunId } from '../job.ts';
 import type { FixJob } from '../job.ts';
 import type { Log } from '../log.ts';
-import { commentMarker, helpReply, queuedComment, stoppedComment } from './messages.ts';
+import { commentMarker, helpReply, queuedComment, stoppedComment } from './comment-texts.ts';
 
 /** The part of the web role's event that intake reads; parsed at the door of the worker. */
 export interface Intake {
@@ -21,6 +21,7 @@ export interface Intake {
   readonly receivedAt: string;
   readonly label?: string | undefined;
   readonly commentId?: number | undefined;
+  readonly on?: 'issue' | 'diff' | undefined;
   readonly command?: 'fix' | 'stop' | 'help' | undefined;
   readonly instruction?: string | undefined;
 }
@@ -96,18 +97,18 @@ async function queueRun(event: Intake, github: GitHubRepository, tools: IntakeTo
 function toJob(event: Intake): FixJob {
   const { key, deliveryId, installationId, repository, issue, actor } = event;
   const trigger: FixJob['trigger'] =
-    event.commentId === undefined
-      ? { kind: 'label', label: event.label ?? '' }
-      : { kind: 'comment', commentId: event.commentId, instruction: event.instruction ?? '' };
+    event.commentId === undefined ? { kind: 'label', label: event.label ?? '' } : { kind: 'comment', commentId: event.commentId, on: event.on ?? 'issue' };
   const { number, title, body } = issue;
   return {
-    version: 1,
+    version: 2,
     runId: newRunId(),
     key,
     deliveryId,
     installationId,
     repository,
     issue: { number, title, body },
+    pull: null,
+    work: { kind: 'fix', instruction: event.instruction || null, resume: null, plan: null },
     actor,
     trigger,
     requestedAt: event.receivedAt,

@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { commentMarker, commitMessage, doneComment, endingReply, pullRequestBody, pullRequestTitle, sentence } from '../../../src/fix/messages.ts';
+import { commentMarker, doneComment, endingReply } from '../../../src/bot/comment-texts.ts';
+import { commitMessage, pullRequestBody, pullRequestTitle } from '../../../src/bot/pull-texts.ts';
+import { sentence } from '../../../src/fix/outcome-text.ts';
 import { createReport } from '../../../src/fix/report.ts';
 import type { Proof, TestRun } from '../../../src/job.ts';
 import { nothingToRun } from '../../../src/proof/prove.ts';

@@ -1,0 +1,58 @@
+/** From an issue to a new draft pull request. */
+import { FixError } from '../errors.ts';
+import type { AskedIssue } from '../fix/agent-task.ts';
+import { createTimer } from '../fix/report.ts';
+import type { FixJob, FixOutcome, PullRequest } from '../job.ts';
+import { commitMessage, pullRequestBody, pullRequestTitle, runMarker } from './pull-texts.ts';
+import type { JobContext, Ready, WorkKind } from './work.ts';
+
+export const fixWork: WorkKind = {
+  check,
+  base: (job) => ({ ref: job.repository.defaultBranch, sha: null }),
+  ask: askIssue,
+  async deliver(context, ready) {
+    const { report, tools, job } = context;
+    const timed = createTimer({ report, onEvent: (event) => tools.onEvent(job.runId, event) });
+    return { kind: 'published', pullRequest: await timed('publish', () => publish(context, ready)) };
+  },
+  heldBranch: (job) => `${branchFor(job)}-held`,
+};
+
+/** Numbers only: a branch name never holds text from outside. */
+const branchFor = (job: FixJob): string => `mayfly/issue-${job.issue.number}`;
+
+async function check({ job, github }: JobContext): Promise<FixOutcome | null> {
+  // The label is a command that was taken: whatever comes of it, the next one starts with labelling again.
+  if (job.trigger.kind === 'label') await github.removeLabel(job.issue.number, job.trigger.label);
+  const issue = await github.issue(job.issue.number);
+  if (!issue.open || issue.locked) return { kind: 'refused', reason: 'issue_closed' };
+  const existing = await github.openPullRequest(branchFor(job));
+  if (!existing) return null;
+  // Our own: an earlier attempt ended between publishing and telling. Its work is not done twice.
+  if (existing.ours(runMarker(job.runId))) return { kind: 'published', pullRequest: existing.pullRequest };
+  return { kind: 'refused', reason: 'pull_request_open', detail: `#${existing.pullRequest.number}` };
+}
+
+async function askIssue({ job, github }: JobContext): Promise<AskedIssue> {
+  const { issue, trigger, work, requestedAt } = job;
+  const conversation = await github.conversation(issue.number, { at: requestedAt, commentId: trigger.kind === 'comment' ? trigger.commentId : null });
+  return { title: issue.title, body: issue.body, instruction: work.kind === 'fix' ? work.instruction : null, conversation };
+}
+
+async function publish({ job, github, report, attempt }: JobContext, ready: Ready): Promise<PullRequest> {
+  if (!(await attempt.ownsRun())) throw new FixError('lock_lost');
+  return await github.publish({
+    baseSha: ready.patch.baseSha,
+    baseBranch: job.repository.defaultBranch,
+    branch: branchFor(job),
+    files: ready.patch.files,
+    commitMessage: commitMessage(job, ready.plan.ci),
+    title: pullRequestTitle(job),
+    body: pullRequestBody(job, report, ready.plan.ci),
+    draft: true,
+    reviewer: job.actor.login,
+    marker: runMarker(job.runId),
+    ownsRun: attempt.ownsRun,
+    signal: attempt.signal,
+  });
+}

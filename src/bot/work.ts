@@ -1,0 +1,50 @@
+/** What the kinds of work have in common, and what each of them says for itself. */
+import type { AskedIssue } from '../fix/agent-task.ts';
+import type { RunEvent, RunReport } from '../fix/report.ts';
+import type { RunResult, RunTools } from '../fix/run.ts';
+import type { Mirrors } from '../git/mirror.ts';
+import type { GitHub, GitHubRepository } from '../github/github.ts';
+import type { Budget, BudgetShare, FixJob, FixOutcome } from '../job.ts';
+import type { Log } from '../log.ts';
+
+export interface JobTools extends RunTools {
+  readonly github: GitHub;
+  readonly mirrors: Mirrors;
+  /** For people who watch (the demo's timeline); nothing depends on it. */
+  readonly onEvent: (runId: string, event: RunEvent) => void;
+  readonly onReport: (report: RunReport) => void;
+}
+
+export interface Attempt {
+  readonly lastAttempt: boolean;
+  readonly signal: AbortSignal;
+  readonly log: Log;
+  readonly ownsRun: () => Promise<boolean>;
+  /** A share of what is left of the day, or the budget of which nothing is. `costUsd: null`: money is not looked at. */
+  readonly openBudget: (wanted: { costUsd: number | null; tokens: number }) => Promise<BudgetShare | { readonly reached: Budget }>;
+}
+
+/** One attempt at one job. */
+export interface JobContext {
+  readonly job: FixJob;
+  readonly attempt: Attempt;
+  readonly tools: JobTools;
+  readonly github: GitHubRepository;
+  readonly report: RunReport;
+}
+
+export type Ready = Extract<RunResult, { kind: 'ready' }>;
+
+/** A kind of work: everything that is not the same for all of them. Idempotent, because an attempt may be made again. */
+export interface WorkKind {
+  /** What can be known before any VM: why it is not done, or what an earlier attempt has done. Null to go on. */
+  check(context: JobContext): Promise<FixOutcome | null>;
+  /** The branch whose tip the VM starts from. With a `sha` that is not the tip any more, the run ends as stale. */
+  base(job: FixJob): { readonly ref: string; readonly sha: string | null };
+  /** What the agent is asked. */
+  ask(context: JobContext): Promise<AskedIssue>;
+  /** What becomes of the patch. */
+  deliver(context: JobContext, ready: Ready): Promise<FixOutcome>;
+  /** The branch for work that is not good enough to be delivered. */
+  heldBranch(job: FixJob): string;
+}

@@ -1,0 +1,41 @@
+/** The fields of GitHub's payloads that we use, one shape per event. The rest of a payload is dropped here. */
+import { z } from 'zod';
+
+/** Text of at most so many UTF-16 units, never ending in half a character. */
+const clipped = (max: number) => z.string().transform((text) => (text.length > max ? text.slice(0, max).replace(/[\uD800-\uDBFF]$/, '') : text));
+const Account = z.object({ id: z.number().int(), login: z.string().min(1).max(100), type: z.string() });
+
+/** In every event: https://docs.github.com/en/webhooks/webhook-events-and-payloads */
+export const Origin = z.object({
+  installation: z.object({ id: z.number().int() }),
+  repository: z.object({
+    id: z.number().int(),
+    name: z.string().min(1).max(100),
+    private: z.boolean(),
+    default_branch: z.string().min(1).max(255),
+    owner: z.object({ login: z.string().min(1).max(100) }),
+  }),
+  sender: Account,
+});
+export type Origin = z.infer<typeof Origin>;
+
+const Issue = z.object({
+  number: z.number().int().positive(),
+  title: clipped(1024),
+  body: clipped(65_536).nullish(),
+  state: z.string().optional(),
+  pull_request: z.unknown().optional(),
+});
+export type Issue = z.infer<typeof Issue>;
+
+const Comment = z.object({
+  id: z.number().int().positive(),
+  body: clipped(65_536),
+  user: Account.nullable(),
+  performed_via_github_app: z.object({ id: z.number().int() }).nullish(),
+});
+export type Comment = z.infer<typeof Comment>;
+
+export const IssueLabeled = Origin.extend({ issue: Issue, label: z.object({ name: z.string().max(100) }) });
+export const IssueClosed = Origin.extend({ issue: Issue });
+export const IssueComment = Origin.extend({ issue: Issue, comment: Comment });
