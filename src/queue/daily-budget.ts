@@ -38,6 +38,7 @@ export interface DailyBudgets {
 }
 
 /**
+ * Whole numbers only: `HINCRBY` refuses others in the middle of a script, which is not taken back, and an answer loses them.
  * KEYS: one hash per budget, with the sums `cost` (millionths of a USD) and `tokens`, and `run:<share>` for each share.
  * ARGV: share, job id, token, prefix of BullMQ's job keys, seconds to keep, wanted cost (-1: not looked at) and tokens,
  * then the limit of cost and of tokens for each hash. Sets aside in all hashes or in none; returns 1 or 0, then what was
@@ -114,8 +115,8 @@ export function createDailyBudgets(options: { redis: Redis; lane: Lane; limits: 
       const keys = [`${lane.prefix}:spend:repository:${job.repository.id}:${day}`, `${lane.prefix}:spend:installation:${job.installationId}:${day}`];
       const id = crypto.randomUUID();
       const wantedCost = wanted.costUsd === null ? -1 : Math.ceil(wanted.costUsd * perUsd);
-      const limitsInOrder = budgets.flatMap(({ usd, tokens }) => [Math.floor(usd * perUsd), tokens]);
-      const asked = redis.eval(openScript, 2, ...keys, id, jobId, token, lane.queue.toKey(''), keptSeconds, wantedCost, wanted.tokens, ...limitsInOrder);
+      const limitsInOrder = budgets.flatMap(({ usd, tokens }) => [Math.floor(usd * perUsd), Math.floor(tokens)]);
+      const asked = redis.eval(openScript, 2, ...keys, id, jobId, token, lane.queue.toKey(''), keptSeconds, wantedCost, Math.ceil(wanted.tokens), ...limitsInOrder);
       const [opened, ...left] = (await within(answerMs, asked)) as number[];
       const usd = leastOf(
         budgets.map(({ scope, usd: limit }, index) => ({
@@ -153,7 +154,7 @@ function createShare(
   return {
     ...left,
     tell(spent) {
-      last = [Math.ceil(spent.costUsd * perUsd), spent.tokens];
+      last = [Math.ceil(spent.costUsd * perUsd), Math.ceil(spent.tokens)];
       return write(0);
     },
     close: () => write(1),

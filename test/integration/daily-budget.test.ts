@@ -116,13 +116,52 @@ describe.skipIf(redisIsMissing())('the budgets of a day', () => {
     return bench.lane('runs').toKey(`${id}:lock`);
   }
 
-  test('begin anew at midnight UTC; a run counts for the day on which it began', async () => {
-    const { log } = worker;
-    const lane = createLane({ name: 'runs', prefix: 'other', signingKey: jobKey, redis: bench.direct, log, jobOptions: {} });
-    let today = '2026-01-01T23:59:00Z';
-    const budgets = createDailyBudgets({ redis: bench.direct, lane, limits: daily, log, now: () => new Date(today) });
-    const holder = { jobId: 'j', token: 't' };
+  test('take fractions of tokens, rounded up, and leave no fraction of one', async () => {
+    const share = await open(await begin(), { tokens: 600.5 });
+    await share.tell({ costUsd: 0.5, tokens: 99.2 });
+    await share.tell({ costUsd: 0.5, tokens: 99.7 });
+    await share.close();
+    expect(await open(await begin())).toMatchObject({ usd: { amount: 1.5 }, tokens: { amount: 900 } });
+
+    const { budgets, lane, holder } = await aClock(() => new Date(), { ...daily, tokensPerRepository: 0.5 });
+    expect(await budgets.open(aJob(), holder, wanted)).toEqual({ reached: { scope: 'repository', unit: 'tokens', limit: 0.5 } });
+    await lane.queue.close();
+  });
+
+  /** Budgets of their own, by a clock of the test; `j` holds its lock. */
+  async function aClock(now: () => Date, limits = daily) {
+    const lane = createLane({ name: 'runs', prefix: 'other', signingKey: jobKey, redis: bench.direct, log: worker.log, jobOptions: {} });
     await bench.direct.set(lane.queue.toKey('j:lock'), 't');
+    return { lane, holder: { jobId: 'j', token: 't' }, budgets: createDailyBudgets({ redis: bench.direct, lane, limits, log: worker.log, now }) };
+  }
+
+  test('give a day what is left of it when a clock steps back over midnight, and neither day more than its own', async () => {
+    let today = '2026-01-01T23:59:00Z';
+    const { budgets, lane, holder } = await aClock(() => new Date(today));
+    const spend = async (costUsd: number): Promise<BudgetShare> => {
+      const share = await budgets.open(aJob(), holder, { costUsd: 5, tokens: 1 });
+      if ('reached' in share) throw new Error('nothing is left');
+      await share.tell({ costUsd, tokens: 1 });
+      return share;
+    };
+    await (await spend(1.5)).close();
+    today = '2026-01-02T00:01:00Z';
+    const next = await spend(0.5);
+
+    today = '2026-01-01T23:58:00Z';
+    await next.tell({ costUsd: 1, tokens: 1 });
+    await next.close();
+    expect(await budgets.open(aJob(), holder, { costUsd: 0.1, tokens: 1 })).toMatchObject({ usd: { amount: 0.5 } });
+    await (await spend(0.4)).close();
+
+    today = '2026-01-02T00:01:00Z';
+    expect(await budgets.open(aJob(), holder, wanted)).toMatchObject({ usd: { amount: 1 } });
+    await lane.queue.close();
+  });
+
+  test('begin anew at midnight UTC; a run counts for the day on which it began', async () => {
+    let today = '2026-01-01T23:59:00Z';
+    const { budgets, lane, holder } = await aClock(() => new Date(today));
     const old = await budgets.open(aJob(), holder, { costUsd: 5, tokens: 1 });
     if ('reached' in old) throw new Error('it is a new day');
     expect(await budgets.open(aJob(), holder, wanted)).toMatchObject({ reached: { unit: 'usd' } });
