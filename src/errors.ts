@@ -90,7 +90,12 @@ export const errorTable = {
   model_reply_endless: {
     retry: 'never',
     exitCode: 4,
-    user: 'The model did not bring a reply to its end, so it was cut off. Start the run again; if it stays so, take another model.',
+    user: 'The model did not bring a reply to its end, or its reply was too large to be used, so it was cut off. Start the run again; if it stays so, take another model.',
+  },
+  model_input_too_long: {
+    retry: 'never',
+    exitCode: 4,
+    user: 'The model does not read as much as it was sent. Set MAYFLY_CONTEXT_TOKENS to what it reads, or take another model.',
   },
   model_refused: { retry: 'never', exitCode: 4, user: 'The model vendor refused the request. Check the model name and the account.' },
   sandbox_boot: { retry: 'later', exitCode: 3, user: 'The micro-VM did not start. Run `npx mayfly image build`; if it stays so, look at the log of the run.' },
