@@ -115,7 +115,7 @@ const Environment = z.object({
   MAYFLY_MAX_TOKENS: count(20_000_000, 'Tokens, in and out, of one run.'),
   MAYFLY_CONTEXT_TOKENS: z.coerce.number().int().min(16_000).optional().meta({
     description:
-      'Tokens that the model can read at once. Default: 200000, 128000 for models that are not known. Beyond three quarters of it, old steps are shortened.',
+      'Tokens that the model can read at once. Default: 200000, 128000 for models that are not known. The task gets a quarter of it; beyond three quarters, old steps are shortened.',
   }),
   MAYFLY_DAILY_COST_USD_PER_REPOSITORY: usd(25, 'Money for the model in one repository and day (UTC), where its price is known.'),
   MAYFLY_DAILY_COST_USD_PER_INSTALLATION: usd(100, 'Money for the model in one installation of the App and day (UTC), where its price is known.'),

@@ -203,8 +203,8 @@ export interface PullRequest {
 }
 
 export type Limit = 'steps' | 'tokens' | 'cost' | 'time' | 'malformed_calls' | 'daily_budget';
-/** Why an agent stopped that nothing outside had stopped: it called no tool any more, its replies were cut, it refused, it went round in circles. */
-export type StopReason = 'silent' | 'cut' | 'refusal' | 'loop';
+/** Why an agent stopped that nothing outside had stopped: it called no tool any more, its replies were cut, it refused, it went round in circles, its model does not read so much. */
+export type StopReason = 'silent' | 'cut' | 'refusal' | 'loop' | 'too_long';
 export type RefusalReason =
   | 'not_permitted'
   | 'issue_closed'

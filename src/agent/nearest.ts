@@ -60,7 +60,10 @@ const blank: Dense = { text: '', pairs: new Set() };
 
 /** A line without its white space. */
 function densely(line: string): Dense {
-  const text = line.slice(0, 2 * longestLine).replace(/\s+/g, '').slice(0, longestLine);
+  const text = line
+    .slice(0, 2 * longestLine)
+    .replace(/\s+/g, '')
+    .slice(0, longestLine);
   if (text === '') return blank;
   const pairs = new Set<string>();
   for (let at = 0; at < Math.max(1, text.length - 1); at++) pairs.add(text.slice(at, at + 2));

@@ -33,6 +33,8 @@ const stops: Record<StopReason, string> = {
   cut: 'The agent stopped before it was finished: three replies in a row were too long and were cut off.',
   refusal: 'The agent stopped before it was finished: the model refused to go on with this issue. Word the issue differently, or take another model.',
   loop: 'The agent stopped before it was finished: it went round in circles, with the same command again and again.',
+  too_long:
+    'The agent stopped before it was finished: the model does not read as much as the task and the work come to, even shortened. Shorten the issue, or take a model that reads more; the operator sets how much it is given with `MAYFLY_CONTEXT_TOKENS`.',
 };
 
 /** One sentence for an outcome; complete by itself. */

@@ -14,6 +14,9 @@ if (reason) process.stderr.write(`SKIPPED: how runs end for their money or model
 
 const makeGood = bash('echo good > src.txt');
 const times = (count: number, reply: PlannedReply): PlannedReply[] => Array.from({ length: count }, () => reply);
+const tooLong: PlannedReply = () => {
+  throw new FixError('model_input_too_long');
+};
 /** 0.11 USD a step. */
 const priced = (replies: readonly PlannedReply[], name = 'scripted/model') => createScriptedModel(replies, { usdPerToken: 0.001, name });
 
@@ -62,6 +65,20 @@ describe.skipIf(reason)('a run', () => {
     expect((await world.comments())[1]).toContain("used up what was left of today's budget of this repository (25 USD)");
   });
 
+  it('ends between the tries of one question when those have used up the day, and tells each', async () => {
+    await using world = await createIssueWorld();
+    const share = aShare({ usd: 0.3 });
+    const storm: PlannedReply = ({ signal, onLost }) => {
+      for (let tries = 0; tries < 6 && !signal.aborted; tries++) onLost?.({ usage: { inputTokens: 100, outputTokens: 0, cachedInputTokens: 0 } });
+      throw new FixError(signal.aborted ? 'cancelled' : 'model_unavailable');
+    };
+
+    const { report } = await world.run([makeGood, storm], { attempt: { openBudget: () => Promise.resolve(share) } });
+
+    expect(report).toMatchObject({ outcome: { kind: 'gave_up', limit: 'daily_budget' }, steps: 1, costUsd: expect.closeTo(0.31) });
+    expect(share.told.map((told) => (told === 'closed' ? told : told.tokens))).toEqual([110, 210, 310, 310, 'closed']);
+  });
+
   it('has told what it spent when it fails, and gives its share back', async () => {
     await using world = await createIssueWorld();
     const share = aShare();
@@ -84,6 +101,7 @@ describe.skipIf(reason)('a run', () => {
   it.each([
     ['loop', [makeGood, ...times(12, bash('true'))], 'round in circles'],
     ['refusal', [makeGood, { text: 'No.', stop: 'refusal' }], 'refused to go on'],
+    ['too_long', [makeGood, tooLong, tooLong], 'does not read as much'],
     ['cut', [makeGood, ...times(3, { text: 'long', stop: 'length' })], 'were cut off'],
     ['silent', times(3, { text: 'Done.' }), 'without a change'],
   ] as const)('of an agent that stopped (%s) says so, and opens no pull request', async (why, replies, words) => {

@@ -109,6 +109,7 @@ describe('comments', () => {
     [{ kind: 'stopped', reason: 'cut' }, 'too long and were cut off'],
     [{ kind: 'stopped', reason: 'refusal' }, 'refused to go on'],
     [{ kind: 'stopped', reason: 'loop' }, 'round in circles'],
+    [{ kind: 'stopped', reason: 'too_long' }, 'does not read as much'],
     [{ kind: 'gave_up', limit: 'malformed_calls' }, 'could not be understood'],
     [{ kind: 'failed', code: 'model_busy' }, 'turned every request away'],
     [{ kind: 'failed', code: 'model_unavailable' }, 'The model does not answer'],
