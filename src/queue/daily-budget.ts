@@ -116,7 +116,19 @@ export function createDailyBudgets(options: { redis: Redis; lane: Lane; limits: 
       const id = crypto.randomUUID();
       const wantedCost = wanted.costUsd === null ? -1 : Math.ceil(wanted.costUsd * perUsd);
       const limitsInOrder = budgets.flatMap(({ usd, tokens }) => [Math.floor(usd * perUsd), Math.floor(tokens)]);
-      const asked = redis.eval(openScript, 2, ...keys, id, jobId, token, lane.queue.toKey(''), keptSeconds, wantedCost, Math.ceil(wanted.tokens), ...limitsInOrder);
+      const asked = redis.eval(
+        openScript,
+        2,
+        ...keys,
+        id,
+        jobId,
+        token,
+        lane.queue.toKey(''),
+        keptSeconds,
+        wantedCost,
+        Math.ceil(wanted.tokens),
+        ...limitsInOrder,
+      );
       const [opened, ...left] = (await within(answerMs, asked)) as number[];
       const usd = leastOf(
         budgets.map(({ scope, usd: limit }, index) => ({

@@ -70,7 +70,9 @@ export function createHostSshd(): HostSshd {
     hostKey: host.blob,
     privateKey: user.privateKey,
     connect() {
-      const child = spawn('unshare', ['--mount', 'sh', '-c', chrootScript, 'sshd', templateRootfs ?? '', directory, file], { stdio: ['pipe', 'pipe', 'inherit'] });
+      const child = spawn('unshare', ['--mount', 'sh', '-c', chrootScript, 'sshd', templateRootfs ?? '', directory, file], {
+        stdio: ['pipe', 'pipe', 'inherit'],
+      });
       children.add(child);
       const stream = joinStreams(child.stdout, child.stdin);
       return { stream, kill: () => void child.kill('SIGKILL') };
