@@ -132,11 +132,13 @@ function complete(known: Usage | null, question: Question, { bytes }: Progress):
   };
 }
 
+/** A reply goes back in the vendor's own form, where there is one. */
 function bytesSent({ system, messages }: Question): number {
-  return messages.reduce(
-    (sum, message) => sum + Buffer.byteLength(message.role === 'user' ? message.text : JSON.stringify({ ...message, continuation: null })),
-    Buffer.byteLength(system),
-  );
+  const texts = messages.map((message) => {
+    if (message.role === 'user') return message.text;
+    return JSON.stringify(message.role === 'assistant' ? (message.continuation ?? message) : message);
+  });
+  return [system, ...texts].reduce((sum, text) => sum + Buffer.byteLength(text), 0);
 }
 
 async function ask(
