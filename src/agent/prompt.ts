@@ -119,6 +119,14 @@ function listParts(task: Task): readonly Part[] {
       head: 'The repository at a glance:',
       shown: [visibleText(task.map ?? '')],
     },
+    {
+      item: 'tests of the base',
+      source: 'the host, in the same machine',
+      trust: 'repository',
+      name: 'tests',
+      head: 'The host ran the test command once before you came, and put the tree back. What fails here was not broken by you:',
+      shown: [visibleText(task.baseTests ?? '')],
+    },
   ];
 }
 

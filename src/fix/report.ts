@@ -5,7 +5,7 @@ import type { TokenRecord } from '../github/github.ts';
 import type { FixOutcome, Patch, Proof, TestRun, Usage } from '../job.ts';
 import type { SandboxInfo } from '../sandbox/sandbox.ts';
 
-export type Phase = 'fetch' | 'boot' | 'clone' | 'setup' | 'solve' | 'patch' | 'prove' | 'publish' | 'discard';
+export type Phase = 'fetch' | 'boot' | 'clone' | 'setup' | 'tests' | 'solve' | 'patch' | 'prove' | 'publish' | 'discard';
 
 /** What an onlooker is told while a run goes on. Texts from the agent are hostile: whoever shows them makes them safe. */
 export type RunEvent =

@@ -13,6 +13,7 @@ import type { Model, Models } from '../model/model.ts';
 import type { Provider } from '../sandbox/sandbox.ts';
 import { makeTask } from './agent-task.ts';
 import type { AskedIssue } from './agent-task.ts';
+import { tryTests } from './base-tests.ts';
 import { capByBudget, findBudget } from './budget.ts';
 import { withComparison } from './compare-files.ts';
 import { meter } from './meter.ts';
@@ -126,7 +127,7 @@ async function work(request: RunRequest, tools: RunTools, context: Context): Pro
   await using workspace = await context.open('agent');
   const baselineSha = await commitBaseline(workspace.sandbox, signal);
   workspace.gateway.enter('agent', plan.allow.agent);
-  const agent = await openAgent(request, tools, { snapshot, plan, model, workspace });
+  const agent = await openAgent(request, tools, { snapshot, plan, model, workspace, baselineSha });
   let proofs = 0;
   for (let round = 1, message: string | undefined; ; round++) {
     const worked = await workOnce(request, tools, { ...context, workspace, baselineSha, agent, message });
@@ -220,16 +221,19 @@ function endedEarly(how: Attempt['ended'], { budget }: RunRequest, { limits }: R
 async function openAgent(
   request: RunRequest,
   tools: RunTools,
-  context: { snapshot: Snapshot; plan: Plan; model: Model; workspace: Workspace },
+  context: { snapshot: Snapshot; plan: Plan; model: Model; workspace: Workspace; baselineSha: string },
 ): Promise<Agent> {
   const { report, budget, signal, log, onEvent } = request;
   const transcript = await tools.openTranscript(report.runId);
   report.transcriptFile = transcript.file;
-  const { plan } = context;
-  const { sandbox, node } = context.workspace;
+  const { plan, baselineSha } = context;
+  const { sandbox, node, timed } = context.workspace;
+  const command = plan.test?.command;
+  const trial = { baselineSha, proofTimeoutMs: tools.limits.proofTimeoutMs, signal };
+  const tests = command === undefined ? null : await timed('tests', () => tryTests(sandbox, command, trial));
   const agent = startAgent({
     run: { id: report.runId, baseSha: context.snapshot.sha },
-    task: makeTask(request.issue, plan, { info: sandbox.info, node, packages: tools.guestPackages }),
+    task: makeTask(request.issue, plan, { info: sandbox.info, node, packages: tools.guestPackages, tests }),
     sandbox,
     model: meter(context.model, { report, budget }),
     limits: capByBudget(tools.limits.agent, budget),

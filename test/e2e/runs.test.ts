@@ -235,7 +235,7 @@ describe('a comment', () => {
       .split('\n')
       .map((line) => JSON.parse(line) as { msg: string; phase?: string; deliveryId?: string; runId?: string });
     const ofRun = lines.filter((line) => line.runId === report.runId && line.msg === 'phase ended');
-    expect(new Set(ofRun.map((line) => line.phase))).toEqual(new Set(['fetch', 'boot', 'clone', 'solve', 'patch', 'prove', 'publish', 'discard']));
+    expect(new Set(ofRun.map((line) => line.phase))).toEqual(new Set(['fetch', 'boot', 'clone', 'tests', 'solve', 'patch', 'prove', 'publish', 'discard']));
     const accepted = lines.filter((line) => line.msg === 'delivery accepted').map((line) => line.deliveryId);
     expect(new Set(ofRun.map((line) => line.deliveryId)).size).toBe(1);
     expect(accepted).toContain(ofRun[0]?.deliveryId);

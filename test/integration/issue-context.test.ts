@@ -36,6 +36,7 @@ it.skipIf(reason)('tells the agent what is known, in the time zone and locale of
     ['comment of ada', 'write access', 1],
     ['instructions', 'repository', 0],
     ['map', 'repository', 0],
+    ['tests of the base', 'repository', 0],
     ['facts of the machine', 'host', 0],
   ]);
   const [pull] = await repository.pullRequests();

@@ -118,13 +118,14 @@ describe('a task that is long', () => {
 
 describe('what the agent saw', () => {
   it('lists every text with its source and whose word it is', () => {
-    const { seen, text } = aBriefing({ ...task, instructions: { path: 'AGENTS.md', text: 'Two spaces.' }, map: '3 files, 1 KiB' });
+    const { seen, text } = aBriefing({ ...task, instructions: { path: 'AGENTS.md', text: 'Two spaces.' }, map: '3 files, 1 KiB', baseTests: 'exit code 0' });
 
     expect(seen.map(({ item, source, trust }) => [item, source, trust])).toEqual([
       ['system prompt', expect.stringMatching(/^version \d+$/), 'mayfly'],
       ['issue', 'as it was when the run was asked for', 'anyone'],
       ['instructions', 'AGENTS.md', 'repository'],
       ['map', 'the host, from the base commit', 'repository'],
+      ['tests of the base', 'the host, in the same machine', 'repository'],
       ['facts of the machine', 'the host', 'host'],
     ]);
     expect(text).toMatch(/<map-\w+>\n3 files, 1 KiB\n<\/map-/);
