@@ -3,13 +3,19 @@
  * exit codes cannot tell: in a suite that is red on the base already.
  */
 import type { TestRun, Verdict } from '../job.ts';
+import { judgeByNumbers } from './numbers.ts';
 import { namesOf } from './results.ts';
 import type { TestStates } from './results.ts';
 
 /** One run of the tests. */
 export interface Observed {
   readonly run: TestRun;
+  /** What single tests said, as they are compared. */
   readonly states: TestStates | null;
+  /** The same from files that the runner wrote. */
+  readonly reported: TestStates | null;
+  /** All that failed; null when that is not known. With it, the counts are the runner's own. */
+  readonly failing: ReadonlySet<string> | null;
 }
 
 /** Of each tree one or two runs: a result that decides is looked at twice. */
@@ -139,7 +145,10 @@ function judgeFailing(seen: Observations, { base, patched, cap }: { base: Observ
     };
   }
   if (base.states === null || patched.states === null)
-    return { ...none, verdict: 'still_failing', reason: 'the tests fail without the patch and with it, and do not say which of them' };
+    return {
+      ...none,
+      ...(judgeByNumbers(seen) ?? { verdict: 'still_failing', reason: 'the tests fail without the patch and with it, and do not say which of them' }),
+    };
   if (broken.length > 0) return { ...none, broken, verdict: 'regressed', reason: 'tests that pass without the patch fail with it; others fail either way' };
   const lost = namesLost(base, patched);
   if (lost.length > 0)
@@ -148,7 +157,8 @@ function judgeFailing(seen: Observations, { base, patched, cap }: { base: Observ
   const own = namesOf(patched.states, 'failed').filter((name) => base.states?.has(name) === false && seen.tests[0]?.states?.has(name) === true);
   if (own.length > 0) return { ...none, broken: own, verdict: 'regressed', reason: 'tests of the patch itself fail with it; others fail either way' };
   const fixed = namesOfFixed(seen, patched);
-  if (fixed.length === 0) return { ...none, verdict: 'still_failing', reason: 'the same tests fail without the patch and with it' };
+  if (fixed.length === 0)
+    return { ...none, ...(judgeByNumbers(seen) ?? { verdict: 'still_failing', reason: 'the same tests fail without the patch and with it' }) };
   if (cap !== null) return { ...none, fixed, verdict: 'not_contradicted', reason: `tests that failed pass with the patch, but ${cap}` };
   return { ...none, fixed, verdict: 'proven', reason: 'tests that fail without the fix pass with it, none that passed fails, and the rest fail either way' };
 }

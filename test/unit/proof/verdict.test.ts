@@ -7,6 +7,8 @@ import type { TestState } from '../../../src/proof/results.ts';
 const run = (exitCode: number | null, states: Readonly<Record<string, TestState>> | null = null, more: Partial<TestRun> = {}): Observed => ({
   run: { command: 'npm test', exitCode, ended: 'exited', durationMs: 1000, output: '', results: null, ...more },
   states: states && new Map(Object.entries(states)),
+  reported: null,
+  failing: null,
 });
 const [passed, failed] = ['passed', 'failed'] as const;
 const verdictOf = (base: readonly Observed[], tests: readonly Observed[], patched: readonly Observed[], cap: string | null = null): string =>
