@@ -1,4 +1,5 @@
 /** The parts of a report that comments and pull requests share. */
+import { describeRefused } from '../fix/egress.ts';
 import { inlineCode, neutralise } from '../fix/neutral.ts';
 import { modelSentence, spent } from '../fix/outcome-text.ts';
 import type { RunReport } from '../fix/report.ts';
@@ -12,9 +13,12 @@ export function notes(report: RunReport): readonly string[] {
   return report.notes.length === 0 ? [] : [...report.notes.slice(0, 10).map((note) => `- ${neutralise(note, 600)}`), ''];
 }
 
+const maxRefusedHosts = 20;
+
 export function refusedHosts(report: RunReport): readonly string[] {
-  const hosts = [...new Set(report.egress.filter((entry) => entry.decision === 'refused').map((entry) => entry.host))].slice(0, 20);
-  return hosts.length === 0 ? [] : ['', `Hosts that were refused: ${hosts.map((host) => inlineCode(host, 100)).join(', ')}.`];
+  const lines = describeRefused(report.egress, (host) => inlineCode(host, 100));
+  const more = lines.length > maxRefusedHosts ? [`- and ${lines.length - maxRefusedHosts} more`] : [];
+  return lines.length === 0 ? [] : ['', 'Hosts that were refused:', '', ...lines.slice(0, maxRefusedHosts).map((line) => `- ${line}`), ...more];
 }
 
 export const footer = (runId: string): string => `<sub>run ${runId}</sub>`;

@@ -1,9 +1,9 @@
 /** What a run leaves for people and programs to read: filled in as the run goes, whole even when it fails half-way. */
 import type { SeenText } from '../agent/task.ts';
-import type { LedgerEntry } from '../gateway/gateway.ts';
 import type { TokenRecord } from '../github/github.ts';
 import type { FixOutcome, Patch, Proof, TestRun, Usage } from '../job.ts';
 import type { SandboxInfo } from '../sandbox/sandbox.ts';
+import type { EgressEntry } from './egress.ts';
 
 export type Phase = 'fetch' | 'boot' | 'clone' | 'setup' | 'tests' | 'solve' | 'patch' | 'prove' | 'publish' | 'discard';
 
@@ -55,7 +55,7 @@ export interface RunReport {
   node: string | null;
   /** Setup steps that ran, and what could not be done; facts of the host, in words. */
   readonly notes: string[];
-  readonly egress: LedgerEntry[];
+  readonly egress: EgressEntry[];
   readonly tokens: TokenRecord[];
   /** Names of what a VM left behind on the host. Empty, or something is wrong. */
   readonly leftovers: string[];

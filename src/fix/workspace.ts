@@ -97,7 +97,8 @@ function createClosing(sandbox: Sandbox, gateway: Gateway, options: WorkspaceOpt
     options.timed('discard', async () => {
       const left = await sandbox.dispose();
       await gateway.close();
-      options.report.egress.push(...gateway.ledger);
+      const vm = options.id.slice(options.report.runId.length + 1);
+      options.report.egress.push(...gateway.ledger.map((entry) => ({ ...entry, vm })));
       options.report.leftovers.push(...left);
     });
   return () => (closing ??= close());
