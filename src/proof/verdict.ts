@@ -136,10 +136,11 @@ function namesLost(base: Observed, patched: Observed): readonly string[] {
 function judgeFailing(seen: Observations, { base, patched, cap }: { base: Observed; patched: Observed; cap: Cap }): Judgement {
   const broken = namesOfBroken(base, patched);
   if (passes(base)) {
-    const own = broken.length === 0 && base.states !== null && patched.states !== null && patched.states.size > 0;
+    const lost = namesLost(base, patched);
+    const own = broken.length + lost.length === 0 && base.states !== null && patched.states !== null && patched.states.size > 0;
     return {
       ...none,
-      broken,
+      broken: broken.length > 0 ? broken : lost,
       verdict: 'regressed',
       reason: own ? 'no test of the base fails with the patch, but tests of the patch itself do' : 'the tests pass without the patch and fail with it',
     };

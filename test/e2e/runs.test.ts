@@ -23,6 +23,8 @@ const people = { users: ['ada', 'mallory'], repository: { ...story, collaborator
 /** Without the steps that only look around. */
 const fix: readonly ScriptedReply[] = replies.filter((reply) => reply.tools?.some(({ name }) => name === 'edit' || name === 'submit'));
 const submit = (summary: string, noChange = false): ScriptedReply => ({ tools: [{ name: 'submit', input: { summary, files: [], noChange } }] });
+const passing = 'import { test } from "node:test";\nimport { slug } from "../src/slug.js";\ntest("it runs", () => slug("x").length || process.exit(1));\n';
+const breaking: ScriptedReply = { tools: [{ name: 'bash', input: { command: `echo 'export const slug = () => "";' > src/slug.js` } }] };
 
 const noGvisor = isSkipped('a run under gVisor', await lacksForGvisor());
 
@@ -43,7 +45,7 @@ interface Stage {
 
 async function start(
   script: readonly ScriptedReply[],
-  change: { concurrency?: number; private?: boolean; provider?: 'qemu' | 'oci'; files?: Readonly<Record<string, string>> } = {},
+  change: { concurrency?: number; private?: boolean; provider?: 'qemu' | 'oci'; files?: Readonly<Record<string, string>>; dailyTokens?: number } = {},
 ): Promise<Stage> {
   const endpoint = await startScriptedEndpoint(script, 'turn');
   stack.defer(() => endpoint.close());
@@ -59,6 +61,7 @@ async function start(
     ANTHROPIC_BASE_URL: endpoint.baseUrl,
     MAYFLY_CONCURRENCY: change.concurrency ?? 1,
     MAYFLY_RUNS_PER_REPOSITORY: change.concurrency ?? 1,
+    ...(change.dailyTokens !== undefined && { MAYFLY_DAILY_TOKENS_PER_REPOSITORY: change.dailyTokens }),
   };
   const onEvent = (_runId: string, event: RunEvent): void => waiting.filter(({ wanted }) => wanted(event)).forEach(({ resolve }) => resolve());
   const repository = { ...people.repository, private: change.private ?? true, files: { ...people.repository.files, ...change.files } };
@@ -142,8 +145,6 @@ describe('a labelled issue', () => {
   });
 
   it('keeps a patch that breaks tests which passed before on a branch, when the agent cannot mend it', async () => {
-    const passing = 'import { test } from "node:test";\nimport { slug } from "../src/slug.js";\ntest("it runs", () => slug("x").length || process.exit(1));\n';
-    const breaking = { tools: [{ name: 'bash', input: { command: `echo 'export const slug = () => "";' > src/slug.js` } }] };
     const stage = await start([breaking, submit('Done.'), submit('It cannot be done otherwise.')], { files: { 'test/slug.test.js': passing } });
 
     const number = await labelNewIssue(stage);
@@ -153,6 +154,38 @@ describe('a labelled issue', () => {
     expect((await stage.system.repository.comments(number)).at(-1).body).toMatch(/^@ada Not done: tests that pass without the patch fail with it/);
     expect(Object.keys(await stage.system.repository.branches())).toEqual(['main', `mayfly/issue-${number}-held`]);
     expect(await stage.system.repository.pullRequests()).toEqual([]);
+    await expectNothingLeft(stage, report.runId);
+  });
+
+  it('goes back to the agent when it breaks what passed, and the next patch is proven in a clean VM of its own', async () => {
+    const ownTest = 'import assert from "node:assert";\\nimport { slug } from "../src/slug.js";\\nassert.equal(slug("x!"), "x");\\n';
+    const command = `git checkout -q src/slug.js && sed -i 's|"-");|"-").replace(/-$/, "");|' src/slug.js && printf '${ownTest}' > test/end.test.js`;
+    const script = [breaking, submit('Done.'), { tools: [{ name: 'bash', input: { command } }] }, submit('Mended.')];
+    const stage = await start(script, { files: { 'test/slug.test.js': passing } });
+
+    await labelNewIssue(stage);
+    const report = await stage.system.nextReport();
+
+    const proof = { verdict: 'proven', base: { exitCode: 0 }, tests: { exitCode: 1 }, patched: { exitCode: 0 } };
+    const vms = [{ id: 'agent' }, { id: 'proof' }, { id: 'proof2' }];
+    expect(report).toMatchObject({ outcome: { kind: 'published' }, summary: 'Mended.', proof, vms });
+    expect(await readFile(report.transcriptFile ?? '', 'utf8')).toContain('Your patch was not taken: the tests pass without the patch and fail with it.');
+    await expectNothingLeft(stage, report.runId);
+  });
+
+  it('is refused without a VM when the budget of the day is spent, and says when it begins anew', async () => {
+    const stage = await start([submit('It works as meant.', true)], { dailyTokens: 1000 });
+    await labelNewIssue(stage);
+    const first = await stage.system.nextReport();
+
+    const number = await labelNewIssue(stage, 'slug() leaves a dash at the beginning');
+    const report = await stage.system.nextReport();
+
+    expect(first).toMatchObject({ outcome: { kind: 'no_change' }, usage: { inputTokens: 1000, outputTokens: 100 } });
+    expect(report).toMatchObject({ outcome: { kind: 'refused', reason: 'daily_budget' }, sandbox: null, vms: [], steps: 0 });
+    expect((await stage.system.repository.comments(number)).at(-1).body).toMatch(
+      /^@ada Not done: today's budget of this repository \(1,000 tokens\) is spent.* begins anew at 00:00 UTC; label the issue again then\..*`MAYFLY_DAILY_TOKENS_PER_REPOSITORY`\./,
+    );
     await expectNothingLeft(stage, report.runId);
   });
 

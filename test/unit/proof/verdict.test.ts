@@ -135,6 +135,12 @@ describe('judge, when passing proves less', () => {
     expect(verdictOf(base, tests, patched)).toBe('not_contradicted');
   });
 
+  it('blames no test of the patch when a file of tests breaks off, and names what did not run', () => {
+    const judgement = judge({ base: [run(0, { 'it runs': passed })], tests: [], patched: [run(1, { 'a.test.js': failed })] }, null);
+
+    expect(judgement).toMatchObject({ verdict: 'regressed', reason: 'the tests pass without the patch and fail with it', broken: ['it runs'] });
+  });
+
   it('takes a suite that breaks off in the middle for a regression', () => {
     const base = run(1, { A: failed, B: passed, C: passed });
     const tests = run(1, { A: failed, B: passed, C: passed, N: failed });
