@@ -74,8 +74,12 @@ export async function startWorker(config: Config, options: WorkerOptions): Promi
     redisUrl,
     signingKey,
     concurrency: config.MAYFLY_CONCURRENCY,
-    perRepository: config.MAYFLY_RUNS_PER_REPOSITORY,
-    perInstallation: config.MAYFLY_RUNS_PER_INSTALLATION,
+    limits: {
+      perRepository: config.MAYFLY_RUNS_PER_REPOSITORY,
+      perInstallation: config.MAYFLY_RUNS_PER_INSTALLATION,
+      perUserAndHour: config.MAYFLY_RUNS_PER_USER_AND_HOUR,
+      perRepositoryAndDay: config.MAYFLY_RUNS_PER_REPOSITORY_AND_DAY,
+    },
     daily: dailyLimits(config),
     about: { version, provider: runTools.provider.name },
     lockMs: config.MAYFLY_LOCK_SECONDS * 1000,
@@ -88,7 +92,7 @@ export async function startWorker(config: Config, options: WorkerOptions): Promi
       using deadline = startDeadline();
       await takeIn(parsed.data, { github, queue, label: config.MAYFLY_LABEL, signal: deadline.signal }, intakeLog);
     },
-    run: async (job, context) => void (await runJob(job, context, tools)),
+    run: (job, context) => runJob(job, context, tools),
   };
   await queue.consume(handlers).catch(async (error: unknown) => {
     await queue.close(0);

@@ -25,7 +25,7 @@ describe.skipIf(redisIsMissing())('the budgets of a day', () => {
   afterEach(() => bench[Symbol.asyncDispose]());
 
   async function start(): Promise<BenchWorker> {
-    const made = await bench.worker({ daily, perRepository: 10, perInstallation: 10, concurrency: 10 });
+    const made = await bench.worker({ daily, limits: { perRepository: 10, perInstallation: 10 }, concurrency: 10 });
     await made.consume();
     return made;
   }
