@@ -40,7 +40,7 @@ export function placesOf(snapshot: Snapshot, limits: AllLimits, now: number): Ma
     ...starting.map(([jobId, entry]): [string, Entry, null] => [jobId, entry, null]),
     ...order.map(([jobId, entry]): [string, Entry, HeldBy | null] => [jobId, entry, slots(entry)]),
     ...held
-      .toSorted((one, other) => one.hold.freeAt - other.hold.freeAt || one.entry.seq - other.entry.seq)
+      .toSorted((one, other) => one.hold.freeAt - other.hold.freeAt)
       .map(({ jobId, entry, hold }): [string, Entry, HeldBy] => [jobId, entry, { limit: hold.limit, until: new Date(hold.freeAt) }]),
   ];
   for (const [index, [jobId, { runId }, heldBy]] of all.entries()) places.set(jobId, { runId, state: 'waiting', place: index + 1, of, heldBy });
@@ -53,35 +53,46 @@ interface Held {
   readonly hold: Hold;
 }
 
-/** Takes one after the other as the ring would if every run ended at once. */
+/** Takes one after the other as the ring would if every run ended at once; what is held goes the same way after it. */
 function playOn(snapshot: Snapshot, limits: AllLimits, now: number): { order: [string, Entry][]; held: Held[] } {
-  const root = plant(snapshot);
+  const scores = new Map(snapshot.scores);
   const counts = new Map(snapshot.counts);
+  const holds = new Map<string, Hold>();
+  const isFree = ([jobId, entry]: [string, Entry]): boolean => {
+    const hold = holdOf(entry, { snapshot, counts, limits, now });
+    if (hold !== null) holds.set(jobId, hold);
+    else if (!entry.counted) for (const name of countNames(entry)) counts.set(name, (counts.get(name) ?? 0) + 1);
+    return hold === null;
+  };
+  const order = takeTurns(snapshot.waiting, scores, isFree);
+  const rest = new Map([...snapshot.waiting].filter(([jobId]) => holds.has(jobId)));
+  const held = takeTurns(rest, scores, () => true).map(([jobId, entry]) => ({ jobId, entry, hold: holds.get(jobId) ?? raise() }));
+  return { order, held };
+}
+
+/** Those that may have their turn, in order; `scores` are as after it. */
+function takeTurns(waiting: ReadonlyMap<string, Entry>, scores: Map<string, number>, mayHave: (run: [string, Entry]) => boolean): [string, Entry][] {
+  const root = plant(waiting, scores);
   const order: [string, Entry][] = [];
-  const held: Held[] = [];
-  let turn = Math.max(0, ...snapshot.scores.values());
-  for (let left = snapshot.waiting.size; left > 0; left -= 1) {
+  let turn = Math.max(0, ...scores.values());
+  for (let left = waiting.size; left > 0; left -= 1) {
     const path = pathOfNext(root);
-    const [jobId, entry] = path.at(-1)?.line.shift() ?? raise();
+    const run = path.at(-1)?.line.shift() ?? raise();
     for (let depth = path.length - 1; depth > 0; depth -= 1) {
       const node = path[depth];
       if (node && isEmpty(node)) path[depth - 1]?.children.delete(node.name);
     }
-    const hold = holdOf(entry, { snapshot, counts, limits, now });
-    if (hold !== null) {
-      held.push({ jobId, entry, hold });
-      continue;
-    }
+    if (!mayHave(run)) continue;
     turn += 1;
-    for (const node of path) node.score = turn;
-    if (!entry.counted) for (const name of countNames(entry)) counts.set(name, (counts.get(name) ?? 0) + 1);
-    order.push([jobId, entry]);
+    for (const node of path) scores.set(node.scoreName, (node.score = turn));
+    order.push(run);
   }
-  return { order, held };
+  return order;
 }
 
 interface Node {
   readonly name: string;
+  readonly scoreName: string;
   score: number;
   readonly children: Map<string, Node>;
   readonly line: [string, Entry][];
@@ -90,14 +101,13 @@ interface Node {
 const isEmpty = (node: Node): boolean => node.children.size === 0 && node.line.length === 0;
 
 /** Installations, their repositories, their users, and the line of each. */
-function plant({ waiting, scores }: Snapshot): Node {
-  const root: Node = { name: '', score: 0, children: new Map(), line: [] };
+function plant(waiting: ReadonlyMap<string, Entry>, scores: ReadonlyMap<string, number>): Node {
+  const grow = (name: string, scoreName: string): Node => ({ name, scoreName, score: scores.get(scoreName) ?? 0, children: new Map(), line: [] });
+  const root = grow('', '');
   const child = (parent: Node, name: string, scoreName: string): Node => {
-    const known = parent.children.get(name);
-    if (known) return known;
-    const made: Node = { name, score: scores.get(scoreName) ?? 0, children: new Map(), line: [] };
-    parent.children.set(name, made);
-    return made;
+    const known = parent.children.get(name) ?? grow(name, scoreName);
+    parent.children.set(name, known);
+    return known;
   };
   for (const [jobId, entry] of [...waiting].toSorted(([, one], [, other]) => one.seq - other.seq)) {
     const { i, r, u } = entry;
