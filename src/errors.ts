@@ -111,7 +111,12 @@ export const errorTable = {
     exitCode: 1,
     user: 'The micro-VM went away in the middle of the run. Start it again; if it stays so, the work needs more memory or disk than the VM has.',
   },
-  sandbox_leftover: { retry: 'never', ours: true, exitCode: 1, user: 'Something of a micro-VM was left behind. The log names it; it is removed at the next start.' },
+  sandbox_leftover: {
+    retry: 'never',
+    ours: true,
+    exitCode: 1,
+    user: 'Something of a micro-VM was left behind. The log names it; it is removed at the next start.',
+  },
   sandbox_unlimited: {
     retry: 'never',
     ours: true,

@@ -119,7 +119,7 @@ function plant(waiting: ReadonlyMap<string, Entry>, scores: ReadonlyMap<string, 
 
 function pathOfNext(root: Node): Node[] {
   const path = [root];
-  for (let node = root; node.children.size > 0; ) {
+  for (let node = root; node.children.size > 0;) {
     let next: Node | null = null;
     // Redis orders equal scores by name.
     for (const child of node.children.values()) {
