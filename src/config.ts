@@ -93,6 +93,8 @@ const Environment = z.object({
   MAYFLY_CONCURRENCY: count(1, 'Runs at once on this worker.'),
   MAYFLY_RUNS_PER_REPOSITORY: count(1, 'Runs at once in one repository.'),
   MAYFLY_RUNS_PER_INSTALLATION: count(3, 'Runs at once in one installation of the App.'),
+  MAYFLY_RUNS_PER_USER_AND_HOUR: count(5, 'Runs that one person may begin in an installation and hour; what is more waits.'),
+  MAYFLY_RUNS_PER_REPOSITORY_AND_DAY: count(50, 'Runs that may begin in one repository and day (UTC); what is more waits.'),
   MAYFLY_CACHE_DIR: optional('Guest templates and mirrors. Default: /var/cache/mayfly as root, ~/.cache/mayfly otherwise.'),
   MAYFLY_STATE_DIR: optional('Live VMs and transcripts. Default: /var/lib/mayfly as root, ~/.local/state/mayfly otherwise.'),
   MAYFLY_PROVIDER: z

@@ -216,8 +216,7 @@ export type RefusalReason =
   | 'patch_mode'
   | 'patch_path'
   | 'patch_secret'
-  | 'stale_base'
-  | 'daily_budget';
+  | 'stale_base';
 
 /** How a run ended. `failed` carries the code of the error table that a FixError had. */
 export type FixOutcome =
@@ -226,6 +225,6 @@ export type FixOutcome =
   | { readonly kind: 'no_change' }
   | { readonly kind: 'gave_up'; readonly limit: Limit; readonly budget?: Budget }
   | { readonly kind: 'stopped'; readonly reason: StopReason }
-  | { readonly kind: 'refused'; readonly reason: RefusalReason; readonly detail?: string; readonly budget?: Budget }
+  | { readonly kind: 'refused'; readonly reason: RefusalReason; readonly detail?: string }
   | { readonly kind: 'cancelled' }
   | { readonly kind: 'failed'; readonly code: ErrorCode };

@@ -8,6 +8,7 @@ import { createGitHub } from './github/create-github.ts';
 import type { GitHub } from './github/github.ts';
 import type { Log, Secrets } from './log.ts';
 import type { DailyLimits } from './queue/daily-budget.ts';
+import type { AllLimits } from './queue/open-run.ts';
 import { createWorkerQueue } from './queue/worker-queue.ts';
 import { createFetch, createMirrorsFrom, createRunTools } from './run-tools.ts';
 import { version } from './version.ts';
@@ -74,8 +75,7 @@ export async function startWorker(config: Config, options: WorkerOptions): Promi
     redisUrl,
     signingKey,
     concurrency: config.MAYFLY_CONCURRENCY,
-    perRepository: config.MAYFLY_RUNS_PER_REPOSITORY,
-    perInstallation: config.MAYFLY_RUNS_PER_INSTALLATION,
+    limits: runLimits(config),
     daily: dailyLimits(config),
     about: { version, provider: runTools.provider.name },
     lockMs: config.MAYFLY_LOCK_SECONDS * 1000,
@@ -88,7 +88,7 @@ export async function startWorker(config: Config, options: WorkerOptions): Promi
       using deadline = startDeadline();
       await takeIn(parsed.data, { github, queue, label: config.MAYFLY_LABEL, signal: deadline.signal }, intakeLog);
     },
-    run: async (job, context) => void (await runJob(job, context, tools)),
+    run: (job, context) => runJob(job, context, tools),
   };
   await queue.consume(handlers).catch(async (error: unknown) => {
     await queue.close(0);
@@ -100,6 +100,15 @@ export async function startWorker(config: Config, options: WorkerOptions): Promi
       stopRedelivery();
       await queue.close(graceMs);
     },
+  };
+}
+
+function runLimits(config: Config): AllLimits {
+  return {
+    perRepository: config.MAYFLY_RUNS_PER_REPOSITORY,
+    perInstallation: config.MAYFLY_RUNS_PER_INSTALLATION,
+    perUserAndHour: config.MAYFLY_RUNS_PER_USER_AND_HOUR,
+    perRepositoryAndDay: config.MAYFLY_RUNS_PER_REPOSITORY_AND_DAY,
   };
 }
 

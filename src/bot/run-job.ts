@@ -28,8 +28,8 @@ export async function runJob(job: FixJob, attempt: Attempt, tools: JobTools): Pr
   } catch (thrown) {
     const error = attempt.signal.aborted ? asFixError(attempt.signal.reason, 'cancelled') : asFixError(thrown);
     attempt.log.error({ err: error }, 'run failed');
-    // A run that is tried again says nothing: the comment keeps showing it as running.
-    if (error.code === 'lock_lost' || (error.row.retry === 'later' && !attempt.lastAttempt)) throw error;
+    // A run that is tried again, or waits for another day, says nothing: its comment is kept up to date by others.
+    if (error.code === 'lock_lost' || error.code === 'over_limit' || (error.row.retry === 'later' && !attempt.lastAttempt)) throw error;
     outcome = error.code === 'cancelled' ? { kind: 'cancelled' } : { kind: 'failed', code: error.code };
   }
   report.outcome = outcome;
@@ -56,7 +56,6 @@ async function attemptRun(context: JobContext, kind: WorkKind): Promise<FixOutco
   if (early) return early;
   const { costUsd, tokens } = tools.limits.agent;
   const budget = await attempt.openBudget({ costUsd: tools.models.anyPriced ? costUsd : null, tokens });
-  if ('reached' in budget) return { kind: 'refused', reason: 'daily_budget', budget: budget.reached };
   try {
     return await workAndDeliver(context, kind, budget);
   } finally {

@@ -4,7 +4,7 @@ import type { RunEvent, RunReport } from '../fix/report.ts';
 import type { RunResult, RunTools } from '../fix/run.ts';
 import type { Mirrors } from '../git/mirror.ts';
 import type { GitHub, GitHubRepository } from '../github/github.ts';
-import type { Budget, BudgetShare, FixJob, FixOutcome } from '../job.ts';
+import type { BudgetShare, FixJob, FixOutcome } from '../job.ts';
 import type { Log } from '../log.ts';
 
 export interface JobTools extends RunTools {
@@ -20,8 +20,8 @@ export interface Attempt {
   readonly signal: AbortSignal;
   readonly log: Log;
   readonly ownsRun: () => Promise<boolean>;
-  /** A share of what is left of the day, or the budget of which nothing is. `costUsd: null`: money is not looked at. */
-  readonly openBudget: (wanted: { costUsd: number | null; tokens: number }) => Promise<BudgetShare | { readonly reached: Budget }>;
+  /** A share of what is left of the day; throws `over_limit` when nothing is, so that the run waits. `costUsd: null`: money is not looked at. */
+  readonly openBudget: (wanted: { costUsd: number | null; tokens: number }) => Promise<BudgetShare>;
 }
 
 /** One attempt at one job. */

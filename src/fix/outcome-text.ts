@@ -16,7 +16,6 @@ const refusals: Record<RefusalReason, string> = {
   patch_path: 'the patch has a path that a repository should not hold.',
   patch_secret: 'the patch holds a secret.',
   stale_base: 'the branch has moved since the run began. Label the issue again.',
-  daily_budget: 'a daily budget is spent, or set aside for runs that work now.',
 };
 
 const limits: Record<Limit, string> = {
@@ -52,7 +51,6 @@ export function sentence(outcome: FixOutcome): string {
     case 'stopped':
       return stops[outcome.reason];
     case 'refused':
-      if (outcome.budget) return `Not done: ${budgetName(outcome.budget)} is spent, or set aside for runs that work now. ${budgetAdvice(outcome.budget)}`;
       return `Not done: ${refusals[outcome.reason]}${outcome.detail ? ` ${inlineCode(outcome.detail, 500)}` : ''}`;
     case 'cancelled':
       return 'The run was stopped before it was finished.';

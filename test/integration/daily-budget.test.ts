@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { Budget, BudgetShare } from '../../src/job.ts';
+import type { FixError } from '../../src/errors.ts';
+import type { BudgetShare } from '../../src/job.ts';
 import { createDailyBudgets } from '../../src/queue/daily-budget.ts';
 import type { DailyLimits } from '../../src/queue/daily-budget.ts';
 import { createLane } from '../../src/queue/lane.ts';
@@ -25,7 +26,7 @@ describe.skipIf(redisIsMissing())('the budgets of a day', () => {
   afterEach(() => bench[Symbol.asyncDispose]());
 
   async function start(): Promise<BenchWorker> {
-    const made = await bench.worker({ daily, perRepository: 10, perInstallation: 10, concurrency: 10 });
+    const made = await bench.worker({ daily, limits: { perRepository: 10, perInstallation: 10 }, concurrency: 10 });
     await made.consume();
     return made;
   }
@@ -36,26 +37,26 @@ describe.skipIf(redisIsMissing())('the budgets of a day', () => {
     return await on.run(begun++);
   }
 
-  async function open(run: Running, more: Partial<typeof wanted | { costUsd: null }> = {}): Promise<BudgetShare> {
-    const opened = await run.context.openBudget({ ...wanted, ...more });
-    if ('reached' in opened) throw new Error(`the budget of the ${opened.reached.scope} is reached`);
-    return opened;
-  }
+  const open = (run: Running, more: Partial<typeof wanted | { costUsd: null }> = {}): Promise<BudgetShare> => run.context.openBudget({ ...wanted, ...more });
 
-  async function reached(run: Running, more: Partial<typeof wanted | { costUsd: null }> = {}): Promise<Budget> {
-    const opened = await run.context.openBudget({ ...wanted, ...more });
-    if (!('reached' in opened)) throw new Error('there was something left');
-    return opened.reached;
+  /** The budget of which nothing is left. */
+  async function reached(run: Running, more: Partial<typeof wanted | { costUsd: null }> = {}): Promise<unknown> {
+    const thrown: unknown = await open(run, more).catch((error: unknown) => error);
+    expect(thrown).toMatchObject({ code: 'over_limit' });
+    return (thrown as FixError).details['reached'];
   }
 
   test('give two runs at once what is there once', async () => {
     const runs = [await begin(), await begin(), await begin()];
 
-    const opened = await Promise.all(runs.map((run) => run.context.openBudget({ costUsd: 1.5, tokens: 1 })));
+    const opened = await Promise.allSettled(runs.map((run) => run.context.openBudget({ costUsd: 1.5, tokens: 1 })));
 
-    const amounts = opened.map((one) => ('reached' in one ? 0 : Math.min(1.5, one.usd.amount))).toSorted((one, other) => one - other);
+    const amounts = opened.map((one) => (one.status === 'rejected' ? 0 : Math.min(1.5, one.value.usd.amount))).toSorted((one, other) => one - other);
     expect(amounts).toEqual([0, 0.5, 1.5]);
-    expect(opened.find((one) => 'reached' in one)).toEqual({ reached: { scope: 'repository', unit: 'usd', limit: 2 } });
+    expect(opened.find((one) => one.status === 'rejected')?.reason).toMatchObject({
+      code: 'over_limit',
+      details: { reached: { scope: 'repository', unit: 'usd', limit: 2 } },
+    });
   });
 
   test('take what was spent as it is told, give the rest back at the end, and count nothing twice', async () => {

@@ -21,26 +21,22 @@ const tooLong: PlannedReply = () => {
 const priced = (replies: readonly PlannedReply[], name = 'scripted/model') => createScriptedModel(replies, { usdPerToken: 0.001, name });
 
 describe.skipIf(reason)('a run', () => {
-  it('boots nothing when a budget of the day is spent, and says which', async () => {
+  it('goes back in silence when a budget of the day is spent, also at its last attempt', async () => {
     await using world = await createIssueWorld();
-    const reached = { scope: 'repository', unit: 'usd', limit: 25 } as const;
+    const openBudget = () => Promise.reject(new FixError('over_limit'));
 
-    const { report, boots } = await world.run([], { attempt: { openBudget: () => Promise.resolve({ reached }) } });
+    await expect(world.run([], { attempt: { openBudget, lastAttempt: true } })).rejects.toMatchObject({ code: 'over_limit' });
 
-    expect(boots).toEqual([]);
-    expect(report.outcome).toEqual({ kind: 'refused', reason: 'daily_budget', budget: reached });
-    const [living, reply] = await world.comments();
-    expect(living).toContain("**Mayfly: refused.** Not done: today's budget of this repository (25 USD) is spent");
-    expect(reply).toMatch(/^@ada Not done: .*00:00 UTC.*MAYFLY_DAILY_COST_USD_PER_REPOSITORY/);
+    expect(await world.comments()).toEqual([]);
   });
 
   it('asks for money when any price is known, and for tokens alone otherwise', async () => {
     await using world = await createIssueWorld();
     const wanted: unknown[] = [];
-    const openBudget = (asked: unknown) => (wanted.push(asked), Promise.resolve({ reached: aShare().tokens.budget }));
+    const openBudget = (asked: unknown) => (wanted.push(asked), Promise.reject(new FixError('over_limit')));
 
-    await world.run([], { attempt: { openBudget } });
-    await world.run([], { models: onlyModel(createScriptedModel([])), attempt: { openBudget } });
+    await expect(world.run([], { attempt: { openBudget } })).rejects.toMatchObject({ code: 'over_limit' });
+    await expect(world.run([], { models: onlyModel(createScriptedModel([])), attempt: { openBudget } })).rejects.toMatchObject({ code: 'over_limit' });
 
     expect(wanted).toEqual([
       { costUsd: 5, tokens: 100_000 },

@@ -120,10 +120,8 @@ describe('comments', () => {
   });
 
   it('say which budget is spent, when it begins anew, and who can change it', () => {
-    const budget = { scope: 'repository', unit: 'usd', limit: 25 } as const;
-
-    expect(endingReply(job, { kind: 'refused', reason: 'daily_budget', budget })).toBe(
-      "@octocat Not done: today's budget of this repository (25 USD) is spent, or set aside for runs that work now. That budget begins anew at 00:00 UTC; label the issue again then. The operator sets it with `MAYFLY_DAILY_COST_USD_PER_REPOSITORY`.",
+    expect(endingReply(job, { kind: 'gave_up', limit: 'daily_budget', budget: { scope: 'repository', unit: 'usd', limit: 25 } })).toBe(
+      "@octocat The run used up what was left of today's budget of this repository (25 USD) before it was finished. That budget begins anew at 00:00 UTC; label the issue again then. The operator sets it with `MAYFLY_DAILY_COST_USD_PER_REPOSITORY`.",
     );
     expect(sentence({ kind: 'gave_up', limit: 'daily_budget', budget: { scope: 'installation', unit: 'tokens', limit: 4_000_000 } })).toMatch(
       /used up what was left of today's budget of this installation \(4,000,000 tokens\) .* `MAYFLY_DAILY_TOKENS_PER_INSTALLATION`/,
