@@ -37,6 +37,7 @@ export interface IntakeTools {
       repositoryId: number,
       issue: number,
       reason: 'stop' | 'unlabeled' | 'closed',
+      login: string,
     ): Promise<readonly { readonly runId: string; readonly waited: boolean }[]>;
   };
   readonly signal: AbortSignal;
@@ -61,11 +62,11 @@ export async function takeIn(event: Intake, tools: IntakeTools, log: Log): Promi
 
 /** A run that still waits never gets to say that it was stopped, so that is said here; a running one says so itself. */
 async function stopRuns(
-  { repository, issue }: Intake,
+  { repository, issue, actor }: Intake,
   reason: 'stop' | 'unlabeled' | 'closed',
   { github, tools, log }: { github: GitHubRepository; tools: IntakeTools; log: Log },
 ): Promise<void> {
-  const stopped = await tools.queue.cancelIssue(repository.id, issue.number, reason);
+  const stopped = await tools.queue.cancelIssue(repository.id, issue.number, reason, actor.login);
   log.info({ stopped, reason }, 'runs of the issue stopped');
   const waiting = stopped.filter((run) => run.waited).map((run) => run.runId);
   if (waiting.length > 0) {
