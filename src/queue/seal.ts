@@ -9,7 +9,7 @@ import { FixError } from '../errors.ts';
 const minKeyLength = 32;
 
 /** As it lies in Redis. */
-const Sealed = z.object({ payload: z.string().max(1024 * 1024), mac: z.string().length(64) });
+const Sealed = z.object({ payload: z.string().max(8 * 1024 * 1024), mac: z.string().length(64) });
 export type Sealed = z.infer<typeof Sealed>;
 
 export interface Seal {

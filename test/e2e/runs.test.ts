@@ -8,6 +8,7 @@ import type { Config } from '../../src/config.ts';
 import { commentMarker } from '../../src/bot/comment-texts.ts';
 import type { RunEvent } from '../../src/fix/report.ts';
 import { createSecrets } from '../../src/log.ts';
+import { createWorkerQueue } from '../../src/queue/worker-queue.ts';
 import { captureLog } from '../support/capture-log.ts';
 import { failOnViolations } from '../support/github/clients.ts';
 import { isSkipped, lacksForGvisor } from '../support/guest.ts';
@@ -173,20 +174,19 @@ describe('a labelled issue', () => {
     await expectNothingLeft(stage, report.runId);
   });
 
-  it('is refused without a VM when the budget of the day is spent, and says when it begins anew', async () => {
+  it('waits without a VM when the budget of the day is spent, until midnight', async () => {
     const stage = await start([submit('It works as meant.', true)], { dailyTokens: 1000 });
     await labelNewIssue(stage);
-    const first = await stage.system.nextReport();
-
-    const number = await labelNewIssue(stage, 'slug() leaves a dash at the beginning');
-    const report = await stage.system.nextReport();
-
-    expect(first).toMatchObject({ outcome: { kind: 'no_change' }, usage: { inputTokens: 1000, outputTokens: 100 } });
-    expect(report).toMatchObject({ outcome: { kind: 'refused', reason: 'daily_budget' }, sandbox: null, vms: [], steps: 0 });
-    expect((await stage.system.repository.comments(number)).at(-1).body).toMatch(
-      /^@ada Not done: today's budget of this repository \(1,000 tokens\) is spent.* begins anew at 00:00 UTC; label the issue again then\..*`MAYFLY_DAILY_TOKENS_PER_REPOSITORY`\./,
-    );
-    await expectNothingLeft(stage, report.runId);
+    await expect(stage.system.nextReport()).resolves.toMatchObject({ usage: { inputTokens: 1000, outputTokens: 100 } });
+    const { config, repository, standIn, stateDir } = stage.system;
+    const queue = await createWorkerQueue({ redisUrl: config.REDIS_URL ?? '', signingKey: config.MAYFLY_JOB_KEY ?? '', concurrency: 1, log: captureLog().log });
+    stack.defer(() => queue.close(0));
+    const issue = await labelNewIssue(stage, 'slug() leaves a dash at the beginning');
+    const held = { state: 'waiting', place: 1, of: 1, heldBy: { limit: 'daily_budget', until: new Date(new Date().setUTCHours(24, 0, 0, 0)) } };
+    await expect.poll(() => queue.find({ repositoryId: repository.id, issue }), { timeout: 60_000 }).toMatchObject([held]);
+    await expect(readdir(join(stateDir, 'vms'))).resolves.toEqual([]);
+    await expect.poll(() => standIn.tokens.filter((token) => !token.revoked)).toEqual([]);
+    expect(await repository.comments(issue)).toHaveLength(1);
   });
 
   it('tells the person who asked which setup command failed', async () => {
