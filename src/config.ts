@@ -110,6 +110,15 @@ const Environment = z.object({
   MAYFLY_ALLOW_UNLIMITED_VMS: flag('1 starts VMs although no control group is writable.'),
   MAYFLY_EXTRA_CA: list('Files of CA certificates that guests trust too, with a space or a comma between them.'),
   MAYFLY_INTERNAL_HOSTS: list('Hosts that guests may reach although their address is private, with a space or a comma between them.'),
+  MAYFLY_ALLOWED_HOSTS: list(
+    'All hosts that the settings of a repository may open, with a space or a comma between them; *.example.org is every name below it. Empty: any.',
+  ),
+  MAYFLY_MIN_ISOLATION: z.enum(['emulation', 'syscall', 'hardware']).default('emulation').meta({
+    description: 'Weakest wall around a VM that runs are started with: hardware (KVM), syscall (gVisor), emulation.',
+  }),
+  MAYFLY_ALLOW_ROOT: flag('1 lets the settings of a repository keep sudo in the VM after setup.'),
+  MAYFLY_HOLD_CI: flag('1 holds workflows on our commits until a person releases them, whatever the settings of a repository say.'),
+  MAYFLY_PROTECTED_PATHS: list('Paths that no patch may touch, whatever the settings of a repository say, as patterns with a space or a comma between them.'),
   MAYFLY_MAX_STEPS: count(200, 'Steps of the agent in one run.'),
   MAYFLY_MAX_COST_USD: usd(5, 'Money for the model in one run, where its price is known.'),
   MAYFLY_MAX_TOKENS: count(20_000_000, 'Tokens, in and out, of one run.'),
@@ -190,6 +199,8 @@ export interface Config extends Readonly<Omit<Environment, 'MAYFLY_CACHE_DIR' | 
   readonly MAYFLY_STATE_DIR: string;
   /** PEM, from PRIVATE_KEY or PRIVATE_KEY_PATH; null when neither is given. */
   readonly privateKey: string | null;
+  /** Variables that are set; the others have their defaults. */
+  readonly given: ReadonlySet<string>;
   readonly apiUrl: string;
   readonly webUrl: string;
   /** The environment that git on the host may see: where certificates are, nothing else. */
@@ -217,6 +228,7 @@ export function loadConfig(role: Role, environment: NodeJS.ProcessEnv = process.
   return Object.freeze({
     ...values,
     privateKey: key,
+    given: new Set(Object.keys(Environment.shape).filter((name) => (environment[name] ?? '') !== '')),
     MAYFLY_CACHE_DIR: values.MAYFLY_CACHE_DIR ?? (asRoot ? '/var/cache/mayfly' : join(home, '.cache/mayfly')),
     MAYFLY_STATE_DIR: values.MAYFLY_STATE_DIR ?? (asRoot ? '/var/lib/mayfly' : join(home, '.local/state/mayfly')),
     apiUrl: values.GITHUB_API_URL ?? (values.GHE_HOST ? `https://${values.GHE_HOST}/api/v3` : 'https://api.github.com'),
