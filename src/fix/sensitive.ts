@@ -88,7 +88,7 @@ async function readWhatCiRuns({ tree, read }: BaseCommit): Promise<string> {
 /** Whether the workflows name that file; `make` stands for its Makefile. */
 function isNamedIn(run: string, path: string): boolean {
   if (/^(?:GNU)?makefile$/i.test(path)) return /(?:^|[^\w.-])make(?:$|[^\w.-])/m.test(run);
-  for (let at = run.indexOf(path); at >= 0 && path !== ''; at = run.indexOf(path, at + 1)) {
+  for (let at = run.indexOf(path); at >= 0; at = run.indexOf(path, at + 1)) {
     const [before, after] = [run.slice(Math.max(0, at - 2), at), run.slice(at + path.length, at + path.length + 2)];
     if ((before.endsWith('./') || !/[\w./-]$/.test(before)) && !/^(?:[\w/-]|\.\w)/.test(after)) return true;
   }

@@ -27,8 +27,8 @@ export function matchesGlob(pattern: string, path: string): boolean {
 /** `*` any text, `?` one character. */
 function matchesName(pattern: string, name: string): boolean {
   return matchParts(
-    [...pattern],
-    [...name],
+    Array.from(pattern),
+    Array.from(name),
     (part) => part === '*',
     (part, character) => part === '?' || part === character,
   );

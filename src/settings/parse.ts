@@ -30,7 +30,7 @@ export function parseSettings(text: string, file = settingsPath): Parsed {
   if ('troubles' in read) return { problems: read.troubles.map((trouble) => ({ file, ...trouble })) };
   const checked = Settings.safeParse(read.value ?? {}, { reportInput: true });
   if (checked.success) return { file: { file, settings: checked.data, placeOf: read.placeOf } };
-  const problems = checked.error.issues.flatMap((issue) => flatten(issue, read.value)).flatMap((issue) => describe(issue, read));
+  const problems = checked.error.issues.flatMap((issue) => flatten(issue)).flatMap((issue) => describe(issue, read));
   const sorted = problems.toSorted((left, right) => left.line - right.line || left.column - right.column);
   return { problems: sorted.slice(0, 20).map((problem) => ({ file, ...problem })) };
 }
@@ -38,13 +38,13 @@ export function parseSettings(text: string, file = settingsPath): Parsed {
 type Issue = z.core.$ZodIssue;
 
 /** Of a value that may be one of several things, the problems of the one that it was meant to be. */
-function flatten(issue: Issue, root: unknown): readonly Issue[] {
+function flatten(issue: Issue): readonly Issue[] {
   if (issue.code !== 'invalid_union') return [issue];
   const given = issue.input;
   const wanted = Array.isArray(given) ? 0 : typeof given === 'object' && given !== null ? 1 : -1;
   const meant = issue.errors[wanted];
   if (!meant) return [{ ...issue, code: 'custom', message: 'it is a list of hosts, or setup, agent and proof with a list each' }];
-  return meant.flatMap((one) => flatten({ ...one, path: [...issue.path, ...one.path] }, root));
+  return meant.flatMap((one) => flatten({ ...one, path: [...issue.path, ...one.path] }));
 }
 
 function describe(issue: Issue, read: YamlFile): readonly Omit<Problem, 'file'>[] {

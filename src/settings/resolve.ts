@@ -49,7 +49,7 @@ function resolveKey<K extends Key>(key: K, layers: Layers): Said<K> {
   const organization = wantsOrganization(repository) ? layers.organization : null;
   const said = readLayer(key, repository, 'repository') ??
     readLayer(key, organization?.file ?? null, `organization ${organization?.name ?? ''}`) ??
-    readWord(operator.defaults[key] as Word<Values[K]> | undefined) ?? { value: defaults[key], origin: 'default', who: 'default' };
+    readWord<K>(operator.defaults[key]) ?? { value: defaults[key], origin: 'default', who: 'default' };
   return applyCeiling(key, said, operator.ceilings[key]);
 }
 

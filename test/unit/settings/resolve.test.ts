@@ -102,8 +102,8 @@ describe("the operator's ceiling", () => {
     ['ci', 'ci: run', { ci: word('hold') }, 'hold', "repository, line 1 asked run, operator's ceiling hold (MAYFLY_X)"],
     ['protect.refuse', 'protect: {refuse: [a/]}', { 'protect.refuse': word(['b/']) }, ['a/', 'b/'], 'repository, line 1; operator adds b/ (MAYFLY_X)'],
     ['sandbox.isolation', '', { 'sandbox.isolation': word('hardware') }, 'hardware', "operator's ceiling hardware (MAYFLY_X)"],
-  ])('of %s, with %j', async (key, repository, more, value, origin) => {
-    expect(await say(key, { repository, operator: ceilings(more) })).toEqual([value, origin]);
+  ])('of %s, with %j', async (key, repository, more, ...said) => {
+    expect(await say(key, { repository, operator: ceilings(more) })).toEqual(said);
   });
 
   it.each([
