@@ -88,8 +88,12 @@ const Environment = z.object({
   GOOGLE_GENERATIVE_AI_API_KEY: secret('Key for google/... models.'),
   MAYFLY_COMPATIBLE_API_KEY: secret('Key for compatible/... models (any OpenAI-compatible server).'),
   MAYFLY_COMPATIBLE_BASE_URL: optional('Address of the server of compatible/... models.'),
-  MAYFLY_LABEL: z.string().min(1).max(50).default('mayfly').meta({ description: 'Label that starts a run.' }),
+  MAYFLY_LABEL: z.string().min(1).max(50).default('mayfly').meta({ description: 'Label that starts a run, where the settings of a repository name no other.' }),
   MAYFLY_ALLOW_BOTS: list('Logins of bots that may trigger runs, with a space or a comma between them.'),
+  MAYFLY_MIN_PERMISSION: z
+    .enum(['write', 'maintain', 'admin'])
+    .default('write')
+    .meta({ description: 'Least permission of whoever starts a run; the settings of a repository may ask for more.' }),
   MAYFLY_CONCURRENCY: count(1, 'Runs at once on this worker.'),
   MAYFLY_RUNS_PER_REPOSITORY: count(1, 'Runs at once in one repository.'),
   MAYFLY_RUNS_PER_INSTALLATION: count(3, 'Runs at once in one installation of the App.'),

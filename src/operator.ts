@@ -19,9 +19,11 @@ export function createOperator(config: Config, model = config.MAYFLY_MODEL): Ope
   };
   const hosts = word('MAYFLY_ALLOWED_HOSTS', config.MAYFLY_ALLOWED_HOSTS);
   return {
-    defaults: { ...limits, model: word('MAYFLY_MODEL', model) },
+    defaults: { ...limits, label: word('MAYFLY_LABEL', config.MAYFLY_LABEL), model: word('MAYFLY_MODEL', model) },
     ceilings: {
       ...limits,
+      'triggers.permission': word('MAYFLY_MIN_PERMISSION', config.MAYFLY_MIN_PERMISSION),
+      'triggers.bots': word('MAYFLY_ALLOW_BOTS', config.MAYFLY_ALLOW_BOTS),
       ...(hosts.value.length > 0 && { 'allow.setup': hosts, 'allow.agent': hosts, 'allow.proof': hosts }),
       'sandbox.isolation': word('MAYFLY_MIN_ISOLATION', config.MAYFLY_MIN_ISOLATION),
       'sandbox.root': word('MAYFLY_ALLOW_ROOT', config.MAYFLY_ALLOW_ROOT),

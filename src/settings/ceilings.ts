@@ -1,5 +1,5 @@
 /** How the operator's ceiling narrows a value. A key that is not here knows no ceiling. */
-import { isolations } from './schema.ts';
+import { isolations, permissions } from './schema.ts';
 import type { Key, Values } from './values.ts';
 
 type Narrow<T> = (wanted: T, ceiling: T) => T;
@@ -7,11 +7,15 @@ type Narrow<T> = (wanted: T, ceiling: T) => T;
 const least: Narrow<number> = (wanted, ceiling) => Math.min(wanted, ceiling);
 const strongest: Narrow<Values['sandbox.isolation']> = (wanted, ceiling) =>
   isolations[Math.max(isolations.indexOf(wanted), isolations.indexOf(ceiling))] ?? ceiling;
+const highest: Narrow<Values['triggers.permission']> = (wanted, ceiling) =>
+  permissions[Math.max(permissions.indexOf(wanted), permissions.indexOf(ceiling))] ?? ceiling;
 const both: Narrow<boolean> = (wanted, ceiling) => wanted && ceiling;
 const onlyCovered: Narrow<readonly string[]> = (wanted, ceiling) => wanted.filter((host) => ceiling.some((rule) => covers(rule, host)));
 const alsoThese: Narrow<readonly string[]> = (wanted, ceiling) => [...new Set([...wanted, ...ceiling])];
 
 const narrowing: { readonly [K in Key]?: Narrow<Values[K]> } = {
+  'triggers.permission': highest,
+  'triggers.bots': (wanted, ceiling) => wanted && wanted.filter((bot) => ceiling?.some((one) => one.toLowerCase() === bot.toLowerCase())),
   'allow.setup': onlyCovered,
   'allow.agent': onlyCovered,
   'allow.proof': onlyCovered,

@@ -30,3 +30,10 @@ export function isHost(text: string): boolean {
 
 const isAddressOfFour = (labels: readonly string[], wildcard: string | undefined): boolean =>
   wildcard === undefined && labels.length === 4 && labels.every((label) => /^(?:0|[1-9]\d{0,2})$/.test(label) && Number(label) < 256);
+
+/** A login of a person or `organization/team`. */
+export const reviewerPattern = /^[A-Za-z0-9](?:[A-Za-z0-9-]{0,38})(?:\/[a-z0-9](?:[a-z0-9_-]{0,99}))?$/;
+/** As `sender.login` has it; `[bot]` is part of the name of an App. */
+export const botPattern = /^[A-Za-z0-9](?:[A-Za-z0-9-]{0,38})(?:\[bot\])?$/;
+/** The first part of the name of a branch. */
+export const prefixPattern = /^[a-z0-9]+(?:-[a-z0-9]+){0,9}$/;

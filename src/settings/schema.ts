@@ -3,7 +3,7 @@
  * here, its default in values.ts, and, when the operator has a say, a line in ceilings.ts.
  */
 import { z } from 'zod';
-import { isHost, isLocale, isTimeZone } from './formats.ts';
+import { botPattern, isHost, isLocale, isTimeZone, prefixPattern, reviewerPattern } from './formats.ts';
 import { findGlobMistake } from './globs.ts';
 
 export const settingsPath = '.github/mayfly.yml';
@@ -11,6 +11,8 @@ export const maxSettingsBytes = 32_768;
 
 /** From the weakest wall to the strongest. */
 export const isolations = ['emulation', 'syscall', 'hardware'] as const;
+/** From the least to the most. */
+export const permissions = ['write', 'maintain', 'admin'] as const;
 
 const whole = (least: number, most: number) => z.number().int().min(least).max(most).optional();
 const Command = z
@@ -27,6 +29,18 @@ const Glob = z.string().superRefine((pattern, context) => {
   if (mistake !== null) context.addIssue(`not a pattern for paths: it ${mistake}`);
 });
 const Globs = z.array(Glob).max(100);
+
+const Triggers = z.strictObject({
+  permission: z
+    .enum(permissions)
+    .optional()
+    .meta({ description: 'Least permission of whoever starts a run. The operator may ask for more.', examples: ['maintain'] }),
+  bots: z
+    .array(z.string().regex(botPattern, { error: 'not the login of a bot, such as renovate[bot]' }))
+    .max(20)
+    .optional()
+    .meta({ description: 'Bots that may start runs, by login; only ones that the operator allows.', examples: [['renovate[bot]']] }),
+});
 
 const Limits = z.strictObject({
   minutes: whole(1, 1440).meta({ description: 'Minutes of a whole run. The agent is asked to wrap up at three quarters of it.', examples: [30] }),
@@ -81,6 +95,14 @@ export const Settings = z.strictObject({
     .boolean()
     .optional()
     .meta({ description: 'Whether Mayfly works in this repository.', examples: [false] }),
+  label: z
+    .string()
+    .trim()
+    .min(1)
+    .max(50)
+    .optional()
+    .meta({ description: 'Label that starts a run.', examples: ['fix me'] }),
+  triggers: Triggers.optional().meta({ description: 'Who may start a run.' }),
   setup: Commands.optional().meta({
     description: 'Commands that prepare a fresh clone, run in order with the package registries reachable.',
     examples: [['npm ci']],
@@ -120,6 +142,29 @@ export const Settings = z.strictObject({
     .enum(['hold', 'run'])
     .optional()
     .meta({ description: 'Whether workflows run on our commits at once, or only after a person releases them.', examples: ['run'] }),
+  branchPrefix: z
+    .string()
+    .max(40)
+    .regex(prefixPattern, { error: 'not the first part of the name of a branch: small letters, digits and single hyphens' })
+    .optional()
+    .meta({ description: 'First part of the names of our branches, as in `mayfly/issue-7`.', examples: ['bot'] }),
+  draft: z
+    .boolean()
+    .optional()
+    .meta({ description: 'Whether pull requests are opened as drafts.', examples: [false] }),
+  labels: z
+    .array(z.string().trim().min(1).max(50))
+    .max(10)
+    .optional()
+    .meta({ description: 'Labels that our pull requests get.', examples: [['bug']] }),
+  reviewers: z
+    .array(z.string().regex(reviewerPattern, { error: 'not a login, and not organization/team' }))
+    .max(15)
+    .optional()
+    .meta({
+      description: 'Who is asked for a review beside the person who started the run: logins, or organization/team.',
+      examples: [['ada', 'acme/backend']],
+    }),
   protect: Protect.optional().meta({
     description: 'Which paths a patch may touch. Patterns know *, ** and ?; without a slash they mean a name in any folder.',
   }),

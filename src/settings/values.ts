@@ -1,10 +1,15 @@
 /** Every key with a value: what a run works by. Flat, because layers are laid over each other key by key. */
-import type { Settings, isolations } from './schema.ts';
+import type { Settings, isolations, permissions } from './schema.ts';
 
 export type Isolation = (typeof isolations)[number];
+export type Permission = (typeof permissions)[number];
 
 export interface Values {
   readonly enabled: boolean;
+  readonly label: string;
+  readonly 'triggers.permission': Permission;
+  /** Null: those that the operator allows. */
+  readonly 'triggers.bots': readonly string[] | null;
   /** Null: what the files of the repository suggest. */
   readonly setup: readonly string[] | null;
   readonly test: string | null;
@@ -27,6 +32,10 @@ export interface Values {
   readonly 'sandbox.memoryMib': number;
   readonly 'sandbox.root': boolean;
   readonly ci: 'hold' | 'run';
+  readonly branchPrefix: string;
+  readonly draft: boolean;
+  readonly labels: readonly string[];
+  readonly reviewers: readonly string[];
   readonly 'protect.refuse': readonly string[];
   readonly 'protect.ask': readonly string[];
   readonly 'protect.allow': readonly string[];
@@ -37,6 +46,9 @@ export type Key = keyof Values;
 /** What holds where nobody says anything. Their order is the one in which keys are shown. */
 export const defaults: Values = {
   enabled: true,
+  label: 'mayfly',
+  'triggers.permission': 'write',
+  'triggers.bots': null,
   setup: null,
   test: null,
   'allow.setup': [],
@@ -57,6 +69,10 @@ export const defaults: Values = {
   'sandbox.memoryMib': 4096,
   'sandbox.root': false,
   ci: 'hold',
+  branchPrefix: 'mayfly',
+  draft: true,
+  labels: [],
+  reviewers: [],
   'protect.refuse': [],
   'protect.ask': [],
   'protect.allow': [],
@@ -64,6 +80,7 @@ export const defaults: Values = {
 
 /** What a default of nothing means, in words; for people. */
 export const whatNullMeans: Partial<Record<Key, string>> = {
+  'triggers.bots': 'those that the operator allows',
   setup: 'what the files of the repository suggest',
   test: 'what the files of the repository suggest',
   timezone: 'UTC',
