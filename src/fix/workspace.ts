@@ -98,7 +98,7 @@ function withEnv(sandbox: Sandbox, env: Readonly<Record<string, string>>): Sandb
   };
 }
 
-// The rule of the real sudo, and where the one under gVisor listens; what has a dot in its name is no rule of sudo.
+// The rule of the real sudo, and where the one under gVisor listens: put where nobody but root can reach them.
 const withoutRootScript = `
 set -e
 mkdir -p -m 0700 /run/mayfly-root

@@ -33,7 +33,7 @@ describe('parseSettings', () => {
   });
 
   it.each([
-    ['a key far from any', 'colour: red', at('1:1 colour: there is no such key; the keys here are extends, enabled, setup, ')],
+    ['a key far from any', 'colour: red', at('1:1 colour: there is no such key; the keys here are extends, enabled, label, ')],
     ['a key without a value', 'test:', at('1:1 test: it needs a text, and this is nothing')],
     ['a list for a file', '- test', at('1:1 it needs keys with values, and this is a list')],
     ['an address for a host', 'allow: [example.org, "https://x/"]', at('1:22 allow.1: not the name of a host')],
