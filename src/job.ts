@@ -210,6 +210,8 @@ export type RefusalReason =
   | 'issue_closed'
   | 'pull_request_open'
   | 'settings_invalid'
+  | 'disabled'
+  | 'isolation'
   | 'regressed'
   | 'patch_too_large'
   | 'patch_protected_path'

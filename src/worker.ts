@@ -2,6 +2,7 @@
 import type { Config } from './config.ts';
 import { FixError } from './errors.ts';
 import { takeIn } from './bot/intake.ts';
+import { takeInSettings } from './bot/settings-events.ts';
 import { runJob } from './bot/run-job.ts';
 import type { JobTools } from './bot/work.ts';
 import { createGitHub } from './github/create-github.ts';
@@ -86,7 +87,10 @@ export async function startWorker(config: Config, options: WorkerOptions): Promi
       const parsed = IntakeEvent.safeParse(event);
       if (!parsed.success) throw new FixError('job_invalid', { cause: parsed.error });
       using deadline = startDeadline();
-      await takeIn(parsed.data, { github, queue, label: config.MAYFLY_LABEL, signal: deadline.signal }, intakeLog);
+      const tools = { github, queue, operator: runTools.operator, signal: deadline.signal };
+      const { data } = parsed;
+      if (data.kind === 'settings_pushed' || data.kind === 'settings_proposed') await takeInSettings(data, tools, intakeLog);
+      else await takeIn(data, tools, intakeLog);
     },
     run: (job, context) => runJob(job, context, tools),
   };

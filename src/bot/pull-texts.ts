@@ -23,12 +23,22 @@ export function commitMessage(job: Pick<FixJob, 'issue' | 'actor'>, ci: 'hold' |
 }
 
 export function pullRequestBody(job: Pick<FixJob, 'issue' | 'runId'>, report: RunReport, ci: 'hold' | 'run'): string {
-  const lines = [runMarker(job.runId), `Closes #${job.issue.number}`, ''];
+  const lines = [runMarker(job.runId), ...sensitiveBanner(report), `Closes #${job.issue.number}`, ''];
   if (report.summary !== '') lines.push('## What the agent says', '', neutralise(report.summary, 4000), '');
   lines.push('## What the host saw', '', proofSection(report.proof), '', ...notes(report));
   if (ci === 'hold') lines.push('Workflows have not run on this commit: read it first, then start them.', '');
   lines.push(...contextSection(report), spendSentence(report), ...refusedHosts(report), '', footer(job.runId));
   return lines.join('\n');
+}
+
+const maxSensitive = 20;
+
+/** At the top, because the rest of a review depends on it. */
+function sensitiveBanner({ sensitive }: RunReport): readonly string[] {
+  if (sensitive.length === 0) return [];
+  const rows = sensitive.slice(0, maxSensitive).map(({ path, why }) => `> - ${inlineCode(path)}: ${neutralise(why, 300)}`);
+  const more = sensitive.length > maxSensitive ? [`> - and ${sensitive.length - maxSensitive} more`] : [];
+  return ['> [!WARNING]', '> **Look at these files first.** They decide what is installed, built or run:', '>', ...rows, ...more, ''];
 }
 
 /** Folded: who could have put words into the agent's mouth. */

@@ -1,16 +1,20 @@
 /** One queued run on GitHub: check again, work, deliver, tell. What happens inside the VMs is `fix/run.ts`; what a kind of work has of its own is in its file. */
 import { FixError, asFixError } from '../errors.ts';
+import { narrowLimits, refuseBroken, refuseBySettings } from '../fix/base-settings.ts';
 import { proofCheck } from '../fix/proof-text.ts';
 import { createReport } from '../fix/report.ts';
 import type { RunEvent, RunReport } from '../fix/report.ts';
 import { runFix } from '../fix/run.ts';
 import type { Snapshot } from '../git/mirror.ts';
 import type { BudgetShare, FixJob, FixOutcome, Work } from '../job.ts';
+import type { Permission } from '../github/github.ts';
 import type { Log } from '../log.ts';
+import type { Values } from '../settings/values.ts';
 import { commentMarker, doneComment, endingReply, runningComment } from './comment-texts.ts';
 import { fixWork } from './fix-work.ts';
 import { commitMessage } from './pull-texts.ts';
-import type { Attempt, JobContext, JobTools, WorkKind } from './work.ts';
+import { keepSettingsIssue, maySteer, readRepositorySettings } from './repository-settings.ts';
+import type { Attempt, JobContext, JobTools, TalkContext, WorkKind } from './work.ts';
 
 const kinds: Partial<Record<Work['kind'], WorkKind>> = { fix: fixWork };
 
@@ -21,7 +25,7 @@ export async function runJob(job: FixJob, attempt: Attempt, tools: JobTools): Pr
   const report = createReport(job.runId);
   const { deliveryId } = job;
   const github = tools.github.repository(job, { deliveryId, signal: attempt.signal, records: report.tokens });
-  const context: JobContext = { job, attempt, tools, github, report };
+  const context: TalkContext = { job, attempt, tools, github, report };
   let outcome: FixOutcome;
   try {
     outcome = await attemptRun(context, kindOf(job));
@@ -47,20 +51,37 @@ function kindOf({ work }: FixJob): WorkKind {
   return kind;
 }
 
-async function attemptRun(context: JobContext, kind: WorkKind): Promise<FixOutcome> {
-  const { job, github, tools, attempt } = context;
+async function attemptRun(talk: TalkContext, kind: WorkKind): Promise<FixOutcome> {
+  const { job, github, tools, attempt } = talk;
   // Asked again, because the job may have waited for hours.
   const permission = await github.permission(job.actor.login);
-  if (permission !== 'admin' && permission !== 'write') return { kind: 'refused', reason: 'not_permitted' };
+  if (!maySteer(permission)) return { kind: 'refused', reason: 'not_permitted' };
+  const read = await readRepositorySettings({ github, owner: job.repository.owner, operator: tools.operator });
+  const refused = 'problems' in read ? refuseBroken(read.problems) : refuseEarly(read.effective.values, permission, tools);
+  if (refused !== null || 'problems' in read) {
+    if ('problems' in read) await keepSettingsIssue(github, read.problems);
+    // The label is a command that was taken, as below.
+    if (job.trigger.kind === 'label') await github.removeLabel(job.issue.number, job.trigger.label);
+    return refused ?? { kind: 'refused', reason: 'settings_invalid' };
+  }
+  const { values } = read.effective;
+  const context: JobContext = { ...talk, settings: read.effective };
   const early = await kind.check(context);
   if (early) return early;
-  const { costUsd, tokens } = tools.limits.agent;
+  const { costUsd, tokens } = narrowLimits(tools.limits, values).agent;
   const budget = await attempt.openBudget({ costUsd: tools.models.anyPriced ? costUsd : null, tokens });
   try {
     return await workAndDeliver(context, kind, budget);
   } finally {
     await budget.close();
   }
+}
+
+/** What the settings rule out before anything is set aside for the run. */
+function refuseEarly(values: Values, permission: Permission, tools: JobTools): FixOutcome | null {
+  if (!maySteer(permission, values['triggers.permission']))
+    return { kind: 'refused', reason: 'not_permitted', detail: `triggers.permission: ${values['triggers.permission']}` };
+  return refuseBySettings(values, tools.isolation);
 }
 
 async function workAndDeliver(context: JobContext, kind: WorkKind, budget: BudgetShare): Promise<FixOutcome> {
@@ -75,6 +96,7 @@ async function workAndDeliver(context: JobContext, kind: WorkKind, budget: Budge
       issue: await kind.ask(context),
       wishes: { setup: null, test: null, allow: [] },
       fetch: async (signal) => await fetchBase(context, kind, signal),
+      settings: context.settings,
       pinnedSha: kind.base(job).sha,
       report,
       budget,
@@ -106,7 +128,7 @@ async function holdWork(context: JobContext, kind: WorkKind, outcome: FixOutcome
   const { baseSha, files } = report.patch;
   const { signal, ownsRun } = attempt;
   try {
-    const held = await github.hold({ baseSha, files, branch: kind.heldBranch(job), commitMessage: commitMessage(job, 'hold'), signal, ownsRun });
+    const held = await github.hold({ baseSha, files, branch: kind.heldBranch(context), commitMessage: commitMessage(job, 'hold'), signal, ownsRun });
     report.heldBranch = held.branch;
     await checkCommit(context, held.headSha);
   } catch (thrown) {
@@ -119,7 +141,7 @@ async function holdWork(context: JobContext, kind: WorkKind, outcome: FixOutcome
 }
 
 /** The proof, beside the commit. What is published stands whatever becomes of it, also when the run is stopped here. */
-async function checkCommit({ job, github, report, attempt }: JobContext, headSha: string): Promise<void> {
+async function checkCommit({ job, github, report, attempt }: TalkContext, headSha: string): Promise<void> {
   if (report.proof === null) return;
   try {
     await github.check({ headSha, name: 'Mayfly proof', externalId: job.runId, ...proofCheck(report.proof) });
@@ -129,7 +151,7 @@ async function checkCommit({ job, github, report, attempt }: JobContext, headSha
 }
 
 /** The outcome stands whether or not GitHub takes the comment, so a failure here is logged and no more. */
-async function tell({ job, github, report, attempt }: JobContext, outcome: FixOutcome): Promise<void> {
+async function tell({ job, github, report, attempt }: TalkContext, outcome: FixOutcome): Promise<void> {
   const { issue, trigger } = job;
   const ways: (() => Promise<void>)[] = [() => github.livingComment(issue.number, commentMarker, doneComment(report, outcome))];
   if (outcome.kind !== 'published') ways.push(() => github.reply(issue.number, endingReply(job, outcome)));

@@ -6,6 +6,7 @@ import type { Mirrors } from '../git/mirror.ts';
 import type { GitHub, GitHubRepository } from '../github/github.ts';
 import type { BudgetShare, FixJob, FixOutcome } from '../job.ts';
 import type { Log } from '../log.ts';
+import type { Effective } from '../settings/resolve.ts';
 
 export interface JobTools extends RunTools {
   readonly github: GitHub;
@@ -24,13 +25,18 @@ export interface Attempt {
   readonly openBudget: (wanted: { costUsd: number | null; tokens: number }) => Promise<BudgetShare>;
 }
 
-/** One attempt at one job. */
-export interface JobContext {
+/** One attempt at one job, before anything is known of the repository. */
+export interface TalkContext {
   readonly job: FixJob;
   readonly attempt: Attempt;
   readonly tools: JobTools;
   readonly github: GitHubRepository;
   readonly report: RunReport;
+}
+
+export interface JobContext extends TalkContext {
+  /** Read from the default branch at the start of this attempt. */
+  readonly settings: Effective;
 }
 
 export type Ready = Extract<RunResult, { kind: 'ready' }>;
@@ -46,5 +52,5 @@ export interface WorkKind {
   /** What becomes of the patch. */
   deliver(context: JobContext, ready: Ready): Promise<FixOutcome>;
   /** The branch for work that is not good enough to be delivered. */
-  heldBranch(job: FixJob): string;
+  heldBranch(context: JobContext): string;
 }

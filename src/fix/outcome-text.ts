@@ -9,6 +9,8 @@ const refusals: Record<RefusalReason, string> = {
   issue_closed: 'the issue is closed or locked.',
   pull_request_open: 'there is already an open pull request for this issue. Review it, or close it and label the issue again.',
   settings_invalid: 'the settings file `.github/mayfly.yml` on the default branch is not valid.',
+  disabled: 'the settings of this repository say `enabled: false`.',
+  isolation: 'the settings ask for a stronger wall around the VM than this worker has.',
   regressed: 'tests that pass without the patch fail with it, so no pull request was opened.',
   patch_too_large: 'the patch is larger than this installation allows.',
   patch_protected_path: 'the patch touches a protected file.',

@@ -4,6 +4,7 @@ import type { TokenRecord } from '../github/github.ts';
 import type { FixOutcome, Patch, Proof, TestRun, Usage } from '../job.ts';
 import type { SandboxInfo } from '../sandbox/sandbox.ts';
 import type { EgressEntry } from './egress.ts';
+import type { SensitivePath } from './sensitive.ts';
 
 export type Phase = 'fetch' | 'boot' | 'clone' | 'setup' | 'tests' | 'solve' | 'patch' | 'prove' | 'publish' | 'discard';
 
@@ -35,6 +36,8 @@ export interface RunReport {
   outcome: FixOutcome | null;
   /** Kept also when a limit or a refusal ended the run. */
   patch: Patch | null;
+  /** What of it a person should look at first. */
+  sensitive: readonly SensitivePath[];
   /** Where unfinished work is kept; null when there is none, or it is in a pull request. */
   heldBranch: string | null;
   /** Every text that the agent was given, and whose word it is. */
@@ -71,6 +74,7 @@ export function createReport(runId: string): RunReport {
     runId,
     outcome: null,
     patch: null,
+    sensitive: [],
     heldBranch: null,
     context: [],
     summary: '',

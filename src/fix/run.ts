@@ -10,9 +10,13 @@ import type { Snapshot } from '../git/mirror.ts';
 import type { BudgetShare, FixOutcome, Patch } from '../job.ts';
 import type { Log, Secrets } from '../log.ts';
 import type { Model, Models } from '../model/model.ts';
-import type { Provider } from '../sandbox/sandbox.ts';
+import type { Provider, SandboxInfo } from '../sandbox/sandbox.ts';
+import type { Operator } from '../settings/operator.ts';
+import type { Effective } from '../settings/resolve.ts';
+import type { Values } from '../settings/values.ts';
 import { makeTask } from './agent-task.ts';
 import type { AskedIssue } from './agent-task.ts';
+import { narrowLimits, readBaseSettings, refuseBroken, refuseBySettings } from './base-settings.ts';
 import { tryTests } from './base-tests.ts';
 import { capByBudget, findBudget } from './budget.ts';
 import { withComparison } from './compare-files.ts';
@@ -22,9 +26,11 @@ import { makePlan } from './plan.ts';
 import type { Plan, Wishes } from './plan.ts';
 import { dropDebris, dropUnchanged, judgeContent, judgeEntries } from './policy.ts';
 import type { PatchLimits } from './policy.ts';
-import { asSetback, proveApart } from './prove-apart.ts';
+import { createProtection } from './protect.ts';
+import { asSetback, createBaseReader, proveApart } from './prove-apart.ts';
 import { createTimer } from './report.ts';
 import type { RunEvent, RunReport } from './report.ts';
+import { findSensitive } from './sensitive.ts';
 import { openWorkspace } from './workspace.ts';
 import type { GuestSurroundings, Workspace } from './workspace.ts';
 
@@ -45,6 +51,10 @@ export interface RunTools {
   readonly provider: Provider;
   /** Why that one: half a sentence that follows "because". */
   readonly providerReason: string;
+  /** What separates its VMs from this host. */
+  readonly isolation: SandboxInfo['isolation'];
+  /** What the operator says about settings. */
+  readonly operator: Operator;
   readonly models: Models;
   readonly openGateway: (options: { phase: string; allow: readonly string[]; log: Log }) => Gateway;
   readonly surroundings: GuestSurroundings;
@@ -60,6 +70,8 @@ export interface RunTools {
 export interface RunRequest {
   readonly issue: AskedIssue;
   readonly wishes: Wishes;
+  /** Read before, from the default branch; those of the base commit where nobody did. */
+  readonly settings?: Effective;
   /** The base commit, on the host. */
   readonly fetch: (signal: AbortSignal) => Promise<Snapshot>;
   /** The commit that the base has to be; null takes what there is. */
@@ -79,14 +91,22 @@ const ended = (outcome: FixOutcome): RunResult => ({ kind: 'ended', outcome });
 
 /** Everything up to publishing. The report is filled in on the way, also when this throws. */
 export async function runFix(request: RunRequest, tools: RunTools): Promise<RunResult> {
-  const { report, signal, log } = request;
+  const { report, signal } = request;
   report.providerReason = tools.providerReason;
   const snapshot = await createTimer(request)('fetch', () => request.fetch(signal));
   if (request.pinnedSha !== null && snapshot.sha !== request.pinnedSha) return ended({ kind: 'refused', reason: 'stale_base' });
+  const read = request.settings ? { effective: request.settings } : await readBaseSettings({ snapshot, organization: null }, tools.operator, signal);
+  if ('problems' in read) return ended(refuseBroken(read.problems));
+  const { values } = read.effective;
+  const unwanted = refuseBySettings(values, tools.isolation);
+  if (unwanted !== null) return ended(unwanted);
+  return await prepare(request, { ...tools, limits: narrowLimits(tools.limits, values) }, { snapshot, settings: values });
+}
+
+async function prepare(request: RunRequest, tools: RunTools, { snapshot, settings }: { snapshot: Snapshot; settings: Values }): Promise<RunResult> {
+  const { report, signal, log } = request;
   const { surroundings, guestNodeVersion } = tools;
-  const made = await makePlan(snapshot, request.wishes, { registryHosts: surroundings.registryHosts, guestNodeVersion, signal });
-  if ('problem' in made) return ended({ kind: 'refused', reason: 'settings_invalid', detail: made.problem });
-  const { plan } = made;
+  const plan = await makePlan(snapshot, request.wishes, { settings, registryHosts: surroundings.registryHosts, guestNodeVersion, signal });
   const model = tools.models.open(plan.model);
   if (model === null) return ended({ kind: 'refused', reason: 'settings_invalid', detail: notAllowed(plan.model, tools.models) });
   report.notes.push(...plan.gaps);
@@ -104,7 +124,6 @@ export async function runFix(request: RunRequest, tools: RunTools): Promise<RunR
       report,
       signal,
     });
-
   return await work(request, tools, { snapshot, plan, model, open });
 }
 
@@ -251,7 +270,7 @@ type Taken = { readonly kind: 'ready'; readonly patch: Patch } | { readonly kind
 async function takePatch(
   { report, signal }: RunRequest,
   tools: RunTools,
-  context: { snapshot: Snapshot; workspace: Workspace; baselineSha: string },
+  context: { snapshot: Snapshot; plan: Plan; workspace: Workspace; baselineSha: string },
 ): Promise<Taken> {
   const tooLarge: Taken = { kind: 'ended', outcome: { kind: 'refused', reason: 'patch_too_large' } };
   const { sandbox } = context.workspace;
@@ -260,13 +279,15 @@ async function takePatch(
   const base = await context.snapshot.tree(signal);
   const entries = dropDebris(dropUnchanged(listed, base), base);
   if (entries.length === 0) return { kind: 'ended', outcome: { kind: 'no_change' } };
-  const allowed = judgeEntries(entries, base, tools.limits.patch);
+  const protection = createProtection(context.plan.protect);
+  const allowed = judgeEntries(entries, base, tools.limits.patch, protection);
   if (!allowed.ok) return { kind: 'ended', outcome: { kind: 'refused', reason: allowed.reason, detail: allowed.detail } };
   const patch = await fetchPatch(sandbox, entries, { baseSha: context.snapshot.sha, maxBytes: tools.limits.patch.maxBytes, signal });
   if (patch === 'too_large') return tooLarge;
   const clean = judgeContent(patch, tools.secrets.scrub);
   if (!clean.ok) return { kind: 'ended', outcome: { kind: 'refused', reason: clean.reason, detail: clean.detail } };
   report.patch = patch;
+  report.sensitive = await findSensitive(patch, { tree: base, read: createBaseReader(context.snapshot, signal) }, protection);
   // A proof of an earlier round says nothing of this one.
   report.proof = null;
   return { kind: 'ready', patch };

@@ -48,10 +48,12 @@ export interface Workspace extends AsyncDisposable {
 export async function openWorkspace(options: WorkspaceOptions): Promise<Workspace> {
   const { report, timed, plan } = options;
   const gateway = options.openGateway('setup', plan.allow.setup);
-  const sandbox = await timed('boot', () => options.provider.boot({ id: options.id, signal: options.signal })).catch(async (error: unknown) => {
-    await gateway.close();
-    throw error;
-  });
+  const sandbox = await timed('boot', () => options.provider.boot({ id: options.id, signal: options.signal, size: plan.sandbox })).catch(
+    async (error: unknown) => {
+      await gateway.close();
+      throw error;
+    },
+  );
   const close = createClosing(sandbox, gateway, options);
   // One environment for setup, agent and proof: what the agent sees is what judges it.
   const environment = { CI: 'true', ...plan.environment, ...options.surroundings.guestEnv };
@@ -65,9 +67,14 @@ export async function openWorkspace(options: WorkspaceOptions): Promise<Workspac
     await timed('clone', () => clone(sandbox, options));
     const quick = plan.node.install === null && plan.setup.length === 0;
     const node = await (quick ? setUp(during, options) : timed('setup', () => setUp(during, options)));
+    const keepsRoot = plan.sandbox.root;
+    if (!keepsRoot) await setRoot(sandbox, false, options.signal);
     const setUpAgain = async (): Promise<ExecResult | null> => {
       gateway.enter('setup', plan.allow.setup);
-      return (await runSetupCommands(during, options, performance.now() + options.limits.setupTimeoutMs))?.result ?? null;
+      if (!keepsRoot) await setRoot(sandbox, true, options.signal);
+      const failed = await runSetupCommands(during, options, performance.now() + options.limits.setupTimeoutMs);
+      if (!keepsRoot) await setRoot(sandbox, false, options.signal);
+      return failed?.result ?? null;
     };
     return { sandbox: after, gateway, node, timed, setUpAgain, [Symbol.asyncDispose]: close };
   } catch (error) {
@@ -89,6 +96,25 @@ function withEnv(sandbox: Sandbox, env: Readonly<Record<string, string>>): Sandb
     dispose: () => sandbox.dispose(),
     [Symbol.asyncDispose]: () => sandbox[Symbol.asyncDispose](),
   };
+}
+
+// The rule of the real sudo, and where the one under gVisor listens: put where nobody but root can reach them.
+const withoutRootScript = `
+set -e
+mkdir -p -m 0700 /run/mayfly-root
+for path in /etc/sudoers.d/agent /run/mayfly/sudo; do
+  name=/run/mayfly-root/\${path##*/}
+  if [ "$1" = take ]; then set -- "$1" "$path" "$name"; else set -- "$1" "$name" "$path"; fi
+  if [ -e "$2" ]; then mv "$2" "$3"; fi
+done
+`;
+
+/** Whether the agent's user may become root with sudo. */
+async function setRoot(sandbox: Sandbox, may: boolean, signal: AbortSignal): Promise<void> {
+  const argv = ['sh', '-c', withoutRootScript, 'sh', may ? 'give' : 'take'];
+  const result = await sandbox.exec(argv, { user: 'root', cwd: '/', signal, timeoutMs: 60_000 });
+  if (result.ended === 'cancelled') signal.throwIfAborted();
+  if (result.exitCode !== 0) throw new FixError('sandbox_boot', { details: { step: 'root', stderr: result.stderr.slice(-2000) } });
 }
 
 function createClosing(sandbox: Sandbox, gateway: Gateway, options: WorkspaceOptions): () => Promise<void> {

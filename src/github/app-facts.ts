@@ -16,7 +16,7 @@ export const neededPermissions: Readonly<Record<string, string>> = {
   actions: 'read',
   metadata: 'read',
 };
-export const neededEvents: readonly string[] = ['issues', 'issue_comment'];
+export const neededEvents: readonly string[] = ['issues', 'issue_comment', 'push', 'pull_request'];
 
 const Permissions = z.record(z.string(), z.string());
 

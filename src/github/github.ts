@@ -14,6 +14,8 @@ export interface TokenRecord {
   revoked: boolean;
 }
 
+export type Permission = 'admin' | 'maintain' | 'write' | 'read' | 'none';
+
 /** A live token; disposing it revokes it at GitHub. */
 export interface Token extends AsyncDisposable {
   readonly value: string;
@@ -56,7 +58,9 @@ export interface PublishRequest extends CommitRequest {
   readonly title: string;
   readonly body: string;
   readonly draft: boolean;
-  readonly reviewer: string | null;
+  readonly labels: readonly string[];
+  /** Logins, or `organization/team`; the first one asked for the work. */
+  readonly reviewers: readonly string[];
   /** Found again by it after a crash: the run's id, hidden in the body. */
   readonly marker: string;
 }
@@ -75,11 +79,20 @@ export interface CheckRequest {
 
 export interface GitHubRepository {
   readonly cloneUrl: string;
-  /** GET collaborators/{login}/permission; a 404 is `none`; any other error throws. */
-  permission(login: string): Promise<'admin' | 'write' | 'read' | 'none'>;
+  /** GET collaborators/{login}/permission; a 404 is `none`; any other error throws. A role of one's own is what it is based on. */
+  permission(login: string): Promise<Permission>;
   issue(number: number): Promise<IssueState>;
   /** A file of a branch or commit, of the default branch without one. Null when there is no plain file; `too_large` is not read further. */
   file(path: string, options: { readonly maxBytes: number; readonly ref?: string }): Promise<Buffer | 'too_large' | null>;
+  /** The same of the repository `.github` of the same owner, where this App may read it; else there is none. */
+  organizationFile(path: string, options: { readonly maxBytes: number }): Promise<Buffer | 'too_large' | null>;
+  /** Paths that a pull request changes, both names of moved files; the first 3,000. */
+  changedPaths(pullRequest: number): Promise<readonly string[]>;
+  /** The one open issue of ours with a hidden marker says this afterwards; null closes it. Returns its address, or null. */
+  livingIssue(
+    marker: string,
+    says: { readonly title: string; readonly body: string } | null,
+  ): Promise<{ readonly number: number; readonly url: string } | null>;
   /** What was said before a run was asked for: by people, not edited since, bounded. */
   conversation(issue: number, before: { readonly at: string; readonly commentId: number | null }): Promise<Conversation>;
   /** The open pull request of a branch that this App made for the issue, if there is one. */

@@ -6,8 +6,9 @@ import { createClient } from './client.ts';
 import { writeLivingComment, writeReply } from './comments.ts';
 import { readConversation } from './conversation.ts';
 import { asGitHubError, hasStatus } from './failure.ts';
-import { readFile } from './files.ts';
-import type { GitHubRepository, IssueState } from './github.ts';
+import { listChangedPaths, readFile, readOrganizationFile } from './files.ts';
+import type { GitHubRepository, IssueState, Permission } from './github.ts';
+import { writeLivingIssue } from './living-issue.ts';
 import { holdBranch, publish } from './publish.ts';
 import { asPullRequest, findOpenPullRequest } from './pull-requests.ts';
 import type { Session } from './session.ts';
@@ -24,7 +25,7 @@ export interface RepositoryOptions {
   readonly login: (signal: AbortSignal) => Promise<string>;
 }
 
-const Permission = z.enum(['admin', 'write', 'read', 'none']);
+const Access = z.object({ permission: z.enum(['admin', 'write', 'read', 'none']), role_name: z.string().optional() });
 const IssueAnswer = z.object({ state: z.string(), locked: z.boolean().optional(), pull_request: z.unknown().optional() });
 
 export function createRepository(options: RepositoryOptions): GitHubRepository {
@@ -38,9 +39,13 @@ export function createRepository(options: RepositoryOptions): GitHubRepository {
     permission: async (login) => await talk(async (session) => await readPermission(session, login)),
     issue: async (number) => await talk(async (session) => await readIssue(session, number)),
     file: async (path, wanted) => await withSession(options, { use: 'read', signal }, async (session) => await readFile(session, path, wanted)),
+    organizationFile: async (path, wanted) =>
+      await withSession(options, { use: 'read', signal }, async (session) => await readOrganizationFile(mint, session, { path, ...wanted })),
+    changedPaths: async (pullRequest) => await talk(async (session) => await listChangedPaths(session, pullRequest)),
+    livingIssue: async (marker, says) => await talk(async (session) => await writeLivingIssue(session, marker, says)),
     conversation: async (issue, before) =>
       await talk(async (session) => {
-        const mayWrite = async (login: string): Promise<boolean> => ['admin', 'write'].includes(await readPermission(session, login));
+        const mayWrite = async (login: string): Promise<boolean> => !['read', 'none'].includes(await readPermission(session, login));
         return await readConversation(session, { issue, before, mayWrite });
       }),
     async openPullRequest(branchPrefix) {
@@ -81,6 +86,7 @@ async function withSession<T>(
       octokit,
       at: { owner: repository.owner, repo: repository.name },
       signal,
+      login: ourLogin,
       isOurs: ({ user, performed_via_github_app: app }) => app?.id === mint.credentials.appId || (user?.type === 'Bot' && user.login === ourLogin),
     });
   } catch (error) {
@@ -93,12 +99,14 @@ function asFixErrorOf(signal: AbortSignal): FixError {
   return signal.reason instanceof FixError ? signal.reason : new FixError('cancelled', { cause: signal.reason });
 }
 
-async function readPermission({ octokit, at }: Session, login: string): Promise<z.infer<typeof Permission>> {
+/** `permission` knows no `maintain`; the role does. */
+async function readPermission({ octokit, at }: Session, login: string): Promise<Permission> {
   try {
     const { data } = await octokit.rest.repos.getCollaboratorPermissionLevel({ ...at, username: login });
-    const permission = Permission.safeParse(data.permission);
-    if (!permission.success) throw new FixError('github_unavailable', { cause: permission.error });
-    return permission.data;
+    const access = Access.safeParse(data);
+    if (!access.success) throw new FixError('github_unavailable', { cause: access.error });
+    const { permission, role_name: role } = access.data;
+    return permission === 'write' && role === 'maintain' ? 'maintain' : permission;
   } catch (error) {
     if (hasStatus(error, 404)) return 'none';
     throw error;

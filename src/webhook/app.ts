@@ -39,10 +39,11 @@ async function handle(delivery: Delivery, { policy, enqueue, log }: AppOptions):
     log.debug({ deliveryId, reason: decision.ignore }, 'delivery ignored');
     return;
   }
-  const { kind, repository, issue } = decision.intake;
+  const { kind, repository } = decision.intake;
+  const issue = 'issue' in decision.intake ? decision.intake.issue.number : undefined;
   try {
     const result = await enqueue(decision.intake);
-    log.info({ deliveryId, kind, repositoryId: repository.id, issue: issue.number, result }, 'delivery accepted');
+    log.info({ deliveryId, kind, repositoryId: repository.id, issue, result }, 'delivery accepted');
   } catch (thrown) {
     log.error({ err: asFixError(thrown), deliveryId, kind }, 'delivery could not be queued');
     // A new error: Octokit attaches the payload to whatever is thrown here.

@@ -3,7 +3,9 @@
  * no model is paid for one that can judge nothing, and after it of the patch.
  */
 import { FixError } from '../../src/errors.ts';
+import { readBaseSettings } from '../../src/fix/base-settings.ts';
 import { makePlan } from '../../src/fix/plan.ts';
+import { formatProblem } from '../../src/settings/problem.ts';
 import type { Wishes } from '../../src/fix/plan.ts';
 import { createBaseReader } from '../../src/fix/prove-apart.ts';
 import { createReport, createTimer } from '../../src/fix/report.ts';
@@ -36,7 +38,7 @@ export interface HiddenVerdict {
 }
 
 export interface JudgeOptions {
-  readonly tools: Pick<RunTools, 'provider' | 'openGateway' | 'surroundings' | 'guestNodeVersion'> & {
+  readonly tools: Pick<RunTools, 'provider' | 'openGateway' | 'surroundings' | 'guestNodeVersion' | 'operator'> & {
     readonly limits: Pick<RunLimits, 'setupTimeoutMs' | 'proofTimeoutMs' | 'ancestors'>;
   };
   readonly onEvent: (event: RunEvent) => void;
@@ -78,9 +80,10 @@ async function inCleanVm<T>(
   work: (runHidden: RunHidden) => Promise<T>,
 ): Promise<T> {
   const { surroundings, guestNodeVersion, limits } = tools;
-  const made = await makePlan(snapshot, wishesOf(of), { registryHosts: surroundings.registryHosts, guestNodeVersion, signal });
-  if ('problem' in made) throw new FixError('setup_failed', { details: { reason: made.problem } });
-  const { plan } = made;
+  const read = await readBaseSettings({ snapshot, organization: null }, tools.operator, signal);
+  if ('problems' in read) throw new FixError('setup_failed', { details: { reason: read.problems.map(formatProblem).join('; ') } });
+  const settings = read.effective.values;
+  const plan = await makePlan(snapshot, wishesOf(of), { settings, registryHosts: surroundings.registryHosts, guestNodeVersion, signal });
   const openGateway = (phase: string, allow: readonly string[]) => tools.openGateway({ phase, allow, log });
   const id = `${report.runId}-judge`;
   const place = { id, provider: tools.provider, openGateway, surroundings, guestNodeVersion, snapshot, plan, limits };

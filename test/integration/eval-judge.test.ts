@@ -1,4 +1,5 @@
 /** The hidden tests' verdict, on VMs that are folders of this host. */
+import { silentOperator } from '../../src/settings/operator.ts';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Patch } from '../../src/job.ts';
@@ -37,6 +38,7 @@ describe.skipIf(reason)('the hidden tests', () => {
       openGateway: () => ({ accept: () => {}, enter: () => {}, ledger: [], unlisted: 0, close: () => Promise.resolve() }),
       surroundings: { caPem: '', guestEnv: {}, registryHosts: [], install: { path: '', argv: [] } },
       guestNodeVersion: '26.10.0',
+      operator: silentOperator,
       limits: { setupTimeoutMs: 20_000, proofTimeoutMs: 20_000, ancestors: 50 },
     };
     const options = { tools, onEvent: () => {}, signal, log: pino({ level: 'silent' }) };

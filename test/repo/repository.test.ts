@@ -69,7 +69,7 @@ describe('the repository', () => {
     expect(manifest).toMatchObject({ public: false });
     expect(z.object({ default_permissions: z.unknown(), default_events: z.unknown() }).parse(manifest)).toEqual({
       default_permissions: { contents: 'write', issues: 'write', pull_requests: 'write', checks: 'write', actions: 'read', metadata: 'read' },
-      default_events: ['issues', 'issue_comment'],
+      default_events: ['issues', 'issue_comment', 'push', 'pull_request'],
     });
     expect(manifest).toMatchObject({ default_permissions: neededPermissions, default_events: neededEvents });
   });

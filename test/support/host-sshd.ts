@@ -30,7 +30,8 @@ export function whyNoSshd(): string | null {
 
 /**
  * $1 the root filesystem, $2 the folder that both sides see under the same name, $3 the configuration. In a mount namespace
- * of its own, where the template is read-only, and where a test may mount. The rest of /tmp is the guest's, and goes with it.
+ * of its own, where the template is read-only, and where a test may mount. The rest of /tmp and the rules of sudo are the
+ * guest's, and go with it.
  */
 const chrootScript = `
 set -e
@@ -43,6 +44,9 @@ mkdir "$1$2"
 mount --bind "$2" "$1$2"
 mount -t tmpfs -o mode=0755 tmpfs "$1/run"
 mkdir "$1/run/sshd" "$1/run/mayfly"
+rule="$(cat "$1/etc/sudoers.d/agent")"
+mount -t tmpfs -o mode=0750 tmpfs "$1/etc/sudoers.d"
+(umask 0227 && echo "$rule" > "$1/etc/sudoers.d/agent")
 exec chroot "$1" /usr/sbin/sshd -i -e -f "$3"`;
 
 export interface HostSshd {

@@ -8,6 +8,7 @@ import { createMirrors } from '../../src/git/create-mirrors.ts';
 import type { FixJob } from '../../src/job.ts';
 import { createSecrets } from '../../src/log.ts';
 import type { Models } from '../../src/model/model.ts';
+import { silentOperator } from '../../src/settings/operator.ts';
 import { aShare } from './budget.ts';
 import { createFolder } from './git-repository.ts';
 import type { StandInRepository } from './github/repository.ts';
@@ -87,6 +88,8 @@ async function runOne(
   let report: RunReport | null = null;
   const tools: JobTools = {
     providerReason: 'the test says so',
+    isolation: 'emulation',
+    operator: silentOperator,
     provider: createHostProvider((id) => {
       boots.push(id.replace(`${job.runId}-`, ''));
       onBoot?.(id);

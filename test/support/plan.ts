@@ -12,4 +12,6 @@ export const barePlan: Plan = {
   instructions: null,
   map: '',
   environment: {},
+  sandbox: { cpus: 2, memoryMib: 4096, root: false },
+  protect: { refuse: [], ask: [], allow: [] },
 };
