@@ -41,14 +41,15 @@ async function askIssue({ job, github }: JobContext): Promise<AskedIssue> {
 
 async function publish({ job, github, report, attempt }: JobContext, ready: Ready): Promise<PullRequest> {
   if (!(await attempt.ownsRun())) throw new FixError('lock_lost');
+  const { ci, manners } = ready.plan;
   return await github.publish({
     baseSha: ready.patch.baseSha,
     baseBranch: job.repository.defaultBranch,
     branch: branchFor(job),
     files: ready.patch.files,
-    commitMessage: commitMessage(job, ready.plan.ci),
-    title: pullRequestTitle(job),
-    body: pullRequestBody(job, report, ready.plan.ci),
+    commitMessage: commitMessage(job, ci, { style: manners.title, report }),
+    title: pullRequestTitle(job, report, manners.title),
+    body: pullRequestBody(job, report, { ci, template: manners.template, signs: signsForApps(github.cloneUrl) }),
     draft: true,
     reviewer: job.actor.login,
     marker: runMarker(job.runId),
@@ -56,3 +57,6 @@ async function publish({ job, github, report, attempt }: JobContext, ready: Read
     signal: attempt.signal,
   });
 }
+
+/** GitHub Enterprise Server signs what an App commits only where its operator set that up: https://docs.github.com/en/enterprise-server/admin/configuring-settings/configuring-user-applications-for-your-enterprise/configuring-web-commit-signing */
+const signsForApps = (cloneUrl: string): boolean => /^https:\/\/(?:github\.com|[\w-]+\.ghe\.com)\//.test(cloneUrl);

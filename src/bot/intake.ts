@@ -7,7 +7,8 @@ import type { GitHub, GitHubRepository } from '../github/github.ts';
 import { newRunId } from '../job.ts';
 import type { FixJob } from '../job.ts';
 import type { Log } from '../log.ts';
-import { commentMarker, helpReply, queuedComment, stoppedComment } from './comment-texts.ts';
+import { helpReply } from './comment-texts.ts';
+import { sayQueued, sayStopped } from './living-comment.ts';
 
 /** The part of the web role's event that intake reads; parsed at the door of the worker. */
 export interface Intake {
@@ -69,7 +70,7 @@ async function stopRuns(
   log.info({ stopped, reason }, 'runs of the issue stopped');
   const waiting = stopped.filter((run) => run.waited).map((run) => run.runId);
   if (waiting.length > 0) {
-    await github.livingComment(issue.number, commentMarker, stoppedComment(waiting));
+    await sayStopped(github, issue.number, waiting);
     if (reason === 'stop') await github.removeLabel(issue.number, tools.label);
   }
   if (stopped.length === 0 && reason === 'stop') await github.reply(issue.number, 'No run of this issue waits or works.');
@@ -89,7 +90,7 @@ async function queueRun(event: Intake, github: GitHubRepository, tools: IntakeTo
   // This event was taken in before, up to here: the comment is the run's by now.
   if (await tools.queue.hasRun(job.key)) return log.info('run was queued before');
   // The comment comes first: written after the job is queued, it could overwrite what a fast worker has said by then.
-  await github.livingComment(job.issue.number, commentMarker, queuedComment(job));
+  await sayQueued(github, job, null);
   const added = await tools.queue.addRun(job);
   log.info({ runId: job.runId, added }, added ? 'run queued' : 'run was queued before');
 }

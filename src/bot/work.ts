@@ -6,6 +6,7 @@ import type { Mirrors } from '../git/mirror.ts';
 import type { GitHub, GitHubRepository } from '../github/github.ts';
 import type { BudgetShare, FixJob, FixOutcome } from '../job.ts';
 import type { Log } from '../log.ts';
+import type { LivingComment } from './living-comment.ts';
 
 export interface JobTools extends RunTools {
   readonly github: GitHub;
@@ -31,6 +32,7 @@ export interface JobContext {
   readonly tools: JobTools;
   readonly github: GitHubRepository;
   readonly report: RunReport;
+  readonly comment: LivingComment;
 }
 
 export type Ready = Extract<RunResult, { kind: 'ready' }>;

@@ -14,6 +14,10 @@ import { findGaps, readBaseFiles } from './gaps.ts';
 import { drawMap } from './map.ts';
 import { chooseNode } from './node-version.ts';
 import type { NodeChoice } from './node-version.ts';
+import { readPullTemplate } from './pull-template.ts';
+import type { TemplateSection } from './pull-template.ts';
+import { findTitleStyle, subjectsForStyle } from './title-style.ts';
+import type { TitleStyle } from './title-style.ts';
 
 /** What the person who asked may say beside the issue; the command line's flags. */
 export interface Wishes {
@@ -41,6 +45,8 @@ export interface Plan {
   readonly map: string;
   /** TZ and LANG, as far as the settings name them: the same in setup, agent and proof. */
   readonly environment: { readonly TZ?: string; readonly LANG?: string };
+  /** How the repository wants its pull requests. */
+  readonly manners: { readonly title: TitleStyle; readonly template: readonly TemplateSection[] | null };
 }
 
 const maxInstructionBytes = 65_536;
@@ -70,6 +76,7 @@ export async function makePlan(
       gaps: findGaps(await readBaseFiles(snapshot, options.signal)),
       instructions: await chooseInstructions(text),
       map: drawMap({ tree, packageJson: manifest, makefile: (await text('GNUmakefile')) ?? (await text('Makefile')) }),
+      manners: { title: findTitleStyle(await snapshot.subjects(subjectsForStyle, options.signal)), template: await readPullTemplate(snapshot, options.signal) },
       environment: { ...(settings.timezone !== undefined && { TZ: settings.timezone }), ...(settings.locale !== undefined && { LANG: settings.locale }) },
     },
   };

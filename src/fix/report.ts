@@ -41,6 +41,10 @@ export interface RunReport {
   context: readonly SeenText[];
   /** The agent's words. Hostile. */
   summary: string;
+  /** The agent claims that the change does all that was asked for. */
+  resolves: boolean;
+  /** Changed files that a person should look at first; paths from a VM, hostile. */
+  readonly sensitiveFiles: string[];
   proof: Proof | null;
   steps: number;
   usage: Usage;
@@ -74,6 +78,8 @@ export function createReport(runId: string): RunReport {
     heldBranch: null,
     context: [],
     summary: '',
+    resolves: false,
+    sensitiveFiles: [],
     proof: null,
     steps: 0,
     usage: { inputTokens: 0, outputTokens: 0, cachedInputTokens: 0 },

@@ -8,6 +8,7 @@ import { readConversation } from './conversation.ts';
 import { asGitHubError, hasStatus } from './failure.ts';
 import { readFile } from './files.ts';
 import type { GitHubRepository, IssueState } from './github.ts';
+import { refuseSecrets } from './outgoing.ts';
 import { holdBranch, publish } from './publish.ts';
 import { asPullRequest, findOpenPullRequest } from './pull-requests.ts';
 import type { Session } from './session.ts';
@@ -56,7 +57,8 @@ export function createRepository(options: RepositoryOptions): GitHubRepository {
       await talk(async ({ octokit, at }) => {
         await octokit.rest.issues.removeLabel({ ...at, issue_number: issue, name: label }).catch(ignoreMissing);
       }),
-    livingComment: async (issue, marker, body) => await talk(async (session) => await writeLivingComment(session, { issue, marker, body })),
+    livingComment: async (issue, marker, body) =>
+      await talk(async (session) => await writeLivingComment(session, { issue, marker, edit: typeof body === 'string' ? () => body : body })),
     reply: async (issue, body) => await talk(async (session) => await writeReply(session, { issue, body, runKey: options.runKey })),
     cloneToken: async () => await mintToken(mint, 'read', signal),
     publish: async (request) => await write(request.signal, async (session) => await publish(session, request, mint.log)),
@@ -77,6 +79,7 @@ async function withSession<T>(
     const ourLogin = await login(signal);
     await using token = await mintToken(mint, use, signal);
     const octokit = createClient(mint.client, { auth: token.value, paceKey: `installation-${installationId}`, signal });
+    refuseSecrets(octokit, mint.secrets);
     return await work({
       octokit,
       at: { owner: repository.owner, repo: repository.name },

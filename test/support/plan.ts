@@ -12,4 +12,5 @@ export const barePlan: Plan = {
   instructions: null,
   map: '',
   environment: {},
+  manners: { title: { kind: 'sentence', capital: true }, template: null },
 };
