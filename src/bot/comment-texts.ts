@@ -23,8 +23,8 @@ export interface Waiting {
 }
 
 const holds = {
-  repository: 'this repository has as many runs at work as it may have at once',
-  installation: 'this account has as many runs at work as it may have at once',
+  repository: 'this repository has as many runs at work as it may',
+  installation: 'this account has as many runs at work as it may',
   total: 'every worker is busy',
   user_hour: 'the person who asked has begun as many runs in this hour as one person may',
   repository_day: 'this repository has begun as many runs today as it may',
@@ -73,12 +73,12 @@ export function stoppedLines(next: string = 'Label the issue again to start anew
 
 /** How it ended, what was seen, what it cost. */
 export function doneLines(report: RunReport, outcome: FixOutcome, elapsedMs: number | null = null): readonly string[] {
-  const lines = [`**Mayfly: ${stateOf(outcome)}.** ${sentence(outcome)}`, ''];
-  if (outcome.kind === 'published') lines.push(`Branch ${inlineCode(outcome.pullRequest.branch)}.`, '');
+  const branch = outcome.kind === 'published' ? ` Branch ${inlineCode(outcome.pullRequest.branch)}.` : '';
+  const lines = [`**Mayfly: ${stateOf(outcome)}.** ${sentence(outcome)}${branch}`, ''];
   if (outcome.kind === 'no_change' && report.summary !== '') lines.push('What the agent says:', '', quoted(report.summary, 2000), '');
   if (report.heldBranch !== null) lines.push(`The work so far is on the branch ${inlineCode(report.heldBranch)}. No workflow has run on it.`, '');
   if (outcome.kind === 'refused' && outcome.reason === 'regressed') lines.push(proofSection(report.proof), '');
-  else if (report.proof) lines.push(`Proof: ${proofSentence(report.proof)}`, '');
+  else if (report.proof) lines.push(proofSentence(report.proof), '');
   lines.push(...notes(report), `${elapsedMs === null ? '' : `${duration(elapsedMs)}, `}${spendSentence(report)}`, '');
   return [...lines, ...folded('Hosts that were refused', refusedHosts(report)), ...settingsAdvice(report, outcome)];
 }

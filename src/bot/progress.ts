@@ -83,12 +83,23 @@ function stageLine({ phase, name, state, durationMs }: Stage, { step, round, ver
   const what = state === 'working' ? `**${name}**` : name;
   const rounds = round === null ? '' : `, round ${round.number} of ${round.of}`;
   if (phase === 'solve' && step !== null) {
-    if (state === 'working') return `${box} ${what} at step ${step.number}${rounds}: ${inlineCode(step.line, 60)}`;
+    if (state === 'working') return `${box} ${what} at step ${step.number}${rounds}${action(step.line)}`;
     return `${box} ${what}: ${step.number} ${step.number === 1 ? 'step' : 'steps'}${rounds}, ${duration(durationMs)}`;
   }
   if (phase === 'prove' && verdict !== null) return `- [x] ${name}: ${verdict.replaceAll('_', ' ')}`;
   if (state === 'failed') return `${box} ${what}: did not succeed`;
   return `${box} ${what}${state === 'done' ? ` (${duration(durationMs)})` : ''}`;
+}
+
+/** What the tools of the agent do, in a word. */
+const verbs = { bash: 'runs', read: 'reads', edit: 'edits' };
+
+/** The line begins with the name of a tool, or is what the model said. */
+function action(line: string): string {
+  const [, tool = '', rest = ''] = /^(\w+) (.*)$/s.exec(line) ?? [];
+  if (line.startsWith('submit')) return ' hands in';
+  const verb = Object.entries(verbs).find(([name]) => name === tool)?.[1];
+  return verb === undefined || rest === '' ? '' : ` ${verb} ${inlineCode(rest, 60)}`;
 }
 
 const treeLines = (trees: readonly string[]): readonly string[] => trees.slice(-6).map((line) => `  - ${line}`);

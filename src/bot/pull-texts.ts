@@ -87,11 +87,7 @@ function contextSection({ context }: RunReport): readonly string[] {
   const rows = context.slice(0, 60).map(({ item, source, trust, characters, hidden }) => {
     return `| ${[cell(item, 60), cell(source, 120), trust, characters.toLocaleString('en'), hidden].join(' | ')} |`;
   });
-  return folded('What the agent was given to read', [
-    '| text | from | whose word | characters | hidden, left out |',
-    '| --- | --- | --- | --- | --- |',
-    ...rows,
-  ]);
+  return folded('What the agent saw', ['| text | from | whose word | characters | hidden, left out |', '| --- | --- | --- | --- | --- |', ...rows]);
 }
 
 /** A bar ends a cell, also inside of code. */
