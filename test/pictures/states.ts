@@ -33,10 +33,9 @@ const earlier: readonly RunEntry[] = [
   runEntry('gave up', { id: 'r0mgz1b00bbbbbbb', at: '2026-11-26T09:02:00.000Z', ms: 2_700_000, costUsd: 3.92 }),
 ];
 
-const comment = (name: string, lines: readonly string[], own: RunEntry, others: readonly RunEntry[] = [], unfolded = false): Picture => ({
+const comment = (name: string, lines: readonly string[], own: RunEntry, others: readonly RunEntry[] = []): Picture => ({
   name,
   markdown: livingComment(lines, own, [own, ...others], now),
-  unfolded,
 });
 
 function running(name: string, events: readonly RunEvent[], elapsedMs: number, messages: readonly AgentMessage[] = []): Picture {
@@ -46,9 +45,9 @@ function running(name: string, events: readonly RunEvent[], elapsedMs: number, m
   return comment(name, runningLines(job, progress.lines(), elapsedMs), runEntry('running'), messages.length > 0 ? earlier : []);
 }
 
-function done(name: string, report: RunReport, outcome: FixOutcome, others: readonly RunEntry[] = [], unfolded = false): Picture {
+function done(name: string, report: RunReport, outcome: FixOutcome, others: readonly RunEntry[] = []): Picture {
   const ms = 214_000;
-  return comment(name, doneLines(report, outcome, ms), runEntry(stateOf(outcome), { ms }), others, unfolded);
+  return comment(name, doneLines(report, outcome, ms), runEntry(stateOf(outcome), { ms }), others);
 }
 
 const messages: readonly AgentMessage[] = [
@@ -77,11 +76,11 @@ export const pictures: readonly Picture[] = [
   running('running', eventsToAgent, 48_000),
   running('messages', eventsToAgent, 48_000, messages),
   running('proof', eventsToProof, 201_000),
-  done('done', reports.proven, published, earlier, true),
+  { ...done('done', reports.proven, published, earlier), unfolded: true },
   done('no-change', reports.noChange, { kind: 'no_change' }),
   done('gave-up', reports.gaveUp, { kind: 'gave_up', limit: 'steps' }),
   done('regressed', reports.regressed, { kind: 'refused', reason: 'regressed' }),
-  done('failed', reports.setupFailed, { kind: 'failed', code: 'setup_failed' }, [], true),
+  { ...done('failed', reports.setupFailed, { kind: 'failed', code: 'setup_failed' }), unfolded: true },
   comment('stopped', stoppedLines(), runEntry('stopped')),
   pull('pull-request', reports.proven, sentences),
   pull('pull-request-unfolded', reports.proven, sentences, { unfolded: true }),

@@ -34,7 +34,7 @@ describe('a title in the style of the repository', () => {
   });
 
   it('takes no time to be found in hostile subjects', () => {
-    const hostile = ['a'.repeat(300), `${'a('.repeat(150)}`, `${'a/'.repeat(150)}: x`, ': '.repeat(150)];
+    const hostile = ['a'.repeat(300), 'a('.repeat(150), `${'a/'.repeat(150)}: x`, ': '.repeat(150)];
 
     expect(findTitleStyle(hostile)).toEqual({ kind: 'sentence', capital: false });
   });
