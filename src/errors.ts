@@ -139,6 +139,11 @@ export const errorTable = {
     user: 'The repository could not be put into the micro-VM. Start the run again; if it stays so, look at its log.',
   },
   patch_unreadable: { retry: 'never', exitCode: 1, user: 'The changes in the micro-VM could not be read, so nothing was published.' },
+  secret_in_text: {
+    retry: 'never',
+    exitCode: 1,
+    user: 'What the run was about to publish carried a secret of this installation, so nothing of it was published. The operator should find out how the secret got there; the log has the run.',
+  },
   cancelled: { retry: 'never', exitCode: 130, user: 'The run was stopped.' },
   lock_lost: { retry: 'later', exitCode: 1, user: 'The worker lost its claim on the run. Another worker takes it up.' },
   over_limit: { retry: 'later', exitCode: 1, user: 'The budget of the day is spent. The run waits, and starts by itself when there is a new one.' },

@@ -6,4 +6,6 @@ export interface Submission {
   readonly testCommand: string | null;
   /** The agent says that nothing is to be changed; what lies in the workspace is no patch then. */
   readonly noChange: boolean;
+  /** The agent claims that the change does all that was asked for. */
+  readonly resolves: boolean;
 }

@@ -44,14 +44,15 @@ async function publish(context: JobContext, ready: Ready): Promise<PullRequest> 
   const { job, github, report, attempt } = context;
   const { draft, labels, reviewers } = context.settings.values;
   if (!(await attempt.ownsRun())) throw new FixError('lock_lost');
+  const { ci, manners } = ready.plan;
   return await github.publish({
     baseSha: ready.patch.baseSha,
     baseBranch: job.repository.defaultBranch,
     branch: branchFor(context),
     files: ready.patch.files,
-    commitMessage: commitMessage(job, ready.plan.ci),
-    title: pullRequestTitle(job),
-    body: pullRequestBody(job, report, ready.plan.ci),
+    commitMessage: commitMessage(job, ci, { style: manners.title, report }),
+    title: pullRequestTitle(job, report, manners.title),
+    body: pullRequestBody(job, report, { ci, template: manners.template, signs: signsForApps(github.cloneUrl) }),
     draft,
     labels,
     reviewers: [...new Set([job.actor.login, ...reviewers])],
@@ -60,3 +61,6 @@ async function publish(context: JobContext, ready: Ready): Promise<PullRequest> 
     signal: attempt.signal,
   });
 }
+
+/** GitHub Enterprise Server signs what an App commits only where its operator set that up: https://docs.github.com/en/enterprise-server/admin/configuring-settings/configuring-user-applications-for-your-enterprise/configuring-web-commit-signing */
+const signsForApps = (cloneUrl: string): boolean => /^https:\/\/(?:github\.com|[\w-]+\.ghe\.com)\//.test(cloneUrl);

@@ -10,7 +10,8 @@ import type { Log } from '../log.ts';
 import type { Operator } from '../settings/operator.ts';
 import type { Resolved } from '../settings/resolve.ts';
 import { defaults } from '../settings/values.ts';
-import { commentMarker, helpReply, queuedComment, stoppedComment } from './comment-texts.ts';
+import { helpReply } from './comment-texts.ts';
+import { sayQueued, sayStopped } from './living-comment.ts';
 import { keepSettingsIssue, maySteer, readRepositorySettings } from './repository-settings.ts';
 import { brokenSettingsReply, disabledReply } from './settings-texts.ts';
 
@@ -104,7 +105,7 @@ async function stopRuns(
   log.info({ stopped, reason }, 'runs of the issue stopped');
   const waiting = stopped.filter((run) => run.waited).map((run) => run.runId);
   if (waiting.length > 0) {
-    await github.livingComment(issue.number, commentMarker, stoppedComment(waiting));
+    await sayStopped(github, issue.number, waiting);
     if (label !== '') await github.removeLabel(issue.number, label);
   }
   if (stopped.length === 0 && reason === 'stop') await github.reply(issue.number, 'No run of this issue waits or works.');
@@ -124,7 +125,7 @@ async function queueRun(event: Intake, github: GitHubRepository, tools: IntakeTo
   // This event was taken in before, up to here: the comment is the run's by now.
   if (await tools.queue.hasRun(job.key)) return log.info('run was queued before');
   // The comment comes first: written after the job is queued, it could overwrite what a fast worker has said by then.
-  await github.livingComment(job.issue.number, commentMarker, queuedComment(job));
+  await sayQueued(github, job, null);
   const added = await tools.queue.addRun(job);
   log.info({ runId: job.runId, added }, added ? 'run queued' : 'run was queued before');
 }

@@ -1,17 +1,19 @@
 /** One queued run on GitHub: check again, work, deliver, tell. What happens inside the VMs is `fix/run.ts`; what a kind of work has of its own is in its file. */
 import { FixError, asFixError } from '../errors.ts';
 import { narrowLimits, refuseBroken, refuseBySettings } from '../fix/base-settings.ts';
-import { proofCheck } from '../fix/proof-text.ts';
 import { createReport } from '../fix/report.ts';
 import type { RunEvent, RunReport } from '../fix/report.ts';
 import { runFix } from '../fix/run.ts';
 import type { Snapshot } from '../git/mirror.ts';
+import type { GitHubRepository } from '../github/github.ts';
 import type { BudgetShare, FixJob, FixOutcome, Work } from '../job.ts';
 import type { Permission } from '../github/github.ts';
 import type { Log } from '../log.ts';
 import type { Values } from '../settings/values.ts';
-import { commentMarker, doneComment, endingReply, runningComment } from './comment-texts.ts';
+import { endingReply } from './comment-texts.ts';
+import { beginCheck, checkCommit, endCheck } from './commit-check.ts';
 import { fixWork } from './fix-work.ts';
+import { createLivingComment } from './living-comment.ts';
 import { commitMessage } from './pull-texts.ts';
 import { keepSettingsIssue, maySteer, readRepositorySettings } from './repository-settings.ts';
 import type { Attempt, JobContext, JobTools, TalkContext, WorkKind } from './work.ts';
@@ -23,9 +25,13 @@ const tellTimeoutMs = 5 * 60_000;
 /** Returns when the run has an outcome and the person who asked was told. Throws a FixError when it has to be tried again. */
 export async function runJob(job: FixJob, attempt: Attempt, tools: JobTools): Promise<FixOutcome> {
   const report = createReport(job.runId);
-  const { deliveryId } = job;
-  const github = tools.github.repository(job, { deliveryId, signal: attempt.signal, records: report.tokens });
-  const context: TalkContext = { job, attempt, tools, github, report };
+  const open = (signal: AbortSignal): GitHubRepository => tools.github.repository(job, { deliveryId: job.deliveryId, signal, records: report.tokens });
+  using comment = createLivingComment({ job, open, signal: attempt.signal, ownsRun: attempt.ownsRun, log: attempt.log });
+  const onEvent = (runId: string, event: RunEvent): void => {
+    comment.event(event);
+    tools.onEvent(runId, event);
+  };
+  const context: TalkContext = { job, attempt, tools: { ...tools, onEvent }, github: open(attempt.signal), report, comment };
   let outcome: FixOutcome;
   try {
     outcome = await attemptRun(context, kindOf(job));
@@ -38,8 +44,7 @@ export async function runJob(job: FixJob, attempt: Attempt, tools: JobTools): Pr
   }
   report.outcome = outcome;
   // Telling still has to work after the run was stopped: it gets a signal of its own.
-  const signal = AbortSignal.timeout(tellTimeoutMs);
-  await tell({ ...context, github: tools.github.repository(job, { deliveryId, signal, records: report.tokens }) }, outcome);
+  await tell({ ...context, github: open(AbortSignal.timeout(tellTimeoutMs)) }, outcome);
   logFinished(attempt.log, report, outcome);
   tools.onReport(report);
   return outcome;
@@ -85,8 +90,9 @@ function refuseEarly(values: Values, permission: Permission, tools: JobTools): F
 }
 
 async function workAndDeliver(context: JobContext, kind: WorkKind, budget: BudgetShare): Promise<FixOutcome> {
-  const { job, github, report, tools, attempt } = context;
-  await github.livingComment(job.issue.number, commentMarker, runningComment(job));
+  const { job, report, tools, attempt } = context;
+  await context.comment.begin();
+  await beginCheck(context);
   const onEvent = (event: RunEvent): void => {
     if (event.kind === 'done') attempt.log.info({ phase: event.phase, durationMs: event.durationMs, failed: event.failed }, 'phase ended');
     tools.onEvent(job.runId, event);
@@ -140,20 +146,11 @@ async function holdWork(context: JobContext, kind: WorkKind, outcome: FixOutcome
   }
 }
 
-/** The proof, beside the commit. What is published stands whatever becomes of it, also when the run is stopped here. */
-async function checkCommit({ job, github, report, attempt }: TalkContext, headSha: string): Promise<void> {
-  if (report.proof === null) return;
-  try {
-    await github.check({ headSha, name: 'Mayfly proof', externalId: job.runId, ...proofCheck(report.proof) });
-  } catch (thrown) {
-    attempt.log.error({ err: asFixError(thrown) }, 'check could not be written');
-  }
-}
-
 /** The outcome stands whether or not GitHub takes the comment, so a failure here is logged and no more. */
-async function tell({ job, github, report, attempt }: TalkContext, outcome: FixOutcome): Promise<void> {
+async function tell(context: TalkContext, outcome: FixOutcome): Promise<void> {
+  const { job, github, report, attempt, comment } = context;
   const { issue, trigger } = job;
-  const ways: (() => Promise<void>)[] = [() => github.livingComment(issue.number, commentMarker, doneComment(report, outcome))];
+  const ways: (() => Promise<void>)[] = [() => comment.end(github, outcome, report), () => endCheck(context, outcome)];
   if (outcome.kind !== 'published') ways.push(() => github.reply(issue.number, endingReply(job, outcome)));
   if (trigger.kind === 'comment') {
     ways.push(() => github.react({ kind: 'issue_comment', id: trigger.commentId }, outcome.kind === 'published' ? 'rocket' : 'confused'));

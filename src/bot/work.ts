@@ -7,6 +7,7 @@ import type { GitHub, GitHubRepository } from '../github/github.ts';
 import type { BudgetShare, FixJob, FixOutcome } from '../job.ts';
 import type { Log } from '../log.ts';
 import type { Effective } from '../settings/resolve.ts';
+import type { LivingComment } from './living-comment.ts';
 
 export interface JobTools extends RunTools {
   readonly github: GitHub;
@@ -32,6 +33,7 @@ export interface TalkContext {
   readonly tools: JobTools;
   readonly github: GitHubRepository;
   readonly report: RunReport;
+  readonly comment: LivingComment;
 }
 
 export interface JobContext extends TalkContext {

@@ -14,6 +14,10 @@ import { drawMap } from './map.ts';
 import { chooseNode } from './node-version.ts';
 import type { NodeChoice } from './node-version.ts';
 import type { ProtectedPaths } from './protect.ts';
+import { readPullTemplate } from './pull-template.ts';
+import type { TemplateSection } from './pull-template.ts';
+import { findTitleStyle, subjectsForStyle } from './title-style.ts';
+import type { TitleStyle } from './title-style.ts';
 
 /** What the person who asked may say beside the issue; the command line's flags. */
 export interface Wishes {
@@ -44,6 +48,8 @@ export interface Plan {
   /** At most so large; whether sudo works after setup. */
   readonly sandbox: { readonly cpus: number; readonly memoryMib: number; readonly root: boolean };
   readonly protect: ProtectedPaths;
+  /** How the repository wants its pull requests. */
+  readonly manners: { readonly title: TitleStyle; readonly template: readonly TemplateSection[] | null };
 }
 
 const maxInstructionBytes = 65_536;
@@ -75,6 +81,7 @@ export async function makePlan(snapshot: Snapshot, wishes: Wishes, { settings, r
     gaps: findGaps(await readBaseFiles(snapshot, signal)),
     instructions: await chooseInstructions(text),
     map: drawMap({ tree, packageJson: manifest, makefile: (await text('GNUmakefile')) ?? (await text('Makefile')) }),
+    manners: { title: findTitleStyle(await snapshot.subjects(subjectsForStyle, signal)), template: await readPullTemplate(snapshot, signal) },
     environment: { ...(timezone !== null && { TZ: timezone }), ...(locale !== null && { LANG: locale }) },
     sandbox: { cpus: settings['sandbox.cpus'], memoryMib: settings['sandbox.memoryMib'], root: settings['sandbox.root'] },
     protect: { refuse: settings['protect.refuse'], ask: settings['protect.ask'], allow: settings['protect.allow'] },

@@ -92,13 +92,13 @@ export function judgePath(path: string, protection: Protection = createProtectio
 }
 
 /** Judges the content: nothing that this process must keep secret may leave through a patch. */
-export function judgeContent(patch: Patch, scrub: (text: string) => string): Judgement {
+export function judgeContent(patch: Patch, leaks: (text: string) => boolean): Judgement {
   for (const file of patch.files) {
-    if (scrub(file.path) !== file.path) return refuse('patch_secret', 'a path holds a secret of this installation');
+    if (leaks(file.path)) return refuse('patch_secret', 'a path holds a secret of this installation');
     if (file.change.kind !== 'write') continue;
-    const text = Buffer.from(file.change.content).toString('latin1');
+    const text = Buffer.from(file.change.content).toString('utf8');
     if (text.startsWith('version https://git-lfs.github.com/spec/')) return refuse('patch_mode', `${shown(file.path)} is a Git LFS pointer`);
-    if (scrub(text) !== text) return refuse('patch_secret', `${shown(file.path)} holds a secret of this installation`);
+    if (leaks(text)) return refuse('patch_secret', `${shown(file.path)} holds a secret of this installation`);
   }
   return fine;
 }

@@ -44,6 +44,8 @@ export interface RunReport {
   context: readonly SeenText[];
   /** The agent's words. Hostile. */
   summary: string;
+  /** The agent claims that the change does all that was asked for. */
+  resolves: boolean;
   proof: Proof | null;
   steps: number;
   usage: Usage;
@@ -78,6 +80,7 @@ export function createReport(runId: string): RunReport {
     heldBranch: null,
     context: [],
     summary: '',
+    resolves: false,
     proof: null,
     steps: 0,
     usage: { inputTokens: 0, outputTokens: 0, cachedInputTokens: 0 },

@@ -190,7 +190,11 @@ async function workOnce(
       if (!signal.aborted && !workspace.sandbox.lost.aborted) await take().catch(() => {});
       throw error;
     });
-  if (attempt.ended.kind === 'submitted') report.summary = attempt.ended.submission.summary;
+  if (attempt.ended.kind === 'submitted') {
+    const { summary, resolves } = attempt.ended.submission;
+    if (tools.secrets.leaks(summary)) return ended({ kind: 'refused', reason: 'patch_secret', detail: "it is in the agent's summary" });
+    Object.assign(report, { summary, resolves });
+  }
   if (attempt.ended.kind === 'submitted' && attempt.ended.submission.noChange) {
     // After a setback these words mean that it cannot be mended.
     return ended(message === undefined ? { kind: 'no_change' } : { kind: 'refused', reason: 'regressed' });
@@ -284,7 +288,7 @@ async function takePatch(
   if (!allowed.ok) return { kind: 'ended', outcome: { kind: 'refused', reason: allowed.reason, detail: allowed.detail } };
   const patch = await fetchPatch(sandbox, entries, { baseSha: context.snapshot.sha, maxBytes: tools.limits.patch.maxBytes, signal });
   if (patch === 'too_large') return tooLarge;
-  const clean = judgeContent(patch, tools.secrets.scrub);
+  const clean = judgeContent(patch, tools.secrets.leaks);
   if (!clean.ok) return { kind: 'ended', outcome: { kind: 'refused', reason: clean.reason, detail: clean.detail } };
   report.patch = patch;
   report.sensitive = await findSensitive(patch, { tree: base, read: createBaseReader(context.snapshot, signal) }, protection);

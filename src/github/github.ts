@@ -69,13 +69,17 @@ export interface PublishRequest extends CommitRequest {
 export interface CheckRequest {
   readonly headSha: string;
   readonly name: string;
-  /** The run's id: a check of the same run is not made twice. */
+  /** The run's id: a check of the same run is found again by it, and not made twice. */
   readonly externalId: string;
-  readonly conclusion: 'success' | 'neutral' | 'failure';
+  /** Null while the run works: the check is in progress, and completed by a later call. */
+  readonly conclusion: 'success' | 'neutral' | 'failure' | 'cancelled' | null;
   readonly title: string;
   /** Markdown, at most 65,535 characters. */
   readonly summary: string;
 }
+
+/** What a comment shall say, made from what it says now (`''` when there is none); null leaves it. May be asked twice. */
+export type CommentEdit = (before: string) => string | null;
 
 export interface GitHubRepository {
   readonly cloneUrl: string;
@@ -101,14 +105,14 @@ export interface GitHubRepository {
   react(target: { kind: 'issue' | 'issue_comment'; id: number }, content: 'eyes' | 'rocket' | 'confused'): Promise<void>;
   removeLabel(issue: number, label: string): Promise<void>;
   /** Creates the one living comment of an issue, or edits it when the hidden marker is found. */
-  livingComment(issue: number, marker: string, body: string): Promise<void>;
+  livingComment(issue: number, marker: string, body: string | CommentEdit): Promise<void>;
   reply(issue: number, body: string): Promise<void>;
   cloneToken(): Promise<Token>;
   /** Git Data API, then a pull request. Idempotent by branch and marker. Throws `github_*`. */
   publish(request: PublishRequest): Promise<PullRequest>;
   /** The same without a pull request: work that is kept, and claims nothing. Idempotent by its tree. */
   hold(request: CommitRequest): Promise<{ readonly branch: string; readonly headSha: string }>;
-  /** A completed check run on a commit. Idempotent by name and external id. */
+  /** A check run on a commit: made, or the one with this name and external id brought up to date. */
   check(request: CheckRequest): Promise<void>;
 }
 

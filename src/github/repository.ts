@@ -9,6 +9,7 @@ import { asGitHubError, hasStatus } from './failure.ts';
 import { listChangedPaths, readFile, readOrganizationFile } from './files.ts';
 import type { GitHubRepository, IssueState, Permission } from './github.ts';
 import { writeLivingIssue } from './living-issue.ts';
+import { refuseSecrets } from './outgoing.ts';
 import { holdBranch, publish } from './publish.ts';
 import { asPullRequest, findOpenPullRequest } from './pull-requests.ts';
 import type { Session } from './session.ts';
@@ -61,7 +62,8 @@ export function createRepository(options: RepositoryOptions): GitHubRepository {
       await talk(async ({ octokit, at }) => {
         await octokit.rest.issues.removeLabel({ ...at, issue_number: issue, name: label }).catch(ignoreMissing);
       }),
-    livingComment: async (issue, marker, body) => await talk(async (session) => await writeLivingComment(session, { issue, marker, body })),
+    livingComment: async (issue, marker, body) =>
+      await talk(async (session) => await writeLivingComment(session, { issue, marker, edit: typeof body === 'string' ? () => body : body })),
     reply: async (issue, body) => await talk(async (session) => await writeReply(session, { issue, body, runKey: options.runKey })),
     cloneToken: async () => await mintToken(mint, 'read', signal),
     publish: async (request) => await write(request.signal, async (session) => await publish(session, request, mint.log)),
@@ -82,6 +84,7 @@ async function withSession<T>(
     const ourLogin = await login(signal);
     await using token = await mintToken(mint, use, signal);
     const octokit = createClient(mint.client, { auth: token.value, paceKey: `installation-${installationId}`, signal });
+    refuseSecrets(octokit, mint.secrets);
     return await work({
       octokit,
       at: { owner: repository.owner, repo: repository.name },

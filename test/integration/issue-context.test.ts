@@ -42,7 +42,7 @@ it.skipIf(reason)('tells the agent what is known, in the time zone and locale of
   const [pull] = await repository.pullRequests();
   failOnViolations(world.standIn);
   expect(pull.body).toMatch(
-    /<details><summary>What the agent was given to read<\/summary>[\s\S]*\| `comment of ada` \| `20[\d-]+` \| write access \| \d+ \| 1 \|[\s\S]*<\/details>/,
+    /<details><summary>What the agent saw<\/summary>[\s\S]*\| `comment of ada` \| `20[\d-]+` \| write access \| \d+ \| 1 \|[\s\S]*<\/details>/,
   );
 });
 

@@ -14,4 +14,5 @@ export const barePlan: Plan = {
   environment: {},
   sandbox: { cpus: 2, memoryMib: 4096, root: false },
   protect: { refuse: [], ask: [], allow: [] },
+  manners: { title: { kind: 'sentence', capital: true }, template: null },
 };

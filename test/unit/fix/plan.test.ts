@@ -11,6 +11,7 @@ describe('makePlan', () => {
     sha: 'a'.repeat(40),
     tree: () => Promise.resolve(new Map(Object.entries(files).map(([path, text]) => [path, { mode, sha: 'b'.repeat(40), size: text.length }]))),
     readFile: (path) => Promise.resolve(mode === '100644' && files[path] !== undefined ? Buffer.from(files[path]) : null),
+    subjects: () => Promise.resolve([]),
     pack: () => Promise.reject(new Error('not here')),
   });
   const { signal } = new AbortController();

@@ -1,0 +1,24 @@
+/** The last gate before GitHub: whatever a request would write, in whatever field, carries no live secret of this process. */
+import type { Octokit } from '@octokit/rest';
+import { FixError } from '../errors.ts';
+import type { Secrets } from '../log.ts';
+
+/** Not written anywhere: the token itself travels in the headers. */
+const notContent = new Set(['headers', 'request', 'baseUrl', 'mediaType']);
+
+/** Makes each write throw `secret_in_text` that carries one. Nothing is sent then, and nothing is mended: a person has to look. */
+export function refuseSecrets(octokit: Octokit, secrets: Pick<Secrets, 'leaks'>): void {
+  octokit.hook.before('request', (request) => {
+    if (request.method === 'GET') return;
+    for (const [field, value] of Object.entries(request)) {
+      if (!notContent.has(field) && textsOf(value).some((text) => secrets.leaks(text))) {
+        throw new FixError('secret_in_text', { details: { method: request.method, url: request.url, field } });
+      }
+    }
+  });
+}
+
+function textsOf(value: unknown): readonly string[] {
+  if (typeof value === 'string') return [value];
+  return typeof value === 'object' && value !== null ? Object.values(value).flatMap(textsOf) : [];
+}
