@@ -42,7 +42,7 @@ const stops: Record<StopReason, string> = {
 export function sentence(outcome: FixOutcome): string {
   switch (outcome.kind) {
     case 'published':
-      return `Draft pull request #${outcome.pullRequest.number} is ready for review.`;
+      return `${outcome.pullRequest.draft ? 'Draft pull request' : 'Pull request'} #${outcome.pullRequest.number} is ready for review.`;
     case 'patched':
       return 'The patch was written.';
     case 'no_change':

@@ -3,6 +3,7 @@ import type { Gateway } from '../gateway/gateway.ts';
 import { FixError } from '../errors.ts';
 import type { Snapshot } from '../git/mirror.ts';
 import type { ExecResult, Provider, Sandbox } from '../sandbox/sandbox.ts';
+import { setRoot } from './guest-root.ts';
 import { installNode } from './install-node.ts';
 import type { GuestNode } from './install-node.ts';
 import type { RunReport, Timer } from './report.ts';
@@ -96,25 +97,6 @@ function withEnv(sandbox: Sandbox, env: Readonly<Record<string, string>>): Sandb
     dispose: () => sandbox.dispose(),
     [Symbol.asyncDispose]: () => sandbox[Symbol.asyncDispose](),
   };
-}
-
-// The rule of the real sudo, and where the one under gVisor listens: put where nobody but root can reach them.
-const withoutRootScript = `
-set -e
-mkdir -p -m 0700 /run/mayfly-root
-for path in /etc/sudoers.d/agent /run/mayfly/sudo; do
-  name=/run/mayfly-root/\${path##*/}
-  if [ "$1" = take ]; then set -- "$1" "$path" "$name"; else set -- "$1" "$name" "$path"; fi
-  if [ -e "$2" ]; then mv "$2" "$3"; fi
-done
-`;
-
-/** Whether the agent's user may become root with sudo. */
-async function setRoot(sandbox: Sandbox, may: boolean, signal: AbortSignal): Promise<void> {
-  const argv = ['sh', '-c', withoutRootScript, 'sh', may ? 'give' : 'take'];
-  const result = await sandbox.exec(argv, { user: 'root', cwd: '/', signal, timeoutMs: 60_000 });
-  if (result.ended === 'cancelled') signal.throwIfAborted();
-  if (result.exitCode !== 0) throw new FixError('sandbox_boot', { details: { step: 'root', stderr: result.stderr.slice(-2000) } });
 }
 
 function createClosing(sandbox: Sandbox, gateway: Gateway, options: WorkspaceOptions): () => Promise<void> {

@@ -28,21 +28,25 @@ describe.skipIf(reason)('a patch', () => {
   const gitWrites = ({ standIn }: IssueWorld): readonly string[] =>
     standIn.requests.filter(({ method, path }) => method !== 'GET' && /\/(?:git\/|pulls$)/.test(path)).map(({ method, path }) => `${method} ${path}`);
 
-  async function expectRefused(command: string, why: string, files: Record<string, string> = {}): Promise<void> {
+  /** How a run with this command ended, and what it wrote at GitHub. */
+  async function attempt(command: string, files: Record<string, string> = {}) {
     const opened = await open(files);
-
     const { report } = await opened.run([bash(`echo good > src.txt; ${command}`), submit()]);
-
-    expect(report.outcome).toMatchObject({ kind: 'refused', reason: why });
-    expect(gitWrites(opened)).toEqual([]);
-    expect(await opened.repository.pullRequests()).toEqual([]);
-    expect((await opened.comments())[0]).toContain('**Mayfly: refused.**');
+    const [comment] = await opened.comments();
+    return { outcome: report.outcome, writes: gitWrites(opened), pulls: await opened.repository.pullRequests(), comment };
   }
+
+  const refused = (reason: string) => ({
+    outcome: expect.objectContaining({ kind: 'refused', reason }),
+    writes: [],
+    pulls: [],
+    comment: expect.stringContaining('**Mayfly: refused.**'),
+  });
 
   const write = (path: string): string => `mkdir -p "$(dirname '${path}')" && echo x > '${path}'`;
 
   it.each(['.github/workflows/x.yml', '.github/actions/a/action.yml', settings, 'docs/CODEOWNERS'])('test 8: that touches %s', async (path) => {
-    await expectRefused(write(path), 'patch_protected_path');
+    expect(await attempt(write(path))).toEqual(refused('patch_protected_path'));
   });
 
   it.each([
@@ -54,7 +58,7 @@ describe.skipIf(reason)('a patch', () => {
     ['ends in a space', write('.github /workflows/x.yml'), 'patch_path', {}],
     ['has a backslash', write('.github\\workflows\\x.yml'), 'patch_path', {}],
   ])('test 38: that %s', async (_what, command, why, files) => {
-    await expectRefused(command, why, files);
+    expect(await attempt(command, files)).toEqual(refused(why));
   });
 
   it.each([
@@ -68,18 +72,20 @@ describe.skipIf(reason)('a patch', () => {
     ['sets a filter', `echo '* filter=x' > .gitattributes`, 'patch_protected_path', {}],
     ['points Git LFS elsewhere', `printf '[lfs]\\n\\turl = https://evil.example\\n' > .lfsconfig`, 'patch_protected_path', {}],
   ])('test 39: that %s', async (_what, command, why, files) => {
-    await expectRefused(command, why, files);
+    expect(await attempt(command, files)).toEqual(refused(why));
   });
 
   it('that touches what the settings protect is refused with the path, and no setting opens the settings file', async () => {
-    await expectRefused(write('migrations/1.sql'), 'patch_protected_path', { [settings]: 'protect:\n  refuse: [migrations/]\n' });
-    expect((await world?.comments())?.[0]).toContain('migrations/1.sql');
+    const named = await attempt(write('migrations/1.sql'), { [settings]: 'protect:\n  refuse: [migrations/]\n' });
+    expect(named).toEqual(refused('patch_protected_path'));
+    expect(named.comment).toContain('migrations/1.sql');
     await world?.[Symbol.asyncDispose]();
-    await expectRefused(`echo 'enabled: true' >> ${settings}`, 'patch_protected_path', { [settings]: 'protect:\n  allow: ["**"]\n' });
+
+    expect(await attempt(`echo 'enabled: true' >> ${settings}`, { [settings]: 'protect:\n  allow: ["**"]\n' })).toEqual(refused('patch_protected_path'));
   });
 
   it('that touches what a person should look at is published, and says so at its top', async () => {
-    const opened = await open({ 'yarn.lock': 'resolved "https://registry.yarnpkg.com/a"\n', [settings]: 'protect:\n  allow: [.vscode/]\n' });
+    const opened = await open({ 'yarn.lock': 'resolved "https://registry.yarnpkg.com/a"\n', [settings]: 'setup: []\nprotect:\n  allow: [.vscode/]\n' });
     const lock = `echo 'resolved "https://evil.example/b"' >> yarn.lock`;
 
     const { report } = await opened.run([bash(`echo good > src.txt; ${lock}; echo FROM x > Dockerfile; ${write('.vscode/tasks.json')}`), submit()]);

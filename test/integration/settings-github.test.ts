@@ -1,7 +1,10 @@
 /** Settings on the stand-in GitHub: read over its API, an issue while they are broken, a check on a pull request that changes them. */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { takeIn } from '../../src/bot/intake.ts';
+import type { Intake } from '../../src/bot/intake.ts';
 import { takeInSettings } from '../../src/bot/settings-events.ts';
 import { readRepositorySettings } from '../../src/bot/repository-settings.ts';
+import type { Operator } from '../../src/settings/operator.ts';
 import { silentOperator } from '../../src/settings/operator.ts';
 import { failOnViolations } from '../support/github/clients.ts';
 import type { StandInRepository } from '../support/github/repository.ts';
@@ -21,7 +24,7 @@ beforeEach(async () => {
 });
 afterEach(() => {
   failOnViolations(standIn);
-  expect(standIn.tokens.filter((token) => !token.revoked)).toEqual([]);
+  if (standIn.tokens.some((token) => !token.revoked)) throw new Error('a token was not revoked');
 });
 
 const read = async (ref?: string) => {
@@ -173,4 +176,73 @@ describe('a pull request', () => {
     });
     return ((await response.json()) as { number: number }).number;
   }
+});
+
+describe('what a trigger finds', () => {
+  const event = (change: Partial<Intake> = {}): Intake => ({
+    kind: 'labeled',
+    key: 'label-1',
+    deliveryId: 'd-1',
+    installationId: standIn.app.installationId,
+    repository: { id: seeded.id, owner: seeded.owner, name: seeded.name, private: true, defaultBranch: 'main' },
+    issue: { number: 1, title: 'It breaks', body: 'Here is how.', isPullRequest: false },
+    actor: { id: 31, login: 'ada' },
+    receivedAt: '2026-01-02T03:04:05.000Z',
+    label: 'mayfly',
+    ...change,
+  });
+  /** Whether a run was queued. */
+  const take = async (change: Partial<Intake> = {}, operator: Operator = silentOperator): Promise<boolean> => {
+    const added: unknown[] = [];
+    const queue = {
+      addRun: (job: unknown) => Promise.resolve(added.push(job) > 0),
+      hasRun: () => Promise.resolve(false),
+      cancelIssue: () => Promise.resolve([]),
+    };
+    await takeIn(event(change), { github: openPort(standIn, seeded).github, operator, queue, signal: new AbortController().signal }, captureLog().log);
+    return added.length > 0;
+  };
+  const said = async (): Promise<readonly string[]> => (await seeded.comments(1)).map(({ body }) => String(body));
+  beforeEach(async () => void (await seeded.createIssue({ as: 'ada', title: 'It breaks' })));
+
+  it('is the label that the settings name, and no other', async () => {
+    await commit('label: Fix me\n');
+
+    expect([await take(), await take({ label: 'fix ME' })]).toEqual([false, true]);
+  });
+
+  it('is silence for less than the settings ask for', async () => {
+    await commit('triggers: {permission: maintain}\n');
+
+    expect(await take()).toBe(false);
+    expect(await said()).toEqual([]);
+    await seeded.setPermission('ada', 'maintain');
+    expect(await take()).toBe(true);
+  });
+
+  it('is silence for a bot that the settings do not name', async () => {
+    const operator: Operator = { ...silentOperator, ceilings: { 'triggers.bots': { value: ['ada', 'bob'], variable: 'MAYFLY_ALLOW_BOTS', given: true } } };
+    await commit('triggers: {bots: [bob]}\n');
+
+    expect(await take({}, operator)).toBe(false);
+    await commit('triggers: {bots: [ada]}\n');
+    expect(await take({}, operator)).toBe(true);
+  });
+
+  it('is one sentence with the issue that says what is broken, and no run', async () => {
+    await commit('tset: x\n');
+
+    expect(await take()).toBe(false);
+    expect(await said()).toEqual([expect.stringContaining('@ada Not done: `.github/mayfly.yml` on the default branch is broken. #2 says what to correct')]);
+    await commit('test: x\n');
+    expect(await take({ deliveryId: 'd-2' })).toBe(true);
+    expect((await issues()).map(({ state }) => state)).toEqual(['open', 'closed']);
+  });
+
+  it('is one sentence where Mayfly is turned off', async () => {
+    await commit('enabled: false\n');
+
+    expect(await take()).toBe(false);
+    expect(await said()).toEqual([expect.stringContaining('`enabled: false`')]);
+  });
 });
