@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { describeRefused, groupByHost } from '../../../src/fix/egress.ts';
 import type { EgressEntry } from '../../../src/fix/egress.ts';
-import { doneComment } from '../../../src/bot/comment-texts.ts';
+import { doneLines } from '../../../src/bot/comment-texts.ts';
 import { createReport } from '../../../src/fix/report.ts';
 
 const entry = (more: Partial<EgressEntry>): EgressEntry => ({
@@ -53,11 +53,12 @@ describe('what tried to leave', () => {
 
   it('stays readable and harmless in a comment', () => {
     const many = Array.from({ length: 30 }, (_, index) => entry({ host: `h${index}.example.org` }));
-    const comment = doneComment({ ...createReport('r1'), egress: [...entries, ...many] }, { kind: 'no_change' });
+    const comment = doneLines({ ...createReport('r1'), egress: [...entries, ...many] }, { kind: 'no_change' }).join('\n');
 
-    expect(comment).toContain('Hosts that were refused:\n\n- `example.org`: 2 times during the work of the agent (not on the list)');
+    expect(comment).toContain('<summary>Hosts that were refused</summary>\n\n- `example.org`: 2 times during the work of the agent (not on the list)');
     expect(comment).toContain('- ``@all`x``: once');
     expect(comment).toMatch(/- and 12 more\n/);
     expect(comment).not.toContain('registry.npmjs.org');
+    expect(comment).toContain('allow:\n  - example.org\n');
   });
 });
