@@ -33,7 +33,10 @@ export function createSecrets(): Secrets {
       return clean;
     },
     leaks(text) {
-      const forms = [...formsBySecret.values()].flat();
+      const forms = [...formsBySecret.values()]
+        .flat()
+        .flatMap((form) => [form, joined(form)])
+        .filter((form) => form.length >= 8);
       return forms.length > 0 && readings(text).some((reading) => forms.some((form) => reading.includes(form)));
     },
   };
@@ -64,9 +67,11 @@ function base64Of(value: string, before: number): string {
 
 /** The text, the text without what people split words with, and both with `%41` read as `A`. */
 function readings(text: string): readonly string[] {
-  const joined = text.replace(/[\s\p{Cc}\p{Cf}"'`+,;|\\]+/gu, '');
-  return [text, joined, ...[text, joined].filter((reading) => reading.includes('%')).map(percentDecoded)];
+  const both = [text, joined(text)];
+  return [...both, ...both.filter((reading) => reading.includes('%')).map(percentDecoded)];
 }
+
+const joined = (text: string): string => text.replace(/[\s\p{Cc}\p{Cf}"'`+,;|\\]+/gu, '');
 
 const percentDecoded = (text: string): string => text.replace(/%([0-9a-f]{2})/gi, (_match, code: string) => String.fromCodePoint(Number.parseInt(code, 16)));
 

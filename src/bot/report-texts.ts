@@ -11,7 +11,7 @@ export function spendSentence(report: RunReport): string {
 
 /** Facts of the host; the names in them (commands, paths) are not its own. */
 export function notes(report: RunReport): readonly string[] {
-  return report.notes.length === 0 ? [] : [...report.notes.slice(0, 10).map((note) => `- ${neutralise(note, 600)}`), ''];
+  return report.notes.length === 0 ? [] : [...report.notes.slice(0, 10).map((note) => `- ${neutralise(note.replace(/\s+/g, ' '), 600)}`), ''];
 }
 
 const maxRefusedHosts = 20;

@@ -9,7 +9,7 @@ import { asGitHubError, hasStatus } from './failure.ts';
 import { listChangedPaths, readFile, readOrganizationFile } from './files.ts';
 import type { GitHubRepository, IssueState, Permission } from './github.ts';
 import { writeLivingIssue } from './living-issue.ts';
-import { refuseSecrets } from './outgoing.ts';
+import { demandClean, refuseSecrets } from './outgoing.ts';
 import { holdBranch, publish } from './publish.ts';
 import { asPullRequest, findOpenPullRequest } from './pull-requests.ts';
 import type { Session } from './session.ts';
@@ -66,8 +66,14 @@ export function createRepository(options: RepositoryOptions): GitHubRepository {
       await talk(async (session) => await writeLivingComment(session, { issue, marker, edit: typeof body === 'string' ? () => body : body })),
     reply: async (issue, body) => await talk(async (session) => await writeReply(session, { issue, body, runKey: options.runKey })),
     cloneToken: async () => await mintToken(mint, 'read', signal),
-    publish: async (request) => await write(request.signal, async (session) => await publish(session, request, mint.log)),
-    hold: async (request) => await write(request.signal, async (session) => await holdBranch(session, request)),
+    async publish(request) {
+      demandClean(request, mint.secrets);
+      return await write(request.signal, async (session) => await publish(session, request, mint.log));
+    },
+    async hold(request) {
+      demandClean(request, mint.secrets);
+      return await write(request.signal, async (session) => await holdBranch(session, request));
+    },
     check: async (request) => await withSession(options, { use: 'check', signal }, async (session) => await writeCheck(session, request)),
   };
 }

@@ -55,9 +55,10 @@ describe('what tried to leave', () => {
     const many = Array.from({ length: 30 }, (_, index) => entry({ host: `h${index}.example.org` }));
     const comment = doneLines({ ...createReport('r1'), egress: [...entries, ...many] }, { kind: 'no_change' }).join('\n');
 
-    expect(comment).toContain('Hosts that were refused</summary>\n\n- `example.org`: 2 times during the work of the agent (not on the list)');
+    expect(comment).toContain('<summary>Hosts that were refused</summary>\n\n- `example.org`: 2 times during the work of the agent (not on the list)');
     expect(comment).toContain('- ``@all`x``: once');
     expect(comment).toMatch(/- and 12 more\n/);
     expect(comment).not.toContain('registry.npmjs.org');
+    expect(comment).toContain('allow:\n  - example.org\n');
   });
 });
