@@ -49,19 +49,18 @@ const regressed: Proof = {
   broken: ['slug keeps dashes inside', 'slug joins words'],
 };
 
-const refusedAttempt = (host: string): RunReport['egress'][number] =>
-  ({
-    at: '2026-11-28T12:01:00Z',
-    phase: 'agent',
-    method: 'CONNECT',
-    host,
-    port: 443,
-    decision: 'refused',
-    rule: 'not on the list',
-    bytesIn: 0,
-    bytesOut: 0,
-    vm: 'agent',
-  }) as RunReport['egress'][number];
+const refusedAttempt = (host: string): RunReport['egress'][number] => ({
+  at: '2026-11-28T12:01:00Z',
+  phase: 'agent',
+  method: 'CONNECT',
+  host,
+  port: 443,
+  decision: 'refused',
+  rule: 'not on the list',
+  bytesIn: 0,
+  bytesOut: 0,
+  vm: 'agent',
+});
 
 function aReport(change: Partial<RunReport> = {}): RunReport {
   return {

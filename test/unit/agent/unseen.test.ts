@@ -58,7 +58,7 @@ describe('test 23: the model is not asked with', () => {
     it.each(Object.entries(characters))(`%s in the ${field}`, (_name, text) => {
       const seen = asked(put(text));
 
-      expect([...text].filter((character) => seen.includes(character))).toEqual([]);
+      expect(Array.from(text).filter((character) => seen.includes(character))).toEqual([]);
     });
   }
 
@@ -69,6 +69,8 @@ describe('test 23: the model is not asked with', () => {
   }
 
   it('nothing less than what is seen', () => {
-    for (const [field, put] of Object.entries(fields)) if (!/comment/.test(field)) expect(asked(put(` ${marker}`))).toContain(marker);
+    for (const field of ['title', 'body', 'comment', 'instruction', 'instructions', 'map']) {
+      expect(asked(fields[field]?.(` ${marker}`) ?? task)).toContain(marker);
+    }
   });
 });
