@@ -93,7 +93,7 @@ describe.skipIf(redisIsMissing())('the web role', () => {
   });
 
   test('takes every example payload of every GitHub event, and queues only the wanted ones', async () => {
-    await using web = await openWeb({ MAYFLY_LABEL: 'bug' });
+    await using web = await openWeb();
     const statuses: number[] = [];
 
     for (const { name, examples: payloads } of examples) {
@@ -106,10 +106,11 @@ describe.skipIf(redisIsMissing())('the web role', () => {
 
     expect(statuses).toHaveLength(329);
     expect(new Set(statuses)).toEqual(new Set([200]));
-    expect((await takeIntake(5)).map((event) => `${event.kind} ${'issue' in event ? event.issue.number : ''}`).toSorted()).toEqual([
+    expect((await takeIntake(6)).map((event) => `${event.kind} ${'issue' in event ? event.issue.number : ''}`).toSorted()).toEqual([
       'closed 1',
       'labeled 1',
       'labeled 1',
+      'settings_proposed ',
       'unlabeled 1',
       'unlabeled 1',
     ]);
@@ -222,7 +223,7 @@ describe.skipIf(redisIsMissing())('without Redis the web role', () => {
     await using _stop = { [Symbol.asyncDispose]: () => own.stop() };
     await using web = await openWeb({}, own.url);
     const payload = anIssuesPayload();
-    await deliver(web.url, anIssuesPayload({ label: 'bug' }));
+    await deliver(web.url, anIssuesPayload({ action: 'edited' }));
     await away(own);
 
     const started = performance.now();
