@@ -218,7 +218,8 @@ export type RefusalReason =
   | 'patch_mode'
   | 'patch_path'
   | 'patch_secret'
-  | 'stale_base';
+  | 'stale_base'
+  | 'held_moved';
 
 /** How a run ended. `failed` carries the code of the error table that a FixError had. */
 export type FixOutcome =
@@ -228,5 +229,8 @@ export type FixOutcome =
   | { readonly kind: 'gave_up'; readonly limit: Limit; readonly budget?: Budget }
   | { readonly kind: 'stopped'; readonly reason: StopReason }
   | { readonly kind: 'refused'; readonly reason: RefusalReason; readonly detail?: string }
-  | { readonly kind: 'cancelled' }
+  /** `reason` says what stopped it, `by` which person. */
+  | { readonly kind: 'cancelled'; readonly reason?: string; readonly by?: string }
+  /** A plan waits for approval. */
+  | { readonly kind: 'planned' }
   | { readonly kind: 'failed'; readonly code: ErrorCode };

@@ -85,7 +85,7 @@ export async function openTools(options: Pick<LocalOptions, 'provider' | 'model'
 export async function settle(report: RunReport, signal: AbortSignal, run: () => Promise<RunResult>): Promise<FixError | null> {
   try {
     const result = await run();
-    report.outcome = result.kind === 'ready' ? { kind: 'patched' } : result.outcome;
+    report.outcome = result.kind === 'ready' ? { kind: 'patched' } : result.kind === 'planned' ? { kind: 'planned' } : result.outcome;
     return null;
   } catch (thrown) {
     const error = asFixError(signal.aborted ? signal.reason : thrown);

@@ -4,6 +4,7 @@ import { FixError } from './errors.ts';
 import { takeIn } from './bot/intake.ts';
 import { takeInSettings } from './bot/settings-events.ts';
 import { runJob } from './bot/run-job.ts';
+import type { IntakeTools } from './bot/scene.ts';
 import type { JobTools } from './bot/work.ts';
 import { createGitHub } from './github/create-github.ts';
 import type { GitHub } from './github/github.ts';
@@ -65,7 +66,7 @@ export async function startWorker(config: Config, options: WorkerOptions): Promi
   const runTools = await createRunTools(config, { log, secrets, model: config.MAYFLY_MODEL });
   const swept = await runTools.provider.sweep();
   log.info({ slug, swept, provider: runTools.provider.name, because: runTools.providerReason }, 'worker starts');
-  const tools: JobTools = {
+  const tools: Omit<JobTools, 'memory'> = {
     ...runTools,
     github,
     mirrors: createMirrorsFrom(config, log),
@@ -82,17 +83,11 @@ export async function startWorker(config: Config, options: WorkerOptions): Promi
     lockMs: config.MAYFLY_LOCK_SECONDS * 1000,
     log,
   });
+  const memory: JobTools['memory'] = { ...queue.keepsakes, remember: queue.remember, past: queue.past };
+  const jobTools: JobTools = { ...tools, memory };
   const handlers: Parameters<typeof queue.consume>[0] = {
-    intake: async (event, intakeLog) => {
-      const parsed = IntakeEvent.safeParse(event);
-      if (!parsed.success) throw new FixError('job_invalid', { cause: parsed.error });
-      using deadline = startDeadline();
-      const tools = { github, queue, operator: runTools.operator, signal: deadline.signal };
-      const { data } = parsed;
-      if (data.kind === 'settings_pushed' || data.kind === 'settings_proposed') await takeInSettings(data, tools, intakeLog);
-      else await takeIn(data, tools, intakeLog);
-    },
-    run: (job, context) => runJob(job, context, tools),
+    intake: createIntakeHandler({ github, queue, memory, operator: runTools.operator, requiresPlan: () => false }),
+    run: (job, context) => runJob(job, context, jobTools),
   };
   await queue.consume(handlers).catch(async (error: unknown) => {
     await queue.close(0);
@@ -113,6 +108,20 @@ function runLimits(config: Config): AllLimits {
     perInstallation: config.MAYFLY_RUNS_PER_INSTALLATION,
     perUserAndHour: config.MAYFLY_RUNS_PER_USER_AND_HOUR,
     perRepositoryAndDay: config.MAYFLY_RUNS_PER_REPOSITORY_AND_DAY,
+  };
+}
+
+function createIntakeHandler(tools: Omit<IntakeTools, 'countOutsider' | 'signal'>): (event: unknown, log: Log) => Promise<void> {
+  // Since the start of this worker; it is in the log, with each of them.
+  let outsiders = 0;
+  return async (event, log) => {
+    const parsed = IntakeEvent.safeParse(event);
+    if (!parsed.success) throw new FixError('job_invalid', { cause: parsed.error });
+    using deadline = startDeadline();
+    const { data } = parsed;
+    const given = { ...tools, countOutsider: () => (outsiders += 1), signal: deadline.signal };
+    if (data.kind === 'settings_pushed' || data.kind === 'settings_proposed') await takeInSettings(data, given, log);
+    else await takeIn(data, given, log);
   };
 }
 

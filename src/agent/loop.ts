@@ -15,6 +15,8 @@ import { describeStep } from './describe-step.ts';
 import { createHistory, findWindow } from './history.ts';
 import { createOutputFiles } from './output.ts';
 import type { KeepOutput } from './output.ts';
+import { personMessage } from './people.ts';
+import type { PersonMessage } from './people.ts';
 import { countRepeats } from './repeats.ts';
 import type { Repeats } from './repeats.ts';
 import { findNear, findReached, startSpend } from './spend.ts';
@@ -65,6 +67,8 @@ export interface AgentOptions {
   readonly transcript: Transcript;
   readonly signal: AbortSignal;
   readonly log: Log;
+  /** What people have said since the last call: asked before each step. */
+  readonly takeMessages?: (step: number) => Promise<readonly PersonMessage[]>;
   /** For people who watch: one short line per step. */
   readonly onStep?: (step: { readonly number: number; readonly line: string }) => void;
 }
@@ -177,6 +181,7 @@ async function work(options: AgentOptions & Pick<Run, 'elapsedMs'>, memory: Memo
     const limit = findReached(run.memory.spend, limits, run.elapsedMs());
     if (limit !== null) return { kind: 'limit', limit };
     if (next !== null) await say(run, { role: 'user', text: next });
+    await hearPeople(run);
     await askToWrapUp(run);
     const askedAt = run.elapsedMs();
     const answer = await askModel(run);
@@ -190,7 +195,7 @@ async function work(options: AgentOptions & Pick<Run, 'elapsedMs'>, memory: Memo
 }
 
 /** The first message. */
-async function begin({ run, sandbox, signal, model, limits, transcript }: AgentOptions, memory: Memory): Promise<string> {
+async function begin({ run, task, sandbox, signal, model, limits, transcript }: AgentOptions, memory: Memory): Promise<string> {
   await transcript.write({
     kind: 'start',
     runId: run.id,
@@ -203,7 +208,8 @@ async function begin({ run, sandbox, signal, model, limits, transcript }: AgentO
     system: systemPrompt,
     seen: memory.briefing.seen,
   });
-  memory.startCommit = await readStartCommit({ sandbox, signal });
+  // A plan is handed in without a change, so nobody looks for one.
+  memory.startCommit = task.planOnly === true ? null : await readStartCommit({ sandbox, signal });
   return memory.briefing.text;
 }
 
@@ -212,6 +218,11 @@ async function say(run: Run, message: Message, more: Record<string, unknown> = {
   run.memory.history.add(message);
   const shown = message.role === 'assistant' ? { role: message.role, text: message.text, toolCalls: message.toolCalls } : message;
   await run.transcript.write({ kind: 'message', step: run.memory.spend.steps, ...shown, ...more });
+}
+
+async function hearPeople(run: Run): Promise<void> {
+  const messages = (await run.takeMessages?.(run.memory.spend.steps + 1)) ?? [];
+  if (messages.length > 0) await say(run, { role: 'user', text: personMessage(messages) });
 }
 
 async function askToWrapUp(run: Run): Promise<void> {

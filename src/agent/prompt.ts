@@ -30,6 +30,9 @@ Rules:
 - Several calls in one reply are run in order. A submit is not taken when a call before it in the same reply failed, or was a command with an exit code other than 0.
 - Keep your words short: one or two sentences before a tool call are enough.`;
 
+/** Said first to the agent that makes a plan. */
+const planOrder = `This run makes a plan and changes nothing, whatever the usual way of working is. Look around, reproduce the problem where that is cheap, and find the cause. Then call submit with the plan as the summary: the cause, which files change and how, how it will be tested, what is risky or open; at most 40 lines. What you change in /workspace is thrown away. A person reads the plan and decides whether it is carried out.`;
+
 /** The first message, and the texts in it. */
 export interface Briefing {
   readonly text: string;
@@ -73,7 +76,7 @@ export function createBriefing(task: Task, limits: BriefedLimits): Briefing {
     return { item, source, trust, characters: text.length, hidden: 0 };
   };
   return {
-    text: [...sections, ...facts].join('\n\n'),
+    text: [...(task.planOnly === true ? [planOrder] : []), ...sections, ...facts].join('\n\n'),
     seen: [
       own('system prompt', `version ${promptVersion}`, { trust: 'mayfly', text: systemPrompt }),
       ...parts.map(({ item, source, trust, shown }) => ({ item, source, trust, ...measure(shown) })),
@@ -103,6 +106,7 @@ function listParts(task: Task): readonly Part[] {
       head: 'What the person who asked for this run wants of you:',
       shown: [visibleMarkdown(task.instruction ?? '')],
     },
+    ...listEarlier(task),
     {
       item: 'instructions',
       source: task.instructions?.path ?? '',
@@ -162,6 +166,28 @@ function cutTo(shown: readonly Visible[], mostBytes: number): readonly Visible[]
   const missing = last.text.length - head.length;
   const text = `${head}\n[The host has left out the last ${missing} characters of this text, to save room.]`;
   return [...before, { text, dropped: { ...last.dropped, characters: last.dropped.characters + missing } }];
+}
+
+/** What an earlier run has left for this one. */
+function listEarlier(task: Task): readonly Part[] {
+  return [
+    {
+      item: 'plan',
+      source: 'an earlier run; approved by a person',
+      trust: 'write access',
+      name: 'plan',
+      head: 'The plan that a person with write access has approved. Carry it out; where it turns out to be wrong, do what is right and say so in the summary:',
+      shown: [visibleMarkdown(task.plan ?? '')],
+    },
+    {
+      item: 'earlier work',
+      source: 'the branch of an earlier run',
+      trust: 'repository',
+      name: 'earlier',
+      head: 'An earlier run was ended before it was finished. What it had changed lies in /workspace, uncommitted, and is part of your patch. Nobody has checked it: look at git diff first, keep what is right, undo what is not. The files:',
+      shown: [visibleText((task.earlier ?? []).join('\n'))],
+    },
+  ];
 }
 
 /** A command may come from the repository: it gets no paragraph of its own among what the host says. */

@@ -14,6 +14,12 @@ export interface Task {
   readonly comments: readonly TaskComment[];
   /** What the commenter asked for beyond the issue, if anything. */
   readonly instruction: string | null;
+  /** A plan that a person approved, in the words of the agent that made it. */
+  readonly plan?: string | null;
+  /** A plan is to be made, and nothing changed. */
+  readonly planOnly?: boolean;
+  /** Files of unfinished work of an earlier run that lie in the workspace already. */
+  readonly earlier?: readonly string[];
   /** AGENTS.md or the like of the base commit, size-capped; lower trust than the operator's prompt. */
   readonly instructions: { readonly path: string; readonly text: string } | null;
   /** What the repository consists of, in a few lines of the host, with names of the repository in it. */

@@ -76,7 +76,8 @@ export function doneLines(report: RunReport, outcome: FixOutcome, elapsedMs: num
   const branch = outcome.kind === 'published' ? ` Branch ${inlineCode(outcome.pullRequest.branch)}.` : '';
   const lines = [`**Mayfly: ${stateOf(outcome)}.** ${sentence(outcome)}${branch}`, ''];
   if (outcome.kind === 'no_change' && report.summary !== '') lines.push('What the agent says:', '', quoted(report.summary, 2000), '');
-  if (report.heldBranch !== null) lines.push(`The work so far is on the branch ${inlineCode(report.heldBranch)}. No workflow has run on it.`, '');
+  if (report.heldBranch !== null)
+    lines.push(`The work so far is on the branch ${inlineCode(report.heldBranch)}. No workflow has run on it. \`/agent resume\` goes on from there.`, '');
   if (outcome.kind === 'refused' && outcome.reason === 'regressed') lines.push(proofSection(report.proof), '');
   else if (report.proof) lines.push(proofSentence(report.proof), '');
   lines.push(...notes(report), `${elapsedMs === null ? '' : `${duration(elapsedMs)}, `}${spendSentence(report)}`, '');
@@ -93,14 +94,6 @@ export function endingReply(job: Pick<FixJob, 'actor'>, outcome: FixOutcome): st
   return `@${job.actor.login} ${sentence(outcome)}`;
 }
 
-export const helpReply = [
-  'Mayfly works on an issue in a throwaway micro-VM and opens a draft pull request.',
-  '',
-  '- label the issue, or comment `/agent fix`, to start',
-  '- `/agent <instruction>` starts with an instruction of your own',
-  '- `/agent stop` ends the run',
-].join('\n');
-
 export function stateOf(outcome: FixOutcome): RunState {
   const names: Record<FixOutcome['kind'], RunState> = {
     published: 'done',
@@ -110,6 +103,7 @@ export function stateOf(outcome: FixOutcome): RunState {
     stopped: 'gave up',
     refused: 'refused',
     cancelled: 'stopped',
+    planned: 'waiting for you',
     failed: 'failed',
   };
   return names[outcome.kind];

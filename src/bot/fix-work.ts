@@ -2,13 +2,17 @@
 import { FixError } from '../errors.ts';
 import type { AskedIssue } from '../fix/agent-task.ts';
 import { createTimer } from '../fix/report.ts';
-import type { FixOutcome, PullRequest } from '../job.ts';
+import type { FixOutcome, PullRequest, Work } from '../job.ts';
+import type { Values } from '../settings/values.ts';
 import { commitMessage, pullRequestBody, pullRequestTitle, runMarker } from './pull-texts.ts';
 import type { JobContext, Ready, WorkKind } from './work.ts';
 
 export const fixWork: WorkKind = {
   check,
-  base: (job) => ({ ref: job.repository.defaultBranch, sha: null }),
+  base({ repository, work }) {
+    const resume = resumeOf(work);
+    return resume === null ? { ref: repository.defaultBranch, sha: null } : { ref: resume.branch, sha: resume.headSha };
+  },
   ask: askIssue,
   async deliver(context, ready) {
     const { report, tools, job } = context;
@@ -19,7 +23,12 @@ export const fixWork: WorkKind = {
 };
 
 /** Numbers only, behind what the settings name: a branch name never holds text of an issue. */
-const branchFor = ({ job, settings }: JobContext): string => `${settings.values.branchPrefix}/issue-${job.issue.number}`;
+const branchFor = ({ job, settings }: JobContext): string => branchName(settings.values, job.issue.number);
+
+export const branchName = ({ branchPrefix }: Pick<Values, 'branchPrefix'>, issue: number): string => `${branchPrefix}/issue-${issue}`;
+
+/** The held branch that a fix begins with. */
+export const resumeOf = (work: Work): Extract<Work, { kind: 'fix' }>['resume'] => (work.kind === 'fix' ? work.resume : null);
 
 async function check(context: JobContext): Promise<FixOutcome | null> {
   const { job, github } = context;
@@ -37,7 +46,8 @@ async function check(context: JobContext): Promise<FixOutcome | null> {
 async function askIssue({ job, github }: JobContext): Promise<AskedIssue> {
   const { issue, trigger, work, requestedAt } = job;
   const conversation = await github.conversation(issue.number, { at: requestedAt, commentId: trigger.kind === 'comment' ? trigger.commentId : null });
-  return { title: issue.title, body: issue.body, instruction: work.kind === 'fix' ? work.instruction : null, conversation };
+  const instruction = 'instruction' in work ? work.instruction : null;
+  return { title: issue.title, body: issue.body, instruction, plan: work.kind === 'fix' ? work.plan : null, conversation };
 }
 
 async function publish(context: JobContext, ready: Ready): Promise<PullRequest> {

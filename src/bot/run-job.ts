@@ -3,6 +3,7 @@ import { FixError, asFixError } from '../errors.ts';
 import { narrowLimits, refuseBroken, refuseBySettings } from '../fix/base-settings.ts';
 import { createReport } from '../fix/report.ts';
 import type { RunEvent, RunReport } from '../fix/report.ts';
+import { isPersonsStop } from '../fix/agent-end.ts';
 import { runFix } from '../fix/run.ts';
 import type { Snapshot } from '../git/mirror.ts';
 import type { GitHubRepository } from '../github/github.ts';
@@ -10,28 +11,38 @@ import type { BudgetShare, FixJob, FixOutcome, Work } from '../job.ts';
 import type { Permission } from '../github/github.ts';
 import type { Log } from '../log.ts';
 import type { Values } from '../settings/values.ts';
+import { unheardReply } from './command-texts.ts';
 import { endingReply } from './comment-texts.ts';
 import { beginCheck, checkCommit, endCheck } from './commit-check.ts';
-import { fixWork } from './fix-work.ts';
+import { fixWork, resumeOf } from './fix-work.ts';
 import { createLivingComment } from './living-comment.ts';
+import { subjectOf, summariseRun } from './memory.ts';
+import type { Held } from './memory.ts';
+import { openMessageDesk } from './message-desk.ts';
+import type { PersonMessage } from './message-desk.ts';
+import { planWork, presentPlan } from './plan-work.ts';
 import { commitMessage } from './pull-texts.ts';
 import { keepSettingsIssue, maySteer, readRepositorySettings } from './repository-settings.ts';
 import type { Attempt, JobContext, JobTools, TalkContext, WorkKind } from './work.ts';
 
-const kinds: Partial<Record<Work['kind'], WorkKind>> = { fix: fixWork };
+const kinds: Partial<Record<Work['kind'], WorkKind>> = { fix: fixWork, plan: planWork };
 
 const tellTimeoutMs = 5 * 60_000;
+/** For the work of a run that a person stops. */
+const keepTimeoutMs = 60_000;
 
 /** Returns when the run has an outcome and the person who asked was told. Throws a FixError when it has to be tried again. */
 export async function runJob(job: FixJob, attempt: Attempt, tools: JobTools): Promise<FixOutcome> {
   const report = createReport(job.runId);
+  const startedAt = Date.now();
   const open = (signal: AbortSignal): GitHubRepository => tools.github.repository(job, { deliveryId: job.deliveryId, signal, records: report.tokens });
   using comment = createLivingComment({ job, open, signal: attempt.signal, ownsRun: attempt.ownsRun, log: attempt.log });
   const onEvent = (runId: string, event: RunEvent): void => {
     comment.event(event);
     tools.onEvent(runId, event);
   };
-  const context: TalkContext = { job, attempt, tools: { ...tools, onEvent }, github: open(attempt.signal), report, comment };
+  const desk = openMessageDesk(attempt.takeMessages, ({ id, login, text }, givenAtStep) => comment.message({ id: String(id), login, text, givenAtStep }));
+  const context: TalkContext = { job, attempt, tools: { ...tools, onEvent }, github: open(attempt.signal), report, comment, desk };
   let outcome: FixOutcome;
   try {
     outcome = await attemptRun(context, kindOf(job));
@@ -39,15 +50,35 @@ export async function runJob(job: FixJob, attempt: Attempt, tools: JobTools): Pr
     const error = attempt.signal.aborted ? asFixError(attempt.signal.reason, 'cancelled') : asFixError(thrown);
     attempt.log.error({ err: error }, 'run failed');
     // A run that is tried again, or waits for another day, says nothing: its comment is kept up to date by others.
-    if (error.code === 'lock_lost' || error.code === 'over_limit' || (error.row.retry === 'later' && !attempt.lastAttempt)) throw error;
-    outcome = error.code === 'cancelled' ? { kind: 'cancelled' } : { kind: 'failed', code: error.code };
+    if (error.code === 'lock_lost' || error.code === 'over_limit' || (error.row.retry === 'later' && !attempt.lastAttempt)) {
+      await desk.close();
+      throw error;
+    }
+    outcome = error.code === 'cancelled' ? cancelled(error) : { kind: 'failed', code: error.code };
   }
   report.outcome = outcome;
   // Telling still has to work after the run was stopped: it gets a signal of its own.
-  await tell({ ...context, github: open(AbortSignal.timeout(tellTimeoutMs)) }, outcome);
+  const signal = AbortSignal.timeout(tellTimeoutMs);
+  const after: TalkContext = { ...context, attempt: { ...attempt, signal }, github: open(signal) };
+  await tell(after, outcome);
+  // The last thing: until now there was a run to say something to.
+  await answerUnheard(after, outcome, await desk.close());
+  await remember(after, { outcome, startedAt });
   logFinished(attempt.log, report, outcome);
   tools.onReport(report);
   return outcome;
+}
+
+/** Who stopped it is told when a person did. */
+function cancelled({ details }: FixError): FixOutcome {
+  const { reason, login } = details;
+  return { kind: 'cancelled', ...(typeof reason === 'string' && { reason }), ...(typeof login === 'string' && { by: login }) };
+}
+
+async function remember({ job, tools, report, attempt }: TalkContext, run: { outcome: FixOutcome; startedAt: number }): Promise<void> {
+  await tools.memory.remember(job.repository.id, summariseRun(job, { report, ...run })).catch((err: unknown) => {
+    attempt.log.warn({ err }, 'the run is not remembered');
+  });
 }
 
 function kindOf({ work }: FixJob): WorkKind {
@@ -77,9 +108,21 @@ async function attemptRun(talk: TalkContext, kind: WorkKind): Promise<FixOutcome
   const budget = await attempt.openBudget({ costUsd: tools.models.anyPriced ? costUsd : null, tokens });
   try {
     return await workAndDeliver(context, kind, budget);
+  } catch (thrown) {
+    // What a person stops is kept; an issue that was closed is nobody's wish any more, and its author needs no write access to close it.
+    if (isPersonsStop(attempt.signal)) await holdWork(afterStop(context), kind, { kind: 'cancelled' });
+    throw thrown;
   } finally {
     await budget.close();
   }
+}
+
+/** The run's own signal has fired. */
+function afterStop(context: JobContext): JobContext {
+  const { job, attempt, report, tools } = context;
+  const signal = AbortSignal.timeout(keepTimeoutMs);
+  const github = tools.github.repository(job, { deliveryId: job.deliveryId, signal, records: report.tokens });
+  return { ...context, github, attempt: { ...attempt, signal } };
 }
 
 /** What the settings rule out before anything is set aside for the run. */
@@ -90,20 +133,24 @@ function refuseEarly(values: Values, permission: Permission, tools: JobTools): F
 }
 
 async function workAndDeliver(context: JobContext, kind: WorkKind, budget: BudgetShare): Promise<FixOutcome> {
-  const { job, report, tools, attempt } = context;
+  const { job, report, tools, attempt, desk } = context;
   await context.comment.begin();
   await beginCheck(context);
   const onEvent = (event: RunEvent): void => {
     if (event.kind === 'done') attempt.log.info({ phase: event.phase, durationMs: event.durationMs, failed: event.failed }, 'phase ended');
     tools.onEvent(job.runId, event);
   };
+  const issue = await kind.ask(context);
   const result = await runFix(
     {
-      issue: await kind.ask(context),
+      // What came while the run waited belongs to what it is asked.
+      issue: { ...issue, instruction: withMessages(issue.instruction, await desk.take(1)) },
       wishes: { setup: null, test: null, allow: [] },
       fetch: async (signal) => await fetchBase(context, kind, signal),
       settings: context.settings,
       pinnedSha: kind.base(job).sha,
+      resume: resumeOf(job.work) !== null,
+      takeMessages: desk.take,
       report,
       budget,
       onEvent,
@@ -112,6 +159,7 @@ async function workAndDeliver(context: JobContext, kind: WorkKind, budget: Budge
     },
     tools,
   );
+  if (result.kind === 'planned') return await presentPlan(context, result.text);
   if (result.kind === 'ended') {
     await holdWork(context, kind, result.outcome);
     return result.outcome;
@@ -121,6 +169,11 @@ async function workAndDeliver(context: JobContext, kind: WorkKind, budget: Budge
   return outcome;
 }
 
+function withMessages(instruction: string | null, messages: readonly PersonMessage[]): string | null {
+  const texts = [...(instruction === null ? [] : [instruction]), ...messages.map(({ text }) => text)];
+  return texts.length === 0 ? null : texts.join('\n\n').slice(0, 65_536);
+}
+
 async function fetchBase({ job, github, tools }: JobContext, kind: WorkKind, signal: AbortSignal): Promise<Snapshot> {
   await using token = await github.cloneToken();
   return await tools.mirrors.fetch({ url: github.cloneUrl, token: token.value, ref: kind.base(job).ref }, signal);
@@ -128,14 +181,16 @@ async function fetchBase({ job, github, tools }: JobContext, kind: WorkKind, sig
 
 /** Work that is not good enough to be delivered is kept on a branch, where nothing runs it. The outcome stands without. */
 async function holdWork(context: JobContext, kind: WorkKind, outcome: FixOutcome): Promise<void> {
-  const { job, github, report, attempt } = context;
-  const worthKeeping = outcome.kind === 'gave_up' || outcome.kind === 'stopped' || (outcome.kind === 'refused' && outcome.reason === 'regressed');
-  if (!worthKeeping || report.patch === null) return;
+  const { job, github, report, attempt, tools } = context;
+  const unfinished = outcome.kind === 'gave_up' || outcome.kind === 'stopped' || outcome.kind === 'cancelled';
+  if (!(unfinished || (outcome.kind === 'refused' && outcome.reason === 'regressed')) || report.patch === null) return;
   const { baseSha, files } = report.patch;
   const { signal, ownsRun } = attempt;
   try {
     const held = await github.hold({ baseSha, files, branch: kind.heldBranch(context), commitMessage: commitMessage(job, 'hold'), signal, ownsRun });
     report.heldBranch = held.branch;
+    const { work } = job;
+    if (work.kind === 'fix') await tools.memory.keep(subjectOf(job), 'held', { ...held, instruction: work.instruction, plan: work.plan } satisfies Held);
     await checkCommit(context, held.headSha);
   } catch (thrown) {
     const error = asFixError(thrown);
@@ -149,13 +204,26 @@ async function holdWork(context: JobContext, kind: WorkKind, outcome: FixOutcome
 /** The outcome stands whether or not GitHub takes the comment, so a failure here is logged and no more. */
 async function tell(context: TalkContext, outcome: FixOutcome): Promise<void> {
   const { job, github, report, attempt, comment } = context;
-  const { issue, trigger } = job;
+  const { issue } = job;
   const ways: (() => Promise<void>)[] = [() => comment.end(github, outcome, report), () => endCheck(context, outcome)];
-  if (outcome.kind !== 'published') ways.push(() => github.reply(issue.number, endingReply(job, outcome)));
-  if (trigger.kind === 'comment') {
-    ways.push(() => github.react({ kind: 'issue_comment', id: trigger.commentId }, outcome.kind === 'published' ? 'rocket' : 'confused'));
-  }
+  // A plan has been shown in words of its own.
+  if (outcome.kind !== 'published' && outcome.kind !== 'planned') ways.push(() => github.reply(issue.number, endingReply(job, outcome)));
+  const target = reactionTarget(job);
+  if (target !== null) ways.push(() => github.react(target, outcome.kind === 'published' || outcome.kind === 'planned' ? 'rocket' : 'confused'));
   for (const way of ways) await way().catch((thrown: unknown) => attempt.log.error({ err: asFixError(thrown) }, 'outcome could not be told'));
+}
+
+async function answerUnheard({ job, github, attempt }: TalkContext, outcome: FixOutcome, unheard: readonly PersonMessage[]): Promise<void> {
+  if (unheard.length === 0) return;
+  const logins = unheard.map(({ login }) => login);
+  const text = unheardReply(logins, outcome.kind === 'published' ? outcome.pullRequest.number : null);
+  await github.reply(job.issue.number, text).catch((thrown: unknown) => attempt.log.error({ err: asFixError(thrown) }, 'a message was not answered'));
+}
+
+/** What was asked with; a review as a whole cannot be reacted to. */
+function reactionTarget({ trigger, issue }: FixJob): Parameters<GitHubRepository['react']>[0] | null {
+  if (trigger.kind === 'label') return { kind: 'issue', id: issue.number };
+  return trigger.kind === 'comment' ? { kind: trigger.on === 'diff' ? 'review_comment' : 'issue_comment', id: trigger.commentId } : null;
 }
 
 function logFinished(log: Log, report: RunReport, outcome: FixOutcome): void {

@@ -8,10 +8,13 @@ import type { BudgetShare, FixJob, FixOutcome } from '../job.ts';
 import type { Log } from '../log.ts';
 import type { Effective } from '../settings/resolve.ts';
 import type { LivingComment } from './living-comment.ts';
+import type { Memory } from './memory.ts';
+import type { MessageDesk, PersonMessage } from './message-desk.ts';
 
 export interface JobTools extends RunTools {
   readonly github: GitHub;
   readonly mirrors: Mirrors;
+  readonly memory: Memory;
   /** For people who watch (the demo's timeline); nothing depends on it. */
   readonly onEvent: (runId: string, event: RunEvent) => void;
   readonly onReport: (report: RunReport) => void;
@@ -22,6 +25,8 @@ export interface Attempt {
   readonly signal: AbortSignal;
   readonly log: Log;
   readonly ownsRun: () => Promise<boolean>;
+  /** What people said to this run since the last call; the first one has all of it. Never throws. */
+  readonly takeMessages: () => Promise<readonly PersonMessage[]>;
   /** A share of what is left of the day; throws `over_limit` when nothing is, so that the run waits. `costUsd: null`: money is not looked at. */
   readonly openBudget: (wanted: { costUsd: number | null; tokens: number }) => Promise<BudgetShare>;
 }
@@ -34,6 +39,8 @@ export interface TalkContext {
   readonly github: GitHubRepository;
   readonly report: RunReport;
   readonly comment: LivingComment;
+  /** What people say to the agent. */
+  readonly desk: MessageDesk;
 }
 
 export interface JobContext extends TalkContext {

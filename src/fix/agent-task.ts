@@ -14,6 +14,10 @@ export interface AskedIssue {
   readonly body: string;
   /** What the commenter asked for beyond the issue, if anything. */
   readonly instruction: string | null;
+  /** What a person approved, for the agent that carries it out. */
+  readonly plan?: string | null;
+  /** A plan is to be made, and nothing changed. */
+  readonly planOnly?: boolean;
   /** What was said before; null where there is no GitHub. */
   readonly conversation: Conversation | null;
 }

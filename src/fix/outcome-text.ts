@@ -18,6 +18,7 @@ const refusals: Record<RefusalReason, string> = {
   patch_path: 'the patch has a path that a repository should not hold.',
   patch_secret: 'the patch holds a secret.',
   stale_base: 'the branch has moved since the run began. Label the issue again.',
+  held_moved: 'the branch with the work so far has changed, or is gone, so the run did not go on from it. Comment `/agent fix` to start anew.',
 };
 
 const limits: Record<Limit, string> = {
@@ -55,7 +56,9 @@ export function sentence(outcome: FixOutcome): string {
     case 'refused':
       return `Not done: ${refusals[outcome.reason]}${outcome.detail ? ` ${inlineCode(outcome.detail, 500)}` : ''}`;
     case 'cancelled':
-      return 'The run was stopped before it was finished.';
+      return `The run was stopped${outcome.by === undefined ? '' : ` by ${inlineCode(outcome.by, 100)}`} before it was finished.`;
+    case 'planned':
+      return 'The plan waits for `/agent approve`.';
     case 'failed':
       return errorTable[outcome.code].user + (errorTable[outcome.code].retry === 'later' ? ' It was tried several times.' : '');
   }

@@ -2,35 +2,39 @@
  * One run, as the product's sentence goes: boot, clone, setup, solve, patch, prove, discard. It knows no GitHub: who
  * asked and where the patch goes is the caller's business, so `mayfly fix` and the worker run the same code.
  */
+import { asFixError } from '../errors.ts';
 import { setbackMessage } from '../agent/feedback.ts';
 import { startAgent } from '../agent/loop.ts';
-import type { Agent, AgentLimits, Attempt, Transcript } from '../agent/loop.ts';
+import type { Agent, AgentLimits, AgentOptions, Transcript } from '../agent/loop.ts';
 import type { Gateway } from '../gateway/gateway.ts';
 import type { Snapshot } from '../git/mirror.ts';
-import type { BudgetShare, FixOutcome, Patch } from '../job.ts';
+import type { BudgetShare, FixOutcome, Patch, PatchFile } from '../job.ts';
 import type { Log, Secrets } from '../log.ts';
 import type { Model, Models } from '../model/model.ts';
 import type { Provider, SandboxInfo } from '../sandbox/sandbox.ts';
 import type { Operator } from '../settings/operator.ts';
 import type { Effective } from '../settings/resolve.ts';
 import type { Values } from '../settings/values.ts';
+import { applyPatch } from '../proof/apply.ts';
+import { askedTest, endedEarly, isPersonsStop, noteOtherCommand } from './agent-end.ts';
 import { makeTask } from './agent-task.ts';
 import type { AskedIssue } from './agent-task.ts';
 import { narrowLimits, readBaseSettings, refuseBroken, refuseBySettings } from './base-settings.ts';
 import { tryTests } from './base-tests.ts';
-import { capByBudget, findBudget } from './budget.ts';
+import { capByBudget } from './budget.ts';
 import { withComparison } from './compare-files.ts';
+import { openHeld } from './held.ts';
+import type { HeldWork } from './held.ts';
 import { meter } from './meter.ts';
-import { commitBaseline, fetchPatch, listChanges } from './patch.ts';
+import { commitBaseline } from './patch.ts';
 import { makePlan } from './plan.ts';
 import type { Plan, Wishes } from './plan.ts';
-import { dropDebris, dropUnchanged, judgeContent, judgeEntries } from './policy.ts';
 import type { PatchLimits } from './policy.ts';
-import { createProtection } from './protect.ts';
-import { asSetback, createBaseReader, proveApart } from './prove-apart.ts';
+import { asSetback, proveApart } from './prove-apart.ts';
 import { createTimer } from './report.ts';
 import type { RunEvent, RunReport } from './report.ts';
-import { findSensitive } from './sensitive.ts';
+import { takeAtStop, takePatch } from './take-patch.ts';
+import type { Taking } from './take-patch.ts';
 import { openWorkspace } from './workspace.ts';
 import type { GuestSurroundings, Workspace } from './workspace.ts';
 
@@ -76,6 +80,9 @@ export interface RunRequest {
   readonly fetch: (signal: AbortSignal) => Promise<Snapshot>;
   /** The commit that the base has to be; null takes what there is. */
   readonly pinnedSha: string | null;
+  /** The commit that is fetched holds unfinished work: the run begins with it, on the commit before. */
+  readonly resume?: boolean;
+  readonly takeMessages?: AgentOptions['takeMessages'];
   readonly report: RunReport;
   /** Of the day; null when there are no budgets. Whoever opened it closes it. */
   readonly budget: BudgetShare | null;
@@ -85,7 +92,11 @@ export interface RunRequest {
 }
 
 /** What is ready to be published, or why there is nothing to publish. */
-export type RunResult = { readonly kind: 'ready'; readonly patch: Patch; readonly plan: Plan } | { readonly kind: 'ended'; readonly outcome: FixOutcome };
+export type RunResult =
+  | { readonly kind: 'ready'; readonly patch: Patch; readonly plan: Plan }
+  /** What to do, in the agent's words, which are hostile. */
+  | { readonly kind: 'planned'; readonly text: string }
+  | { readonly kind: 'ended'; readonly outcome: FixOutcome };
 
 const ended = (outcome: FixOutcome): RunResult => ({ kind: 'ended', outcome });
 
@@ -93,17 +104,23 @@ const ended = (outcome: FixOutcome): RunResult => ({ kind: 'ended', outcome });
 export async function runFix(request: RunRequest, tools: RunTools): Promise<RunResult> {
   const { report, signal } = request;
   report.providerReason = tools.providerReason;
-  const snapshot = await createTimer(request)('fetch', () => request.fetch(signal));
-  if (request.pinnedSha !== null && snapshot.sha !== request.pinnedSha) return ended({ kind: 'refused', reason: 'stale_base' });
+  const resume = request.resume === true;
+  const start = await createTimer(request)('fetch', () => fetchStart(request, tools, resume));
+  if (start === null) return ended({ kind: 'refused', reason: resume ? 'held_moved' : 'stale_base' });
+  const snapshot = start.base;
   const read = request.settings ? { effective: request.settings } : await readBaseSettings({ snapshot, organization: null }, tools.operator, signal);
   if ('problems' in read) return ended(refuseBroken(read.problems));
   const { values } = read.effective;
   const unwanted = refuseBySettings(values, tools.isolation);
   if (unwanted !== null) return ended(unwanted);
-  return await prepare(request, { ...tools, limits: narrowLimits(tools.limits, values) }, { snapshot, settings: values });
+  return await prepare(request, { ...tools, limits: narrowLimits(tools.limits, values) }, { snapshot, laid: start.files, settings: values });
 }
 
-async function prepare(request: RunRequest, tools: RunTools, { snapshot, settings }: { snapshot: Snapshot; settings: Values }): Promise<RunResult> {
+async function prepare(
+  request: RunRequest,
+  tools: RunTools,
+  { snapshot, laid, settings }: Pick<Context, 'snapshot' | 'laid'> & { settings: Values },
+): Promise<RunResult> {
   const { report, signal, log } = request;
   const { surroundings, guestNodeVersion } = tools;
   const plan = await makePlan(snapshot, request.wishes, { settings, registryHosts: surroundings.registryHosts, guestNodeVersion, signal });
@@ -124,16 +141,33 @@ async function prepare(request: RunRequest, tools: RunTools, { snapshot, setting
       report,
       signal,
     });
-  return await work(request, tools, { snapshot, plan, model, open });
+  return await work(request, tools, { snapshot, laid, plan, model, open });
+}
+
+/** Null when the branch is not any more where it was. */
+async function fetchStart({ fetch, pinnedSha, signal }: RunRequest, { limits }: RunTools, resume: boolean): Promise<HeldWork | null> {
+  const tip = await fetch(signal).catch((thrown: unknown) => {
+    if (resume && asFixError(thrown).code === 'base_unknown') return null;
+    throw thrown;
+  });
+  if (tip === null || (pinnedSha !== null && tip.sha !== pinnedSha)) return null;
+  return resume ? await openHeld(tip, limits.patch, signal) : { base: tip, files: [] };
 }
 
 const notAllowed = (name: string | null, { names }: Models): string => `model: ${name?.slice(0, 100)} is not allowed here; choose one of: ${names.join(', ')}`;
 
 interface Context {
   readonly snapshot: Snapshot;
+  /** Work of an earlier run. */
+  readonly laid: readonly PatchFile[];
   readonly plan: Plan;
   readonly model: Model;
   readonly open: (suffix: string) => Promise<Workspace>;
+}
+
+interface Place {
+  readonly workspace: Workspace;
+  readonly baselineSha: string;
 }
 
 /**
@@ -142,15 +176,21 @@ interface Context {
  */
 async function work(request: RunRequest, tools: RunTools, context: Context): Promise<RunResult> {
   const { report, onEvent, signal, log } = request;
-  const { plan, model, snapshot } = context;
+  const { plan, snapshot } = context;
   await using workspace = await context.open('agent');
   const baselineSha = await commitBaseline(workspace.sandbox, signal);
   workspace.gateway.enter('agent', plan.allow.agent);
-  const agent = await openAgent(request, tools, { snapshot, plan, model, workspace, baselineSha });
+  const agent = await openAgent(request, tools, { ...context, workspace, baselineSha });
+  if (context.laid.length > 0) await applyPatch(workspace.sandbox, { baseSha: snapshot.sha, files: context.laid }, signal);
+  if (request.issue.planOnly === true) return await makePlanOnly(request, tools, { agent, workspace });
   let proofs = 0;
   for (let round = 1, message: string | undefined; ; round++) {
-    const worked = await workOnce(request, tools, { ...context, workspace, baselineSha, agent, message });
-    if (worked.kind === 'ended') return worked;
+    const scene = { ...context, workspace, baselineSha, agent, message };
+    const worked = await workOnce(request, tools, scene).catch(async (error: unknown) => {
+      if (isPersonsStop(signal)) await workspace.timed('patch', () => takeAtStop(takingOf(request, tools, scene), log));
+      throw error;
+    });
+    if (worked.kind !== 'ready') return worked;
     const isLast = round >= tools.limits.proofRounds;
     if (isLast) await workspace[Symbol.asyncDispose]();
     report.proof = await proveApart({
@@ -174,15 +214,26 @@ async function work(request: RunRequest, tools: RunTools, context: Context): Pro
   }
 }
 
+function takingOf({ report }: RunRequest, { limits, secrets }: RunTools, context: Pick<Context, 'snapshot' | 'plan'> & Place): Taking {
+  const { snapshot, plan, workspace, baselineSha } = context;
+  return { report, snapshot, sandbox: workspace.sandbox, baselineSha, limits: limits.patch, protect: plan.protect, leaks: secrets.leaks };
+}
+
+/** What the agent changes stays in its VM. */
+async function makePlanOnly(request: RunRequest, tools: RunTools, { agent, workspace }: { agent: Agent; workspace: Workspace }): Promise<RunResult> {
+  const { ended: end } = await workspace.timed('solve', () => agent.work());
+  const early = endedEarly(end, tools.limits.agent, request.budget);
+  if (early !== null) return ended(early);
+  if (end.kind !== 'submitted') return ended({ kind: 'stopped', reason: 'silent' });
+  request.report.summary = end.submission.summary;
+  return { kind: 'planned', text: end.submission.summary };
+}
+
 /** One round of the agent; then the patch comes out, and the policy judges it. */
-async function workOnce(
-  request: RunRequest,
-  tools: RunTools,
-  context: Context & { workspace: Workspace; baselineSha: string; agent: Agent; message: string | undefined },
-): Promise<RunResult> {
+async function workOnce(request: RunRequest, tools: RunTools, context: Context & Place & { agent: Agent; message: string | undefined }): Promise<RunResult> {
   const { report, signal } = request;
   const { workspace, agent, message } = context;
-  const take = (): Promise<Taken> => takePatch(request, tools, context);
+  const take = () => takePatch(takingOf(request, tools, context), signal);
   const attempt = await workspace
     .timed('solve', () => agent.work(message))
     .catch(async (error: unknown) => {
@@ -200,7 +251,7 @@ async function workOnce(
     return ended(message === undefined ? { kind: 'no_change' } : { kind: 'refused', reason: 'regressed' });
   }
   const taking = workspace.timed('patch', take);
-  const early = endedEarly(attempt.ended, request, tools);
+  const early = endedEarly(attempt.ended, tools.limits.agent, request.budget);
   if (early !== null) {
     // It ends the run, but what was done so far stays in the report, if the machine still gives it.
     await taking.catch(() => signal.throwIfAborted());
@@ -220,79 +271,27 @@ async function workOnce(
   return { ...taken, plan: { ...context.plan, test: context.plan.test ?? askedTest(attempt) } };
 }
 
-/** What the agent found to work, where the host ran something else. */
-function noteOtherCommand(report: RunReport, { test }: Plan, command: string | null): void {
-  if (test === null || command === null || command.trim() === test.command) return;
-  const note = `The agent tested with ${JSON.stringify(command.slice(0, 300))}; the host did not run that.`;
-  if (!report.notes.includes(note)) report.notes.push(note);
-}
-
-/** The last resort: whoever wrote the patch also says how it is judged, so the report names the source. */
-function askedTest({ ended: end }: Attempt): Plan['test'] {
-  const command = end.kind === 'submitted' ? end.submission.testCommand : null;
-  return command === null ? null : { command, source: 'the agent' };
-}
-
-/** An agent that only falls silent may have finished its work: what it left goes on to the proof. Any other end but a submission leaves it unfinished. */
-function endedEarly(how: Attempt['ended'], { budget }: RunRequest, { limits }: RunTools): FixOutcome | null {
-  if (how.kind === 'submitted' || (how.kind === 'stopped' && how.reason === 'silent')) return null;
-  if (how.kind === 'stopped') return how;
-  const spent = findBudget(how.limit, limits.agent, budget);
-  return spent === null ? { kind: 'gave_up', limit: how.limit } : { kind: 'gave_up', limit: 'daily_budget', budget: spent };
-}
-
-async function openAgent(
-  request: RunRequest,
-  tools: RunTools,
-  context: { snapshot: Snapshot; plan: Plan; model: Model; workspace: Workspace; baselineSha: string },
-): Promise<Agent> {
+async function openAgent(request: RunRequest, tools: RunTools, context: Pick<Context, 'snapshot' | 'laid' | 'plan' | 'model'> & Place): Promise<Agent> {
   const { report, budget, signal, log, onEvent } = request;
   const transcript = await tools.openTranscript(report.runId);
   report.transcriptFile = transcript.file;
-  const { plan, baselineSha } = context;
+  const { plan, laid, baselineSha } = context;
   const { sandbox, node, timed } = context.workspace;
   const command = plan.test?.command;
   const trial = { baselineSha, proofTimeoutMs: tools.limits.proofTimeoutMs, signal };
   const tests = command === undefined ? null : await timed('tests', () => tryTests(sandbox, command, trial));
   const agent = startAgent({
     run: { id: report.runId, baseSha: context.snapshot.sha },
-    task: makeTask(request.issue, plan, { info: sandbox.info, node, packages: tools.guestPackages, tests }),
+    task: { ...makeTask(request.issue, plan, { info: sandbox.info, node, packages: tools.guestPackages, tests }), earlier: laid.map(({ path }) => path) },
     sandbox,
     model: meter(context.model, { report, budget }),
     limits: capByBudget(tools.limits.agent, budget),
     transcript,
     signal,
     log,
+    ...(request.takeMessages && { takeMessages: request.takeMessages }),
     onStep: ({ number, line }) => onEvent({ kind: 'step', number, line }),
   });
   report.context = agent.seen;
   return agent;
-}
-
-type Taken = { readonly kind: 'ready'; readonly patch: Patch } | { readonly kind: 'ended'; readonly outcome: FixOutcome };
-
-async function takePatch(
-  { report, signal }: RunRequest,
-  tools: RunTools,
-  context: { snapshot: Snapshot; plan: Plan; workspace: Workspace; baselineSha: string },
-): Promise<Taken> {
-  const tooLarge: Taken = { kind: 'ended', outcome: { kind: 'refused', reason: 'patch_too_large' } };
-  const { sandbox } = context.workspace;
-  const listed = await listChanges(sandbox, context.baselineSha, signal);
-  if (listed === 'too_large') return tooLarge;
-  const base = await context.snapshot.tree(signal);
-  const entries = dropDebris(dropUnchanged(listed, base), base);
-  if (entries.length === 0) return { kind: 'ended', outcome: { kind: 'no_change' } };
-  const protection = createProtection(context.plan.protect);
-  const allowed = judgeEntries(entries, base, tools.limits.patch, protection);
-  if (!allowed.ok) return { kind: 'ended', outcome: { kind: 'refused', reason: allowed.reason, detail: allowed.detail } };
-  const patch = await fetchPatch(sandbox, entries, { baseSha: context.snapshot.sha, maxBytes: tools.limits.patch.maxBytes, signal });
-  if (patch === 'too_large') return tooLarge;
-  const clean = judgeContent(patch, tools.secrets.leaks);
-  if (!clean.ok) return { kind: 'ended', outcome: { kind: 'refused', reason: clean.reason, detail: clean.detail } };
-  report.patch = patch;
-  report.sensitive = await findSensitive(patch, { tree: base, read: createBaseReader(context.snapshot, signal) }, protection);
-  // A proof of an earlier round says nothing of this one.
-  report.proof = null;
-  return { kind: 'ready', patch };
 }

@@ -20,6 +20,8 @@ export interface TreeEntry {
 /** One commit of a mirror. */
 export interface Snapshot {
   readonly sha: string;
+  /** The commit before it; null unless there is exactly one. */
+  parent(signal: AbortSignal): Promise<Snapshot | null>;
   /** Every file of the commit by path. */
   tree(signal: AbortSignal): Promise<ReadonlyMap<string, TreeEntry>>;
   /** A file's bytes; null when there is none, or when it is larger than `maxBytes`. */

@@ -27,6 +27,12 @@ export function createSnapshot({ directory, sha, environment }: SnapshotOptions)
   };
   return {
     sha,
+    async parent(signal) {
+      const listed = await runGit(command(signal, 'rev-list', '--parents', '--max-count=1', '--end-of-options', sha));
+      if (listed.exitCode !== 0) throw new FixError('clone_failed', { details: { stderr: listed.stderr } });
+      const [, first, ...others] = listed.stdout.trim().split(' ');
+      return first === undefined || others.length > 0 ? null : createSnapshot({ directory, sha: first, environment });
+    },
     tree: async (signal) => new Map(await list(signal, '-r', sha)),
     async readFile(path, maxBytes, signal) {
       if (!isStoredPath(path)) return null;

@@ -25,6 +25,11 @@ export interface IssueState {
   readonly open: boolean;
   readonly locked: boolean;
   readonly isPullRequest: boolean;
+  /** Names. */
+  readonly labels: readonly string[];
+  /** As they are now. */
+  readonly title: string;
+  readonly body: string;
 }
 
 export interface IssueComment {
@@ -102,11 +107,12 @@ export interface GitHubRepository {
   /** The open pull request of a branch that this App made for the issue, if there is one. */
   openPullRequest(branchPrefix: string): Promise<{ readonly pullRequest: PullRequest; readonly ours: (marker: string) => boolean } | null>;
   /** Idempotent: GitHub answers 200 for a reaction that is already there. */
-  react(target: { kind: 'issue' | 'issue_comment'; id: number }, content: 'eyes' | 'rocket' | 'confused'): Promise<void>;
+  react(target: { kind: 'issue' | 'issue_comment' | 'review_comment'; id: number }, content: 'eyes' | 'rocket' | 'confused'): Promise<void>;
   removeLabel(issue: number, label: string): Promise<void>;
   /** Creates the one living comment of an issue, or edits it when the hidden marker is found. */
   livingComment(issue: number, marker: string, body: string | CommentEdit): Promise<void>;
-  reply(issue: number, body: string): Promise<void>;
+  /** Once for a delivery; `issue`: the same words once for ever. */
+  reply(issue: number, body: string, once?: 'issue'): Promise<void>;
   cloneToken(): Promise<Token>;
   /** Git Data API, then a pull request. Idempotent by branch and marker. Throws `github_*`. */
   publish(request: PublishRequest): Promise<PullRequest>;

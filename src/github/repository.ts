@@ -27,7 +27,16 @@ export interface RepositoryOptions {
 }
 
 const Access = z.object({ permission: z.enum(['admin', 'write', 'read', 'none']), role_name: z.string().optional() });
-const IssueAnswer = z.object({ state: z.string(), locked: z.boolean().optional(), pull_request: z.unknown().optional() });
+const Label = z.union([z.string(), z.object({ name: z.string().nullish() }).transform(({ name }) => name ?? '')]);
+const IssueAnswer = z.object({
+  state: z.string(),
+  locked: z.boolean().optional(),
+  pull_request: z.unknown().optional(),
+  title: z.string(),
+  body: z.string().nullish(),
+  labels: z.array(Label),
+});
+const noIssue: IssueState = { open: false, locked: false, isPullRequest: false, labels: [], title: '', body: '' };
 
 export function createRepository(options: RepositoryOptions): GitHubRepository {
   const { mint, signal } = options;
@@ -56,7 +65,8 @@ export function createRepository(options: RepositoryOptions): GitHubRepository {
     react: async (target, content) =>
       await talk(async ({ octokit, at }) => {
         if (target.kind === 'issue') await octokit.rest.reactions.createForIssue({ ...at, issue_number: target.id, content });
-        else await octokit.rest.reactions.createForIssueComment({ ...at, comment_id: target.id, content });
+        else if (target.kind === 'issue_comment') await octokit.rest.reactions.createForIssueComment({ ...at, comment_id: target.id, content });
+        else await octokit.rest.reactions.createForPullRequestReviewComment({ ...at, comment_id: target.id, content });
       }),
     removeLabel: async (issue, label) =>
       await talk(async ({ octokit, at }) => {
@@ -64,7 +74,7 @@ export function createRepository(options: RepositoryOptions): GitHubRepository {
       }),
     livingComment: async (issue, marker, body) =>
       await talk(async (session) => await writeLivingComment(session, { issue, marker, edit: typeof body === 'string' ? () => body : body })),
-    reply: async (issue, body) => await talk(async (session) => await writeReply(session, { issue, body, runKey: options.runKey })),
+    reply: async (issue, body, once) => await talk(async (session) => await writeReply(session, { issue, body, runKey: once ?? options.runKey })),
     cloneToken: async () => await mintToken(mint, 'read', signal),
     async publish(request) {
       demandClean(request, mint.secrets);
@@ -128,9 +138,10 @@ async function readIssue({ octokit, at }: Session, number: number): Promise<Issu
     const { data } = await octokit.rest.issues.get({ ...at, issue_number: number });
     const issue = IssueAnswer.safeParse(data);
     if (!issue.success) throw new FixError('github_unavailable', { cause: issue.error });
-    return { open: issue.data.state === 'open', locked: issue.data.locked ?? false, isPullRequest: issue.data.pull_request !== undefined };
+    const { state, locked = false, pull_request: pull, labels, title, body } = issue.data;
+    return { open: state === 'open', locked, isPullRequest: pull !== undefined, labels, title, body: body ?? '' };
   } catch (error) {
-    if (hasStatus(error, 404, 410)) return { open: false, locked: false, isPullRequest: false };
+    if (hasStatus(error, 404, 410)) return noIssue;
     throw error;
   }
 }

@@ -3,6 +3,7 @@ import type { BudgetShare, FixJob, FixOutcome } from '../job.ts';
 import type { Log } from '../log.ts';
 import type { RunSummary } from './history.ts';
 import type { Message } from './inbox.ts';
+import type { Keepsakes } from './keepsakes.ts';
 import type { RunLimits } from './open-run.ts';
 import type { PlaceChange } from './place-book.ts';
 import type { Place } from './places.ts';
@@ -45,6 +46,8 @@ export interface StoppedRun {
 }
 
 export interface WorkerQueue {
+  /** What has to be known of an issue later. */
+  readonly keepsakes: Keepsakes;
   /** False when this trigger was queued before. The limits narrow the operator's; what is over one waits. */
   addRun(job: FixJob, limits?: RunLimits): Promise<boolean>;
   /** Whether this trigger was queued before. */

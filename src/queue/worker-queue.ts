@@ -19,6 +19,7 @@ import { createHistory } from './history.ts';
 import { createInbox } from './inbox.ts';
 import type { Inbox } from './inbox.ts';
 import { intakeJobOptions, runJobOptions } from './job-options.ts';
+import { createKeepsakes } from './keepsakes.ts';
 import { createLane } from './lane.ts';
 import type { Lane } from './lane.ts';
 import type { AllLimits, RunLimits } from './open-run.ts';
@@ -101,6 +102,7 @@ export async function createWorkerQueue(options: WorkerQueueOptions): Promise<Wo
   }
   const history = createHistory(parts.redis, options.prefix ?? 'mayfly');
   return {
+    keepsakes: createKeepsakes({ redis: parts.redis, prefix: options.prefix ?? 'mayfly', seal: createSeal(options.signingKey, 'keepsakes') }),
     addRun: (job, limits = {}) => addRun(job, limits, parts),
     hasRun: (key) => within(addMs, parts.runs.has(key)),
     async cancelIssue(repositoryId, issue, reason, login) {

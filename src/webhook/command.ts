@@ -3,9 +3,10 @@
  * inline code, not in HTML, so that text that only shows or quotes a command never starts a run.
  */
 import { fromMarkdown } from 'mdast-util-from-markdown';
+import type { CommandName } from './event.ts';
 
 export interface Command {
-  readonly command: 'fix' | 'stop' | 'help';
+  readonly command: CommandName;
   /** What follows the command, as written: up to the next command or the end of the comment. */
   readonly instruction: string;
 }
@@ -17,8 +18,10 @@ export interface Command {
 const searchedChars = 4096;
 const deeplyNested = /(?:^|[\r\n])(?:[ \t]*(?:>|[*+-](?=[ \t])|\d{1,9}[.)](?=[ \t]))){17}/;
 
-/** Alone after the prefix these get help: they are commands of a later version, and never what an agent should do. */
-const reserved = new Set(['plan', 'approve', 'resume', 'retry', 'status', 'ci']);
+/** Commands only when they stand alone in their line: `stop using globals` and `approve only admins` are what an agent is to do. */
+const alone: ReadonlySet<string> = new Set(['approve', 'stop', 'resume', 'retry', 'status', 'ci', 'help']);
+/** Commands that take an instruction. */
+const withInstruction: ReadonlySet<string> = new Set(['fix', 'plan']);
 
 /** The first command of a comment, or null. */
 export function findCommand(comment: string, prefix: string): Command | null {
@@ -44,9 +47,16 @@ function plainRanges(text: string): [start: number, end: number][] {
 }
 
 function interpret(text: string): Command {
-  const [first = '', ...others] = text.split(/\s+/);
-  const word = first.toLowerCase().replace(/[.!?,]+$/, '');
-  if (word === 'stop') return { command: 'stop', instruction: '' };
-  if (word === '' || word === 'help' || (reserved.has(word) && others.length === 0)) return { command: 'help', instruction: '' };
-  return { command: 'fix', instruction: word === 'fix' ? text.slice(first.length).trim() : text };
+  const [line = ''] = text.split(/[\r\n]/, 1);
+  const words = line.split(/\s+/).filter((word) => word !== '');
+  const [first = ''] = words;
+  const word = plain(first);
+  // Politeness does not make it another command.
+  const only = words.map(plain).filter((one) => one !== 'please');
+  if (only.length === 1 && alone.has(only[0] ?? '')) return { command: only[0] as CommandName, instruction: '' };
+  if (withInstruction.has(word)) return { command: word as CommandName, instruction: text.slice(first.length).trim() };
+  if (/^[a-z][a-z-]{0,20}$/.test(word) && text === first) return { command: 'unknown', instruction: '' };
+  return { command: 'fix', instruction: text };
 }
+
+const plain = (word: string): string => word.toLowerCase().replace(/[.!?,]+$/, '');

@@ -2,6 +2,10 @@
 import { z } from 'zod';
 import { Repository } from '../job.ts';
 
+/** What can be asked for. `fix` is also what has no word of its own; `unknown` is one single word that nobody knows. */
+const commandNames = ['fix', 'plan', 'approve', 'stop', 'resume', 'retry', 'status', 'ci', 'help', 'unknown'] as const;
+export type CommandName = (typeof commandNames)[number];
+
 const envelope = {
   version: z.literal(2),
   /** Semantic key (design.md section 3): label = repository id, issue, SHA-256 of the raw body; comment = its id. */
@@ -27,7 +31,7 @@ export const IntakeEvent = z.discriminatedUnion('kind', [
     commentId: z.number().int(),
     /** A comment on an issue or a pull request, or at a line of a diff. */
     on: z.enum(['issue', 'diff']),
-    command: z.enum(['fix', 'stop', 'help']),
+    command: z.enum(commandNames),
     instruction: z.string().max(65_536),
   }),
   /** The settings file on the default branch changed, or may have. */

@@ -107,7 +107,7 @@ describe('a labelled issue', () => {
     expect(commits).toHaveLength(1);
     expect(commits[0].commit.message).toMatch(/^Fix issue \d+\n\n\nCo-authored-by: ada <\d+\+ada@users\.noreply\.github\.com>\nskip-checks: true$/);
     expect(commits[0].commit.verification.verified).toBe(true);
-    expect(github.reactions(number)).toEqual(['eyes']);
+    expect(github.reactions(number)).toEqual(['eyes', 'rocket']);
     expect((await github.issue(number)).labels).toEqual([]);
     const comments = await github.comments(number);
     expect(comments).toHaveLength(1);
@@ -213,8 +213,8 @@ describe('a labelled issue', () => {
     await expectNothingLeft(stage, report.runId);
   });
 
-  it('is stopped within seconds by a comment, wherever it is', async () => {
-    const stage = await start([{ tools: [{ name: 'bash', input: { command: 'sleep 600' } }] }]);
+  it('is stopped within seconds by a comment, wherever it is, and what it has done is kept', async () => {
+    const stage = await start([{ tools: [{ name: 'bash', input: { command: 'echo half > half.txt; sleep 600' } }] }]);
     const working = stage.until((event) => event.kind === 'step');
 
     const number = await labelNewIssue(stage);
@@ -222,8 +222,9 @@ describe('a labelled issue', () => {
     await stage.system.repository.comment({ as: 'ada', issue: number, body: '/agent stop' });
     const report = await stage.system.nextReport();
 
-    expect(report.outcome).toEqual({ kind: 'cancelled' });
-    expect((await stage.system.repository.comments(number)).at(-1).body).toMatch(/^@ada The run was stopped/);
+    expect(report).toMatchObject({ outcome: { kind: 'cancelled', by: 'ada' }, proof: null });
+    expect(await stage.system.repository.file(report.heldBranch ?? '', 'half.txt')).toBe('half\n');
+    expect((await stage.system.repository.comments(number)).at(-1).body).toMatch(/^@ada The run was stopped by `ada`/);
     await expectNothingLeft(stage, report.runId);
   });
 

@@ -45,7 +45,7 @@ test('an issue is open, closed, or gone', async () => {
   const { seeded, issue } = await openIssue();
   const { repository } = openPort(standIn, seeded);
 
-  expect(await repository.issue(issue)).toEqual({ open: true, locked: false, isPullRequest: false });
+  expect(await repository.issue(issue)).toEqual({ open: true, locked: false, isPullRequest: false, labels: [], title: 'It breaks', body: '' });
   await seeded.closeIssue({ as: 'ada', issue });
   expect(await repository.issue(issue)).toMatchObject({ open: false });
   expect(await repository.issue(9999)).toMatchObject({ open: false });

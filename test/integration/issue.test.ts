@@ -4,7 +4,7 @@ import { pino } from 'pino';
 import { FixError } from '../../src/errors.ts';
 import { silentOperator } from '../../src/settings/operator.ts';
 import { takeIn } from '../../src/bot/intake.ts';
-import type { Intake, IntakeTools } from '../../src/bot/intake.ts';
+import type { Intake, IntakeTools } from '../../src/bot/scene.ts';
 import type { FixJob } from '../../src/job.ts';
 import { failOnViolations } from '../support/github/clients.ts';
 import { openPort } from '../support/github-port.ts';
@@ -157,6 +157,13 @@ describe.skipIf(reason)('a queued run', () => {
   });
 
   describe('at its intake', () => {
+    const idleQueue: IntakeTools['queue'] = {
+      addRun: () => Promise.resolve(true),
+      hasRun: () => Promise.resolve(false),
+      cancelIssue: () => Promise.resolve([]),
+      find: () => Promise.resolve([]),
+      tell: () => Promise.resolve('none'),
+    };
     const event = (change: Partial<Intake> = {}): Intake => ({
       kind: 'labeled',
       key: world.job.key,
@@ -177,7 +184,10 @@ describe.skipIf(reason)('a queued run', () => {
           github: openPort(world.standIn, world.repository).github,
           operator: silentOperator,
           signal: new AbortController().signal,
-          queue: { addRun: () => Promise.resolve(true), hasRun: () => Promise.resolve(false), cancelIssue: () => Promise.resolve([]), ...queue },
+          queue: { ...idleQueue, ...queue },
+          memory: world.memory,
+          requiresPlan: () => false,
+          countOutsider: () => 1,
         },
         log,
       );

@@ -1,7 +1,7 @@
 /** Settings on the stand-in GitHub: read over its API, an issue while they are broken, a check on a pull request that changes them. */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { takeIn } from '../../src/bot/intake.ts';
-import type { Intake } from '../../src/bot/intake.ts';
+import type { Intake } from '../../src/bot/scene.ts';
 import { takeInSettings } from '../../src/bot/settings-events.ts';
 import { readRepositorySettings } from '../../src/bot/repository-settings.ts';
 import type { Operator } from '../../src/settings/operator.ts';
@@ -12,6 +12,7 @@ import { createStandInGitHub } from '../support/github/stand-in.ts';
 import type { StandInGitHub } from '../support/github/stand-in.ts';
 import { openPort } from '../support/github-port.ts';
 import { captureLog } from '../support/capture-log.ts';
+import { createMemory } from '../support/memory.ts';
 
 const path = '.github/mayfly.yml';
 let standIn: StandInGitHub;
@@ -185,7 +186,7 @@ describe('what a trigger finds', () => {
     deliveryId: 'd-1',
     installationId: standIn.app.installationId,
     repository: { id: seeded.id, owner: seeded.owner, name: seeded.name, private: true, defaultBranch: 'main' },
-    issue: { number: 1, title: 'It breaks', body: 'Here is how.', isPullRequest: false },
+    issue: { number: 1, title: 'It breaks', body: 'Here is how, in more words than are needed.', isPullRequest: false },
     actor: { id: 31, login: 'ada' },
     receivedAt: '2026-01-02T03:04:05.000Z',
     label: 'mayfly',
@@ -194,12 +195,27 @@ describe('what a trigger finds', () => {
   /** Whether a run was queued. */
   const take = async (change: Partial<Intake> = {}, operator: Operator = silentOperator): Promise<boolean> => {
     const added: unknown[] = [];
+    await seeded.label({ as: 'ada', issue: 1, label: change.label ?? 'mayfly' });
     const queue = {
       addRun: (job: unknown) => Promise.resolve(added.push(job) > 0),
       hasRun: () => Promise.resolve(false),
       cancelIssue: () => Promise.resolve([]),
+      find: () => Promise.resolve([]),
+      tell: () => Promise.resolve('none' as const),
     };
-    await takeIn(event(change), { github: openPort(standIn, seeded).github, operator, queue, signal: new AbortController().signal }, captureLog().log);
+    await takeIn(
+      event(change),
+      {
+        github: openPort(standIn, seeded).github,
+        operator,
+        queue,
+        memory: createMemory(),
+        requiresPlan: () => false,
+        countOutsider: () => 1,
+        signal: new AbortController().signal,
+      },
+      captureLog().log,
+    );
     return added.length > 0;
   };
   const said = async (): Promise<readonly string[]> => (await seeded.comments(1)).map(({ body }) => String(body));

@@ -35,6 +35,7 @@ interface Setting {
   readonly signal?: AbortSignal;
   readonly usdPerToken?: number;
   readonly onStep?: AgentOptions['onStep'];
+  readonly takeMessages?: AgentOptions['takeMessages'];
 }
 
 interface Played {
@@ -59,6 +60,7 @@ export function play(replies: readonly PlannedReply[], setting: Setting = {}): P
     signal: setting.signal ?? new AbortController().signal,
     log: pino({ level: 'silent' }),
     ...(setting.onStep && { onStep: setting.onStep }),
+    ...(setting.takeMessages && { takeMessages: setting.takeMessages }),
   });
   return { model, records, agent, attempt: agent.work() };
 }

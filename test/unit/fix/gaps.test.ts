@@ -75,6 +75,7 @@ describe('readBaseFiles', () => {
     const paths = [...Array.from({ length: 100 }, (_, index) => `packages/p${index}/package.json`), 'package.json', 'node_modules/a/package.json', 'a.js'];
     const asked: string[] = [];
     const snapshot: Snapshot = {
+      parent: () => Promise.resolve(null),
       sha: 'a'.repeat(40),
       tree: () => Promise.resolve(new Map(paths.map((path) => [path, { mode: '100644', sha: 'b'.repeat(40), size: 2 }]))),
       readFile: (path) => {

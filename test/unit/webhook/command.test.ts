@@ -2,10 +2,11 @@ import { describe, expect, test } from 'vitest';
 import { findCommand } from '../../../src/webhook/command.ts';
 
 const fix = (instruction: string) => ({ command: 'fix', instruction });
-const help = { command: 'help', instruction: '' };
-const stop = { command: 'stop', instruction: '' };
+const plan = (instruction: string) => ({ command: 'plan', instruction });
+const alone = (command: string) => ({ command, instruction: '' });
 
-describe('a command', () => {
+// Test 45 of the threat model: in a quote, in a code fence, twice in one comment.
+describe('a command (test 45)', () => {
   test.each([
     ['/agent fix', fix('')],
     ['/agent Fix', fix('')],
@@ -15,16 +16,38 @@ describe('a command', () => {
     ['Thanks!\r\n\r\n/agent fix\r\n', fix('')],
     ['/agent fix only the parser', fix('only the parser')],
     ['/agent use a map\n\n```js\nnew Map()\n```', fix('use a map\n\n```js\nnew Map()\n```')],
-    ['/agent stop', stop],
-    ['/agent Stop!', stop],
-    ['/agent stop please', stop],
-    ['/agent help', help],
-    ['/agent', help],
-    ['/agent status', help],
-    ['/agent plan', help],
-    ['/agent plan the migration and do it', fix('plan the migration and do it')],
+    ['/agent stop', alone('stop')],
+    ['/agent Stop!', alone('stop')],
+    ['/agent stop please', alone('stop')],
+    ['/agent please stop.', alone('stop')],
+    ['/agent stop\n\nIt goes the wrong way.', alone('stop')],
+    ['/agent stop using globals', fix('stop using globals')],
+    ['/agent approve', alone('approve')],
+    ['/agent approve only admins', fix('approve only admins')],
+    ['/agent resume', alone('resume')],
+    ['/agent resume parsing after an error', fix('resume parsing after an error')],
+    ['/agent retry', alone('retry')],
+    ['/agent retry the request three times', fix('retry the request three times')],
+    ['/agent status?', alone('status')],
+    ['/agent status codes above 500 are lost', fix('status codes above 500 are lost')],
+    ['/agent ci', alone('ci')],
+    ['/agent CI fails on Windows', fix('CI fails on Windows')],
+    ['/agent help', alone('help')],
+    ['/agent help me out here', fix('help me out here')],
+    ['/agent', fix('')],
+    ['/agent stpo', alone('unknown')],
+    ['/agent lgtm!', alone('unknown')],
+    ['/agent please', alone('unknown')],
+    ['/agent refactor\nthe parser', fix('refactor\nthe parser')],
+    ['/agent #12', fix('#12')],
+    ['/agent 修复这个问题', fix('修复这个问题')],
+    ['/agent plan', plan('')],
+    ['/agent plan the migration first', plan('the migration first')],
+    ['/agent Plan:', fix('Plan:')],
+    ['/agent plan\n- one\n- two', plan('- one\n- two')],
     ['```\ncode\n```\n/agent fix', fix('')],
-    ['/agent first\n/agent second', fix('first')],
+    ['/agent the first\n/agent second', fix('the first')],
+    ['/agent stop\n/agent fix', alone('stop')],
     ['> /agent stop\n\n/agent fix', fix('')],
     ['`/agent stop`\n/agent fix', fix('')],
   ])('is found in %j', (comment, expected) => {

@@ -1,0 +1,127 @@
+/** What is answered to a command. One sentence where one is enough; hostile text goes through neutral.ts. */
+import { neutralise } from '../fix/neutral.ts';
+import type { Estimate } from './estimate.ts';
+
+export const helpReply = [
+  'Comment one of these, at the beginning of a line:',
+  '',
+  '- `/agent` or `/agent fix`: work on this issue and open a draft pull request; so does the label',
+  '- `/agent <instruction>`: the same with an instruction; while a run works, it is told to the agent',
+  '- `/agent plan`: make a plan first; `/agent approve` carries it out',
+  '- `/agent stop`: end the run and keep what it has done so far; `/agent resume` goes on from there',
+  '- `/agent retry`: do the last thing again',
+  '- `/agent status`: what waits or works here',
+  '- `/agent ci`: on a pull request of Mayfly, start the workflows',
+].join('\n');
+
+/** Why no run is started. */
+export type NoStart =
+  | { readonly why: 'closed' | 'locked' | 'too_short' | 'working' | 'waiting' }
+  | { readonly why: 'pull_request_open'; readonly number: number }
+  | { readonly why: 'no_plan' | 'no_held' | 'no_job' };
+
+export function noStartReply(login: string, reason: NoStart): string {
+  return `@${login} Not started: ${sentenceOf(reason)}`;
+}
+
+function sentenceOf(reason: NoStart): string {
+  switch (reason.why) {
+    case 'closed':
+      return 'the issue is closed. Open it again first.';
+    case 'locked':
+      return 'the conversation is locked. Unlock it first.';
+    case 'too_short':
+      return 'title and description together have fewer than 40 visible characters, which is too little to work on. Say what happens and what should happen instead.';
+    case 'working':
+      return 'a run works on this already. `/agent <message>` says something to it, `/agent stop` ends it.';
+    case 'waiting':
+      return 'a run waits for this already. `/agent <message>` adds to it, `/agent stop` takes it back.';
+    case 'pull_request_open':
+      return `pull request #${reason.number} of Mayfly for this issue is open. Comment \`/agent <instruction>\` there, or close it first.`;
+    case 'no_plan':
+      return 'there is no plan here to approve. `/agent plan` makes one.';
+    case 'no_held':
+      return 'there is no unfinished work here to go on with. `/agent fix` starts anew.';
+    case 'no_job':
+      return 'nothing was asked for here in the last 30 days. `/agent fix` starts a run.';
+  }
+}
+
+export const planOutdatedReply = (login: string): string =>
+  `@${login} The issue has changed since the plan was made, so the approval does not hold. A new plan comes first.`;
+
+export const nothingToStop = 'No run of this issue waits or works.';
+
+export function notTold(login: string, why: 'full' | 'too_long'): string {
+  const reason = why === 'full' ? 'the run has as many messages as it takes already' : 'it is longer than 16 KiB';
+  return `@${login} Your message was not passed on: ${reason}.`;
+}
+
+/** For a message that came when the agent had taken its last step. */
+export function unheardReply(logins: readonly string[], pullRequest: number | null): string {
+  const where = pullRequest === null ? 'Comment it again to start a new run with it' : `Comment it on #${pullRequest}`;
+  return `${[...new Set(logins)].map((login) => `@${login}`).join(' ')} The run ended before its agent could read your last message. ${where}.`;
+}
+
+/** What an agent planned, for a person to decide. */
+export function planReply(plan: string, { login, estimate }: { login: string; estimate: Estimate | null }): string {
+  return [
+    `@${login} This is the plan. Nothing has been changed yet.`,
+    '',
+    neutralise(plan, 8000).replace(/^/gm, '> '),
+    '',
+    estimateSentence(estimate),
+    '',
+    'Comment `/agent approve` to have it carried out, or `/agent plan <what should be different>` for another one. The approval holds for this plan and for the issue as it reads now.',
+  ].join('\n');
+}
+
+function estimateSentence(estimate: Estimate | null): string {
+  if (estimate === null) return 'Estimate: none, because no run of this repository has ended yet.';
+  return `Estimate, from the median of ${estimate.runs} earlier ${estimate.runs === 1 ? 'run' : 'runs'} of this repository: ${amounts(estimate)}.`;
+}
+
+function amounts({ minutes, tokens, costUsd }: Estimate): string {
+  const cost = costUsd === null ? 'price not known' : `${costUsd.toFixed(2)} USD`;
+  return `${Math.max(1, Math.round(minutes))} min, ${Math.round(tokens).toLocaleString('en')} tokens, ${cost}`;
+}
+
+/** What holds a run back, in words. */
+const limitNames: Readonly<Record<string, string>> = {
+  repository: 'runs at once in this repository',
+  installation: 'runs at once in this organisation or account',
+  total: 'runs at once on this Mayfly',
+  user_hour: 'runs of one person in an hour',
+  repository_day: 'runs of this repository in a day',
+  daily_budget: "the day's budget",
+  retry: 'a pause before it is tried again',
+};
+
+/** A run in the queue, as people are told of it. */
+export interface PlaceOfRun {
+  readonly runId: string;
+  readonly state: 'waiting' | 'working';
+  readonly place: number;
+  readonly of: number;
+  readonly heldBy: { readonly limit: string; readonly until?: Date } | null;
+}
+
+/** `now` is for the time since a run was asked for, which is in its id. */
+export function statusReply(places: readonly PlaceOfRun[], { estimate, now }: { estimate: Estimate | null; now: number }): string {
+  const lines = places.slice(0, 10).map((place) => `- ${statusLine(place)}, asked for ${minutesSince(place.runId, now)} ago <sub>run ${place.runId}</sub>`);
+  if (lines.length === 0) lines.push('Nothing waits or works here. `/agent fix` starts a run.');
+  if (estimate !== null) lines.push('', `Runs of this repository took ${amounts(estimate)} in the median.`);
+  return lines.join('\n');
+}
+
+function statusLine({ state, place, of, heldBy }: PlaceOfRun): string {
+  if (state === 'working') return 'working';
+  const until = heldBy?.until ? ` until ${heldBy.until.toISOString().slice(0, 16).replace('T', ' ')} UTC` : '';
+  return `waiting: place ${place} of ${of}${heldBy === null ? '' : `, held by ${limitNames[heldBy.limit] ?? 'a limit'}${until}`}`;
+}
+
+/** The time in a run's id is its last eight digits of base 36, which last for 89 years. */
+function minutesSince(runId: string, now: number): string {
+  const minutes = Math.max(0, Math.round((now - Number.parseInt(runId.slice(1, 9), 36)) / 60_000));
+  return minutes < 120 ? `${minutes} min` : `${Math.round(minutes / 60)} h`;
+}

@@ -1,0 +1,114 @@
+/** What each command does. The person who gave it has write access. */
+import { helpReply, noStartReply, notTold, nothingToStop, planOutdatedReply, statusReply } from './command-texts.ts';
+import type { NoStart } from './command-texts.ts';
+import { estimateFix } from './estimate.ts';
+import type { Intake, Scene } from './scene.ts';
+import { sayStopped } from './living-comment.ts';
+import { digestPlan, recallHeld, recallPlan, recallWork, subjectOf } from './memory.ts';
+import { start } from './start.ts';
+
+/** `started`: a run goes on from here. `refused`: it was told why not. `done`: nothing is left to do. */
+export type Obeyed = 'started' | 'refused' | 'done';
+
+const commands: Record<NonNullable<Intake['command']>, (scene: Scene) => Promise<Obeyed>> = {
+  fix,
+  plan: async (scene) => await start(scene, { kind: 'plan', instruction: scene.event.instruction || null }),
+  approve,
+  stop,
+  resume,
+  retry,
+  status,
+  ci: async (scene) => await say(scene, 'Workflows are started on a pull request of Mayfly: comment `/agent ci` there.', 'refused'),
+  help: async (scene) => await say(scene, helpReply, 'done'),
+  unknown: async ({ event, github }) => {
+    // Whoever mistypes it ten times has read it once.
+    await github.reply(event.issue.number, helpReply, 'issue');
+    return 'refused';
+  },
+};
+
+/** On a pull request too, but for what only an issue can have. */
+const onPullRequests: ReadonlySet<Intake['command']> = new Set(['stop', 'status', 'help', 'unknown']);
+
+export async function obey(scene: Scene): Promise<Obeyed> {
+  const { command = 'help', issue } = scene.event;
+  if (issue.isPullRequest && !onPullRequests.has(command)) {
+    return await say(scene, 'Mayfly works on issues so far. Comment `/agent fix` on the issue instead.', 'refused');
+  }
+  return await commands[command](scene);
+}
+
+async function say({ event, github }: Scene, text: string, as: Obeyed): Promise<Obeyed> {
+  await github.reply(event.issue.number, text);
+  return as;
+}
+
+const refuse = async (scene: Scene, reason: NoStart): Promise<Obeyed> => await say(scene, noStartReply(scene.event.actor.login, reason), 'refused');
+
+/** With words of its own it is a message, as long as a run is there to hear it. */
+async function fix(scene: Scene): Promise<Obeyed> {
+  const { event, tools } = scene;
+  const instruction = event.instruction || null;
+  // The comment that a run was started by is no message to it.
+  if (instruction !== null && event.commentId !== undefined && !(await tools.queue.hasRun(event.key))) {
+    const message = { id: event.commentId, login: event.actor.login, text: instruction, at: event.receivedAt };
+    const told = await tools.queue.tell(subjectOf(event), message);
+    if (told === 'full' || told === 'too_long') return await say(scene, notTold(event.actor.login, told), 'refused');
+    if (told !== 'none') return 'started';
+  }
+  return await start(scene, { kind: 'fix', instruction, resume: null, plan: null });
+}
+
+/** Binds to the words of plan and issue: whoever changes the issue afterwards gets a new plan, not a run. */
+async function approve(scene: Scene): Promise<Obeyed> {
+  const { event, github, tools } = scene;
+  const kept = await recallPlan(tools.memory, subjectOf(event));
+  if (kept === null) return await refuse(scene, { why: 'no_plan' });
+  const { title, body } = await github.issue(event.issue.number);
+  const now: Scene = { ...scene, event: { ...event, issue: { ...event.issue, title, body } } };
+  if (digestPlan({ title, body }, kept) === kept.digest) {
+    return await start(now, { kind: 'fix', instruction: kept.instruction, resume: null, plan: kept.plan });
+  }
+  const started = await start(now, { kind: 'plan', instruction: kept.instruction });
+  return started === 'started' ? await say(scene, planOutdatedReply(event.actor.login), 'started') : started;
+}
+
+async function resume(scene: Scene): Promise<Obeyed> {
+  const held = await recallHeld(scene.tools.memory, subjectOf(scene.event));
+  if (held === null) return await refuse(scene, { why: 'no_held' });
+  const { branch, headSha, instruction, plan } = held;
+  return await start(scene, { kind: 'fix', instruction, resume: { branch, headSha }, plan });
+}
+
+async function retry(scene: Scene): Promise<Obeyed> {
+  const work = await recallWork(scene.tools.memory, subjectOf(scene.event));
+  if (work === null) return await refuse(scene, { why: 'no_job' });
+  return await start(scene, work);
+}
+
+async function status(scene: Scene): Promise<Obeyed> {
+  const { event, tools } = scene;
+  const places = await tools.queue.find(subjectOf(event));
+  const estimate = estimateFix(await tools.memory.past(event.repository.id));
+  return await say(scene, statusReply(places, { estimate, now: Date.now() }), 'done');
+}
+
+async function stop(scene: Scene): Promise<Obeyed> {
+  const stopped = await stopRuns(scene, 'stop');
+  return stopped > 0 ? 'done' : await say(scene, nothingToStop, 'refused');
+}
+
+type StopScene = Omit<Scene, 'settings' | 'label'> & { readonly label?: string };
+
+/** How many. A run that still waits never gets to say that it was stopped, so that is said here; a running one says so itself. */
+export async function stopRuns({ event, github, tools, log, label }: StopScene, reason: 'stop' | 'unlabeled' | 'closed'): Promise<number> {
+  const { repository, issue, actor } = event;
+  const stopped = await tools.queue.cancelIssue(repository.id, issue.number, reason, actor.login);
+  log.info({ stopped, reason }, 'runs of the issue stopped');
+  const waiting = stopped.filter((run) => run.waited).map((run) => run.runId);
+  if (waiting.length > 0) {
+    await sayStopped(github, issue.number, waiting);
+    if (label !== undefined) await github.removeLabel(issue.number, label);
+  }
+  return stopped.length;
+}

@@ -1,0 +1,30 @@
+/** A plan in words, which a person approves or not. Nothing is changed. */
+import type { FixOutcome, Work } from '../job.ts';
+import { FixError } from '../errors.ts';
+import { planReply } from './command-texts.ts';
+import { estimateFix } from './estimate.ts';
+import { fixWork } from './fix-work.ts';
+import { digestPlan, subjectOf } from './memory.ts';
+import type { KeptPlan } from './memory.ts';
+import type { JobContext, WorkKind } from './work.ts';
+
+export const planWork: WorkKind = {
+  ...fixWork,
+  async ask(context) {
+    return { ...(await fixWork.ask(context)), planOnly: true };
+  },
+  deliver: () => Promise.reject(new FixError('internal', { details: { reason: 'a plan has no patch' } })),
+};
+
+/** Keeps the plan for the approval, then shows it. */
+export async function presentPlan({ job, github, tools }: JobContext, text: string): Promise<FixOutcome> {
+  const plan = text.trim();
+  const instruction = instructionOf(job.work);
+  const kept: KeptPlan = { digest: digestPlan(job.issue, { plan, instruction }), plan, instruction };
+  await tools.memory.keep(subjectOf(job), 'plan', kept);
+  const estimate = estimateFix(await tools.memory.past(job.repository.id));
+  await github.reply(job.issue.number, planReply(plan, { login: job.actor.login, estimate }));
+  return { kind: 'planned' };
+}
+
+const instructionOf = (work: Work): string | null => (work.kind === 'plan' ? work.instruction : null);

@@ -1,0 +1,48 @@
+/** What a worker has once, for runs whose VMs are folders of this host. */
+import { pino } from 'pino';
+import type { Memory } from '../../src/bot/memory.ts';
+import type { JobTools } from '../../src/bot/work.ts';
+import { createMirrors } from '../../src/git/create-mirrors.ts';
+import type { GitHub } from '../../src/github/github.ts';
+import { createSecrets } from '../../src/log.ts';
+import type { Models } from '../../src/model/model.ts';
+import { silentOperator } from '../../src/settings/operator.ts';
+import { createHostProvider } from './host-provider.ts';
+
+export interface JobToolsParts {
+  /** For mirrors. */
+  readonly directory: string;
+  readonly github: GitHub;
+  readonly models: Models;
+  readonly memory: Memory;
+  readonly onBoot?: (id: string) => void;
+}
+
+export function createJobTools({ directory, github, models, memory, onBoot }: JobToolsParts): JobTools {
+  return {
+    providerReason: 'the test says so',
+    isolation: 'emulation',
+    operator: silentOperator,
+    provider: createHostProvider(onBoot),
+    models,
+    openGateway: () => ({ accept: () => {}, enter: () => {}, ledger: [], unlisted: 0, close: () => Promise.resolve() }),
+    surroundings: { caPem: '', guestEnv: {}, registryHosts: [], install: { path: '', argv: [] } },
+    guestNodeVersion: '26.10.0',
+    guestPackages: [],
+    openTranscript: () => Promise.resolve({ file: '', write: () => Promise.resolve() }),
+    limits: {
+      agent: { steps: 20, costUsd: 5, tokens: 100_000, commandTimeoutMs: 20_000, softTimeMs: 60_000, hardTimeMs: 90_000 },
+      patch: { maxFiles: 100, maxBytes: 2 ** 20 },
+      setupTimeoutMs: 20_000,
+      proofTimeoutMs: 60_000,
+      proofRounds: 2,
+      ancestors: 50,
+    },
+    secrets: createSecrets(),
+    github,
+    mirrors: createMirrors({ directory, environment: { PATH: '/usr/bin:/bin' }, log: pino({ level: 'silent' }) }),
+    memory,
+    onEvent: () => {},
+    onReport: () => {},
+  };
+}
