@@ -1,8 +1,9 @@
 /** Composition of the worker role: GitHub, queue, VMs, model. Only wiring. */
 import type { Config } from './config.ts';
 import { FixError } from './errors.ts';
-import { takeIn } from './bot/intake.ts';
+import { defaultFollowUps } from './bot/follow-ups.ts';
 import { runJob } from './bot/run-job.ts';
+import { takeInEvent } from './bot/take-in-event.ts';
 import type { JobTools } from './bot/work.ts';
 import { createGitHub } from './github/create-github.ts';
 import type { GitHub } from './github/github.ts';
@@ -86,7 +87,8 @@ export async function startWorker(config: Config, options: WorkerOptions): Promi
       const parsed = IntakeEvent.safeParse(event);
       if (!parsed.success) throw new FixError('job_invalid', { cause: parsed.error });
       using deadline = startDeadline();
-      await takeIn(parsed.data, { github, queue, label: config.MAYFLY_LABEL, signal: deadline.signal }, intakeLog);
+      const settings = (): Promise<typeof defaultFollowUps> => Promise.resolve(defaultFollowUps);
+      await takeInEvent(parsed.data, { github, queue, settings, label: config.MAYFLY_LABEL, signal: deadline.signal }, intakeLog);
     },
     run: async (job, context) => void (await runJob(job, context, tools)),
   };

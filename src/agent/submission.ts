@@ -6,4 +6,13 @@ export interface Submission {
   readonly testCommand: string | null;
   /** The agent says that nothing is to be changed; what lies in the workspace is no patch then. */
   readonly noChange: boolean;
+  /** To comments of a review that the task lists. */
+  readonly replies: readonly Reply[];
+}
+
+export interface Reply {
+  /** The number that the task gives the comment; the agent may have made one up. */
+  readonly comment: number;
+  readonly addressed: boolean;
+  readonly text: string;
 }

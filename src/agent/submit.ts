@@ -18,17 +18,22 @@ export const submit = defineTool(
         .describe('For the reviewer: the cause, what you changed, how you checked it. Say plainly what you are not sure of.'),
       files: z.array(z.string().max(4096)).max(200).describe('Every file that you changed, added or deleted for the fix, relative to /workspace.'),
       testCommand: z.string().max(2000).optional().describe('The command that runs the tests, from /workspace. Only used when the task names none.'),
+      replies: z
+        .array(z.strictObject({ comment: z.number().int(), addressed: z.boolean(), text: z.string().min(1).max(2000) }))
+        .max(50)
+        .optional()
+        .describe('Only when the task lists review comments: one for each of them, by its number. Whether your change does what it asks, and how, or why not.'),
       noChange: z.boolean().optional().describe('True only when the right answer is to change nothing; the summary then says why.'),
     }),
   },
-  async ({ summary, files, testCommand, noChange }, context) => {
+  async ({ summary, files, testCommand, noChange, replies = [] }, context) => {
     if (noChange !== true && !(await hasChanges(context))) {
       return refuse(
         'Nothing in /workspace has changed, so there is nothing to hand in. Make the change first, or submit with noChange and say why in the summary.',
       );
     }
     const command = testCommand?.trim() ?? '';
-    const submission = { summary: summary.slice(0, 8000), files, testCommand: command === '' ? null : command, noChange: noChange === true };
+    const submission = { summary: summary.slice(0, 8000), files, testCommand: command === '' ? null : command, noChange: noChange === true, replies };
     return { text: 'Handed in.', failed: false, submission };
   },
 );

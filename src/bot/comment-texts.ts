@@ -53,6 +53,7 @@ export const helpReply = [
 function headline(outcome: FixOutcome): string {
   const names: Record<FixOutcome['kind'], string> = {
     published: 'done.',
+    pushed: 'done.',
     patched: 'done.',
     no_change: 'no change.',
     gave_up: 'gave up.',

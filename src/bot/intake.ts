@@ -7,6 +7,8 @@ import type { GitHub, GitHubRepository } from '../github/github.ts';
 import { newRunId } from '../job.ts';
 import type { FixJob } from '../job.ts';
 import type { Log } from '../log.ts';
+import { askPull } from './pull-intake.ts';
+import type { PullRequestWish } from './pull-intake.ts';
 import { commentMarker, helpReply, queuedComment, stoppedComment } from './comment-texts.ts';
 
 /** The part of the web role's event that intake reads; parsed at the door of the worker. */
@@ -55,7 +57,7 @@ export async function takeIn(event: Intake, tools: IntakeTools, log: Log): Promi
   await react(github, event, log);
   if (event.kind === 'command' && event.command === 'help') return await github.reply(issue.number, helpReply);
   if (event.kind === 'command' && event.command === 'stop') return await stopRuns(event, 'stop', { github, tools, log });
-  if (issue.isPullRequest) return await github.reply(issue.number, 'Mayfly works on issues so far. Comment `/agent fix` on the issue instead.');
+  if (issue.isPullRequest) return await askPull(toPullWish(event), { github, queue: tools.queue, log });
   await queueRun(event, github, tools, log);
 }
 
@@ -77,7 +79,10 @@ async function stopRuns(
 
 /** A sign and no more: what cannot be reacted to (the comment was deleted, the issue is locked) can still be worked on. */
 async function react(github: GitHubRepository, event: Intake, log: Log): Promise<void> {
-  const target = event.commentId === undefined ? { kind: 'issue' as const, id: event.issue.number } : { kind: 'issue_comment' as const, id: event.commentId };
+  const target =
+    event.commentId === undefined
+      ? { kind: 'issue' as const, id: event.issue.number }
+      : { kind: event.on === 'diff' ? ('review_comment' as const) : ('issue_comment' as const), id: event.commentId };
   await github.react(target, 'eyes').catch((thrown: unknown) => {
     if (asFixError(thrown).code !== 'github_refused') throw thrown;
     log.info({ err: thrown }, 'GitHub takes no reaction');
@@ -94,10 +99,18 @@ async function queueRun(event: Intake, github: GitHubRepository, tools: IntakeTo
   log.info({ runId: job.runId, added }, added ? 'run queued' : 'run was queued before');
 }
 
+function toPullWish(event: Intake): PullRequestWish {
+  const { key, deliveryId, installationId, repository, issue, actor, receivedAt } = event;
+  const common = { key, deliveryId, installationId, repository, number: issue.number, actor, receivedAt, trigger: triggerOf(event) };
+  return { ...common, work: { kind: 'revise', instruction: event.instruction || null, requests: [] } };
+}
+
+function triggerOf(event: Intake): FixJob['trigger'] {
+  return event.commentId === undefined ? { kind: 'label', label: event.label ?? '' } : { kind: 'comment', commentId: event.commentId, on: event.on ?? 'issue' };
+}
+
 function toJob(event: Intake): FixJob {
   const { key, deliveryId, installationId, repository, issue, actor } = event;
-  const trigger: FixJob['trigger'] =
-    event.commentId === undefined ? { kind: 'label', label: event.label ?? '' } : { kind: 'comment', commentId: event.commentId, on: event.on ?? 'issue' };
   const { number, title, body } = issue;
   return {
     version: 2,
@@ -110,7 +123,7 @@ function toJob(event: Intake): FixJob {
     pull: null,
     work: { kind: 'fix', instruction: event.instruction || null, resume: null, plan: null },
     actor,
-    trigger,
+    trigger: triggerOf(event),
     requestedAt: event.receivedAt,
   };
 }

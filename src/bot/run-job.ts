@@ -10,9 +10,10 @@ import type { Log } from '../log.ts';
 import { commentMarker, doneComment, endingReply, runningComment } from './comment-texts.ts';
 import { fixWork } from './fix-work.ts';
 import { commitMessage } from './pull-texts.ts';
+import { reviseWork } from './revise-work.ts';
 import type { Attempt, JobContext, JobTools, WorkKind } from './work.ts';
 
-const kinds: Partial<Record<Work['kind'], WorkKind>> = { fix: fixWork };
+const kinds: Partial<Record<Work['kind'], WorkKind>> = { fix: fixWork, revise: reviseWork };
 
 const tellTimeoutMs = 5 * 60_000;
 
@@ -75,7 +76,10 @@ async function workAndDeliver(context: JobContext, kind: WorkKind, budget: Budge
     {
       issue: await kind.ask(context),
       wishes: { setup: null, test: null, allow: [] },
-      fetch: async (signal) => await fetchBase(context, kind, signal),
+      fetch: async (signal) => await fetchRef(context, kind.base(job).ref, signal),
+      // A branch may say what it likes of itself.
+      ...(job.pull && { rules: async (signal: AbortSignal) => await fetchRef(context, job.repository.defaultBranch, signal) }),
+      ...(kind.prepare && { prepare: kind.prepare.bind(kind, context) }),
       pinnedSha: kind.base(job).sha,
       report,
       budget,
@@ -90,13 +94,13 @@ async function workAndDeliver(context: JobContext, kind: WorkKind, budget: Budge
     return result.outcome;
   }
   const outcome = await kind.deliver(context, result);
-  if (outcome.kind === 'published') await checkCommit(context, outcome.pullRequest.headSha);
+  if (outcome.kind === 'published' || outcome.kind === 'pushed') await checkCommit(context, outcome.pullRequest.headSha);
   return outcome;
 }
 
-async function fetchBase({ job, github, tools }: JobContext, kind: WorkKind, signal: AbortSignal): Promise<Snapshot> {
+async function fetchRef({ github, tools }: JobContext, ref: string, signal: AbortSignal): Promise<Snapshot> {
   await using token = await github.cloneToken();
-  return await tools.mirrors.fetch({ url: github.cloneUrl, token: token.value, ref: kind.base(job).ref }, signal);
+  return await tools.mirrors.fetch({ url: github.cloneUrl, token: token.value, ref }, signal);
 }
 
 /** Work that is not good enough to be delivered is kept on a branch, where nothing runs it. The outcome stands without. */
@@ -130,12 +134,17 @@ async function checkCommit({ job, github, report, attempt }: JobContext, headSha
 }
 
 /** The outcome stands whether or not GitHub takes the comment, so a failure here is logged and no more. */
-async function tell({ job, github, report, attempt }: JobContext, outcome: FixOutcome): Promise<void> {
+async function tell(context: JobContext, outcome: FixOutcome): Promise<void> {
+  const { job, github, report, attempt } = context;
   const { issue, trigger } = job;
+  const kind = kinds[job.work.kind];
+  const isDone = outcome.kind === 'published' || outcome.kind === 'pushed';
   const ways: (() => Promise<void>)[] = [() => github.livingComment(issue.number, commentMarker, doneComment(report, outcome))];
-  if (outcome.kind !== 'published') ways.push(() => github.reply(issue.number, endingReply(job, outcome)));
+  if (kind?.tell) ways.push(() => kind.tell?.(context, outcome) ?? Promise.resolve());
+  if (!isDone) ways.push(() => github.reply(issue.number, endingReply(job, outcome)));
   if (trigger.kind === 'comment') {
-    ways.push(() => github.react({ kind: 'issue_comment', id: trigger.commentId }, outcome.kind === 'published' ? 'rocket' : 'confused'));
+    const kindOfComment = trigger.on === 'diff' ? 'review_comment' : 'issue_comment';
+    ways.push(() => github.react({ kind: kindOfComment, id: trigger.commentId }, isDone ? 'rocket' : 'confused'));
   }
   for (const way of ways) await way().catch((thrown: unknown) => attempt.log.error({ err: asFixError(thrown) }, 'outcome could not be told'));
 }

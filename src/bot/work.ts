@@ -1,11 +1,12 @@
 /** What the kinds of work have in common, and what each of them says for itself. */
 import type { AskedIssue } from '../fix/agent-task.ts';
 import type { RunEvent, RunReport } from '../fix/report.ts';
-import type { RunResult, RunTools } from '../fix/run.ts';
+import type { RunRequest, RunResult, RunTools } from '../fix/run.ts';
 import type { Mirrors } from '../git/mirror.ts';
 import type { GitHub, GitHubRepository } from '../github/github.ts';
 import type { Budget, BudgetShare, FixJob, FixOutcome } from '../job.ts';
 import type { Log } from '../log.ts';
+import type { FollowUps } from './follow-ups.ts';
 
 export interface JobTools extends RunTools {
   readonly github: GitHub;
@@ -13,6 +14,8 @@ export interface JobTools extends RunTools {
   /** For people who watch (the demo's timeline); nothing depends on it. */
   readonly onEvent: (runId: string, event: RunEvent) => void;
   readonly onReport: (report: RunReport) => void;
+  /** What the settings of a job's repository say about pull requests. Default: defaultFollowUps. */
+  readonly followUps?: (context: JobContext) => Promise<FollowUps>;
 }
 
 export interface Attempt {
@@ -43,8 +46,12 @@ export interface WorkKind {
   base(job: FixJob): { readonly ref: string; readonly sha: string | null };
   /** What the agent is asked. */
   ask(context: JobContext): Promise<AskedIssue>;
+  /** Puts more into the workspace before the agent begins. */
+  prepare?(context: JobContext, ...place: Parameters<NonNullable<RunRequest['prepare']>>): ReturnType<NonNullable<RunRequest['prepare']>>;
   /** What becomes of the patch. */
   deliver(context: JobContext, ready: Ready): Promise<FixOutcome>;
   /** The branch for work that is not good enough to be delivered. */
   heldBranch(job: FixJob): string;
+  /** What it has to say beside the living comment. */
+  tell?(context: JobContext, outcome: FixOutcome): Promise<void>;
 }

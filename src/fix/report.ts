@@ -1,4 +1,5 @@
 /** What a run leaves for people and programs to read: filled in as the run goes, whole even when it fails half-way. */
+import type { Reply } from '../agent/submission.ts';
 import type { SeenText } from '../agent/task.ts';
 import type { LedgerEntry } from '../gateway/gateway.ts';
 import type { TokenRecord } from '../github/github.ts';
@@ -41,6 +42,8 @@ export interface RunReport {
   context: readonly SeenText[];
   /** The agent's words. Hostile. */
   summary: string;
+  /** Its answers to the comments of a review. Hostile. */
+  replies: readonly Reply[];
   proof: Proof | null;
   steps: number;
   usage: Usage;
@@ -74,6 +77,7 @@ export function createReport(runId: string): RunReport {
     heldBranch: null,
     context: [],
     summary: '',
+    replies: [],
     proof: null,
     steps: 0,
     usage: { inputTokens: 0, outputTokens: 0, cachedInputTokens: 0 },

@@ -5,6 +5,7 @@
 import { setbackMessage } from '../agent/feedback.ts';
 import { startAgent } from '../agent/loop.ts';
 import type { Agent, AgentLimits, Attempt, Transcript } from '../agent/loop.ts';
+import type { TaskText } from '../agent/task.ts';
 import type { Gateway } from '../gateway/gateway.ts';
 import type { Snapshot } from '../git/mirror.ts';
 import type { BudgetShare, FixOutcome, Patch } from '../job.ts';
@@ -58,6 +59,10 @@ export interface RunTools {
 
 export interface RunRequest {
   readonly issue: AskedIssue;
+  /** Where settings and instructions come from, when the base is a branch that anybody may have written. */
+  readonly rules?: (signal: AbortSignal) => Promise<Snapshot>;
+  /** Puts more into the workspace before the agent begins: part of its patch. Returns what the agent is told of it. */
+  readonly prepare?: (workspace: Workspace, snapshot: Snapshot) => Promise<readonly TaskText[]>;
   readonly wishes: Wishes;
   /** The base commit, on the host. */
   readonly fetch: (signal: AbortSignal) => Promise<Snapshot>;
@@ -83,7 +88,8 @@ export async function runFix(request: RunRequest, tools: RunTools): Promise<RunR
   const snapshot = await createTimer(request)('fetch', () => request.fetch(signal));
   if (request.pinnedSha !== null && snapshot.sha !== request.pinnedSha) return ended({ kind: 'refused', reason: 'stale_base' });
   const { surroundings, guestNodeVersion } = tools;
-  const made = await makePlan(snapshot, request.wishes, { registryHosts: surroundings.registryHosts, guestNodeVersion, signal });
+  const rules = (await request.rules?.(signal)) ?? snapshot;
+  const made = await makePlan(snapshot, request.wishes, { rules, registryHosts: surroundings.registryHosts, guestNodeVersion, signal });
   if ('problem' in made) return ended({ kind: 'refused', reason: 'settings_invalid', detail: made.problem });
   const { plan } = made;
   const model = tools.models.open(plan.model);
@@ -125,8 +131,9 @@ async function work(request: RunRequest, tools: RunTools, context: Context): Pro
   const { plan, model, snapshot } = context;
   await using workspace = await context.open('agent');
   const baselineSha = await commitBaseline(workspace.sandbox, signal);
+  const prepared = (await request.prepare?.(workspace, snapshot)) ?? [];
   workspace.gateway.enter('agent', plan.allow.agent);
-  const agent = await openAgent(request, tools, { snapshot, plan, model, workspace });
+  const agent = await openAgent(request, tools, { snapshot, plan, model, workspace, prepared });
   let proofs = 0;
   for (let round = 1, message: string | undefined; ; round++) {
     const worked = await workOnce(request, tools, { ...context, workspace, baselineSha, agent, message });
@@ -170,7 +177,7 @@ async function workOnce(
       if (!signal.aborted && !workspace.sandbox.lost.aborted) await take().catch(() => {});
       throw error;
     });
-  if (attempt.ended.kind === 'submitted') report.summary = attempt.ended.submission.summary;
+  if (attempt.ended.kind === 'submitted') Object.assign(report, { summary: attempt.ended.submission.summary, replies: attempt.ended.submission.replies });
   if (attempt.ended.kind === 'submitted' && attempt.ended.submission.noChange) {
     // After a setback these words mean that it cannot be mended.
     return ended(message === undefined ? { kind: 'no_change' } : { kind: 'refused', reason: 'regressed' });
@@ -220,7 +227,7 @@ function endedEarly(how: Attempt['ended'], { budget }: RunRequest, { limits }: R
 async function openAgent(
   request: RunRequest,
   tools: RunTools,
-  context: { snapshot: Snapshot; plan: Plan; model: Model; workspace: Workspace },
+  context: { snapshot: Snapshot; plan: Plan; model: Model; workspace: Workspace; prepared: readonly TaskText[] },
 ): Promise<Agent> {
   const { report, budget, signal, log, onEvent } = request;
   const transcript = await tools.openTranscript(report.runId);
@@ -229,7 +236,11 @@ async function openAgent(
   const { sandbox, node } = context.workspace;
   const agent = startAgent({
     run: { id: report.runId, baseSha: context.snapshot.sha },
-    task: makeTask(request.issue, plan, { info: sandbox.info, node, packages: tools.guestPackages }),
+    task: makeTask({ ...request.issue, texts: [...(request.issue.texts ?? []), ...context.prepared] }, plan, {
+      info: sandbox.info,
+      node,
+      packages: tools.guestPackages,
+    }),
     sandbox,
     model: meter(context.model, { report, budget }),
     limits: capByBudget(tools.limits.agent, budget),

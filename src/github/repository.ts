@@ -9,6 +9,7 @@ import { asGitHubError, hasStatus } from './failure.ts';
 import { readFile } from './files.ts';
 import type { GitHubRepository, IssueState } from './github.ts';
 import { holdBranch, publish } from './publish.ts';
+import { createPulls } from './pulls.ts';
 import { asPullRequest, findOpenPullRequest } from './pull-requests.ts';
 import type { Session } from './session.ts';
 import { mintToken } from './tokens.ts';
@@ -33,7 +34,10 @@ export function createRepository(options: RepositoryOptions): GitHubRepository {
   const talk = async <T>(work: (session: Session) => Promise<T>): Promise<T> => await withSession(options, { use: 'talk', signal }, work);
   const write = async <T>(during: AbortSignal, work: (session: Session) => Promise<T>): Promise<T> =>
     await withSession(options, { use: 'publish', signal: AbortSignal.any([signal, during]) }, work);
+  const as = async <T>(use: TokenUse, work: (session: Session) => Promise<T>, during = signal): Promise<T> =>
+    await withSession(options, { use, signal: AbortSignal.any([signal, during]) }, work);
   return {
+    pulls: createPulls(as, options),
     cloneUrl: `${options.webUrl}/${owner}/${name}.git`,
     permission: async (login) => await talk(async (session) => await readPermission(session, login)),
     issue: async (number) => await talk(async (session) => await readIssue(session, number)),
@@ -50,6 +54,7 @@ export function createRepository(options: RepositoryOptions): GitHubRepository {
     react: async (target, content) =>
       await talk(async ({ octokit, at }) => {
         if (target.kind === 'issue') await octokit.rest.reactions.createForIssue({ ...at, issue_number: target.id, content });
+        else if (target.kind === 'review_comment') await octokit.rest.reactions.createForPullRequestReviewComment({ ...at, comment_id: target.id, content });
         else await octokit.rest.reactions.createForIssueComment({ ...at, comment_id: target.id, content });
       }),
     removeLabel: async (issue, label) =>

@@ -44,7 +44,7 @@ export interface Lane {
   /** Whether the key was seen before. */
   has(key: string): Promise<boolean>;
   /** False when the key was seen before. Throws `redis_unavailable` after the deadline; nothing is queued later then, but for what was already on its way. */
-  add(key: string, payload: unknown, deadlineMs: number): Promise<boolean>;
+  add(key: string, payload: unknown, deadlineMs: number, delayMs?: number): Promise<boolean>;
   /** The payload of a job that we signed. Throws `job_invalid`. */
   open(jobId: string | undefined, data: unknown): unknown;
   /** Makes the key outlive the job. */
@@ -63,12 +63,12 @@ export function createLane({ name, prefix, signingKey, redis, log, jobOptions }:
   const sign = (jobId: string, payload: string): Buffer => createHmac('sha256', signingKey).update(`mayfly ${name} ${jobId}\n`).update(payload).digest();
   const seenKey = (jobId: string): string => `${prefix}:${name}-seen:${jobId}`;
   const has = async (jobId: string): Promise<boolean> => (await redis.exists(seenKey(jobId), queue.toKey(jobId))) > 0;
-  const add = async (key: string, payload: unknown, until: number): Promise<boolean> => {
+  const add = async (key: string, payload: unknown, { until, delayMs }: { until: number; delayMs: number }): Promise<boolean> => {
     const jobId = jobIdOf(key);
     if (await has(jobId)) return false;
     if (Date.now() >= until) return false;
     const text = JSON.stringify(payload);
-    await queue.add(name, { payload: text, mac: sign(jobId, text).toString('hex') }, { jobId });
+    await queue.add(name, { payload: text, mac: sign(jobId, text).toString('hex') }, { jobId, ...(delayMs > 0 && { delay: delayMs }) });
     return true;
   };
   return {
@@ -77,7 +77,7 @@ export function createLane({ name, prefix, signingKey, redis, log, jobOptions }:
     queue,
     jobId: jobIdOf,
     has: (key) => has(jobIdOf(key)),
-    add: (key, payload, deadlineMs) => within(deadlineMs, add(key, payload, Date.now() + deadlineMs)),
+    add: (key, payload, deadlineMs, delayMs = 0) => within(deadlineMs, add(key, payload, { until: Date.now() + deadlineMs, delayMs })),
     open(jobId, data) {
       const sealed = Sealed.safeParse(data);
       if (!sealed.success || jobId === undefined) throw new FixError('job_invalid', { details: { jobId } });

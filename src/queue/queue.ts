@@ -36,6 +36,8 @@ export interface StoppedRun {
 export interface WorkerQueue {
   /** False when this trigger was queued before. */
   addRun(job: FixJob): Promise<boolean>;
+  /** Brings an event back to intake after a time, once for its key, whatever ends in between. */
+  later(event: { readonly key: string; readonly deliveryId: string }, delayMs: number): Promise<void>;
   /** Whether this trigger was queued before. */
   hasRun(key: string): Promise<boolean>;
   /** Stops what waits or runs for an issue, on whatever worker. What waits is gone in silence; what runs has its signal aborted. */

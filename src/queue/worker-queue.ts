@@ -81,6 +81,7 @@ export async function createWorkerQueue(options: WorkerQueueOptions): Promise<Wo
       await within(addMs, parts.cancellation.index(job));
       return await parts.runs.add(job.key, job, addMs);
     },
+    later: async (event, delayMs) => void (await parts.intake.add(event.key, event, addMs, delayMs)),
     hasRun: (key) => within(addMs, parts.runs.has(key)),
     cancelIssue: (repositoryId, issue, reason) => within(addMs, parts.cancellation.cancelIssue(repositoryId, issue, reason)),
     async consume(handlers) {

@@ -106,7 +106,7 @@ describe.skipIf(redisIsMissing())('the web role', () => {
 
     expect(statuses).toHaveLength(329);
     expect(new Set(statuses)).toEqual(new Set([200]));
-    expect((await takeIntake(5)).map(({ kind, issue }) => `${kind} ${issue.number}`).toSorted()).toEqual([
+    expect((await takeIntake(5)).map((event) => `${event.kind} ${'issue' in event ? event.issue.number : event.number}`).toSorted()).toEqual([
       'closed 1',
       'labeled 1',
       'labeled 1',

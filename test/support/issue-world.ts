@@ -1,6 +1,7 @@
 /** One repository with one labeled issue on the stand-in GitHub, and runs on it whose VMs are folders of this host. */
 import { pino } from 'pino';
 import { runJob } from '../../src/bot/run-job.ts';
+import type { FollowUps } from '../../src/bot/follow-ups.ts';
 import type { Attempt, JobTools } from '../../src/bot/work.ts';
 import type { RunReport } from '../../src/fix/report.ts';
 import type { RunLimits } from '../../src/fix/run.ts';
@@ -27,8 +28,9 @@ export interface RunChange {
   readonly models?: Models;
   readonly onBoot?: (id: string) => void;
   readonly attempt?: Partial<Attempt>;
-  readonly job?: Partial<FixJob>;
+  readonly job?: Partial<FixJob> | undefined;
   readonly limits?: Partial<RunLimits>;
+  readonly followUps?: FollowUps;
 }
 
 export interface IssueRun {
@@ -77,7 +79,7 @@ interface Place extends Pick<IssueWorld, 'standIn' | 'repository' | 'job'> {
 async function runOne(
   { standIn, repository, job, stack }: Place,
   replies: readonly PlannedReply[],
-  { onBoot, attempt, models, limits, job: changes }: RunChange,
+  { onBoot, attempt, models, limits, followUps, job: changes }: RunChange,
 ): Promise<IssueRun> {
   const folder = createFolder();
   stack.defer(() => folder[Symbol.dispose]());
@@ -109,6 +111,7 @@ async function runOne(
     secrets: createSecrets(),
     github: openPort(standIn, repository).github,
     mirrors: createMirrors({ directory: folder.path, environment: { PATH: '/usr/bin:/bin' }, log }),
+    ...(followUps && { followUps: () => Promise.resolve(followUps) }),
     onEvent: () => {},
     onReport: (made) => (report = made),
   };

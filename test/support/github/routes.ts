@@ -9,6 +9,7 @@ import * as data from './git-data.ts';
 import * as files from './git-files.ts';
 import * as issues from './issues.ts';
 import * as pulls from './pulls.ts';
+import * as reviews from './reviews.ts';
 import * as extras from './extras.ts';
 import type { RateLimits } from './rate-limits.ts';
 import type { Registrations } from './registrations.ts';
@@ -182,8 +183,11 @@ function pullRoutes(): Record<string, Route> {
     'GET pulls/{pull_number}/requested_reviewers': read(extras.listReviewers),
     'POST pulls/{pull_number}/requested_reviewers': write(pulls.requestReviewers),
     'DELETE pulls/{pull_number}/requested_reviewers': write(issues.forward),
-    'GET pulls/{pull_number}/reviews': read(issues.forward),
-    'POST pulls/{pull_number}/reviews': needs('write', ['pull_requests'])(issues.forward),
-    'GET pulls/{pull_number}/comments': read(issues.forward),
+    'GET pulls/{pull_number}/reviews': read(reviews.listReviews),
+    'POST pulls/{pull_number}/reviews': needs('write', ['pull_requests'])(reviews.createReview),
+    'GET pulls/{pull_number}/comments': read(reviews.listReviewComments),
+    'POST pulls/{pull_number}/comments': needs('write', ['pull_requests'])(reviews.createSingleComment),
+    'POST pulls/{pull_number}/comments/{comment_id}/replies': needs('write', ['pull_requests'])(reviews.replyToComment),
+    ...reactionRoutes('pulls/comments/{comment_id}'),
   };
 }

@@ -180,6 +180,6 @@ async function createApp(options: StandInOptions): Promise<StandInApp> {
     slug: options.slug ?? 'mayfly',
     account: options.account ?? options.organizations?.[0] ?? 'acme',
     permissions: options.permissions ?? mayflyPermissions,
-    events: options.events ?? ['issues', 'issue_comment', 'pull_request'],
+    events: options.events ?? ['issues', 'issue_comment', 'pull_request', 'pull_request_review', 'pull_request_review_comment', 'check_suite', 'push'],
   };
 }

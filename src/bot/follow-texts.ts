@@ -1,0 +1,116 @@
+/** What people read of work on a pull request that exists. Hostile text goes through neutral.ts. */
+import { inlineCode, neutralise, titleText } from '../fix/neutral.ts';
+import { sentence } from '../fix/outcome-text.ts';
+import { proofSection } from '../fix/proof-text.ts';
+import type { RunReport } from '../fix/report.ts';
+import type { FixJob, FixOutcome, ReviewRequest } from '../job.ts';
+import { runMarker } from './pull-texts.ts';
+import { footer, notes, refusedHosts, spendSentence } from './report-texts.ts';
+
+export interface CommitFacts {
+  /** Of the host's own words. */
+  readonly subject: string;
+  readonly ci: 'hold' | 'run';
+  /** How many repairs in a row this is; a person's commit ends the row. */
+  readonly repair?: number;
+}
+
+/** No model text, and no name of a branch: commit messages act. The trailers say who asked, in which run. */
+export function followMessage({ actor, runId }: Pick<FixJob, 'actor' | 'runId'>, { subject, ci, repair }: CommitFacts): string {
+  const trailers = [`Co-authored-by: ${actor.login} <${actor.id}+${actor.login}@users.noreply.github.com>`, `Mayfly-run: ${runId}`];
+  if (repair !== undefined) trailers.push(`Mayfly-repair: ${repair}`);
+  // As in pull-texts.ts: the last one, after two empty lines.
+  if (ci === 'hold') trailers.push(heldTrailer);
+  return `${subject}\n\n\n${trailers.join('\n')}\n`;
+}
+
+const heldTrailer = 'skip-checks: true';
+
+export interface Trailers {
+  readonly runId: string | null;
+  readonly repair: number;
+  /** No workflow runs on the commit. */
+  readonly held: boolean;
+  /** Who asked for it. */
+  readonly actor: FixJob['actor'] | null;
+}
+
+/** What the trailers of a commit of ours say. */
+export function readTrailers(message: string): Trailers {
+  const lines = message.trimEnd().slice(-2000).split('\n').slice(-6);
+  const value = (pattern: RegExp): RegExpExecArray | null => lines.map((line) => pattern.exec(line)).findLast((match) => match !== null) ?? null;
+  const author = value(/^Co-authored-by: ([\w-]{1,60}(?:\[bot\])?) <(\d{1,15})\+/);
+  return {
+    runId: value(/^Mayfly-run: (r[0-9a-z]{15})$/)?.[1] ?? null,
+    repair: Number(value(/^Mayfly-repair: ([1-9])$/)?.[1] ?? 0),
+    held: lines.at(-1) === heldTrailer,
+    actor: author && { login: author[1] ?? '', id: Number(author[2]) },
+  };
+}
+
+const begin = '<!-- mayfly:latest -->';
+const end = '<!-- mayfly:latest end -->';
+/** https://docs.github.com/en/rest/pulls/pulls#update-a-pull-request takes no longer one. */
+const maxBodyCharacters = 65_536;
+
+/** The text of a pull request of ours with what is to say about its newest commit; null when there is no room. What people wrote around it stays. */
+export function withLatest(
+  body: string,
+  { job, report, headSha }: { job: Pick<FixJob, 'actor' | 'runId'>; report: RunReport; headSha: string },
+): string | null {
+  const heading = `## Commit ${headSha.slice(0, 7)}`;
+  const asked = `Asked for by ${inlineCode(job.actor.login)}.`;
+  const section = [
+    begin,
+    heading,
+    '',
+    asked,
+    '',
+    proofSection(report.proof),
+    '',
+    ...notes(report),
+    spendSentence(report),
+    ...refusedHosts(report),
+    '',
+    footer(job.runId),
+    end,
+  ];
+  const [from, to] = [body.indexOf(begin), body.indexOf(end)];
+  const before = from === -1 || to < from ? `${body.trimEnd()}\n\n` : body.slice(0, from);
+  const after = from === -1 || to < from ? '\n' : body.slice(to + end.length);
+  const text = `${before}${section.join('\n')}${after}`;
+  return text.length > maxBodyCharacters ? null : text;
+}
+
+/** For a pull request against somebody else's branch. */
+export function besideTitle(job: Pick<FixJob, 'issue'>): string {
+  return `For #${job.issue.number}: ${titleText(job.issue.title, 80)}`;
+}
+
+export function besideBody(job: Pick<FixJob, 'issue' | 'runId' | 'actor'>, report: RunReport, ci: 'hold' | 'run'): string {
+  const why = `For #${job.issue.number}, asked for there by ${inlineCode(job.actor.login)}. It goes against that branch, because Mayfly pushes to its own branches only.`;
+  const lines = [runMarker(job.runId), why, ''];
+  if (report.summary !== '') lines.push('## What the agent says', '', neutralise(report.summary, 4000), '');
+  lines.push('## What the host saw', '', proofSection(report.proof), '', ...notes(report));
+  if (ci === 'hold') lines.push('Workflows have not run on this commit: read it first, then start them.', '');
+  lines.push(spendSentence(report), ...refusedHosts(report), '', footer(job.runId));
+  return lines.join('\n');
+}
+
+/** The answer in a thread: the commit that does what it asks, or why there is none. */
+export function threadAnswer(request: ReviewRequest, outcome: FixOutcome, reply: RunReport['replies'][number] | undefined): string {
+  const outdated = request.outdated ? ' The lines that this stands at have changed since it was written.' : '';
+  const words = reply === undefined ? '' : neutralise(reply.text, 1500);
+  if (outcome.kind === 'pushed' || outcome.kind === 'published') {
+    const commit = outcome.pullRequest.headSha.slice(0, 7);
+    const where = outcome.kind === 'published' ? ` (pull request #${outcome.pullRequest.number})` : '';
+    if (reply === undefined) return `${commit}${where} was made for this review. The agent did not say what became of this comment: please look.${outdated}`;
+    return reply.addressed ? `Done in ${commit}${where}: ${words}${outdated}` : `Not changed: ${words}${outdated}`;
+  }
+  if (outcome.kind === 'no_change')
+    return reply === undefined ? `Nothing was changed, and the agent did not say why not here.${outdated}` : `Not changed: ${words}${outdated}`;
+  return `Nothing was changed. ${sentence(outcome)}${outdated}`;
+}
+
+export const closedPullReply = 'This pull request is closed, so nothing is done here. Reopen it, or open an issue.';
+export const forkPullReply = 'This pull request comes from a fork, and Mayfly writes to this repository only. Push its branch here, or open an issue.';
