@@ -4,6 +4,8 @@ import { sentence } from '../fix/outcome-text.ts';
 import { proofSection } from '../fix/proof-text.ts';
 import type { RunReport } from '../fix/report.ts';
 import type { FixJob, FixOutcome, ReviewRequest } from '../job.ts';
+import { commentMarker } from './comment-texts.ts';
+import type { FailedCheck } from './failed-checks.ts';
 import { runMarker } from './pull-texts.ts';
 import { footer, notes, refusedHosts, spendSentence } from './report-texts.ts';
 
@@ -16,8 +18,12 @@ export interface CommitFacts {
 }
 
 /** No model text, and no name of a branch: commit messages act. The trailers say who asked, in which run. */
-export function followMessage({ actor, runId }: Pick<FixJob, 'actor' | 'runId'>, { subject, ci, repair }: CommitFacts): string {
-  const trailers = [`Co-authored-by: ${actor.login} <${actor.id}+${actor.login}@users.noreply.github.com>`, `Mayfly-run: ${runId}`];
+export function followMessage(
+  { actor, runId }: { readonly actor: FixJob['actor']; readonly runId: string | null },
+  { subject, ci, repair }: CommitFacts,
+): string {
+  const trailers = [`Co-authored-by: ${actor.login} <${actor.id}+${actor.login}@users.noreply.github.com>`];
+  if (runId !== null) trailers.push(`Mayfly-run: ${runId}`);
   if (repair !== undefined) trailers.push(`Mayfly-repair: ${repair}`);
   // As in pull-texts.ts: the last one, after two empty lines.
   if (ci === 'hold') trailers.push(heldTrailer);
@@ -114,3 +120,20 @@ export function threadAnswer(request: ReviewRequest, outcome: FixOutcome, reply:
 
 export const closedPullReply = 'This pull request is closed, so nothing is done here. Reopen it, or open an issue.';
 export const forkPullReply = 'This pull request comes from a fork, and Mayfly writes to this repository only. Push its branch here, or open an issue.';
+
+/** Why failed checks start no run: one sentence for each reason. */
+export function checksComment(failed: readonly FailedCheck[], facts: { readonly headSha: string; readonly base: string; readonly repairs: number }): string {
+  const names = (cause: FailedCheck['cause']): string =>
+    failed
+      .filter((check) => check.cause === cause)
+      .map(({ name }) => inlineCode(name, 80))
+      .join(', ');
+  const reasons = [
+    [names('infrastructure'), 'ended for a reason outside of the code: cancelled, out of time, a lost runner or the network. Run it again.'],
+    [names('base'), `fails on ${inlineCode(facts.base, 80)} as well, so it is not for this pull request to mend.`],
+    [names('unreadable'), 'has no log that Mayfly can read. Say in a comment what is wrong: `/agent <instruction>`.'],
+    [names('ours'), `still fails after ${facts.repairs} repairs in a row, so a person has to look. Push a commit, or comment \`/agent <instruction>\`.`],
+  ];
+  const sentences = reasons.flatMap(([who, what]) => (who === '' ? [] : [`- ${who} ${what}`]));
+  return [commentMarker, `**Mayfly: checks failed on ${facts.headSha.slice(0, 7)}; no run was started.**`, '', ...sentences].join('\n');
+}

@@ -10,10 +10,11 @@ import type { Log } from '../log.ts';
 import { commentMarker, doneComment, endingReply, runningComment } from './comment-texts.ts';
 import { fixWork } from './fix-work.ts';
 import { commitMessage } from './pull-texts.ts';
+import { repairWork } from './repair-work.ts';
 import { reviseWork } from './revise-work.ts';
 import type { Attempt, JobContext, JobTools, WorkKind } from './work.ts';
 
-const kinds: Partial<Record<Work['kind'], WorkKind>> = { fix: fixWork, revise: reviseWork };
+const kinds: Partial<Record<Work['kind'], WorkKind>> = { fix: fixWork, revise: reviseWork, repair: repairWork };
 
 const tellTimeoutMs = 5 * 60_000;
 
