@@ -119,6 +119,7 @@ export function threadAnswer(request: ReviewRequest, outcome: FixOutcome, reply:
 }
 
 export const closedPullReply = 'This pull request is closed, so nothing is done here. Reopen it, or open an issue.';
+export const foreignMergeReply = 'Mayfly merges the base into its own pull requests only. Merge it here by hand.';
 export const forkPullReply = 'This pull request comes from a fork, and Mayfly writes to this repository only. Push its branch here, or open an issue.';
 
 /** Why failed checks start no run: one sentence for each reason. */

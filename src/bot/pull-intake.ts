@@ -2,7 +2,7 @@
 import type { GitHubRepository } from '../github/github.ts';
 import type { FixJob, Work } from '../job.ts';
 import type { Log } from '../log.ts';
-import { closedPullReply, forkPullReply } from './follow-texts.ts';
+import { closedPullReply, foreignMergeReply, forkPullReply } from './follow-texts.ts';
 import { queuePullJob } from './queue-pull-job.ts';
 import type { PullEvent, RunQueue } from './queue-pull-job.ts';
 
@@ -18,5 +18,6 @@ export async function askPull(wish: PullRequestWish, tools: { github: GitHubRepo
   if (pull === null) return log.info('no such pull request');
   if (!pull.open) return await github.reply(wish.number, closedPullReply);
   if (pull.fork) return await github.reply(wish.number, forkPullReply);
+  if (wish.work.kind === 'merge' && !pull.ours) return await github.reply(wish.number, foreignMergeReply);
   await queuePullJob(wish, pull, wish, tools);
 }

@@ -10,11 +10,12 @@ import type { Log } from '../log.ts';
 import { commentMarker, doneComment, endingReply, runningComment } from './comment-texts.ts';
 import { fixWork } from './fix-work.ts';
 import { commitMessage } from './pull-texts.ts';
+import { mergeWork } from './merge-work.ts';
 import { repairWork } from './repair-work.ts';
 import { reviseWork } from './revise-work.ts';
 import type { Attempt, JobContext, JobTools, WorkKind } from './work.ts';
 
-const kinds: Partial<Record<Work['kind'], WorkKind>> = { fix: fixWork, revise: reviseWork, repair: repairWork };
+const kinds: Partial<Record<Work['kind'], WorkKind>> = { fix: fixWork, revise: reviseWork, repair: repairWork, merge: mergeWork };
 
 const tellTimeoutMs = 5 * 60_000;
 

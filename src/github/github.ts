@@ -102,6 +102,8 @@ export interface CommitState {
 /** What a pull request changes, from where its branch left the base. Texts are hostile. */
 export interface Comparison {
   readonly mergeBaseSha: string;
+  /** Commits of the base that the head does not have. */
+  readonly behindBy: number;
   readonly files: readonly { readonly path: string; readonly previousPath: string | null; readonly status: string; readonly patch: string | null }[];
   /** False when GitHub lists no more files than this. */
   readonly complete: boolean;

@@ -93,5 +93,5 @@ async function compare({ octokit, at }: Session, base: string, head: string): Pr
   const files = (data.files ?? []).map(({ filename, previous_filename: previous, status, patch }) => {
     return { path: filename, previousPath: previous ?? null, status, patch: patch ?? null };
   });
-  return { mergeBaseSha: data.merge_base_commit.sha, files, complete: files.length < maxFiles };
+  return { mergeBaseSha: data.merge_base_commit.sha, behindBy: data.behind_by, files, complete: files.length < maxFiles };
 }

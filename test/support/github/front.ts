@@ -4,6 +4,7 @@
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { demand, identify } from './access.ts';
+import { readLog } from './actions.ts';
 import { changesBetween, completePayload, look, type Change, type Moment, type Subject } from './events.ts';
 import type { Fault, Faults } from './faults.ts';
 import { isGitPath, serveGit } from './git-http.ts';
@@ -108,6 +109,9 @@ async function answer(parts: FrontParts, incoming: Incoming): Promise<{ reply: R
   let caller: Caller = { kind: 'anonymous' };
   try {
     if (incoming.url.pathname.startsWith('/codeload/')) return { caller, reply: await readArchive(parts.world, incoming.url.pathname.split('/')[2] ?? '') };
+    if (incoming.url.pathname.startsWith('/job-logs/')) {
+      return { caller, reply: readLog(parts.world, incoming.url.pathname.split('/')[2] ?? '', incoming.request.headers.authorization) };
+    }
     caller = identify(parts.world, incoming.request.headers.authorization);
     return { caller, reply: await route(parts, incoming, caller) };
   } catch (error) {

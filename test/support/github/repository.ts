@@ -1,7 +1,10 @@
 /** A seeded repository in the hands of a test or the demo: people act through the public API, the rest reads back. */
 import { Agent, request } from 'undici';
+import { addSuite, type SuiteWish } from './actions.ts';
+import { completePayload } from './events.ts';
 import { followBranches } from './pulls.ts';
 import { writeFiles, type SeedFiles } from './seed.ts';
+import type { Webhooks } from './webhooks.ts';
 import { Refusal, type Json, type Role, type StoredRepository, type World } from './world.ts';
 
 export interface PullRequestView {
@@ -41,6 +44,8 @@ export interface StandInRepository {
   /** What people do with a thread, named by its first comment. */
   resolveThread(comment: number): void;
   outdateThread(comment: number): void;
+  /** What workflows say of a commit. */
+  runWorkflows(wish: SuiteWish): Promise<void>;
   /** A push by somebody outside of the API: a commit on top of a branch. Null as content deletes. Resolves with the SHA. */
   commit(options: { branch?: string; message: string; files: SeedFiles; by?: string }): Promise<string>;
   /** Null takes the collaborator's access away. */
@@ -58,7 +63,7 @@ export interface StandInRepository {
   file(ref: string, path: string): Promise<string | null>;
 }
 
-export function createRepositoryHandle(world: World, stored: StoredRepository): StandInRepository {
+export function createRepositoryHandle(world: World, stored: StoredRepository, webhooks: Pick<Webhooks, 'emit'>): StandInRepository {
   const json = 'application/vnd.github+json';
   const api = async (as: string, method: string, path: string, body?: Json): Promise<Json> =>
     callApi({ world, as, method, target: `/repos/${stored.fullName}${path}`, body, accept: json });
@@ -86,6 +91,10 @@ export function createRepositoryHandle(world: World, stored: StoredRepository): 
     reviewReactions: (comment) => (stored.reactions.get(`review-comment/${comment}`) ?? []).map(({ content }) => content),
     resolveThread: (comment) => void stored.resolved.add(comment),
     outdateThread: (comment) => void stored.outdated.add(comment),
+    async runWorkflows(wish) {
+      const caller = { kind: 'user', login: owner, token: world.tokens.user(owner) } as const;
+      for (const change of await addSuite(world, stored, wish)) webhooks.emit(change.event, await completePayload(world, stored, caller, change));
+    },
     closeIssue: async ({ as, issue }) => void (await api(as, 'PATCH', `/issues/${issue}`, { state: 'closed' })),
     async commit({ branch = 'main', message, files, by = owner }) {
       const sha = await writeFiles(stored.git, { branch, message, files, by, atMs: world.now() });

@@ -2,6 +2,7 @@
  * Every operation that the stand-in stands in for, by its name in GitHub's OpenAPI description, with what it asks of
  * the caller. What is not here is answered 501 and counted as a violation: nothing works here by accident.
  */
+import * as actions from './actions.ts';
 import * as apps from './app-routes.ts';
 import type { Need } from './access.ts';
 import { readPermission, removeCollaborator, setCollaborator } from './collaborators.ts';
@@ -95,6 +96,8 @@ function repositoryRoutes(): Record<string, Route> {
     'PATCH check-runs/{check_run_id}': needs('write', ['checks'], 'admin')(issues.forward),
     'GET check-runs/{check_run_id}': needs('read', ['checks'])(issues.forward),
     'GET commits/{ref}/check-runs': needs('read', ['checks'])(extras.listChecks),
+    'GET commits/{ref}/check-suites': needs('read', ['checks'])(actions.listSuites),
+    'GET actions/jobs/{job_id}/logs': needs('read', ['actions'])(actions.redirectLog),
     'GET branches': contents(data.listBranches),
     'GET branches/{branch}': contents(extras.readBranch),
     'GET contents/{path}': contents(files.readContents),

@@ -47,6 +47,7 @@ export async function seedRepository(world: World, directory: string, seed: Seed
     protectedBranches: new Set(seed.protectedBranches),
     installed: seed.installed ?? true,
     pulls: new Map(),
+    suites: [],
     reviews: new Map(),
     reviewComments: new Map(),
     resolved: new Set(),

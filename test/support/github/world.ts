@@ -55,6 +55,14 @@ export interface StoredReviewComment {
   editedAt: string | null;
 }
 
+/** What workflows said of a commit; null while they are under way. */
+export interface StoredSuite {
+  readonly id: number;
+  readonly sha: string;
+  readonly conclusion: string | null;
+  readonly runs: readonly { readonly id: number; readonly name: string; readonly conclusion: string | null; readonly log: string | null }[];
+}
+
 export interface StoredRepository {
   readonly id: number;
   readonly owner: string;
@@ -68,6 +76,7 @@ export interface StoredRepository {
   /** Whether the App's installation covers it. */
   readonly installed: boolean;
   readonly pulls: Map<number, PullState>;
+  readonly suites: StoredSuite[];
   readonly reviews: Map<number, StoredReview>;
   readonly reviewComments: Map<number, StoredReviewComment>;
   /** First comments of threads that somebody resolved, or whose lines are not there any more. */
@@ -109,6 +118,8 @@ export interface World {
   readonly repositories: Map<string, StoredRepository>;
   readonly drafts: boolean;
   readonly archives: Map<string, { readonly repository: StoredRepository; readonly sha: string; readonly format: string }>;
+  /** Logs that somebody was sent to. */
+  readonly logs: Map<string, string>;
   suspended: boolean;
   readonly now: () => number;
   readonly nextId: () => number;
