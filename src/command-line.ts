@@ -7,6 +7,7 @@ import { createLog, createSecrets } from './log.ts';
 import { providerNames } from './job.ts';
 import type { LocalOptions } from './local.ts';
 import type { Log, Secrets } from './log.ts';
+import type { ShowOptions } from './check-settings.ts';
 import type { RegisterOptions } from './register-app.ts';
 import { version } from './version.ts';
 
@@ -100,6 +101,7 @@ function createProgram(signal: AbortSignal, outcome: { exitCode: number }): Comm
   addSetup(program, context);
   addDoctor(program, context, outcome);
   addFix(program, context, outcome);
+  addSettings(program, context, outcome);
   addDemo(program, context, outcome);
   return program;
 }
@@ -210,6 +212,30 @@ function addFix(program: Command, context: MakeContext, outcome: { exitCode: num
     .action(async (options: LocalOptions) => {
       const { fixLocally } = await import('./local.ts');
       outcome.exitCode = await fixLocally(options, context('tool', true));
+    });
+}
+
+function addSettings(program: Command, context: MakeContext, outcome: { exitCode: number }): void {
+  const settings = program.command('settings').description('The settings of a repository.');
+  settings
+    .command('validate')
+    .description('Say what is wrong with a settings file: line, key, and how to mend it. Exit code 2 when something is.')
+    .argument('[file]', 'the settings file', '.github/mayfly.yml')
+    .option('--json', 'print one JSON object')
+    .action(async (file: string, { json }: { json?: boolean }) => {
+      const { validateSettings } = await import('./check-settings.ts');
+      outcome.exitCode = await validateSettings(file, { json: json ?? false }, context('tool', true));
+    });
+  settings
+    .command('show')
+    .description('Show every key with its value, and whose word that is: default, operator, organization or repository.')
+    .requiredOption('--repo <dir|url>', 'the repository; what is committed counts')
+    .option('--base <ref>', 'branch, tag or commit (default: HEAD)')
+    .option('--organization <dir|url>', 'the repository `.github` of the organization, for `extends: organization`')
+    .option('--json', 'print one JSON object')
+    .action(async (options: ShowOptions) => {
+      const { showSettings } = await import('./check-settings.ts');
+      outcome.exitCode = await showSettings(options, context('tool', true));
     });
 }
 

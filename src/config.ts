@@ -88,11 +88,17 @@ const Environment = z.object({
   GOOGLE_GENERATIVE_AI_API_KEY: secret('Key for google/... models.'),
   MAYFLY_COMPATIBLE_API_KEY: secret('Key for compatible/... models (any OpenAI-compatible server).'),
   MAYFLY_COMPATIBLE_BASE_URL: optional('Address of the server of compatible/... models.'),
-  MAYFLY_LABEL: z.string().min(1).max(50).default('mayfly').meta({ description: 'Label that starts a run.' }),
+  MAYFLY_LABEL: z.string().min(1).max(50).default('mayfly').meta({ description: 'Label that starts a run, where the settings of a repository name no other.' }),
   MAYFLY_ALLOW_BOTS: list('Logins of bots that may trigger runs, with a space or a comma between them.'),
+  MAYFLY_MIN_PERMISSION: z
+    .enum(['write', 'maintain', 'admin'])
+    .default('write')
+    .meta({ description: 'Least permission of whoever starts a run; the settings of a repository may ask for more.' }),
   MAYFLY_CONCURRENCY: count(1, 'Runs at once on this worker.'),
   MAYFLY_RUNS_PER_REPOSITORY: count(1, 'Runs at once in one repository.'),
   MAYFLY_RUNS_PER_INSTALLATION: count(3, 'Runs at once in one installation of the App.'),
+  MAYFLY_RUNS_PER_USER_AND_HOUR: count(5, 'Runs that one person may begin in an installation and hour; what is more waits.'),
+  MAYFLY_RUNS_PER_REPOSITORY_AND_DAY: count(50, 'Runs that may begin in one repository and day (UTC); what is more waits.'),
   MAYFLY_CACHE_DIR: optional('Guest templates and mirrors. Default: /var/cache/mayfly as root, ~/.cache/mayfly otherwise.'),
   MAYFLY_STATE_DIR: optional('Live VMs and transcripts. Default: /var/lib/mayfly as root, ~/.local/state/mayfly otherwise.'),
   MAYFLY_PROVIDER: z
@@ -110,12 +116,21 @@ const Environment = z.object({
   MAYFLY_ALLOW_UNLIMITED_VMS: flag('1 starts VMs although no control group is writable.'),
   MAYFLY_EXTRA_CA: list('Files of CA certificates that guests trust too, with a space or a comma between them.'),
   MAYFLY_INTERNAL_HOSTS: list('Hosts that guests may reach although their address is private, with a space or a comma between them.'),
+  MAYFLY_ALLOWED_HOSTS: list(
+    'All hosts that the settings of a repository may open, with a space or a comma between them; *.example.org is every name below it. Empty: any.',
+  ),
+  MAYFLY_MIN_ISOLATION: z.enum(['emulation', 'syscall', 'hardware']).default('emulation').meta({
+    description: 'Weakest wall around a VM that runs are started with: hardware (KVM), syscall (gVisor), emulation.',
+  }),
+  MAYFLY_ALLOW_ROOT: flag('1 lets the settings of a repository keep sudo in the VM after setup.'),
+  MAYFLY_HOLD_CI: flag('1 holds workflows on our commits until a person releases them, whatever the settings of a repository say.'),
+  MAYFLY_PROTECTED_PATHS: list('Paths that no patch may touch, whatever the settings of a repository say, as patterns with a space or a comma between them.'),
   MAYFLY_MAX_STEPS: count(200, 'Steps of the agent in one run.'),
   MAYFLY_MAX_COST_USD: usd(5, 'Money for the model in one run, where its price is known.'),
   MAYFLY_MAX_TOKENS: count(20_000_000, 'Tokens, in and out, of one run.'),
   MAYFLY_CONTEXT_TOKENS: z.coerce.number().int().min(16_000).optional().meta({
     description:
-      'Tokens that the model can read at once. Default: 200000, 128000 for models that are not known. Beyond three quarters of it, old steps are shortened.',
+      'Tokens that the model can read at once. Default: 200000, 128000 for models that are not known. The task gets a quarter of it; beyond three quarters, old steps are shortened.',
   }),
   MAYFLY_DAILY_COST_USD_PER_REPOSITORY: usd(25, 'Money for the model in one repository and day (UTC), where its price is known.'),
   MAYFLY_DAILY_COST_USD_PER_INSTALLATION: usd(100, 'Money for the model in one installation of the App and day (UTC), where its price is known.'),
@@ -190,6 +205,8 @@ export interface Config extends Readonly<Omit<Environment, 'MAYFLY_CACHE_DIR' | 
   readonly MAYFLY_STATE_DIR: string;
   /** PEM, from PRIVATE_KEY or PRIVATE_KEY_PATH; null when neither is given. */
   readonly privateKey: string | null;
+  /** Variables that are set; the others have their defaults. */
+  readonly given: ReadonlySet<string>;
   readonly apiUrl: string;
   readonly webUrl: string;
   /** The environment that git on the host may see: where certificates are, nothing else. */
@@ -217,6 +234,7 @@ export function loadConfig(role: Role, environment: NodeJS.ProcessEnv = process.
   return Object.freeze({
     ...values,
     privateKey: key,
+    given: new Set(Object.keys(Environment.shape).filter((name) => (environment[name] ?? '') !== '')),
     MAYFLY_CACHE_DIR: values.MAYFLY_CACHE_DIR ?? (asRoot ? '/var/cache/mayfly' : join(home, '.cache/mayfly')),
     MAYFLY_STATE_DIR: values.MAYFLY_STATE_DIR ?? (asRoot ? '/var/lib/mayfly' : join(home, '.local/state/mayfly')),
     apiUrl: values.GITHUB_API_URL ?? (values.GHE_HOST ? `https://${values.GHE_HOST}/api/v3` : 'https://api.github.com'),

@@ -13,19 +13,21 @@ interface ErrorRow {
   readonly exitCode: 1 | 2 | 3 | 4 | 130;
   /** The sentence a user may see: what happened, and what to do next. Never contains outside data. */
   readonly user: string;
+  /** Neither the person who asked nor the repository has a part in it, although it does not pass by itself. */
+  readonly ours?: true;
 }
 
 export const errorTable = {
   usage: { retry: 'never', exitCode: 2, user: 'The command was not understood. Run `mayfly --help`.' },
   config_invalid: { retry: 'never', exitCode: 2, user: 'The configuration is not valid. Correct the settings named above and start again.' },
   runtime_too_old: { retry: 'never', exitCode: 3, user: 'Mayfly needs Node 26. Run `npm ci` in the checkout: it brings its own.' },
-  host_incomplete: { retry: 'never', exitCode: 3, user: 'This host lacks something that Mayfly needs. Run `npx mayfly setup`.' },
+  host_incomplete: { retry: 'never', ours: true, exitCode: 3, user: 'This host lacks something that Mayfly needs. Run `npx mayfly setup`.' },
   host_setup_failed: {
     retry: 'never',
     exitCode: 3,
     user: 'Something could not be installed on this host. The lines above say why; mend that and run `npx mayfly setup` again.',
   },
-  template_missing: { retry: 'never', exitCode: 3, user: 'There is no guest template yet. Run `npx mayfly image build`.' },
+  template_missing: { retry: 'never', ours: true, exitCode: 3, user: 'There is no guest template yet. Run `npx mayfly image build`.' },
   template_failed: {
     retry: 'never',
     exitCode: 3,
@@ -43,7 +45,7 @@ export const errorTable = {
   repository_empty: { retry: 'never', exitCode: 2, user: 'The repository has no commit to start from. Push one and try again.' },
   base_unknown: { retry: 'never', exitCode: 2, user: 'The base is not a commit, branch or tag of this repository. Check its name.' },
   repository_too_large: { retry: 'never', exitCode: 1, user: 'The repository is larger than Mayfly takes. The log has its size and the limit.' },
-  github_credentials: { retry: 'never', exitCode: 2, user: 'GitHub does not accept the App credentials. Check APP_ID and PRIVATE_KEY.' },
+  github_credentials: { retry: 'never', ours: true, exitCode: 2, user: 'GitHub does not accept the App credentials. Check APP_ID and PRIVATE_KEY.' },
   github_refused: { retry: 'never', exitCode: 4, user: 'GitHub refused a request that Mayfly needs. Check the permissions of the App.' },
   github_unavailable: {
     retry: 'later',
@@ -76,7 +78,7 @@ export const errorTable = {
     user: 'The webhook proxy does not answer. Check the network, or give another one with --dev-proxy.',
   },
   model_unknown: { retry: 'never', exitCode: 2, user: 'The model name is not understood. Write it as vendor/name, for example anthropic/claude-sonnet-4-5.' },
-  model_credentials: { retry: 'never', exitCode: 2, user: 'The model vendor does not accept the API key. Check the key of that vendor.' },
+  model_credentials: { retry: 'never', ours: true, exitCode: 2, user: 'The model vendor does not accept the API key. Check the key of that vendor.' },
   model_unavailable: {
     retry: 'later',
     exitCode: 4,
@@ -90,9 +92,14 @@ export const errorTable = {
   model_reply_endless: {
     retry: 'never',
     exitCode: 4,
-    user: 'The model did not bring a reply to its end, so it was cut off. Start the run again; if it stays so, take another model.',
+    user: 'The model did not bring a reply to its end, or its reply was too large to be used, so it was cut off. Start the run again; if it stays so, take another model.',
   },
-  model_refused: { retry: 'never', exitCode: 4, user: 'The model vendor refused the request. Check the model name and the account.' },
+  model_input_too_long: {
+    retry: 'never',
+    exitCode: 4,
+    user: 'The model does not read as much as it was sent. Set MAYFLY_CONTEXT_TOKENS to what it reads, or take another model.',
+  },
+  model_refused: { retry: 'never', ours: true, exitCode: 4, user: 'The model vendor refused the request. Check the model name and the account.' },
   sandbox_boot: { retry: 'later', exitCode: 3, user: 'The micro-VM did not start. Run `npx mayfly image build`; if it stays so, look at the log of the run.' },
   sandbox_thaw: {
     retry: 'later',
@@ -104,9 +111,15 @@ export const errorTable = {
     exitCode: 1,
     user: 'The micro-VM went away in the middle of the run. Start it again; if it stays so, the work needs more memory or disk than the VM has.',
   },
-  sandbox_leftover: { retry: 'never', exitCode: 1, user: 'Something of a micro-VM was left behind. The log names it; it is removed at the next start.' },
+  sandbox_leftover: {
+    retry: 'never',
+    ours: true,
+    exitCode: 1,
+    user: 'Something of a micro-VM was left behind. The log names it; it is removed at the next start.',
+  },
   sandbox_unlimited: {
     retry: 'never',
+    ours: true,
     exitCode: 3,
     user: 'No control group is writable, so a VM could not be limited. Run as root, or set MAYFLY_ALLOW_UNLIMITED_VMS=1 if you accept that.',
   },
@@ -126,19 +139,32 @@ export const errorTable = {
     user: 'The repository could not be put into the micro-VM. Start the run again; if it stays so, look at its log.',
   },
   patch_unreadable: { retry: 'never', exitCode: 1, user: 'The changes in the micro-VM could not be read, so nothing was published.' },
+  secret_in_text: {
+    retry: 'never',
+    exitCode: 1,
+    user: 'What the run was about to publish carried a secret of this installation, so nothing of it was published. The operator should find out how the secret got there; the log has the run.',
+  },
   cancelled: { retry: 'never', exitCode: 130, user: 'The run was stopped.' },
   lock_lost: { retry: 'later', exitCode: 1, user: 'The worker lost its claim on the run. Another worker takes it up.' },
+  over_limit: { retry: 'later', exitCode: 1, user: 'The budget of the day is spent. The run waits, and starts by itself when there is a new one.' },
   run_lost: {
     retry: 'never',
+    ours: true,
     exitCode: 1,
     user: 'The worker went away twice in the middle of the run, so it was given up. Look at the logs of the workers, then trigger it again.',
   },
   job_invalid: { retry: 'never', exitCode: 1, user: 'A queued job was not made by this Mayfly, so it was refused.' },
   disk_full: { retry: 'later', exitCode: 3, user: 'The disk of this host is full. Free some space and try again.' },
-  internal: { retry: 'never', exitCode: 1, user: 'Something went wrong on our side. The log has the details under the run id.' },
+  internal: { retry: 'never', ours: true, exitCode: 1, user: 'Something went wrong on our side. The log has the details under the run id.' },
 } as const satisfies Record<string, ErrorRow>;
 
 export type ErrorCode = keyof typeof errorTable;
+
+/** Whether a run that ended so is not counted against anyone's limits: what passes by itself, and what the operator has to mend. */
+export function isOurFault(code: ErrorCode): boolean {
+  const row: ErrorRow = errorTable[code];
+  return row.retry === 'later' || row.ours === true;
+}
 
 /** A failure with a code of the table. `details` go to the log only, never to a user. */
 export class FixError extends Error {

@@ -208,13 +208,15 @@ export interface PullRequest {
 }
 
 export type Limit = 'steps' | 'tokens' | 'cost' | 'time' | 'malformed_calls' | 'daily_budget';
-/** Why an agent stopped that nothing outside had stopped: it called no tool any more, its replies were cut, it refused, it went round in circles. */
-export type StopReason = 'silent' | 'cut' | 'refusal' | 'loop';
+/** Why an agent stopped that nothing outside had stopped: it called no tool any more, its replies were cut, it refused, it went round in circles, its model does not read so much. */
+export type StopReason = 'silent' | 'cut' | 'refusal' | 'loop' | 'too_long';
 export type RefusalReason =
   | 'not_permitted'
   | 'issue_closed'
   | 'pull_request_open'
   | 'settings_invalid'
+  | 'disabled'
+  | 'isolation'
   | 'regressed'
   | 'patch_too_large'
   | 'patch_protected_path'
@@ -226,8 +228,7 @@ export type RefusalReason =
   | 'pull_request_fork'
   | 'conflict_markers'
   | 'nothing_to_merge'
-  | 'checks_not_failing'
-  | 'daily_budget';
+  | 'checks_not_failing';
 
 /** How a run ended. `failed` carries the code of the error table that a FixError had. */
 export type FixOutcome =
@@ -238,6 +239,6 @@ export type FixOutcome =
   | { readonly kind: 'no_change' }
   | { readonly kind: 'gave_up'; readonly limit: Limit; readonly budget?: Budget }
   | { readonly kind: 'stopped'; readonly reason: StopReason }
-  | { readonly kind: 'refused'; readonly reason: RefusalReason; readonly detail?: string; readonly budget?: Budget }
+  | { readonly kind: 'refused'; readonly reason: RefusalReason; readonly detail?: string }
   | { readonly kind: 'cancelled' }
   | { readonly kind: 'failed'; readonly code: ErrorCode };

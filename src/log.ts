@@ -16,6 +16,8 @@ export interface Secrets {
   forget(value: string): void;
   /** The text with every remembered secret replaced by `[secret]`. */
   scrub(text: string): string;
+  /** Whether the text carries one in any form that `scrub` knows, or spread over lines, or percent-encoded. For what is about to be published. */
+  leaks(text: string): boolean;
 }
 
 export function createSecrets(): Secrets {
@@ -30,14 +32,48 @@ export function createSecrets(): Secrets {
       for (const form of formsBySecret.values().flatMap((forms) => forms)) if (clean.includes(form)) clean = clean.replaceAll(form, '[secret]');
       return clean;
     },
+    leaks(text) {
+      const forms = [...formsBySecret.values()]
+        .flat()
+        .flatMap((form) => [form, joined(form)])
+        .filter((form) => form.length >= 8);
+      return forms.length > 0 && readings(text).some((reading) => forms.some((form) => reading.includes(form)));
+    },
   };
 }
 
-/** As it is, inside of JSON, in a URL, and in base64 alone and as HTTP Basic carries it. */
+/** As it is, inside of JSON, in a URL, backwards, in hex, and in base64 wherever in it the secret begins. */
 function formsOf(value: string): readonly string[] {
-  const base64 = (text: string): string => Buffer.from(text).toString('base64').replace(/=+$/, '');
-  return [...new Set([value, JSON.stringify(value).slice(1, -1), encodeURIComponent(value), base64(value), base64(`x-access-token:${value}`)])];
+  const hex = Buffer.from(value).toString('hex');
+  const base64 = [0, 1, 2].map((before) => base64Of(value, before));
+  const forms = [
+    value,
+    JSON.stringify(value).slice(1, -1),
+    encodeURIComponent(value),
+    Array.from(value).toReversed().join(''),
+    hex,
+    hex.toUpperCase(),
+    ...base64,
+  ];
+  return [...new Set([...forms, ...base64.map((form) => form.replaceAll('+', '-').replaceAll('/', '_'))])];
 }
+
+/** What of the base64 of a longer text depends on the secret alone, when `before` bytes (modulo 3) stand before it. */
+function base64Of(value: string, before: number): string {
+  const all = Buffer.from(' '.repeat(before) + value).toString('base64');
+  const ofNeighbours = all.endsWith('=') ? all.indexOf('=') - 1 : all.length;
+  return all.slice(before === 0 ? 0 : before + 1, ofNeighbours);
+}
+
+/** The text, the text without what people split words with, and both with `%41` read as `A`. */
+function readings(text: string): readonly string[] {
+  const both = [text, joined(text)];
+  return [...both, ...both.filter((reading) => reading.includes('%')).map(percentDecoded)];
+}
+
+const joined = (text: string): string => text.replace(/[\s\p{Cc}\p{Cf}"'`+,;|\\]+/gu, '');
+
+const percentDecoded = (text: string): string => text.replace(/%([0-9a-f]{2})/gi, (_match, code: string) => String.fromCodePoint(Number.parseInt(code, 16)));
 
 interface LogOptions {
   readonly level: string;

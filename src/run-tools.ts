@@ -15,13 +15,14 @@ import { createModel } from './model/create-model.ts';
 import { createModels } from './model/create-models.ts';
 import type { Model, Models } from './model/model.ts';
 import { findPrice } from './model/prices.ts';
+import { createOperator, modelNames } from './operator.ts';
 import { chooseProvider } from './sandbox/choose-provider.ts';
 import { readGuestNodeVersion } from './sandbox/image.ts';
 import { pruneTemplates } from './sandbox/prune.ts';
 import type { QemuOptions } from './sandbox/qemu.ts';
 import { buildTemplate } from './sandbox/template.ts';
 import type { Building } from './sandbox/template.ts';
-import { settingsPath } from './settings/settings.ts';
+import { settingsPath } from './settings/schema.ts';
 
 const minuteMs = 60_000;
 
@@ -35,6 +36,8 @@ export async function createRunTools(config: Config, options: { log: Log; secret
   return {
     provider: choice.provider,
     providerReason: choice.reason,
+    isolation: choice.isolation,
+    operator: createOperator(config, options.model),
     models,
     surroundings,
     guestPackages: config.MAYFLY_GUEST_PACKAGES,
@@ -93,11 +96,6 @@ export function modelVendors(config: Config): Record<string, { key: string | nul
     google: { key: config.GOOGLE_GENERATIVE_AI_API_KEY, keyName: 'GOOGLE_GENERATIVE_AI_API_KEY', baseUrl: null },
     compatible: { key: config.MAYFLY_COMPATIBLE_API_KEY, keyName: 'MAYFLY_COMPATIBLE_API_KEY', baseUrl: config.MAYFLY_COMPATIBLE_BASE_URL },
   };
-}
-
-/** The operator's choice first, then what a repository may choose instead. */
-export function modelNames(config: Config, first: string): readonly [string, ...string[]] {
-  return [first, ...(config.MAYFLY_MODEL === null ? [] : [config.MAYFLY_MODEL]), ...config.MAYFLY_MODELS];
 }
 
 function openModels(config: Config, { model, log }: { model: string | null; log: Log }): Models {

@@ -30,7 +30,7 @@ export async function startWeb(
       port: config.PORT,
       path: config.WEBHOOK_PATH,
       secrets: [secret],
-      policy: { label: config.MAYFLY_LABEL, commandPrefix: '/agent', allowBots: config.MAYFLY_ALLOW_BOTS, appId: config.APP_ID ?? null },
+      policy: { commandPrefix: '/agent', allowBots: config.MAYFLY_ALLOW_BOTS, appId: config.APP_ID ?? null },
       enqueue: (event) => queue.add(event, enqueueMs),
       ready: () => queue.check(readyMs),
       log,

@@ -1,7 +1,6 @@
 /** Composition of the worker role: GitHub, queue, VMs, model. Only wiring. */
 import type { Config } from './config.ts';
 import { FixError } from './errors.ts';
-import { defaultFollowUps } from './bot/follow-ups.ts';
 import { runJob } from './bot/run-job.ts';
 import { takeInEvent } from './bot/take-in-event.ts';
 import type { JobTools } from './bot/work.ts';
@@ -9,6 +8,7 @@ import { createGitHub } from './github/create-github.ts';
 import type { GitHub } from './github/github.ts';
 import type { Log, Secrets } from './log.ts';
 import type { DailyLimits } from './queue/daily-budget.ts';
+import type { AllLimits } from './queue/open-run.ts';
 import { createWorkerQueue } from './queue/worker-queue.ts';
 import { createFetch, createMirrorsFrom, createRunTools } from './run-tools.ts';
 import { version } from './version.ts';
@@ -75,8 +75,7 @@ export async function startWorker(config: Config, options: WorkerOptions): Promi
     redisUrl,
     signingKey,
     concurrency: config.MAYFLY_CONCURRENCY,
-    perRepository: config.MAYFLY_RUNS_PER_REPOSITORY,
-    perInstallation: config.MAYFLY_RUNS_PER_INSTALLATION,
+    limits: runLimits(config),
     daily: dailyLimits(config),
     about: { version, provider: runTools.provider.name },
     lockMs: config.MAYFLY_LOCK_SECONDS * 1000,
@@ -87,10 +86,10 @@ export async function startWorker(config: Config, options: WorkerOptions): Promi
       const parsed = IntakeEvent.safeParse(event);
       if (!parsed.success) throw new FixError('job_invalid', { cause: parsed.error });
       using deadline = startDeadline();
-      const settings = (): Promise<typeof defaultFollowUps> => Promise.resolve(defaultFollowUps);
-      await takeInEvent(parsed.data, { github, queue, settings, label: config.MAYFLY_LABEL, signal: deadline.signal }, intakeLog);
+      const tools = { github, queue, operator: runTools.operator, signal: deadline.signal };
+      await takeInEvent(parsed.data, tools, intakeLog);
     },
-    run: async (job, context) => void (await runJob(job, context, tools)),
+    run: (job, context) => runJob(job, context, tools),
   };
   await queue.consume(handlers).catch(async (error: unknown) => {
     await queue.close(0);
@@ -102,6 +101,15 @@ export async function startWorker(config: Config, options: WorkerOptions): Promi
       stopRedelivery();
       await queue.close(graceMs);
     },
+  };
+}
+
+function runLimits(config: Config): AllLimits {
+  return {
+    perRepository: config.MAYFLY_RUNS_PER_REPOSITORY,
+    perInstallation: config.MAYFLY_RUNS_PER_INSTALLATION,
+    perUserAndHour: config.MAYFLY_RUNS_PER_USER_AND_HOUR,
+    perRepositoryAndDay: config.MAYFLY_RUNS_PER_REPOSITORY_AND_DAY,
   };
 }
 

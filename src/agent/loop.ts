@@ -2,8 +2,10 @@
 import { FixError, asFixError } from '../errors.ts';
 import type { Limit, StopReason, Usage } from '../job.ts';
 import type { Log } from '../log.ts';
-import type { Message, Model, Question, Reply, ToolCall } from '../model/model.ts';
+import type { Message, Model, Reply, ToolCall } from '../model/model.ts';
 import type { Sandbox } from '../sandbox/sandbox.ts';
+import { askModel } from './ask.ts';
+import type { Asking } from './ask.ts';
 import { createBackground } from './background.ts';
 import type { Background } from './background.ts';
 import { longestTimeoutMs } from './bash.ts';
@@ -11,13 +13,11 @@ import { createBriefing, promptVersion, reminders, repeatedMessage, systemPrompt
 import type { Briefing } from './prompt.ts';
 import { describeStep } from './describe-step.ts';
 import { createHistory, findWindow } from './history.ts';
-import type { History } from './history.ts';
 import { createOutputFiles } from './output.ts';
 import type { KeepOutput } from './output.ts';
 import { countRepeats } from './repeats.ts';
 import type { Repeats } from './repeats.ts';
-import { addStep, addUsage, findNear, findReached, startSpend, stepsLeft } from './spend.ts';
-import type { Spend } from './spend.ts';
+import { findNear, findReached, startSpend } from './spend.ts';
 import type { Submission } from './submission.ts';
 import { readStartCommit } from './submit.ts';
 import type { SeenText, Task } from './task.ts';
@@ -80,26 +80,20 @@ export interface Agent {
   work(message?: string): Promise<Attempt>;
 }
 
-/** Output of one reply. Large enough for a long edit, small enough for every model in use. */
-const maxOutputTokens = 16_384;
 const maxCallsPerReply = 8;
 const maxMalformedInARow = 3;
 const maxSilentInARow = 3;
 
 /** What stays from one round to the next. */
-interface Memory {
+type Memory = Asking['memory'] & {
   readonly briefing: Briefing;
-  readonly history: History;
-  readonly spend: Spend;
-  /** As many as the budget pays for, if each is like the last one. */
-  affordable: number;
   readonly told: Set<Limit>;
   readonly scratch: string;
   readonly keepOutput: KeepOutput;
   readonly background: Background;
   startCommit: string | null;
   workedMs: number;
-}
+};
 
 /** What changes while a round goes on. */
 interface Run extends AgentOptions {
@@ -117,12 +111,14 @@ type Ended = Attempt['ended'];
 
 /** An agent that has not begun yet. */
 export function startAgent(options: AgentOptions): Agent {
-  const commandTimeoutMs = options.limits.commandTimeoutMs;
-  const briefing = createBriefing(options.task, { ...options.limits, longestMs: longestTimeoutMs(commandTimeoutMs) });
+  const { model, limits } = options;
+  const windowTokens = limits.contextTokens ?? Math.min(...[model, model.fallback ?? model].map(({ name }) => findWindow(name)));
+  const briefing = createBriefing(options.task, { ...limits, longestMs: longestTimeoutMs(limits.commandTimeoutMs), windowTokens });
   const scratch = `/tmp/mayfly-${crypto.randomUUID().slice(0, 8)}`;
   const memory: Memory = {
     briefing,
     history: createHistory(),
+    windowTokens,
     spend: startSpend(),
     affordable: Infinity,
     told: new Set(),
@@ -182,7 +178,11 @@ async function work(options: AgentOptions & Pick<Run, 'elapsedMs'>, memory: Memo
     if (limit !== null) return { kind: 'limit', limit };
     if (next !== null) await say(run, { role: 'user', text: next });
     await askToWrapUp(run);
-    const reply = await askModel(run);
+    const askedAt = run.elapsedMs();
+    const answer = await askModel(run);
+    if (answer.kind !== 'reply') return answer;
+    const { reply } = answer;
+    await hear(run, reply, Math.round(run.elapsedMs() - askedAt));
     const ended = reply.toolCalls.length === 0 ? await remind(run, reply) : await act(run, reply);
     if (ended !== null) return ended;
     signal.throwIfAborted();
@@ -222,34 +222,12 @@ async function askToWrapUp(run: Run): Promise<void> {
   }
 }
 
-/** Vendors refuse a history that is longer than they read. */
-async function fitHistory({ memory, limits, model, transcript, log }: Run): Promise<void> {
-  const names = [model.name, ...(model.fallback ? [model.fallback.name] : [])];
-  const windowTokens = limits.contextTokens ?? Math.min(...names.map(findWindow));
-  const shortened = memory.history.fit({ windowTokens, stepsLeft: memory.affordable });
-  if (shortened === null) return;
-  await transcript.write({ kind: 'shortened', step: memory.spend.steps, ...shortened });
-  log.debug({ step: memory.spend.steps, ...shortened }, 'history shortened');
-}
-
-async function askModel(run: Run): Promise<Reply> {
-  const { memory } = run;
-  await fitHistory(run);
-  const askedAt = run.elapsedMs();
-  const { model, limits, signal } = run;
-  const { history, spend } = memory;
-  const onLost: Question['onLost'] = (lost) => addUsage(spend, lost, model);
-  const reply = await model.ask({ system: systemPrompt, messages: history.messages, tools: toolSpecs, maxOutputTokens, signal, onLost });
-  history.counted(reply.usage.inputTokens);
-  addStep(spend, reply, model);
-  const { text, toolCalls, continuation, usage, stop, by = model } = reply;
-  memory.affordable = stepsLeft(spend, limits, { usage, costUsd: by.cost(usage) });
-  const durationMs = Math.round(run.elapsedMs() - askedAt);
-  const { steps, costUsd } = spend;
-  await say(run, { role: 'assistant', text, toolCalls, continuation }, { stop, usage, costUsd, durationMs, ...(by !== model && { model: by.name }) });
+async function hear(run: Run, reply: Reply, durationMs: number): Promise<void> {
+  const { steps, costUsd } = run.memory.spend;
+  const { text, toolCalls, continuation, usage, stop, by } = reply;
+  await say(run, { role: 'assistant', text, toolCalls, continuation }, { stop, usage, costUsd, durationMs, ...(by && { model: by.name }) });
   run.log.debug({ step: steps, calls: toolCalls.length, stop, ...usage, costUsd, durationMs }, 'model answered');
   run.onStep?.({ number: steps, line: describeStep(reply) });
-  return reply;
 }
 
 /** A reply without a call. After a refusal the same history is refused again, so there is nothing to wait for. */

@@ -35,13 +35,17 @@ function describeIndent(line: string): string {
   return `${space.length} ${what}${space.length === 1 ? '' : 's'}`;
 }
 
+/** Only as many lines as are compared at once are kept in their dense form: a file may have a million of them. */
 function bestStart(lines: readonly string[], target: readonly string[]): { at: number; score: number } {
   const wanted = target.map(densely);
-  const have = lines.map(densely);
+  const have = lines.slice(0, wanted.length).map(densely);
   let best = { at: 0, score: 0 };
-  for (let at = 0; at < have.length && best.score < 1; at++) {
-    const score = wanted.reduce((sum, line, index) => sum + likeness(line, have[at + index]), 0) / wanted.length;
+  for (let at = 0; at < lines.length && best.score < 1; at++) {
+    const score = wanted.reduce((sum, line, index) => sum + likeness(line, have[index]), 0) / wanted.length;
     if (score > best.score) best = { at, score };
+    have.shift();
+    const next = lines[at + wanted.length];
+    if (next !== undefined) have.push(densely(next));
   }
   return best;
 }
@@ -52,15 +56,26 @@ interface Dense {
   readonly pairs: ReadonlySet<string>;
 }
 
+const blank: Dense = { text: '', pairs: new Set() };
+
 /** A line without its white space. */
 function densely(line: string): Dense {
-  const text = line.replace(/\s+/g, '').slice(0, longestLine);
-  return { text, pairs: new Set(Array.from({ length: Math.max(1, text.length - 1) }, (_, index) => text.slice(index, index + 2))) };
+  const text = line
+    .slice(0, 2 * longestLine)
+    .replace(/\s+/g, '')
+    .slice(0, longestLine);
+  if (text === '') return blank;
+  const pairs = new Set<string>();
+  for (let at = 0; at < Math.max(1, text.length - 1); at++) pairs.add(text.slice(at, at + 2));
+  return { text, pairs };
 }
 
 /** 1 when the wanted line is a part of the other, else Dice's coefficient of their pairs. */
 function likeness(wanted: Dense, line: Dense | undefined): number {
-  if (line === undefined) return 0;
+  if (line === undefined || line === blank) return 0;
   if (line.text.includes(wanted.text)) return 1;
-  return (2 * wanted.pairs.intersection(line.pairs).size) / (wanted.pairs.size + line.pairs.size);
+  const [fewer, more] = wanted.pairs.size < line.pairs.size ? [wanted.pairs, line.pairs] : [line.pairs, wanted.pairs];
+  let shared = 0;
+  for (const pair of fewer) if (more.has(pair)) shared += 1;
+  return (2 * shared) / (wanted.pairs.size + line.pairs.size);
 }

@@ -1,5 +1,6 @@
 /** Everything the model is told before it begins. Change the version with every change of the words: transcripts carry it. */
 import { randomBytes } from 'node:crypto';
+import { tokensPerByte } from '../model/model.ts';
 import type { SeenText, Task } from './task.ts';
 import { visibleMarkdown, visibleText } from './visible.ts';
 import type { Visible } from './visible.ts';
@@ -50,11 +51,19 @@ export interface BriefedLimits {
   readonly commandTimeoutMs: number;
   /** The most that a command may ask for. */
   readonly longestMs: number;
+  /** What the model reads at once. */
+  readonly windowTokens: number;
 }
+
+/** Of the window: what the texts from outside may take together. A history is shortened to a third of it, and they stay in it. */
+const briefingShare = 0.25;
+/** Of what the texts may take: so much of the beginning of the issue stays whatever else there is. */
+const issueShare = 0.25;
 
 /** The task, every text from outside between fences that it cannot forge. */
 export function createBriefing(task: Task, limits: BriefedLimits): Briefing {
-  const parts = listParts(task).filter(({ shown }) => shown.some(({ text }) => text !== ''));
+  const all = listParts(task).filter(({ shown }) => shown.some(({ text }) => text !== ''));
+  const parts = fitParts(all, (limits.windowTokens * briefingShare) / tokensPerByte);
   const fence = pickFence(parts.flatMap(({ shown }) => shown.map(({ text }) => text)).join('\n'));
   const sections = parts.map(({ head, name, shown }) =>
     [head, fence(name, shown.map(({ text }) => text).join('\n\n'))].filter((text) => text !== '').join('\n'),
@@ -120,7 +129,49 @@ function listParts(task: Task): readonly Part[] {
       head: 'The repository at a glance:',
       shown: [visibleText(task.map ?? '')],
     },
+    {
+      item: 'tests of the base',
+      source: 'the host, in the same machine',
+      trust: 'repository',
+      name: 'tests',
+      head: 'The host ran the test command once before you came, and put the tree back. What fails here was not broken by you:',
+      shown: [visibleText(task.baseTests ?? '')],
+    },
   ];
+}
+
+const trusted: readonly SeenText['trust'][] = ['anyone', 'repository', 'write access'];
+const bytesOf = (shown: readonly Visible[]): number => shown.reduce((sum, { text }) => sum + Buffer.byteLength(text), 0);
+/** For the line that says what is missing. */
+const lineBytes = 100;
+
+/** The end of a text goes before that of one whose writer is trusted more, or that is shorter. The beginning of each stays. */
+function fitParts(parts: readonly Part[], mostBytes: number): readonly Part[] {
+  const order = parts.toSorted((one, other) => trusted.indexOf(one.trust) - trusted.indexOf(other.trust) || bytesOf(other.shown) - bytesOf(one.shown));
+  const fitted = new Map<Part, Part>();
+  let over = parts.reduce((sum, { shown }) => sum + bytesOf(shown), -mostBytes);
+  for (const part of order) {
+    if (over <= 0) break;
+    const least = mostBytes * (part.name === 'issue' ? issueShare : 1 / (2 * parts.length));
+    const bytes = bytesOf(part.shown);
+    const shown = cutTo(part.shown, Math.max(least, bytes - over - lineBytes));
+    over -= bytes - bytesOf(shown);
+    fitted.set(part, { ...part, shown });
+  }
+  return parts.map((part) => fitted.get(part) ?? part);
+}
+
+/** Only the last of them is cut: titles and names come before it, and are short. */
+function cutTo(shown: readonly Visible[], mostBytes: number): readonly Visible[] {
+  const before = shown.slice(0, -1);
+  const last = shown.at(-1);
+  const room = Math.max(0, Math.floor(mostBytes - bytesOf(before)));
+  if (last === undefined || Buffer.byteLength(last.text) <= room + lineBytes) return shown;
+  // Decoded as a stream, half a character at the end is held back.
+  const head = new TextDecoder().decode(Buffer.from(last.text).subarray(0, room), { stream: true });
+  const missing = last.text.length - head.length;
+  const text = `${head}\n[The host has left out the last ${missing} characters of this text, to save room.]`;
+  return [...before, { text, dropped: { ...last.dropped, characters: last.dropped.characters + missing } }];
 }
 
 /** A command may come from the repository: it gets no paragraph of its own among what the host says. */

@@ -7,49 +7,63 @@ import { clipLines } from './clip.ts';
 import { pickFence } from './prompt.ts';
 
 /** Of an old output: enough to know what it was. */
-const oldOutputCharacters = 400;
+const oldOutputBytes = 400;
+/** Of the latest outputs together, whatever else there is: without an answer to its last step no agent goes on. */
+const lastOutputBytes = 4000;
 const wordsCharacters = 600;
 const callCharacters = 200;
 /** What was handed in, when the host asked for another round. */
 const summaryCharacters = 2000;
 
-export function charactersOf(messages: readonly Message[]): number {
-  return messages.reduce((sum, message) => sum + charactersOfOne(message), 0);
+export function bytesOf(messages: readonly Message[]): number {
+  return messages.reduce((sum, message) => sum + bytesOfOne(message), 0);
 }
 
-function charactersOfOne(message: Message): number {
-  if (message.role === 'user') return message.text.length;
-  if (message.role === 'tool') return message.results.reduce((sum, result) => sum + result.text.length, 0);
-  return message.text.length + message.toolCalls.reduce((sum, call) => sum + JSON.stringify(call.input ?? null).length, 0);
+/** A reply goes back in the vendor's own form where there is one, with opaque data that may be the most of it. */
+function bytesOfOne(message: Message): number {
+  if (message.role === 'user') return Buffer.byteLength(message.text);
+  if (message.role === 'tool') return message.results.reduce((sum, result) => sum + Buffer.byteLength(result.text), 0);
+  const plain = message.toolCalls.reduce((sum, call) => sum + jsonBytes(call.input), Buffer.byteLength(message.text));
+  return Math.max(plain, message.continuation === undefined ? 0 : jsonBytes(message.continuation));
 }
 
-/** At most about `target` characters. The first message is the task. What the host has said stays word for word. */
+const jsonBytes = (value: unknown): number => Buffer.byteLength(JSON.stringify(value) ?? '');
+
+/** At most about `target` bytes. The first message is the task. What the host has said stays word for word. */
 export function shorten(messages: readonly Message[], target: number): readonly Message[] {
   const recentAt = findRecent(messages, target / 2);
   const recent = messages.slice(recentAt);
-  const old = messages.slice(0, recentAt).map((message) => clipResults(message, oldOutputCharacters, 'repeat the call if you need it'));
-  if (charactersOf([...old, ...recent]) <= target) return [...old, ...recent];
+  const old = messages.slice(0, recentAt).map((message) => clipResults(message, oldOutputBytes, 'repeat the call if you need it'));
+  if (bytesOf([...old, ...recent]) <= target) return [...old, ...recent];
   const [task, ...steps] = messages.slice(0, recentAt);
   const said = steps.filter((message) => message.role === 'user' && !isNotes(message));
   const kept = [...(task === undefined ? [] : [task]), ...writeNotes(steps, target / 4), ...said];
-  const room = target - charactersOf(kept);
+  const room = target - bytesOf(kept);
   const results = recent.reduce((count, message) => count + (message.role === 'tool' ? message.results.length : 0), 0);
-  if (charactersOf(recent) <= room) return [...kept, ...recent];
-  const share = Math.max(oldOutputCharacters, Math.floor(room / 2 / Math.max(1, results)));
-  return [...kept, ...recent.map((message) => clipResults(message, share, 'look at it in parts'))];
+  if (bytesOf(recent) <= room) return [...kept, ...recent];
+  const share = Math.max(oldOutputBytes, Math.floor(room / 2 / Math.max(1, results)));
+  const last = recent.findLast((message) => message.role === 'tool');
+  const lastShare = Math.max(share, Math.floor(lastOutputBytes / Math.max(1, last?.results.length ?? 0)));
+  return [...kept, ...recent.map((message) => clipResults(message, message === last ? lastShare : share, 'look at it in parts'))];
 }
 
 /** Where the latest steps begin: always with a reply, because an answer without its call is refused by vendors. At least two of them. */
 function findRecent(messages: readonly Message[], room: number): number {
   const replies = messages.flatMap((message, index) => (message.role === 'assistant' && index > 0 ? [index] : []));
-  const fitting = replies.find((index) => charactersOf(messages.slice(index)) <= room);
+  let from = messages.length;
+  for (let bytes = 0; from > 0 && bytes <= room; from--) bytes += bytesOf(messages.slice(from - 1, from));
+  const fitting = replies.find((index) => index > from);
   return Math.min(fitting ?? messages.length, replies.at(-2) ?? replies.at(-1) ?? messages.length);
 }
 
-function clipResults(message: Message, most: number, advice: string): Message {
+/** As many characters of this text as come to so many bytes. */
+const charactersIn = (text: string, bytes: number): number => Math.floor((bytes * text.length) / Math.max(1, Buffer.byteLength(text)));
+
+function clipResults(message: Message, mostBytes: number, advice: string): Message {
   if (message.role !== 'tool') return message;
   const results = message.results.map((result) => {
-    if (result.text.length <= most + 200) return result;
+    if (Buffer.byteLength(result.text) <= mostBytes + 200) return result;
+    const most = charactersIn(result.text, mostBytes);
     return { ...result, text: `${clipLines(clipWide(result.text, most), most)}\n[shortened by the host, to save room: ${advice}]` };
   });
   return { ...message, results };
@@ -68,13 +82,14 @@ const notesHead = 'To save room, the host has replaced your earlier steps by the
 const isNotes = (message: Message): boolean => message.role === 'user' && message.text.startsWith(notesHead);
 
 /** Notes that are there already go on growing. Between fences: what the agent wrote may hold what it read. */
-function writeNotes(steps: readonly Message[], most: number): readonly Message[] {
+function writeNotes(steps: readonly Message[], mostBytes: number): readonly Message[] {
   const lines = steps.flatMap((message) => {
     if (isNotes(message) && message.role === 'user') return message.text.split('\n').slice(2, -1);
     return message.role === 'assistant' ? noteStep(message, answersTo(message, steps)) : [];
   });
   if (lines.length === 0) return [];
-  const text = clipLines(lines.join('\n'), most);
+  const all = lines.join('\n');
+  const text = clipLines(all, charactersIn(all, mostBytes));
   return [{ role: 'user', text: `${notesHead}\n${pickFence(text)('notes', text)}` }];
 }
 

@@ -6,6 +6,8 @@ export interface Submission {
   readonly testCommand: string | null;
   /** The agent says that nothing is to be changed; what lies in the workspace is no patch then. */
   readonly noChange: boolean;
+  /** The agent claims that the change does all that was asked for. */
+  readonly resolves: boolean;
   /** To comments of a review that the task lists. */
   readonly replies: readonly Reply[];
 }

@@ -23,17 +23,28 @@ export const submit = defineTool(
         .max(50)
         .optional()
         .describe('Only when the task lists review comments: one for each of them, by its number. Whether your change does what it asks, and how, or why not.'),
+      resolves: z
+        .boolean()
+        .optional()
+        .describe('True when the change does everything that the issue asks for, so that merging it may close the issue. False when a part is left.'),
       noChange: z.boolean().optional().describe('True only when the right answer is to change nothing; the summary then says why.'),
     }),
   },
-  async ({ summary, files, testCommand, noChange, replies = [] }, context) => {
+  async ({ summary, files, testCommand, noChange, resolves, replies = [] }, context) => {
     if (noChange !== true && !(await hasChanges(context))) {
       return refuse(
         'Nothing in /workspace has changed, so there is nothing to hand in. Make the change first, or submit with noChange and say why in the summary.',
       );
     }
     const command = testCommand?.trim() ?? '';
-    const submission = { summary: summary.slice(0, 8000), files, testCommand: command === '' ? null : command, noChange: noChange === true, replies };
+    const submission = {
+      summary: summary.slice(0, 8000),
+      files,
+      testCommand: command === '' ? null : command,
+      noChange: noChange === true,
+      resolves: resolves === true,
+      replies,
+    };
     return { text: 'Handed in.', failed: false, submission };
   },
 );

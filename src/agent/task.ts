@@ -34,6 +34,8 @@ export interface Task {
   /** What the repository consists of, in a few lines of the host, with names of the repository in it. */
   readonly map: string | null;
   readonly testCommand: string | null;
+  /** What that command said on the base, in a few lines; names of tests and output are in it. Null when it was not run. */
+  readonly baseTests: string | null;
   /** Commands that have run in the guest already, so that nothing is installed twice. */
   readonly setup: readonly string[];
   /** What the host knows of the machine and the repository, in its own words. */

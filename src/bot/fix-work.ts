@@ -2,7 +2,7 @@
 import { FixError } from '../errors.ts';
 import type { AskedIssue } from '../fix/agent-task.ts';
 import { createTimer } from '../fix/report.ts';
-import type { FixJob, FixOutcome, PullRequest } from '../job.ts';
+import type { FixOutcome, PullRequest } from '../job.ts';
 import { commitMessage, pullRequestBody, pullRequestTitle, runMarker } from './pull-texts.ts';
 import type { JobContext, Ready, WorkKind } from './work.ts';
 
@@ -15,18 +15,19 @@ export const fixWork: WorkKind = {
     const timed = createTimer({ report, onEvent: (event) => tools.onEvent(job.runId, event) });
     return { kind: 'published', pullRequest: await timed('publish', () => publish(context, ready)) };
   },
-  heldBranch: (job) => `${branchFor(job)}-held`,
+  heldBranch: (context) => `${branchFor(context)}-held`,
 };
 
-/** Numbers only: a branch name never holds text from outside. */
-const branchFor = (job: FixJob): string => `mayfly/issue-${job.issue.number}`;
+/** Numbers only, behind what the settings name: a branch name never holds text of an issue. */
+const branchFor = ({ job, settings }: JobContext): string => `${settings.values.branchPrefix}/issue-${job.issue.number}`;
 
-async function check({ job, github }: JobContext): Promise<FixOutcome | null> {
+async function check(context: JobContext): Promise<FixOutcome | null> {
+  const { job, github } = context;
   // The label is a command that was taken: whatever comes of it, the next one starts with labelling again.
   if (job.trigger.kind === 'label') await github.removeLabel(job.issue.number, job.trigger.label);
   const issue = await github.issue(job.issue.number);
   if (!issue.open || issue.locked) return { kind: 'refused', reason: 'issue_closed' };
-  const existing = await github.openPullRequest(branchFor(job));
+  const existing = await github.openPullRequest(branchFor(context));
   if (!existing) return null;
   // Our own: an earlier attempt ended between publishing and telling. Its work is not done twice.
   if (existing.ours(runMarker(job.runId))) return { kind: 'published', pullRequest: existing.pullRequest };
@@ -39,20 +40,27 @@ async function askIssue({ job, github }: JobContext): Promise<AskedIssue> {
   return { title: issue.title, body: issue.body, instruction: work.kind === 'fix' ? work.instruction : null, conversation };
 }
 
-async function publish({ job, github, report, attempt }: JobContext, ready: Ready): Promise<PullRequest> {
+async function publish(context: JobContext, ready: Ready): Promise<PullRequest> {
+  const { job, github, report, attempt } = context;
+  const { draft, labels, reviewers } = context.settings.values;
   if (!(await attempt.ownsRun())) throw new FixError('lock_lost');
+  const { ci, manners } = ready.plan;
   return await github.publish({
     baseSha: ready.patch.baseSha,
     baseBranch: job.repository.defaultBranch,
-    branch: branchFor(job),
+    branch: branchFor(context),
     files: ready.patch.files,
-    commitMessage: commitMessage(job, ready.plan.ci),
-    title: pullRequestTitle(job),
-    body: pullRequestBody(job, report, ready.plan.ci),
-    draft: true,
-    reviewer: job.actor.login,
+    commitMessage: commitMessage(job, ci, { style: manners.title, report }),
+    title: pullRequestTitle(job, report, manners.title),
+    body: pullRequestBody(job, report, { ci, template: manners.template, signs: signsForApps(github.cloneUrl) }),
+    draft,
+    labels,
+    reviewers: [...new Set([job.actor.login, ...reviewers])],
     marker: runMarker(job.runId),
     ownsRun: attempt.ownsRun,
     signal: attempt.signal,
   });
 }
+
+/** GitHub Enterprise Server signs what an App commits only where its operator set that up: https://docs.github.com/en/enterprise-server/admin/configuring-settings/configuring-user-applications-for-your-enterprise/configuring-web-commit-signing */
+const signsForApps = (cloneUrl: string): boolean => /^https:\/\/(?:github\.com|[\w-]+\.ghe\.com)\//.test(cloneUrl);

@@ -6,8 +6,10 @@ import type { RunReport } from '../fix/report.ts';
 import type { FixJob, FixOutcome, ReviewRequest } from '../job.ts';
 import { commentMarker } from './comment-texts.ts';
 import type { FailedCheck } from './failed-checks.ts';
-import { runMarker } from './pull-texts.ts';
-import { footer, notes, refusedHosts, spendSentence } from './report-texts.ts';
+import { contextSection, runMarker, sensitiveBanner } from './pull-texts.ts';
+import { folded, footer, notes, refusedHosts, settingsAdvice, spendSentence } from './report-texts.ts';
+import { hiddenRuns } from './run-history.ts';
+import type { RunEntry } from './run-history.ts';
 
 export interface CommitFacts {
   /** Of the host's own words. */
@@ -66,21 +68,7 @@ export function withLatest(
 ): string | null {
   const heading = `## Commit ${headSha.slice(0, 7)}`;
   const asked = `Asked for by ${inlineCode(job.actor.login)}.`;
-  const section = [
-    begin,
-    heading,
-    '',
-    asked,
-    '',
-    proofSection(report.proof),
-    '',
-    ...notes(report),
-    spendSentence(report),
-    ...refusedHosts(report),
-    '',
-    footer(job.runId),
-    end,
-  ];
+  const section = [begin, heading, '', asked, '', ...whatWasSeen(report), footer(job.runId), end];
   const [from, to] = [body.indexOf(begin), body.indexOf(end)];
   const before = from === -1 || to < from ? `${body.trimEnd()}\n\n` : body.slice(0, from);
   const after = from === -1 || to < from ? '\n' : body.slice(to + end.length);
@@ -97,10 +85,14 @@ export function besideBody(job: Pick<FixJob, 'issue' | 'runId' | 'actor'>, repor
   const why = `For #${job.issue.number}, asked for there by ${inlineCode(job.actor.login)}. It goes against that branch, because Mayfly pushes to its own branches only.`;
   const lines = [runMarker(job.runId), why, ''];
   if (report.summary !== '') lines.push('## What the agent says', '', neutralise(report.summary, 4000), '');
-  lines.push('## What the host saw', '', proofSection(report.proof), '', ...notes(report));
   if (ci === 'hold') lines.push('Workflows have not run on this commit: read it first, then start them.', '');
-  lines.push(spendSentence(report), ...refusedHosts(report), '', footer(job.runId));
+  lines.push('## What the host saw', '', ...whatWasSeen(report), footer(job.runId));
   return lines.join('\n');
+}
+
+function whatWasSeen(report: RunReport): readonly string[] {
+  const facts = [...sensitiveBanner(report), proofSection(report.proof), '', ...notes(report), ...contextSection(report)];
+  return [...facts, ...folded('Hosts that were refused', refusedHosts(report)), ...settingsAdvice(report, null), spendSentence(report), ''];
 }
 
 /** The answer in a thread: the commit that does what it asks, or why there is none. */
@@ -123,7 +115,10 @@ export const foreignMergeReply = 'Mayfly merges the base into its own pull reque
 export const forkPullReply = 'This pull request comes from a fork, and Mayfly writes to this repository only. Push its branch here, or open an issue.';
 
 /** Why failed checks start no run: one sentence for each reason. */
-export function checksComment(failed: readonly FailedCheck[], facts: { readonly headSha: string; readonly base: string; readonly repairs: number }): string {
+export function checksComment(
+  failed: readonly FailedCheck[],
+  facts: { readonly headSha: string; readonly base: string; readonly repairs: number; readonly runs: readonly RunEntry[] },
+): string {
   const names = (cause: FailedCheck['cause']): string =>
     failed
       .filter((check) => check.cause === cause)
@@ -136,5 +131,7 @@ export function checksComment(failed: readonly FailedCheck[], facts: { readonly 
     [names('ours'), `still fails after ${facts.repairs} repairs in a row, so a person has to look. Push a commit, or comment \`/agent <instruction>\`.`],
   ];
   const sentences = reasons.flatMap(([who, what]) => (who === '' ? [] : [`- ${who} ${what}`]));
-  return [commentMarker, `**Mayfly: checks failed on ${facts.headSha.slice(0, 7)}; no run was started.**`, '', ...sentences].join('\n');
+  return [commentMarker, `**Mayfly: checks failed on ${facts.headSha.slice(0, 7)}; no run was started.**`, '', ...sentences, '', hiddenRuns(facts.runs)].join(
+    '\n',
+  );
 }

@@ -9,7 +9,7 @@ import type { Merged } from '../fix/merge-base.ts';
 import { shown } from '../fix/policy.ts';
 import type { Snapshot } from '../git/mirror.ts';
 import type { FixOutcome, PatchFile } from '../job.ts';
-import { branchRef, checkPull, pullOf, pushToPull } from './pull-commit.ts';
+import { branchRef, checkPull, heldBeside, pullOf, pushToPull } from './pull-commit.ts';
 import { showDiff } from './revise-work.ts';
 import type { JobContext, Ready, WorkKind } from './work.ts';
 
@@ -19,7 +19,7 @@ export const mergeWork: WorkKind = {
   ask,
   prepare,
   deliver,
-  heldBranch: (job) => `mayfly/pull-${job.issue.number}-held`,
+  heldBranch: heldBeside,
 };
 
 async function check(context: JobContext): Promise<FixOutcome | null> {

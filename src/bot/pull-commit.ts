@@ -16,6 +16,10 @@ export function pullOf({ pull }: Pick<FixJob, 'pull'>): PinnedPull {
 /** The whole name: a tag may be called like a branch. */
 export const branchRef = (branch: string): string => `refs/heads/${branch}`;
 
+/** Numbers only, behind what the settings name. */
+export const besideBranch = ({ job, settings }: JobContext): string => `${settings.values.branchPrefix}/pull-${job.issue.number}`;
+export const heldBeside = (context: JobContext): string => `${besideBranch(context)}-held`;
+
 /** What can be known before any VM, and what an earlier attempt of this run has done. */
 export async function checkPull({ job, github }: JobContext): Promise<FixOutcome | null> {
   const pinned = pullOf(job);

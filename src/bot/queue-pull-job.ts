@@ -3,7 +3,7 @@ import type { GitHubRepository, PullState } from '../github/github.ts';
 import { newRunId } from '../job.ts';
 import type { FixJob } from '../job.ts';
 import type { Log } from '../log.ts';
-import { commentMarker, queuedComment } from './comment-texts.ts';
+import { sayQueued } from './living-comment.ts';
 
 /** What every event says of where it comes from. */
 export interface PullEvent {
@@ -33,7 +33,7 @@ export async function queuePullJob(
   if (await queue.hasRun(event.key)) return log.info('run was queued before');
   const job = makeJob(event, pull, { work, trigger });
   // The comment comes first: written after the job is queued, it could overwrite what a fast worker has said by then.
-  await github.livingComment(event.number, commentMarker, queuedComment(job));
+  await sayQueued(github, job, null);
   const added = await queue.addRun(job);
   log.info({ runId: job.runId, added, work: work.kind }, added ? 'run queued' : 'run was queued before');
 }

@@ -5,7 +5,7 @@ import type { FixJob, FixOutcome } from '../job.ts';
 import { clipLog } from './classify-checks.ts';
 import { readFailedChecks } from './failed-checks.ts';
 import type { FailedCheck } from './failed-checks.ts';
-import { branchRef, checkPull, pullOf, pushToPull } from './pull-commit.ts';
+import { branchRef, checkPull, heldBeside, pullOf, pushToPull } from './pull-commit.ts';
 import { showDiff } from './revise-work.ts';
 import type { JobContext, Ready, WorkKind } from './work.ts';
 
@@ -18,7 +18,7 @@ export const repairWork: WorkKind = {
       { job, ...context },
       { files: patch.files, mergedSha: null, subject: `Repair the checks of pull request ${job.issue.number}`, ci: plan.ci, repair: attemptOf(job) },
     ),
-  heldBranch: (job) => `mayfly/pull-${job.issue.number}-held`,
+  heldBranch: heldBeside,
 };
 
 function attemptOf({ work }: FixJob): number {

@@ -5,10 +5,12 @@
 import { asFixError } from '../errors.ts';
 import type { GitHub, GitHubRepository, PullState } from '../github/github.ts';
 import type { Log } from '../log.ts';
-import type { FollowUps } from './follow-ups.ts';
+import type { Operator } from '../settings/operator.ts';
+import type { Values } from '../settings/values.ts';
 import { askPull } from './pull-intake.ts';
 import { queuePullJob } from './queue-pull-job.ts';
 import type { PullEvent, RunQueue } from './queue-pull-job.ts';
+import { maySteer, readRepositorySettings } from './repository-settings.ts';
 import { findWaiting } from './review-requests.ts';
 import type { Waiting } from './review-requests.ts';
 
@@ -30,27 +32,36 @@ export interface ReviewTools {
     /** Brings the event back after a time, once for its key, also when this process ends before. */
     later(event: ReviewEvent, delayMs: number): Promise<void>;
   };
-  readonly settings: (repository: GitHubRepository, event: PullEvent) => Promise<FollowUps>;
+  readonly operator: Operator;
   readonly signal: AbortSignal;
 }
 
 /** Idempotent, and silent to whom may not write here. */
 export async function takeInReview(event: ReviewEvent, tools: ReviewTools, log: Log): Promise<void> {
   const github = tools.github.repository(event, { deliveryId: event.deliveryId, signal: tools.signal, records: [] });
-  const mayWrite = async (login: string): Promise<boolean> => ['admin', 'write'].includes(await github.permission(login));
-  if (!(await mayWrite(event.actor.login))) return log.info('review ignored: no write access');
+  if (!maySteer(await github.permission(event.actor.login))) return log.info('review ignored: no write access');
+  const settings = await readFollowSettings(github, event, tools);
+  if (settings === null) return log.info('review ignored: the settings are broken, or say that nothing is done here');
+  const mayWrite = async (login: string): Promise<boolean> => maySteer(await github.permission(login), settings['triggers.permission']);
+  if (!(await mayWrite(event.actor.login))) return log.info('review ignored: the settings ask for more than write access');
   const pull = await github.pulls.read(event.number);
   const trigger = { kind: 'review' as const, reviewId: event.reviewId };
   if (event.instruction !== null && !(pull?.ours && pull.open)) {
     return await askPull({ ...event, trigger, work: { kind: 'revise', instruction: event.instruction, requests: [] } }, { github, queue: tools.queue, log });
   }
   if (!pull?.ours || !pull.open) return log.info('not an open pull request of ours');
-  const { quietMs } = await tools.settings(github, event);
+  const quietMs = settings['followUps.quietSeconds'] * 1000;
   if (event.kind === 'remark') return await collect(event, tools, quietMs);
   const waiting = await findWaiting(await github.pulls.threads(event.number), { before: event.receivedAt, mayWrite });
   const again = event.kind === 'quiet' ? quietMs - sinceLatestMs(waiting) : isSingle(event, waiting) ? quietMs : 0;
   if (again > 0) return await collect(event, tools, again);
   await queueReview(event, { pull, waiting, github, tools, log });
+}
+
+/** Null while they are broken, which has an issue of its own, and where Mayfly is off. */
+export async function readFollowSettings(github: GitHubRepository, event: PullEvent, { operator }: Pick<ReviewTools, 'operator'>): Promise<Values | null> {
+  const settings = await readRepositorySettings({ github, owner: event.repository.owner, operator });
+  return 'effective' in settings && settings.effective.values.enabled ? settings.effective.values : null;
 }
 
 /** GitHub makes a review of every single comment, too: one without words of its own. */

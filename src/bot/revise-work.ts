@@ -4,11 +4,10 @@ import type { AskedIssue } from '../fix/agent-task.ts';
 import { createTimer } from '../fix/report.ts';
 import type { Comparison } from '../github/github.ts';
 import type { FixJob, FixOutcome, ReviewRequest } from '../job.ts';
-import { defaultFollowUps } from './follow-ups.ts';
 import { besideBody, besideTitle, followMessage, threadAnswer } from './follow-texts.ts';
-import { branchRef, checkPull, pullOf, pushToPull } from './pull-commit.ts';
+import { besideBranch, branchRef, checkPull, heldBeside, pullOf, pushToPull } from './pull-commit.ts';
 import { runMarker } from './pull-texts.ts';
-import type { JobContext, Ready, WorkKind } from './work.ts';
+import type { JobContext, Ready, TalkContext, WorkKind } from './work.ts';
 
 type Text = NonNullable<AskedIssue['texts']>[number];
 
@@ -17,17 +16,14 @@ export const reviseWork: WorkKind = {
   base: (job) => ({ ref: branchRef(pullOf(job).branch), sha: pullOf(job).headSha }),
   ask,
   deliver,
-  heldBranch: (job) => `${besideBranch(job)}-held`,
+  heldBranch: heldBeside,
   tell: answerThreads,
 };
-
-/** Numbers only. */
-const besideBranch = (job: FixJob): string => `mayfly/pull-${job.issue.number}`;
 
 async function check(context: JobContext): Promise<FixOutcome | null> {
   const found = await checkPull(context);
   if (found !== null || pullOf(context.job).ours) return found;
-  const beside = await context.github.openPullRequest(besideBranch(context.job));
+  const beside = await context.github.openPullRequest(besideBranch(context));
   return beside?.ours(runMarker(context.job.runId)) ? { kind: 'published', pullRequest: beside.pullRequest } : null;
 }
 
@@ -96,8 +92,7 @@ function showRequest({ commentId, login, path, line, body, hunk, outdated }: Rev
 
 async function deliver(context: JobContext, ready: Ready): Promise<FixOutcome> {
   const { job, tools, report } = context;
-  const { foreign } = (await tools.followUps?.(context)) ?? defaultFollowUps;
-  if (!pullOf(job).ours && foreign === 'pull_request') {
+  if (!pullOf(job).ours && context.settings.values['followUps.foreign'] === 'pull_request') {
     const timed = createTimer({ report, onEvent: (event) => tools.onEvent(job.runId, event) });
     return await timed('publish', () => openBeside(context, ready));
   }
@@ -109,19 +104,22 @@ function subjectOf({ issue, trigger }: FixJob): string {
 }
 
 /** Somebody else's branch gets a pull request, and no commit. */
-async function openBeside({ job, github, report, attempt }: JobContext, { patch, plan }: Ready): Promise<FixOutcome> {
+async function openBeside(context: JobContext, { patch, plan }: Ready): Promise<FixOutcome> {
+  const { job, github, report, attempt } = context;
+  const { draft, labels, reviewers } = context.settings.values;
   const { ownsRun, signal } = attempt;
   if (!(await ownsRun())) throw new FixError('lock_lost');
   const pullRequest = await github.publish({
     baseSha: patch.baseSha,
     baseBranch: pullOf(job).branch,
-    branch: besideBranch(job),
+    branch: besideBranch(context),
     files: patch.files,
     commitMessage: followMessage(job, { subject: subjectOf(job), ci: plan.ci }),
     title: besideTitle(job),
     body: besideBody(job, report, plan.ci),
-    draft: true,
-    reviewer: job.actor.login,
+    draft,
+    labels,
+    reviewers: [...new Set([job.actor.login, ...reviewers])],
     marker: runMarker(job.runId),
     ownsRun,
     signal,
@@ -130,7 +128,7 @@ async function openBeside({ job, github, report, attempt }: JobContext, { patch,
 }
 
 /** Threads that people resolved in the meantime are theirs. */
-async function answerThreads({ job, github, report }: JobContext, outcome: FixOutcome): Promise<void> {
+async function answerThreads({ job, github, report }: TalkContext, outcome: FixOutcome): Promise<void> {
   if (job.work.kind !== 'revise' || job.work.requests.length === 0) return;
   const resolved = new Set((await github.pulls.threads(job.issue.number)).filter((thread) => thread.resolved).map((thread) => thread.comments[0]?.id));
   const sign = outcome.kind === 'pushed' || outcome.kind === 'published' ? 'rocket' : 'confused';

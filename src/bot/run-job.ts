@@ -1,19 +1,25 @@
 /** One queued run on GitHub: check again, work, deliver, tell. What happens inside the VMs is `fix/run.ts`; what a kind of work has of its own is in its file. */
 import { FixError, asFixError } from '../errors.ts';
-import { proofCheck } from '../fix/proof-text.ts';
+import { narrowLimits, refuseBroken, refuseBySettings } from '../fix/base-settings.ts';
 import { createReport } from '../fix/report.ts';
 import type { RunEvent, RunReport } from '../fix/report.ts';
 import { runFix } from '../fix/run.ts';
 import type { Snapshot } from '../git/mirror.ts';
+import type { GitHubRepository } from '../github/github.ts';
 import type { BudgetShare, FixJob, FixOutcome, Work } from '../job.ts';
+import type { Permission } from '../github/github.ts';
 import type { Log } from '../log.ts';
-import { commentMarker, doneComment, endingReply, runningComment } from './comment-texts.ts';
+import type { Values } from '../settings/values.ts';
+import { endingReply } from './comment-texts.ts';
+import { beginCheck, checkCommit, endCheck } from './commit-check.ts';
 import { fixWork } from './fix-work.ts';
+import { createLivingComment } from './living-comment.ts';
 import { commitMessage } from './pull-texts.ts';
 import { mergeWork } from './merge-work.ts';
 import { repairWork } from './repair-work.ts';
 import { reviseWork } from './revise-work.ts';
-import type { Attempt, JobContext, JobTools, WorkKind } from './work.ts';
+import { keepSettingsIssue, maySteer, readRepositorySettings } from './repository-settings.ts';
+import type { Attempt, JobContext, JobTools, TalkContext, WorkKind } from './work.ts';
 
 const kinds: Partial<Record<Work['kind'], WorkKind>> = { fix: fixWork, revise: reviseWork, repair: repairWork, merge: mergeWork };
 
@@ -22,23 +28,33 @@ const tellTimeoutMs = 5 * 60_000;
 /** Returns when the run has an outcome and the person who asked was told. Throws a FixError when it has to be tried again. */
 export async function runJob(job: FixJob, attempt: Attempt, tools: JobTools): Promise<FixOutcome> {
   const report = createReport(job.runId);
-  const { deliveryId } = job;
-  const github = tools.github.repository(job, { deliveryId, signal: attempt.signal, records: report.tokens });
-  const context: JobContext = { job, attempt, tools, github, report };
+  const open = (signal: AbortSignal): GitHubRepository => tools.github.repository(job, { deliveryId: job.deliveryId, signal, records: report.tokens });
+  using comment = createLivingComment({
+    job,
+    open,
+    signal: attempt.signal,
+    ownsRun: attempt.ownsRun,
+    log: attempt.log,
+    ...(job.pull && { lastLine: 'Commit' }),
+  });
+  const onEvent = (runId: string, event: RunEvent): void => {
+    comment.event(event);
+    tools.onEvent(runId, event);
+  };
+  const context: TalkContext = { job, attempt, tools: { ...tools, onEvent }, github: open(attempt.signal), report, comment };
   let outcome: FixOutcome;
   try {
     outcome = await attemptRun(context, kindOf(job));
   } catch (thrown) {
     const error = attempt.signal.aborted ? asFixError(attempt.signal.reason, 'cancelled') : asFixError(thrown);
     attempt.log.error({ err: error }, 'run failed');
-    // A run that is tried again says nothing: the comment keeps showing it as running.
-    if (error.code === 'lock_lost' || (error.row.retry === 'later' && !attempt.lastAttempt)) throw error;
+    // A run that is tried again, or waits for another day, says nothing: its comment is kept up to date by others.
+    if (error.code === 'lock_lost' || error.code === 'over_limit' || (error.row.retry === 'later' && !attempt.lastAttempt)) throw error;
     outcome = error.code === 'cancelled' ? { kind: 'cancelled' } : { kind: 'failed', code: error.code };
   }
   report.outcome = outcome;
   // Telling still has to work after the run was stopped: it gets a signal of its own.
-  const signal = AbortSignal.timeout(tellTimeoutMs);
-  await tell({ ...context, github: tools.github.repository(job, { deliveryId, signal, records: report.tokens }) }, outcome);
+  await tell({ ...context, github: open(AbortSignal.timeout(tellTimeoutMs)) }, outcome);
   logFinished(attempt.log, report, outcome);
   tools.onReport(report);
   return outcome;
@@ -50,16 +66,25 @@ function kindOf({ work }: FixJob): WorkKind {
   return kind;
 }
 
-async function attemptRun(context: JobContext, kind: WorkKind): Promise<FixOutcome> {
-  const { job, github, tools, attempt } = context;
+async function attemptRun(talk: TalkContext, kind: WorkKind): Promise<FixOutcome> {
+  const { job, github, tools, attempt } = talk;
   // Asked again, because the job may have waited for hours.
   const permission = await github.permission(job.actor.login);
-  if (permission !== 'admin' && permission !== 'write') return { kind: 'refused', reason: 'not_permitted' };
+  if (!maySteer(permission)) return { kind: 'refused', reason: 'not_permitted' };
+  const read = await readRepositorySettings({ github, owner: job.repository.owner, operator: tools.operator });
+  const refused = 'problems' in read ? refuseBroken(read.problems) : refuseEarly(read.effective.values, permission, tools);
+  if (refused !== null || 'problems' in read) {
+    if ('problems' in read) await keepSettingsIssue(github, read.problems);
+    // The label is a command that was taken, as below.
+    if (job.trigger.kind === 'label') await github.removeLabel(job.issue.number, job.trigger.label);
+    return refused ?? { kind: 'refused', reason: 'settings_invalid' };
+  }
+  const { values } = read.effective;
+  const context: JobContext = { ...talk, settings: read.effective };
   const early = await kind.check(context);
   if (early) return early;
-  const { costUsd, tokens } = tools.limits.agent;
+  const { costUsd, tokens } = narrowLimits(tools.limits, values).agent;
   const budget = await attempt.openBudget({ costUsd: tools.models.anyPriced ? costUsd : null, tokens });
-  if ('reached' in budget) return { kind: 'refused', reason: 'daily_budget', budget: budget.reached };
   try {
     return await workAndDeliver(context, kind, budget);
   } finally {
@@ -67,9 +92,17 @@ async function attemptRun(context: JobContext, kind: WorkKind): Promise<FixOutco
   }
 }
 
+/** What the settings rule out before anything is set aside for the run. */
+function refuseEarly(values: Values, permission: Permission, tools: JobTools): FixOutcome | null {
+  if (!maySteer(permission, values['triggers.permission']))
+    return { kind: 'refused', reason: 'not_permitted', detail: `triggers.permission: ${values['triggers.permission']}` };
+  return refuseBySettings(values, tools.isolation);
+}
+
 async function workAndDeliver(context: JobContext, kind: WorkKind, budget: BudgetShare): Promise<FixOutcome> {
-  const { job, github, report, tools, attempt } = context;
-  await github.livingComment(job.issue.number, commentMarker, runningComment(job));
+  const { job, report, tools, attempt } = context;
+  await context.comment.begin();
+  await beginCheck(context);
   const onEvent = (event: RunEvent): void => {
     if (event.kind === 'done') attempt.log.info({ phase: event.phase, durationMs: event.durationMs, failed: event.failed }, 'phase ended');
     tools.onEvent(job.runId, event);
@@ -82,6 +115,7 @@ async function workAndDeliver(context: JobContext, kind: WorkKind, budget: Budge
       // A branch may say what it likes of itself.
       ...(job.pull && { rules: async (signal: AbortSignal) => await fetchRef(context, job.repository.defaultBranch, signal) }),
       ...(kind.prepare && { prepare: kind.prepare.bind(kind, context) }),
+      settings: context.settings,
       pinnedSha: kind.base(job).sha,
       report,
       budget,
@@ -113,7 +147,7 @@ async function holdWork(context: JobContext, kind: WorkKind, outcome: FixOutcome
   const { baseSha, files } = report.patch;
   const { signal, ownsRun } = attempt;
   try {
-    const held = await github.hold({ baseSha, files, branch: kind.heldBranch(job), commitMessage: commitMessage(job, 'hold'), signal, ownsRun });
+    const held = await github.hold({ baseSha, files, branch: kind.heldBranch(context), commitMessage: commitMessage(job, 'hold'), signal, ownsRun });
     report.heldBranch = held.branch;
     await checkCommit(context, held.headSha);
   } catch (thrown) {
@@ -125,23 +159,13 @@ async function holdWork(context: JobContext, kind: WorkKind, outcome: FixOutcome
   }
 }
 
-/** The proof, beside the commit. What is published stands whatever becomes of it, also when the run is stopped here. */
-async function checkCommit({ job, github, report, attempt }: JobContext, headSha: string): Promise<void> {
-  if (report.proof === null) return;
-  try {
-    await github.check({ headSha, name: 'Mayfly proof', externalId: job.runId, ...proofCheck(report.proof) });
-  } catch (thrown) {
-    attempt.log.error({ err: asFixError(thrown) }, 'check could not be written');
-  }
-}
-
 /** The outcome stands whether or not GitHub takes the comment, so a failure here is logged and no more. */
-async function tell(context: JobContext, outcome: FixOutcome): Promise<void> {
-  const { job, github, report, attempt } = context;
+async function tell(context: TalkContext, outcome: FixOutcome): Promise<void> {
+  const { job, github, report, attempt, comment } = context;
   const { issue, trigger } = job;
+  const ways: (() => Promise<void>)[] = [() => comment.end(github, outcome, report), () => endCheck(context, outcome)];
   const kind = kinds[job.work.kind];
   const isDone = outcome.kind === 'published' || outcome.kind === 'pushed';
-  const ways: (() => Promise<void>)[] = [() => github.livingComment(issue.number, commentMarker, doneComment(report, outcome))];
   if (kind?.tell) ways.push(() => kind.tell?.(context, outcome) ?? Promise.resolve());
   if (!isDone) ways.push(() => github.reply(issue.number, endingReply(job, outcome)));
   if (trigger.kind === 'comment') {

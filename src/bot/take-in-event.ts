@@ -6,10 +6,13 @@ import { takeIn } from './intake.ts';
 import type { Intake, IntakeTools } from './intake.ts';
 import { takeInReview } from './review-intake.ts';
 import type { ReviewEvent, ReviewTools } from './review-intake.ts';
+import { takeInSettings } from './settings-events.ts';
+import type { SettingsEvent } from './settings-events.ts';
 
 /** Idempotent: told twice, it does once. */
-export async function takeInEvent(event: Intake | ReviewEvent | ChecksEvent, tools: IntakeTools & ReviewTools, log: Log): Promise<void> {
+export async function takeInEvent(event: Intake | ReviewEvent | ChecksEvent | SettingsEvent, tools: IntakeTools & ReviewTools, log: Log): Promise<void> {
   if ('reviewId' in event) return await takeInReview(event, tools, log);
   if ('headSha' in event) return await takeInChecks(event, tools, log);
+  if (!('issue' in event)) return await takeInSettings(event, tools, log);
   await takeIn(event, tools, log);
 }

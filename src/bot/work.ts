@@ -4,9 +4,10 @@ import type { RunEvent, RunReport } from '../fix/report.ts';
 import type { RunRequest, RunResult, RunTools } from '../fix/run.ts';
 import type { Mirrors } from '../git/mirror.ts';
 import type { GitHub, GitHubRepository } from '../github/github.ts';
-import type { Budget, BudgetShare, FixJob, FixOutcome } from '../job.ts';
+import type { BudgetShare, FixJob, FixOutcome } from '../job.ts';
 import type { Log } from '../log.ts';
-import type { FollowUps } from './follow-ups.ts';
+import type { Effective } from '../settings/resolve.ts';
+import type { LivingComment } from './living-comment.ts';
 
 export interface JobTools extends RunTools {
   readonly github: GitHub;
@@ -14,8 +15,6 @@ export interface JobTools extends RunTools {
   /** For people who watch (the demo's timeline); nothing depends on it. */
   readonly onEvent: (runId: string, event: RunEvent) => void;
   readonly onReport: (report: RunReport) => void;
-  /** What the settings of a job's repository say about pull requests. Default: defaultFollowUps. */
-  readonly followUps?: (context: JobContext) => Promise<FollowUps>;
 }
 
 export interface Attempt {
@@ -23,17 +22,23 @@ export interface Attempt {
   readonly signal: AbortSignal;
   readonly log: Log;
   readonly ownsRun: () => Promise<boolean>;
-  /** A share of what is left of the day, or the budget of which nothing is. `costUsd: null`: money is not looked at. */
-  readonly openBudget: (wanted: { costUsd: number | null; tokens: number }) => Promise<BudgetShare | { readonly reached: Budget }>;
+  /** A share of what is left of the day; throws `over_limit` when nothing is, so that the run waits. `costUsd: null`: money is not looked at. */
+  readonly openBudget: (wanted: { costUsd: number | null; tokens: number }) => Promise<BudgetShare>;
 }
 
-/** One attempt at one job. */
-export interface JobContext {
+/** One attempt at one job, before anything is known of the repository. */
+export interface TalkContext {
   readonly job: FixJob;
   readonly attempt: Attempt;
   readonly tools: JobTools;
   readonly github: GitHubRepository;
   readonly report: RunReport;
+  readonly comment: LivingComment;
+}
+
+export interface JobContext extends TalkContext {
+  /** Read from the default branch at the start of this attempt. */
+  readonly settings: Effective;
 }
 
 export type Ready = Extract<RunResult, { kind: 'ready' }>;
@@ -51,7 +56,7 @@ export interface WorkKind {
   /** What becomes of the patch. */
   deliver(context: JobContext, ready: Ready): Promise<FixOutcome>;
   /** The branch for work that is not good enough to be delivered. */
-  heldBranch(job: FixJob): string;
+  heldBranch(context: JobContext): string;
   /** What it has to say beside the living comment. */
-  tell?(context: JobContext, outcome: FixOutcome): Promise<void>;
+  tell?(context: TalkContext, outcome: FixOutcome): Promise<void>;
 }

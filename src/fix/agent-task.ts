@@ -3,7 +3,9 @@ import type { Task, TaskText } from '../agent/task.ts';
 import { hostPresets } from '../gateway/presets.ts';
 import { parseHostRule } from '../gateway/policy.ts';
 import type { Conversation } from '../github/github.ts';
+import type { TestRun } from '../job.ts';
 import type { SandboxInfo } from '../sandbox/sandbox.ts';
+import { describeBaseTests } from './base-tests.ts';
 import type { GuestNode } from './install-node.ts';
 import type { Plan } from './plan.ts';
 
@@ -24,9 +26,11 @@ export interface Machine {
   readonly node: GuestNode;
   /** Debian packages beyond those of every guest. */
   readonly packages: readonly string[];
+  /** The tests on the base; null without a command. */
+  readonly tests: TestRun | null;
 }
 
-export function makeTask(issue: AskedIssue, plan: Plan, { info, node, packages }: Machine): Task {
+export function makeTask(issue: AskedIssue, plan: Plan, { info, node, packages, tests }: Machine): Task {
   const { conversation, ...asked } = issue;
   return {
     ...asked,
@@ -34,6 +38,7 @@ export function makeTask(issue: AskedIssue, plan: Plan, { info, node, packages }
     instructions: plan.instructions,
     map: plan.map,
     testCommand: plan.test?.command ?? null,
+    baseTests: tests === null ? null : describeBaseTests(tests),
     setup: plan.setup,
     remarks: [
       ...leftOut(conversation),

@@ -1,4 +1,5 @@
 /** A map of the repository for whoever has never seen it: how large, in which languages, where it begins. From the base commit alone. */
+import { posix } from 'node:path';
 import type { TreeEntry } from '../git/mirror.ts';
 import { field, parseJson } from './manifest.ts';
 
@@ -64,7 +65,7 @@ export function drawMap({ tree, packageJson, makefile }: MapFiles): string {
     ['Languages', shareLanguages(tree), 6],
     ['Top level', topLevel(paths), 30],
     ['Manifests', byDepth(own.filter((path) => manifestNames.test(path))), 12],
-    ['Entry points', [...new Set([...declaredEntries(manifest), ...own.filter((path) => entryNames.test(path))])], 8],
+    ['Entry points', entryPoints(tree, manifest, own), 8],
     ['Scripts of package.json', namesOf(field(manifest, 'scripts')), 20],
     ['Of these', shownScripts(field(manifest, 'scripts')), 4],
     ['Targets of the Makefile', [...(makefile ?? '').matchAll(/^([\w-]{1,40})[ \t]*:(?!=)/gm)].map(([, name = '']) => name), 20],
@@ -114,11 +115,24 @@ function topLevel(paths: readonly string[]): readonly string[] {
 
 const byDepth = (paths: readonly string[]): readonly string[] => paths.toSorted((one, other) => one.split('/').length - other.split('/').length);
 
+/** What package.json names and the tree has, then what begins by habit, then what only a build makes: nobody shall look for it. */
+function entryPoints(tree: MapFiles['tree'], manifest: unknown, own: readonly string[]): readonly string[] {
+  const declared = declaredEntries(manifest).map((path) => ({ path, found: findModule(tree, path) }));
+  const built = declared.flatMap(({ path, found }) => (found === undefined ? [`${path} (not in the tree; perhaps built)`] : []));
+  return [...new Set([...declared.flatMap(({ found }) => found ?? []), ...own.filter((path) => entryNames.test(path)), ...built])];
+}
+
+/** Node's own search: https://nodejs.org/api/modules.html#all-together */
+function findModule(tree: MapFiles['tree'], path: string): string | undefined {
+  return [path, `${path}.js`, `${path}.json`, posix.join(path, 'index.js')].find((name) => tree.has(name));
+}
+
 function declaredEntries(manifest: unknown): readonly string[] {
   const bin = field(manifest, 'bin');
   const programs: readonly unknown[] = typeof bin === 'object' && bin !== null ? Object.values(bin) : [bin];
   const values = [field(manifest, 'main'), field(manifest, 'module'), ...programs];
-  return values.filter((value): value is string => typeof value === 'string' && plain.test(value)).map((path) => path.replace(/^\.\//, ''));
+  const paths = values.filter((value): value is string => typeof value === 'string' && plain.test(value));
+  return paths.map((path) => posix.normalize(path).replace(/\/$/, '')).filter((path) => !/^(?:\/|\.\.?(?:\/|$)|$)/.test(path));
 }
 
 function namesOf(value: unknown): readonly string[] {

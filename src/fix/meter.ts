@@ -22,9 +22,12 @@ export function meter(model: Model, { report, budget }: { report: RunReport; bud
     ...(model.fallback && { fallback: model.fallback }),
     cost: (usage) => model.cost(usage),
     async ask(question) {
+      const tell = async (): Promise<void> => budget?.tell({ costUsd: total.costUsd ?? 0, tokens: total.usage.inputTokens + total.usage.outputTokens });
       const onLost = (lost: Pick<Reply, 'usage' | 'by'>): void => {
         count(lost, addUsage);
         question.onLost?.(lost);
+        // The next tries may take minutes, in which a worker can die.
+        void tell();
       };
       useOf(report, model);
       try {
@@ -32,7 +35,7 @@ export function meter(model: Model, { report, budget }: { report: RunReport; bud
         count(reply, addStep);
         return reply;
       } finally {
-        await budget?.tell({ costUsd: total.costUsd ?? 0, tokens: total.usage.inputTokens + total.usage.outputTokens });
+        await tell();
       }
     },
   };

@@ -9,6 +9,8 @@ const refusals: Record<RefusalReason, string> = {
   issue_closed: 'the issue is closed or locked.',
   pull_request_open: 'there is already an open pull request for this issue. Review it, or close it and label the issue again.',
   settings_invalid: 'the settings file `.github/mayfly.yml` on the default branch is not valid.',
+  disabled: 'the settings of this repository say `enabled: false`.',
+  isolation: 'the settings ask for a stronger wall around the VM than this worker has.',
   regressed: 'tests that pass without the patch fail with it, so no pull request was opened.',
   patch_too_large: 'the patch is larger than this installation allows.',
   patch_protected_path: 'the patch touches a protected file.',
@@ -21,7 +23,6 @@ const refusals: Record<RefusalReason, string> = {
   conflict_markers: 'conflicts are left in the files, so nothing was merged.',
   nothing_to_merge: 'the branch has all of its base already.',
   checks_not_failing: 'the checks of this commit do not fail any more.',
-  daily_budget: 'a daily budget is spent, or set aside for runs that work now.',
 };
 
 const limits: Record<Limit, string> = {
@@ -38,13 +39,15 @@ const stops: Record<StopReason, string> = {
   cut: 'The agent stopped before it was finished: three replies in a row were too long and were cut off.',
   refusal: 'The agent stopped before it was finished: the model refused to go on with this issue. Word the issue differently, or take another model.',
   loop: 'The agent stopped before it was finished: it went round in circles, with the same command again and again.',
+  too_long:
+    'The agent stopped before it was finished: the model does not read as much as the task and the work come to, even shortened. Shorten the issue, or take a model that reads more; the operator sets how much it is given with `MAYFLY_CONTEXT_TOKENS`.',
 };
 
 /** One sentence for an outcome; complete by itself. */
 export function sentence(outcome: FixOutcome): string {
   switch (outcome.kind) {
     case 'published':
-      return `Draft pull request #${outcome.pullRequest.number} is ready for review.`;
+      return `${outcome.pullRequest.draft ? 'Draft pull request' : 'Pull request'} #${outcome.pullRequest.number} is ready for review.`;
     case 'pushed':
       return `Commit ${outcome.pullRequest.headSha.slice(0, 7)} is on the branch of pull request #${outcome.pullRequest.number}.`;
     case 'patched':
@@ -57,7 +60,6 @@ export function sentence(outcome: FixOutcome): string {
     case 'stopped':
       return stops[outcome.reason];
     case 'refused':
-      if (outcome.budget) return `Not done: ${budgetName(outcome.budget)} is spent, or set aside for runs that work now. ${budgetAdvice(outcome.budget)}`;
       return `Not done: ${refusals[outcome.reason]}${outcome.detail ? ` ${inlineCode(outcome.detail, 500)}` : ''}`;
     case 'cancelled':
       return 'The run was stopped before it was finished.';

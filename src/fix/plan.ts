@@ -1,19 +1,23 @@
 /**
  * What a run will do, decided before any VM boots: setup commands, test command, hosts. From what the asker said, then
- * the repository's settings, then what the host finds in the base commit. Nothing here comes from a VM.
+ * the effective settings, then what the host finds in the base commit. Nothing here comes from a VM.
  */
-import { FixError } from '../errors.ts';
 import { parseHostRule } from '../gateway/policy.ts';
 import { hostPresets } from '../gateway/presets.ts';
 import type { Snapshot, TreeEntry } from '../git/mirror.ts';
-import { maxSettingsBytes, parseSettings, settingsPath } from '../settings/settings.ts';
-import type { Settings } from '../settings/settings.ts';
+import { settingsPath } from '../settings/schema.ts';
+import type { Values } from '../settings/values.ts';
 import { detect, readAtRoot } from './detect.ts';
 import type { Detected } from './detect.ts';
 import { findGaps, readBaseFiles } from './gaps.ts';
 import { drawMap } from './map.ts';
 import { chooseNode } from './node-version.ts';
 import type { NodeChoice } from './node-version.ts';
+import type { ProtectedPaths } from './protect.ts';
+import { readPullTemplate } from './pull-template.ts';
+import type { TemplateSection } from './pull-template.ts';
+import { findTitleStyle, subjectsForStyle } from './title-style.ts';
+import type { TitleStyle } from './title-style.ts';
 
 /** What the person who asked may say beside the issue; the command line's flags. */
 export interface Wishes {
@@ -41,53 +45,54 @@ export interface Plan {
   readonly map: string;
   /** TZ and LANG, as far as the settings name them: the same in setup, agent and proof. */
   readonly environment: { readonly TZ?: string; readonly LANG?: string };
+  /** At most so large; whether sudo works after setup. */
+  readonly sandbox: { readonly cpus: number; readonly memoryMib: number; readonly root: boolean };
+  readonly protect: ProtectedPaths;
+  /** How the repository wants its pull requests. */
+  readonly manners: { readonly title: TitleStyle; readonly template: readonly TemplateSection[] | null };
 }
 
 const maxInstructionBytes = 65_536;
 
-/** Makes the plan, or says in one sentence what is wrong with the settings file. */
+export interface PlanOptions {
+  /** Where instructions come from; default: the base. What a branch says of itself is no rule. */
+  readonly rules?: Snapshot;
+  readonly settings: Values;
+  readonly registryHosts: readonly string[];
+  readonly guestNodeVersion: string;
+  readonly signal: AbortSignal;
+}
+
 export async function makePlan(
   snapshot: Snapshot,
   wishes: Wishes,
-  options: { rules?: Snapshot; registryHosts: readonly string[]; guestNodeVersion: string; signal: AbortSignal },
-): Promise<{ readonly plan: Plan } | { readonly problem: string }> {
-  // What a branch says of itself is no rule.
-  const rules = options.rules ?? snapshot;
-  const read = await readSettings(rules, options.signal);
-  if ('problem' in read) return read;
-  const { settings } = read;
-  const text = (path: string): Promise<string | null> => readText(snapshot, path, options.signal);
-  const guides = await readGuides(rules, snapshot, options.signal);
+  { rules = snapshot, settings, registryHosts, guestNodeVersion, signal }: PlanOptions,
+): Promise<Plan> {
+  const text = (path: string): Promise<string | null> => readText(snapshot, path, signal);
+  const guides = await readGuides(rules, snapshot, signal);
   const manifest = await text('package.json');
-  const tree = await snapshot.tree(options.signal);
-  const asked = [...wishes.allow, ...(settings.allow ?? [])];
-  const detected = await detectAtRoot(snapshot, tree, options.signal);
+  const tree = await snapshot.tree(signal);
+  const detected = await detectAtRoot(snapshot, tree, signal);
+  const { timezone, locale } = settings;
   return {
-    plan: {
-      setup: wishes.setup ?? settings.setup ?? detected.setup,
-      test: chooseTest(wishes, settings, detected),
-      allow: { setup: [...Object.values(hostPresets).flat(), ...options.registryHosts, ...asked], agent: asked, proof: asked },
-      ci: settings.ci ?? 'hold',
-      model: wishes.model ?? settings.model ?? null,
-      node: chooseNode({ '.nvmrc': await text('.nvmrc'), '.node-version': await text('.node-version'), 'package.json': manifest }, options.guestNodeVersion),
-      gaps: [...findGaps(await readBaseFiles(snapshot, options.signal)), ...guides.remarks],
-      instructions: guides.instructions,
-      map: drawMap({ tree, packageJson: manifest, makefile: (await text('GNUmakefile')) ?? (await text('Makefile')) }),
-      environment: { ...(settings.timezone !== undefined && { TZ: settings.timezone }), ...(settings.locale !== undefined && { LANG: settings.locale }) },
+    setup: wishes.setup ?? settings.setup ?? detected.setup,
+    test: chooseTest(wishes, settings, detected),
+    allow: {
+      setup: [...Object.values(hostPresets).flat(), ...registryHosts, ...wishes.allow, ...settings['allow.setup']],
+      agent: [...wishes.allow, ...settings['allow.agent']],
+      proof: [...wishes.allow, ...settings['allow.proof']],
     },
+    ci: settings.ci,
+    model: wishes.model ?? settings.model,
+    node: chooseNode({ '.nvmrc': await text('.nvmrc'), '.node-version': await text('.node-version'), 'package.json': manifest }, guestNodeVersion),
+    gaps: [...findGaps(await readBaseFiles(snapshot, signal)), ...guides.remarks],
+    instructions: guides.instructions,
+    map: drawMap({ tree, packageJson: manifest, makefile: (await text('GNUmakefile')) ?? (await text('Makefile')) }),
+    manners: { title: findTitleStyle(await snapshot.subjects(subjectsForStyle, signal)), template: await readPullTemplate(snapshot, signal) },
+    environment: { ...(timezone !== null && { TZ: timezone }), ...(locale !== null && { LANG: locale }) },
+    sandbox: { cpus: settings['sandbox.cpus'], memoryMib: settings['sandbox.memoryMib'], root: settings['sandbox.root'] },
+    protect: { refuse: settings['protect.refuse'], ask: settings['protect.ask'], allow: settings['protect.allow'] },
   };
-}
-
-async function readSettings(snapshot: Snapshot, signal: AbortSignal): Promise<{ settings: Settings } | { problem: string }> {
-  const entry = (await snapshot.tree(signal)).get(settingsPath);
-  if (!entry) return { settings: {} };
-  if (!entry.mode.startsWith('100')) return { problem: 'it is not a plain file' };
-  if (entry.size === null || entry.size > maxSettingsBytes) return { problem: `it is larger than ${maxSettingsBytes} bytes` };
-  const bytes = await snapshot.readFile(settingsPath, maxSettingsBytes, signal);
-  if (!bytes) throw new FixError('repository_unreachable', { details: { path: settingsPath } });
-  const parsed = parseSettings(bytes.toString('utf8'));
-  const wrong = 'settings' in parsed ? findUnreadableHost(parsed.settings.allow ?? []) : null;
-  return wrong === null ? parsed : { problem: `allow: ${wrong} is not the name of a host` };
 }
 
 /** The first entry of an allowlist that would let nothing through, because it is an address of a page or a slip of the pen. */
@@ -144,9 +149,9 @@ function excerptGuide(text: string, path: string): string {
   return `${shown}\n[... the rest is in ${path} ...]`;
 }
 
-function chooseTest(wishes: Wishes, settings: Settings, detected: Detected): Detected['test'] {
+function chooseTest(wishes: Wishes, settings: Values, detected: Detected): Detected['test'] {
   if (wishes.test !== null) return { command: wishes.test, source: 'given by the person who asked' };
-  if (settings.test !== undefined) return { command: settings.test, source: settingsPath };
+  if (settings.test !== null) return { command: settings.test, source: settingsPath };
   return detected.test;
 }
 

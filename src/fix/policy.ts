@@ -5,6 +5,8 @@
 import type { TreeEntry } from '../git/mirror.ts';
 import type { Patch, RefusalReason } from '../job.ts';
 import type { PatchEntry } from './patch.ts';
+import { createProtection } from './protect.ts';
+import type { Protection } from './protect.ts';
 
 export interface PatchLimits {
   readonly maxFiles: number;
@@ -15,51 +17,6 @@ export type Judgement = { readonly ok: true } | { readonly ok: false; readonly r
 
 const fine: Judgement = { ok: true };
 const refuse = (reason: RefusalReason, detail: string): Judgement => ({ ok: false, reason, detail });
-
-/**
- * Places whose content decides who may do what, or runs by itself on a developer's or CI machine.
- * Compared after NFKC and case folding; `name/` matches the whole folder at the top level.
- */
-const protectedTop = [
-  '.github/',
-  '.husky/',
-  '.devcontainer/',
-  '.vscode/',
-  '.idea/',
-  '.claude/',
-  '.cursor/',
-  '.gemini/',
-  '.circleci/',
-  '.buildkite/',
-  '.yarn/releases/',
-  '.yarn/plugins/',
-];
-const protectedNames = [
-  '.gitmodules',
-  '.gitattributes',
-  '.gitconfig',
-  '.lfsconfig',
-  '.mailmap',
-  'codeowners',
-  '.mcp.json',
-  'claude.md',
-  'claude.local.md',
-  '.devcontainer.json',
-  '.pre-commit-config.yaml',
-  'agents.md',
-  '.cursorrules',
-  '.npmrc',
-  '.yarnrc',
-  '.yarnrc.yml',
-  '.pnpmfile.cjs',
-  '.pnpmfile.mjs',
-  '.envrc',
-  'bunfig.toml',
-  '.gitlab-ci.yml',
-  'jenkinsfile',
-  'azure-pipelines.yml',
-  '.travis.yml',
-];
 
 /** `GIT~1`, `GITATT~1`: on NTFS and FAT another name of `.git`, `.gitattributes` and whatever else begins so. */
 const shortName = /^[^.~]{1,6}~\d+(\.[^.]{0,3})?$/;
@@ -81,11 +38,16 @@ export function dropDebris(entries: readonly PatchEntry[], base: ReadonlyMap<str
   return entries.filter(({ path }) => base.has(path) || !debris.test(path));
 }
 
-/** Judges the list of changes, before any content is fetched. */
-export function judgeEntries(entries: readonly PatchEntry[], base: ReadonlyMap<string, TreeEntry>, limits: PatchLimits): Judgement {
+/** Judges the list of changes, before any content is fetched. Of a renamed file both names are in it. */
+export function judgeEntries(
+  entries: readonly PatchEntry[],
+  base: ReadonlyMap<string, TreeEntry>,
+  limits: PatchLimits,
+  protection = createProtection(),
+): Judgement {
   if (entries.length > limits.maxFiles) return refuse('patch_too_large', `${entries.length} files, at most ${limits.maxFiles} are allowed`);
   for (const entry of entries) {
-    const judgement = judgePath(entry.path);
+    const judgement = judgePath(entry.path, protection);
     if (!judgement.ok) return judgement;
     if (!['100644', '100755', '000000'].includes(entry.mode)) return refuse('patch_mode', `${shown(entry.path)} is a ${modeName(entry.mode)}`);
     const before = base.get(entry.path)?.mode;
@@ -113,8 +75,8 @@ function judgeTogether(entries: readonly PatchEntry[], base: ReadonlyMap<string,
   return fine;
 }
 
-/** Judges one path by its own form. */
-export function judgePath(path: string): Judgement {
+/** Judges one path: its own form, then whether it is protected. */
+export function judgePath(path: string, protection: Protection = createProtection()): Judgement {
   const segments = path.split('/');
   if (path.length === 0 || Buffer.byteLength(path) > 512 || segments.length > 20) return refuse('patch_path', `${shown(path)} is too long or too deep`);
   if (/[\p{Cc}\p{Cf}\p{Co}\p{Cn}\p{Zl}\p{Zp}\\]/u.test(path) || path !== path.normalize('NFC'))
@@ -125,23 +87,18 @@ export function judgePath(path: string): Judgement {
       return refuse('patch_path', `${shown(path)} is not a path that a repository should hold`);
     }
   }
-  // What stands after a colon is a stream of the same file on NTFS.
-  const folded = fold(path).replace(/:[^/]*/g, '');
-  const name = folded.slice(folded.lastIndexOf('/') + 1);
-  if (protectedTop.some((prefix) => folded.startsWith(prefix)) || protectedNames.includes(name)) {
-    return refuse('patch_protected_path', `${shown(path)} is protected: change it by hand`);
-  }
+  if (protection.decide(path).verdict === 'refuse') return refuse('patch_protected_path', `${shown(path)} is protected: change it by hand`);
   return fine;
 }
 
 /** Judges the content: nothing that this process must keep secret may leave through a patch. */
-export function judgeContent(patch: Patch, scrub: (text: string) => string): Judgement {
+export function judgeContent(patch: Patch, leaks: (text: string) => boolean): Judgement {
   for (const file of patch.files) {
-    if (scrub(file.path) !== file.path) return refuse('patch_secret', 'a path holds a secret of this installation');
+    if (leaks(file.path)) return refuse('patch_secret', 'a path holds a secret of this installation');
     if (file.change.kind !== 'write') continue;
-    const text = Buffer.from(file.change.content).toString('latin1');
+    const text = Buffer.from(file.change.content).toString('utf8');
     if (text.startsWith('version https://git-lfs.github.com/spec/')) return refuse('patch_mode', `${shown(file.path)} is a Git LFS pointer`);
-    if (scrub(text) !== text) return refuse('patch_secret', `${shown(file.path)} holds a secret of this installation`);
+    if (leaks(text)) return refuse('patch_secret', `${shown(file.path)} holds a secret of this installation`);
   }
   return fine;
 }

@@ -71,7 +71,7 @@ function list(head: string, all: readonly string[]): string {
 const findings = (proof: Proof): string =>
   proof.findings
     .slice(0, 10)
-    .map((finding) => `- ${neutralise(finding, 600)}`)
+    .map((finding) => `- ${neutralise(finding.replace(/\s+/g, ' '), 600)}`)
     .join('\n');
 
 function output(head: string, run: TestRun | null): string {

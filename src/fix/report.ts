@@ -1,12 +1,13 @@
 /** What a run leaves for people and programs to read: filled in as the run goes, whole even when it fails half-way. */
 import type { Reply } from '../agent/submission.ts';
 import type { SeenText } from '../agent/task.ts';
-import type { LedgerEntry } from '../gateway/gateway.ts';
 import type { TokenRecord } from '../github/github.ts';
 import type { FixOutcome, Patch, Proof, TestRun, Usage } from '../job.ts';
 import type { SandboxInfo } from '../sandbox/sandbox.ts';
+import type { EgressEntry } from './egress.ts';
+import type { SensitivePath } from './sensitive.ts';
 
-export type Phase = 'fetch' | 'boot' | 'clone' | 'setup' | 'solve' | 'patch' | 'prove' | 'publish' | 'discard';
+export type Phase = 'fetch' | 'boot' | 'clone' | 'setup' | 'tests' | 'solve' | 'patch' | 'prove' | 'publish' | 'discard';
 
 /** What an onlooker is told while a run goes on. Texts from the agent are hostile: whoever shows them makes them safe. */
 export type RunEvent =
@@ -36,12 +37,16 @@ export interface RunReport {
   outcome: FixOutcome | null;
   /** Kept also when a limit or a refusal ended the run. */
   patch: Patch | null;
+  /** What of it a person should look at first. */
+  sensitive: readonly SensitivePath[];
   /** Where unfinished work is kept; null when there is none, or it is in a pull request. */
   heldBranch: string | null;
   /** Every text that the agent was given, and whose word it is. */
   context: readonly SeenText[];
   /** The agent's words. Hostile. */
   summary: string;
+  /** The agent claims that the change does all that was asked for. */
+  resolves: boolean;
   /** Its answers to the comments of a review. Hostile. */
   replies: readonly Reply[];
   proof: Proof | null;
@@ -58,7 +63,7 @@ export interface RunReport {
   node: string | null;
   /** Setup steps that ran, and what could not be done; facts of the host, in words. */
   readonly notes: string[];
-  readonly egress: LedgerEntry[];
+  readonly egress: EgressEntry[];
   readonly tokens: TokenRecord[];
   /** Names of what a VM left behind on the host. Empty, or something is wrong. */
   readonly leftovers: string[];
@@ -74,9 +79,11 @@ export function createReport(runId: string): RunReport {
     runId,
     outcome: null,
     patch: null,
+    sensitive: [],
     heldBranch: null,
     context: [],
     summary: '',
+    resolves: false,
     replies: [],
     proof: null,
     steps: 0,

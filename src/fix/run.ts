@@ -11,9 +11,14 @@ import type { Snapshot } from '../git/mirror.ts';
 import type { BudgetShare, FixOutcome, Patch } from '../job.ts';
 import type { Log, Secrets } from '../log.ts';
 import type { Model, Models } from '../model/model.ts';
-import type { Provider } from '../sandbox/sandbox.ts';
+import type { Provider, SandboxInfo } from '../sandbox/sandbox.ts';
+import type { Operator } from '../settings/operator.ts';
+import type { Effective } from '../settings/resolve.ts';
+import type { Values } from '../settings/values.ts';
 import { makeTask } from './agent-task.ts';
 import type { AskedIssue } from './agent-task.ts';
+import { narrowLimits, readBaseSettings, refuseBroken, refuseBySettings } from './base-settings.ts';
+import { tryTests } from './base-tests.ts';
 import { capByBudget, findBudget } from './budget.ts';
 import { withComparison } from './compare-files.ts';
 import { meter } from './meter.ts';
@@ -22,9 +27,11 @@ import { makePlan } from './plan.ts';
 import type { Plan, Wishes } from './plan.ts';
 import { dropDebris, dropUnchanged, judgeContent, judgeEntries } from './policy.ts';
 import type { PatchLimits } from './policy.ts';
-import { asSetback, proveApart } from './prove-apart.ts';
+import { createProtection } from './protect.ts';
+import { asSetback, createBaseReader, proveApart } from './prove-apart.ts';
 import { createTimer } from './report.ts';
 import type { RunEvent, RunReport } from './report.ts';
+import { findSensitive } from './sensitive.ts';
 import { openWorkspace } from './workspace.ts';
 import type { GuestSurroundings, Workspace } from './workspace.ts';
 
@@ -45,6 +52,10 @@ export interface RunTools {
   readonly provider: Provider;
   /** Why that one: half a sentence that follows "because". */
   readonly providerReason: string;
+  /** What separates its VMs from this host. */
+  readonly isolation: SandboxInfo['isolation'];
+  /** What the operator says about settings. */
+  readonly operator: Operator;
   readonly models: Models;
   readonly openGateway: (options: { phase: string; allow: readonly string[]; log: Log }) => Gateway;
   readonly surroundings: GuestSurroundings;
@@ -64,6 +75,8 @@ export interface RunRequest {
   /** Puts more into the workspace before the agent begins: part of its patch. Returns what the agent is told of it. */
   readonly prepare?: (workspace: Workspace, snapshot: Snapshot) => Promise<readonly TaskText[]>;
   readonly wishes: Wishes;
+  /** Read before, from the default branch; those of the base commit where nobody did. */
+  readonly settings?: Effective;
   /** The base commit, on the host. */
   readonly fetch: (signal: AbortSignal) => Promise<Snapshot>;
   /** The commit that the base has to be; null takes what there is. */
@@ -83,15 +96,27 @@ const ended = (outcome: FixOutcome): RunResult => ({ kind: 'ended', outcome });
 
 /** Everything up to publishing. The report is filled in on the way, also when this throws. */
 export async function runFix(request: RunRequest, tools: RunTools): Promise<RunResult> {
-  const { report, signal, log } = request;
+  const { report, signal } = request;
   report.providerReason = tools.providerReason;
   const snapshot = await createTimer(request)('fetch', () => request.fetch(signal));
   if (request.pinnedSha !== null && snapshot.sha !== request.pinnedSha) return ended({ kind: 'refused', reason: 'stale_base' });
-  const { surroundings, guestNodeVersion } = tools;
   const rules = (await request.rules?.(signal)) ?? snapshot;
-  const made = await makePlan(snapshot, request.wishes, { rules, registryHosts: surroundings.registryHosts, guestNodeVersion, signal });
-  if ('problem' in made) return ended({ kind: 'refused', reason: 'settings_invalid', detail: made.problem });
-  const { plan } = made;
+  const read = request.settings ? { effective: request.settings } : await readBaseSettings({ snapshot: rules, organization: null }, tools.operator, signal);
+  if ('problems' in read) return ended(refuseBroken(read.problems));
+  const { values } = read.effective;
+  const unwanted = refuseBySettings(values, tools.isolation);
+  if (unwanted !== null) return ended(unwanted);
+  return await prepare(request, { ...tools, limits: narrowLimits(tools.limits, values) }, { snapshot, rules, settings: values });
+}
+
+async function prepare(
+  request: RunRequest,
+  tools: RunTools,
+  { snapshot, rules, settings }: { snapshot: Snapshot; rules: Snapshot; settings: Values },
+): Promise<RunResult> {
+  const { report, signal, log } = request;
+  const { surroundings, guestNodeVersion } = tools;
+  const plan = await makePlan(snapshot, request.wishes, { rules, settings, registryHosts: surroundings.registryHosts, guestNodeVersion, signal });
   const model = tools.models.open(plan.model);
   if (model === null) return ended({ kind: 'refused', reason: 'settings_invalid', detail: notAllowed(plan.model, tools.models) });
   report.notes.push(...plan.gaps);
@@ -109,7 +134,6 @@ export async function runFix(request: RunRequest, tools: RunTools): Promise<RunR
       report,
       signal,
     });
-
   return await work(request, tools, { snapshot, plan, model, open });
 }
 
@@ -133,7 +157,7 @@ async function work(request: RunRequest, tools: RunTools, context: Context): Pro
   const baselineSha = await commitBaseline(workspace.sandbox, signal);
   const prepared = (await request.prepare?.(workspace, snapshot)) ?? [];
   workspace.gateway.enter('agent', plan.allow.agent);
-  const agent = await openAgent(request, tools, { snapshot, plan, model, workspace, prepared });
+  const agent = await openAgent(request, tools, { snapshot, plan, model, workspace, baselineSha, prepared });
   let proofs = 0;
   for (let round = 1, message: string | undefined; ; round++) {
     const worked = await workOnce(request, tools, { ...context, workspace, baselineSha, agent, message });
@@ -177,7 +201,11 @@ async function workOnce(
       if (!signal.aborted && !workspace.sandbox.lost.aborted) await take().catch(() => {});
       throw error;
     });
-  if (attempt.ended.kind === 'submitted') Object.assign(report, { summary: attempt.ended.submission.summary, replies: attempt.ended.submission.replies });
+  if (attempt.ended.kind === 'submitted') {
+    const { summary, resolves, replies } = attempt.ended.submission;
+    if (tools.secrets.leaks(summary)) return ended({ kind: 'refused', reason: 'patch_secret', detail: "it is in the agent's summary" });
+    Object.assign(report, { summary, resolves, replies });
+  }
   if (attempt.ended.kind === 'submitted' && attempt.ended.submission.noChange) {
     // After a setback these words mean that it cannot be mended.
     return ended(message === undefined ? { kind: 'no_change' } : { kind: 'refused', reason: 'regressed' });
@@ -227,19 +255,23 @@ function endedEarly(how: Attempt['ended'], { budget }: RunRequest, { limits }: R
 async function openAgent(
   request: RunRequest,
   tools: RunTools,
-  context: { snapshot: Snapshot; plan: Plan; model: Model; workspace: Workspace; prepared: readonly TaskText[] },
+  context: { snapshot: Snapshot; plan: Plan; model: Model; workspace: Workspace; baselineSha: string; prepared: readonly TaskText[] },
 ): Promise<Agent> {
   const { report, budget, signal, log, onEvent } = request;
   const transcript = await tools.openTranscript(report.runId);
   report.transcriptFile = transcript.file;
-  const { plan } = context;
-  const { sandbox, node } = context.workspace;
+  const { plan, baselineSha } = context;
+  const { sandbox, node, timed } = context.workspace;
+  const command = plan.test?.command;
+  const trial = { baselineSha, proofTimeoutMs: tools.limits.proofTimeoutMs, signal };
+  const tests = command === undefined ? null : await timed('tests', () => tryTests(sandbox, command, trial));
   const agent = startAgent({
     run: { id: report.runId, baseSha: context.snapshot.sha },
     task: makeTask({ ...request.issue, texts: [...(request.issue.texts ?? []), ...context.prepared] }, plan, {
       info: sandbox.info,
       node,
       packages: tools.guestPackages,
+      tests,
     }),
     sandbox,
     model: meter(context.model, { report, budget }),
@@ -258,7 +290,7 @@ type Taken = { readonly kind: 'ready'; readonly patch: Patch } | { readonly kind
 async function takePatch(
   { report, signal }: RunRequest,
   tools: RunTools,
-  context: { snapshot: Snapshot; workspace: Workspace; baselineSha: string },
+  context: { snapshot: Snapshot; plan: Plan; workspace: Workspace; baselineSha: string },
 ): Promise<Taken> {
   const tooLarge: Taken = { kind: 'ended', outcome: { kind: 'refused', reason: 'patch_too_large' } };
   const { sandbox } = context.workspace;
@@ -267,13 +299,15 @@ async function takePatch(
   const base = await context.snapshot.tree(signal);
   const entries = dropDebris(dropUnchanged(listed, base), base);
   if (entries.length === 0) return { kind: 'ended', outcome: { kind: 'no_change' } };
-  const allowed = judgeEntries(entries, base, tools.limits.patch);
+  const protection = createProtection(context.plan.protect);
+  const allowed = judgeEntries(entries, base, tools.limits.patch, protection);
   if (!allowed.ok) return { kind: 'ended', outcome: { kind: 'refused', reason: allowed.reason, detail: allowed.detail } };
   const patch = await fetchPatch(sandbox, entries, { baseSha: context.snapshot.sha, maxBytes: tools.limits.patch.maxBytes, signal });
   if (patch === 'too_large') return tooLarge;
-  const clean = judgeContent(patch, tools.secrets.scrub);
+  const clean = judgeContent(patch, tools.secrets.leaks);
   if (!clean.ok) return { kind: 'ended', outcome: { kind: 'refused', reason: clean.reason, detail: clean.detail } };
   report.patch = patch;
+  report.sensitive = await findSensitive(patch, { tree: base, read: createBaseReader(context.snapshot, signal) }, protection);
   // A proof of an earlier round says nothing of this one.
   report.proof = null;
   return { kind: 'ready', patch };

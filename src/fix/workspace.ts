@@ -3,6 +3,7 @@ import type { Gateway } from '../gateway/gateway.ts';
 import { FixError } from '../errors.ts';
 import type { Snapshot } from '../git/mirror.ts';
 import type { ExecResult, Provider, Sandbox } from '../sandbox/sandbox.ts';
+import { setRoot } from './guest-root.ts';
 import { installNode } from './install-node.ts';
 import type { GuestNode } from './install-node.ts';
 import type { RunReport, Timer } from './report.ts';
@@ -48,10 +49,12 @@ export interface Workspace extends AsyncDisposable {
 export async function openWorkspace(options: WorkspaceOptions): Promise<Workspace> {
   const { report, timed, plan } = options;
   const gateway = options.openGateway('setup', plan.allow.setup);
-  const sandbox = await timed('boot', () => options.provider.boot({ id: options.id, signal: options.signal })).catch(async (error: unknown) => {
-    await gateway.close();
-    throw error;
-  });
+  const sandbox = await timed('boot', () => options.provider.boot({ id: options.id, signal: options.signal, size: plan.sandbox })).catch(
+    async (error: unknown) => {
+      await gateway.close();
+      throw error;
+    },
+  );
   const close = createClosing(sandbox, gateway, options);
   // One environment for setup, agent and proof: what the agent sees is what judges it.
   const environment = { CI: 'true', ...plan.environment, ...options.surroundings.guestEnv };
@@ -65,9 +68,14 @@ export async function openWorkspace(options: WorkspaceOptions): Promise<Workspac
     await timed('clone', () => clone(sandbox, options));
     const quick = plan.node.install === null && plan.setup.length === 0;
     const node = await (quick ? setUp(during, options) : timed('setup', () => setUp(during, options)));
+    const keepsRoot = plan.sandbox.root;
+    if (!keepsRoot) await setRoot(sandbox, false, options.signal);
     const setUpAgain = async (): Promise<ExecResult | null> => {
       gateway.enter('setup', plan.allow.setup);
-      return (await runSetupCommands(during, options, performance.now() + options.limits.setupTimeoutMs))?.result ?? null;
+      if (!keepsRoot) await setRoot(sandbox, true, options.signal);
+      const failed = await runSetupCommands(during, options, performance.now() + options.limits.setupTimeoutMs);
+      if (!keepsRoot) await setRoot(sandbox, false, options.signal);
+      return failed?.result ?? null;
     };
     return { sandbox: after, gateway, node, timed, setUpAgain, [Symbol.asyncDispose]: close };
   } catch (error) {
@@ -97,7 +105,8 @@ function createClosing(sandbox: Sandbox, gateway: Gateway, options: WorkspaceOpt
     options.timed('discard', async () => {
       const left = await sandbox.dispose();
       await gateway.close();
-      options.report.egress.push(...gateway.ledger);
+      const vm = options.id.slice(options.report.runId.length + 1);
+      options.report.egress.push(...gateway.ledger.map((entry) => ({ ...entry, vm })));
       options.report.leftovers.push(...left);
     });
   return () => (closing ??= close());

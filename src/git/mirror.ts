@@ -24,6 +24,8 @@ export interface Snapshot {
   tree(signal: AbortSignal): Promise<ReadonlyMap<string, TreeEntry>>;
   /** A file's bytes; null when there is none, or when it is larger than `maxBytes`. */
   readFile(path: string, maxBytes: number, signal: AbortSignal): Promise<Buffer | null>;
+  /** First lines of the messages of this commit and its ancestors, the newest first, without merges. Text that people wrote. */
+  subjects(count: number, signal: AbortSignal): Promise<readonly string[]>;
   /** One pack with this commit and its last `ancestors` ancestors, no other ref; `shallow` goes to .git/shallow in the guest. */
   pack(ancestors: number, signal: AbortSignal): Promise<{ readonly stream: Readable; readonly shallow: readonly string[] }>;
 }

@@ -36,6 +36,23 @@ export function createSnapshot({ directory, sha, environment }: SnapshotOptions)
       if (read.exitCode !== 0) throw new FixError('clone_failed', { details: { stderr: read.stderr } });
       return Buffer.from(read.stdout, 'latin1');
     },
+    async subjects(count, signal) {
+      const log = command(
+        signal,
+        'log',
+        '-z',
+        '--no-merges',
+        '--no-show-signature',
+        `--max-count=${count}`,
+        '--format=%<(300,trunc)%s',
+        '--end-of-options',
+        sha,
+      );
+      const listed = await runGit({ ...log, maxOutputBytes: 2 ** 20 });
+      if (listed.exitCode !== 0) throw new FixError('clone_failed', { details: { stderr: listed.stderr } });
+      const text = Buffer.from(listed.stdout, 'latin1').toString('utf8');
+      return text.split('\0').flatMap((subject) => (subject.trim() === '' ? [] : [subject.trim()]));
+    },
     async pack(ancestors, signal) {
       const shallow = await findBoundary(command(signal, 'rev-list', '--parents', `--max-count=${ancestors + 1}`, '--end-of-options', sha), { directory, sha });
       // As git's own upload-pack does it: the boundary as `--shallow` lines before the tip, and no shallow file of ours.

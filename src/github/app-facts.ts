@@ -19,11 +19,11 @@ export const neededPermissions: Readonly<Record<string, string>> = {
 export const neededEvents: readonly string[] = [
   'issues',
   'issue_comment',
+  'push',
   'pull_request',
   'pull_request_review',
   'pull_request_review_comment',
   'check_suite',
-  'push',
 ];
 
 const Permissions = z.record(z.string(), z.string());

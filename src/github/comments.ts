@@ -1,6 +1,7 @@
 /** Comments that are found again: by a hidden marker, in comments of this App only. */
 import { createHash } from 'node:crypto';
 import { hasStatus } from './failure.ts';
+import type { CommentEdit } from './github.ts';
 import { makeOnce } from './session.ts';
 import type { Authored, Session } from './session.ts';
 
@@ -12,20 +13,26 @@ interface Comment extends Authored {
 /** 3,000 comments; on a longer issue the marker is not looked for any further. */
 const maxPages = 30;
 
-/** The comment with this marker says `body` afterwards, and there is one of it. */
-export async function writeLivingComment(session: Session, comment: { issue: number; marker: string; body: string }): Promise<void> {
+/** The comment with this marker says what `edit` makes of it afterwards, and there is one of it. */
+export async function writeLivingComment(session: Session, comment: { issue: number; marker: string; edit: CommentEdit }): Promise<void> {
   const { octokit, at } = session;
-  const body = withMarker(comment.body, comment.marker);
+  const bodyAfter = (before: string): string | null => {
+    const body = comment.edit(before);
+    return body === null ? null : withMarker(body, comment.marker);
+  };
+  const fresh = bodyAfter('');
   const find = async (): Promise<Comment | null> => (await findComments(session, comment))[0] ?? null;
-  const create = async (): Promise<Comment> => (await octokit.rest.issues.createComment({ ...at, issue_number: comment.issue, body })).data;
-  const written = await makeOnce(session, find, async () => await dropTwins(session, comment, await create()));
-  if (written.body === body) return;
+  const create = async (body: string): Promise<Comment> => (await octokit.rest.issues.createComment({ ...at, issue_number: comment.issue, body })).data;
+  const written = fresh === null ? await find() : await makeOnce(session, find, async () => await dropTwins(session, comment, await create(fresh)));
+  if (written === null || written.body === fresh) return;
+  const body = bodyAfter(written.body ?? '');
+  if (body === null || written.body === body) return;
   try {
     await octokit.rest.issues.updateComment({ ...at, comment_id: written.id, body });
   } catch (error) {
     if (!hasStatus(error, 404)) throw error;
     // Somebody deleted it between the two requests.
-    await create();
+    await create(body);
   }
 }
 

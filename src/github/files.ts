@@ -1,7 +1,11 @@
 /** Single files, as they are on a branch: what a person committed, not what a VM wrote. */
 import { z } from 'zod';
+import { asFixError } from '../errors.ts';
+import { createClient } from './client.ts';
 import { hasStatus } from './failure.ts';
 import type { Session } from './session.ts';
+import { mintToken } from './tokens.ts';
+import type { Mint } from './tokens.ts';
 
 /** GitHub inlines up to 1 MiB: https://docs.github.com/en/rest/repos/contents#get-repository-content */
 const Content = z.object({ type: z.literal('file'), size: z.number().int(), encoding: z.string(), content: z.string() });
@@ -22,4 +26,32 @@ export async function readFile(
     if (hasStatus(error, 404)) return null;
     throw error;
   }
+}
+
+/** Where an organization keeps what its repositories share: https://docs.github.com/en/communities */
+const sharedName = '.github';
+
+/** With a token for that repository alone; where the App is not installed on it, as anybody who reads a public one. */
+export async function readOrganizationFile(mint: Mint, session: Session, wanted: { path: string; maxBytes: number }): Promise<Buffer | 'too_large' | null> {
+  const { path, maxBytes } = wanted;
+  const at = { owner: session.at.owner, repo: sharedName };
+  if (session.at.repo.toLowerCase() === sharedName) return await readFile(session, path, { maxBytes });
+  await using token = await mintToken(mint, 'read', session.signal, sharedName).catch((error: unknown) => {
+    if (asFixError(error).code === 'github_refused' || asFixError(error).code === 'repository_unreachable') return null;
+    throw error;
+  });
+  if (token === null) return await readFile({ ...session, at }, path, { maxBytes });
+  const octokit = createClient(mint.client, { auth: token.value, paceKey: `installation-${mint.ref.installationId}`, signal: session.signal });
+  return await readFile({ ...session, octokit, at }, path, { maxBytes });
+}
+
+const Changed = z.array(z.object({ filename: z.string(), previous_filename: z.string().optional() }));
+
+/** GitHub lists at most 3,000: https://docs.github.com/en/rest/pulls/pulls#list-pull-requests-files */
+export async function listChangedPaths({ octokit, at }: Session, pullRequest: number): Promise<readonly string[]> {
+  const paths: string[] = [];
+  for await (const { data } of octokit.paginate.iterator(octokit.rest.pulls.listFiles, { ...at, pull_number: pullRequest, per_page: 100 })) {
+    for (const file of Changed.parse(data)) paths.push(file.filename, ...(file.previous_filename === undefined ? [] : [file.previous_filename]));
+  }
+  return paths;
 }

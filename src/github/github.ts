@@ -14,6 +14,8 @@ export interface TokenRecord {
   revoked: boolean;
 }
 
+export type Permission = 'admin' | 'maintain' | 'write' | 'read' | 'none';
+
 /** A live token; disposing it revokes it at GitHub. */
 export interface Token extends AsyncDisposable {
   readonly value: string;
@@ -56,7 +58,9 @@ export interface PublishRequest extends CommitRequest {
   readonly title: string;
   readonly body: string;
   readonly draft: boolean;
-  readonly reviewer: string | null;
+  readonly labels: readonly string[];
+  /** Logins, or `organization/team`; the first one asked for the work. */
+  readonly reviewers: readonly string[];
   /** Found again by it after a crash: the run's id, hidden in the body. */
   readonly marker: string;
 }
@@ -65,13 +69,17 @@ export interface PublishRequest extends CommitRequest {
 export interface CheckRequest {
   readonly headSha: string;
   readonly name: string;
-  /** The run's id: a check of the same run is not made twice. */
+  /** The run's id: a check of the same run is found again by it, and not made twice. */
   readonly externalId: string;
-  readonly conclusion: 'success' | 'neutral' | 'failure';
+  /** Null while the run works: the check is in progress, and completed by a later call. */
+  readonly conclusion: 'success' | 'neutral' | 'failure' | 'cancelled' | null;
   readonly title: string;
   /** Markdown, at most 65,535 characters. */
   readonly summary: string;
 }
+
+/** What a comment shall say, made from what it says now (`''` when there is none); null leaves it. May be asked twice. */
+export type CommentEdit = (before: string) => string | null;
 
 /** A pull request as it is now. */
 export interface PullState {
@@ -181,18 +189,25 @@ export interface PullRequests {
   checks(sha: string): Promise<Checks>;
   /** The end of a job's log, at most `maxBytes`; null when there is none. Hostile text. */
   jobLog(jobId: number, maxBytes: number): Promise<string | null>;
-  /** Open ones that this App made for a base branch, the newest first, at most 100. */
-  listOurs(base: string): Promise<readonly PullState[]>;
 }
 
 export interface GitHubRepository {
   readonly pulls: PullRequests;
   readonly cloneUrl: string;
-  /** GET collaborators/{login}/permission; a 404 is `none`; any other error throws. */
-  permission(login: string): Promise<'admin' | 'write' | 'read' | 'none'>;
+  /** GET collaborators/{login}/permission; a 404 is `none`; any other error throws. A role of one's own is what it is based on. */
+  permission(login: string): Promise<Permission>;
   issue(number: number): Promise<IssueState>;
   /** A file of a branch or commit, of the default branch without one. Null when there is no plain file; `too_large` is not read further. */
   file(path: string, options: { readonly maxBytes: number; readonly ref?: string }): Promise<Buffer | 'too_large' | null>;
+  /** The same of the repository `.github` of the same owner, where this App may read it; else there is none. */
+  organizationFile(path: string, options: { readonly maxBytes: number }): Promise<Buffer | 'too_large' | null>;
+  /** Paths that a pull request changes, both names of moved files; the first 3,000. */
+  changedPaths(pullRequest: number): Promise<readonly string[]>;
+  /** The one open issue of ours with a hidden marker says this afterwards; null closes it. Returns its address, or null. */
+  livingIssue(
+    marker: string,
+    says: { readonly title: string; readonly body: string } | null,
+  ): Promise<{ readonly number: number; readonly url: string } | null>;
   /** What was said before a run was asked for: by people, not edited since, bounded. */
   conversation(issue: number, before: { readonly at: string; readonly commentId: number | null }): Promise<Conversation>;
   /** The open pull request of a branch that this App made for the issue, if there is one. */
@@ -201,14 +216,14 @@ export interface GitHubRepository {
   react(target: { kind: 'issue' | 'issue_comment' | 'review_comment'; id: number }, content: 'eyes' | 'rocket' | 'confused'): Promise<void>;
   removeLabel(issue: number, label: string): Promise<void>;
   /** Creates the one living comment of an issue, or edits it when the hidden marker is found. */
-  livingComment(issue: number, marker: string, body: string): Promise<void>;
+  livingComment(issue: number, marker: string, body: string | CommentEdit): Promise<void>;
   reply(issue: number, body: string): Promise<void>;
   cloneToken(): Promise<Token>;
   /** Git Data API, then a pull request. Idempotent by branch and marker. Throws `github_*`. */
   publish(request: PublishRequest): Promise<PullRequest>;
   /** The same without a pull request: work that is kept, and claims nothing. Idempotent by its tree. */
   hold(request: CommitRequest): Promise<{ readonly branch: string; readonly headSha: string }>;
-  /** A completed check run on a commit. Idempotent by name and external id. */
+  /** A check run on a commit: made, or the one with this name and external id brought up to date. */
   check(request: CheckRequest): Promise<void>;
 }
 

@@ -21,7 +21,7 @@ export async function publish(session: Session, request: PublishRequest, log: Lo
   const { pullRequest, branch } = await claimBranch(session, request);
   await demandOwnership(request);
   const opened = pullRequest ?? (await openPullRequest(session, request, branch));
-  if (opened.state === 'open') await requestReview(session, { number: opened.number, reviewer: request.reviewer }, log);
+  if (opened.state === 'open') await dressUp(session, { number: opened.number, ...request }, log);
   return asPullRequest(opened);
 }
 
@@ -120,14 +120,26 @@ export async function readBranch({ octokit, at }: Session, branch: string): Prom
   }
 }
 
-/** Best effort: GitHub refuses who cannot review, such as somebody who left. */
-async function requestReview({ octokit, at, signal }: Session, wish: { number: number; reviewer: string | null }, log: Log): Promise<void> {
-  if (wish.reviewer === null) return;
-  try {
-    await octokit.rest.pulls.requestReviewers({ ...at, pull_number: wish.number, reviewers: [wish.reviewer] });
-  } catch (error) {
-    signal.throwIfAborted();
-    log.info({ status: hasStatus(error, 422) ? 422 : 'other', pullRequest: wish.number }, 'review could not be requested');
+/** Best effort, one by one: GitHub refuses who cannot review, such as somebody who left, and everybody else in the same request. */
+async function dressUp(
+  { octokit, at, signal }: Session,
+  { number, reviewers, labels }: Pick<PublishRequest, 'reviewers' | 'labels'> & { number: number },
+  log: Log,
+): Promise<void> {
+  const ask = async (reviewer: string): Promise<unknown> => {
+    const [login, team] = reviewer.split('/');
+    const wish = team === undefined ? { reviewers: [login ?? ''] } : { team_reviewers: [team] };
+    return await octokit.rest.pulls.requestReviewers({ ...at, pull_number: number, ...wish });
+  };
+  const ways = [
+    ...(labels.length > 0 ? [async () => await octokit.rest.issues.addLabels({ ...at, issue_number: number, labels: [...labels] })] : []),
+    ...reviewers.map((reviewer) => async () => await ask(reviewer)),
+  ];
+  for (const way of ways) {
+    await way().catch((error: unknown) => {
+      signal.throwIfAborted();
+      log.info({ status: hasStatus(error, 422) ? 422 : 'other', pullRequest: number }, 'a label or a reviewer could not be added');
+    });
   }
 }
 

@@ -25,7 +25,6 @@ export function createPulls(as: Opener, { mint, runKey }: { readonly mint: Mint;
     rewrite: async (pull, body) => await as('talk', async ({ octokit, at }) => void (await octokit.rest.pulls.update({ ...at, pull_number: pull, body }))),
     checks: async (sha) => await as('look', async (session) => await readChecks(session, { sha, ourAppId })),
     jobLog: async (jobId, maxBytes) => await as('look', async (session) => await readJobLog(session, { jobId, maxBytes, fetch: mint.client.fetch ?? fetch })),
-    listOurs: async (base) => await as('talk', async (session) => await listOurs(session, base)),
   };
 }
 
@@ -68,11 +67,6 @@ async function readPull(session: Session, number: number): Promise<PullState | n
     if (hasStatus(error, 404)) return null;
     throw error;
   }
-}
-
-async function listOurs(session: Session, base: string): Promise<readonly PullState[]> {
-  const { data } = await session.octokit.rest.pulls.list({ ...session.at, state: 'open', base, sort: 'created', direction: 'desc', per_page: 100 });
-  return data.filter((pull) => session.isOurs(pull) && isHere(session, pull)).map((pull) => asState(session, pull));
 }
 
 async function readCommit({ octokit, at, isOurs }: Session, sha: string): Promise<CommitState> {

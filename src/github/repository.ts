@@ -6,8 +6,10 @@ import { createClient } from './client.ts';
 import { writeLivingComment, writeReply } from './comments.ts';
 import { readConversation } from './conversation.ts';
 import { asGitHubError, hasStatus } from './failure.ts';
-import { readFile } from './files.ts';
-import type { GitHubRepository, IssueState } from './github.ts';
+import { listChangedPaths, readFile, readOrganizationFile } from './files.ts';
+import type { GitHubRepository, IssueState, Permission } from './github.ts';
+import { writeLivingIssue } from './living-issue.ts';
+import { demandClean, refuseSecrets } from './outgoing.ts';
 import { holdBranch, publish } from './publish.ts';
 import { createPulls } from './pulls.ts';
 import { asPullRequest, findOpenPullRequest } from './pull-requests.ts';
@@ -25,7 +27,7 @@ export interface RepositoryOptions {
   readonly login: (signal: AbortSignal) => Promise<string>;
 }
 
-const Permission = z.enum(['admin', 'write', 'read', 'none']);
+const Access = z.object({ permission: z.enum(['admin', 'write', 'read', 'none']), role_name: z.string().optional() });
 const IssueAnswer = z.object({ state: z.string(), locked: z.boolean().optional(), pull_request: z.unknown().optional() });
 
 export function createRepository(options: RepositoryOptions): GitHubRepository {
@@ -42,9 +44,13 @@ export function createRepository(options: RepositoryOptions): GitHubRepository {
     permission: async (login) => await talk(async (session) => await readPermission(session, login)),
     issue: async (number) => await talk(async (session) => await readIssue(session, number)),
     file: async (path, wanted) => await withSession(options, { use: 'read', signal }, async (session) => await readFile(session, path, wanted)),
+    organizationFile: async (path, wanted) =>
+      await withSession(options, { use: 'read', signal }, async (session) => await readOrganizationFile(mint, session, { path, ...wanted })),
+    changedPaths: async (pullRequest) => await talk(async (session) => await listChangedPaths(session, pullRequest)),
+    livingIssue: async (marker, says) => await talk(async (session) => await writeLivingIssue(session, marker, says)),
     conversation: async (issue, before) =>
       await talk(async (session) => {
-        const mayWrite = async (login: string): Promise<boolean> => ['admin', 'write'].includes(await readPermission(session, login));
+        const mayWrite = async (login: string): Promise<boolean> => !['read', 'none'].includes(await readPermission(session, login));
         return await readConversation(session, { issue, before, mayWrite });
       }),
     async openPullRequest(branchPrefix) {
@@ -61,11 +67,18 @@ export function createRepository(options: RepositoryOptions): GitHubRepository {
       await talk(async ({ octokit, at }) => {
         await octokit.rest.issues.removeLabel({ ...at, issue_number: issue, name: label }).catch(ignoreMissing);
       }),
-    livingComment: async (issue, marker, body) => await talk(async (session) => await writeLivingComment(session, { issue, marker, body })),
+    livingComment: async (issue, marker, body) =>
+      await talk(async (session) => await writeLivingComment(session, { issue, marker, edit: typeof body === 'string' ? () => body : body })),
     reply: async (issue, body) => await talk(async (session) => await writeReply(session, { issue, body, runKey: options.runKey })),
     cloneToken: async () => await mintToken(mint, 'read', signal),
-    publish: async (request) => await write(request.signal, async (session) => await publish(session, request, mint.log)),
-    hold: async (request) => await write(request.signal, async (session) => await holdBranch(session, request)),
+    async publish(request) {
+      demandClean(request, mint.secrets);
+      return await write(request.signal, async (session) => await publish(session, request, mint.log));
+    },
+    async hold(request) {
+      demandClean(request, mint.secrets);
+      return await write(request.signal, async (session) => await holdBranch(session, request));
+    },
     check: async (request) => await withSession(options, { use: 'check', signal }, async (session) => await writeCheck(session, request)),
   };
 }
@@ -82,10 +95,12 @@ async function withSession<T>(
     const ourLogin = await login(signal);
     await using token = await mintToken(mint, use, signal);
     const octokit = createClient(mint.client, { auth: token.value, paceKey: `installation-${installationId}`, signal });
+    refuseSecrets(octokit, mint.secrets);
     return await work({
       octokit,
       at: { owner: repository.owner, repo: repository.name },
       signal,
+      login: ourLogin,
       isOurs: ({ user, performed_via_github_app: app }) => app?.id === mint.credentials.appId || (user?.type === 'Bot' && user.login === ourLogin),
     });
   } catch (error) {
@@ -98,12 +113,14 @@ function asFixErrorOf(signal: AbortSignal): FixError {
   return signal.reason instanceof FixError ? signal.reason : new FixError('cancelled', { cause: signal.reason });
 }
 
-async function readPermission({ octokit, at }: Session, login: string): Promise<z.infer<typeof Permission>> {
+/** `permission` knows no `maintain`; the role does. */
+async function readPermission({ octokit, at }: Session, login: string): Promise<Permission> {
   try {
     const { data } = await octokit.rest.repos.getCollaboratorPermissionLevel({ ...at, username: login });
-    const permission = Permission.safeParse(data.permission);
-    if (!permission.success) throw new FixError('github_unavailable', { cause: permission.error });
-    return permission.data;
+    const access = Access.safeParse(data);
+    if (!access.success) throw new FixError('github_unavailable', { cause: access.error });
+    const { permission, role_name: role } = access.data;
+    return permission === 'write' && role === 'maintain' ? 'maintain' : permission;
   } catch (error) {
     if (hasStatus(error, 404)) return 'none';
     throw error;

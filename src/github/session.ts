@@ -10,6 +10,8 @@ export interface Session {
   readonly signal: AbortSignal;
   /** Whether this App wrote it: only then a marker in it counts, because anybody can copy one. */
   isOurs(written: Authored): boolean;
+  /** The name that this App writes under. */
+  readonly login: string;
 }
 
 export interface Authored {

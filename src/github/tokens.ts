@@ -39,9 +39,9 @@ export interface Mint {
   readonly records: TokenRecord[];
 }
 
-/** Throws `github_credentials`, `repository_unreachable`, `github_refused`, `github_unavailable`, `cancelled`. */
-export async function mintToken(mint: Mint, use: TokenUse, signal: AbortSignal): Promise<Token> {
-  const minted = await requestToken(mint, use, signal);
+/** `sibling` is the name of another repository of the same owner. Throws `github_credentials`, `repository_unreachable`, `github_refused`, `github_unavailable`, `cancelled`. */
+export async function mintToken(mint: Mint, use: TokenUse, signal: AbortSignal, sibling: string | null = null): Promise<Token> {
+  const minted = await requestToken(mint, use, { signal, sibling });
   mint.secrets.protect(minted.token);
   const record: TokenRecord = {
     use,
@@ -51,17 +51,25 @@ export async function mintToken(mint: Mint, use: TokenUse, signal: AbortSignal):
   };
   mint.records.push(record);
   const token = { value: minted.token, [Symbol.asyncDispose]: async () => await revoke(mint, minted.token, record) };
-  if (isWider(mint, minted, use)) {
+  if (isWider({ ...mint, sibling }, minted, use)) {
     await token[Symbol.asyncDispose]();
     throw new FixError('github_refused', { details: { reason: 'the token was wider than asked for', use, permissions: minted.permissions } });
   }
   return token;
 }
 
-async function requestToken({ credentials, client, ref }: Mint, use: TokenUse, signal: AbortSignal): Promise<z.infer<typeof Minted>> {
+async function requestToken(
+  { credentials, client, ref }: Mint,
+  use: TokenUse,
+  { signal, sibling }: { signal: AbortSignal; sibling: string | null },
+): Promise<z.infer<typeof Minted>> {
   const { installationId, repository } = ref;
   return await credentials.asApp(client, signal, async (octokit) => {
-    const wish = { installation_id: installationId, repository_ids: [repository.id], permissions: permissionsOf[use] };
+    const wish = {
+      installation_id: installationId,
+      ...(sibling === null ? { repository_ids: [repository.id] } : { repositories: [sibling] }),
+      permissions: permissionsOf[use],
+    };
     try {
       const { data } = await octokit.rest.apps.createInstallationAccessToken(wish);
       return Minted.parse(data);
@@ -73,7 +81,7 @@ async function requestToken({ credentials, client, ref }: Mint, use: TokenUse, s
       if (!hasStatus(error, 422)) throw asGitHubError(error);
     }
     // 422 is both: a repository outside of the installation, and a permission that its owner has not granted.
-    const installed = octokit.rest.apps.getRepoInstallation({ owner: repository.owner, repo: repository.name });
+    const installed = octokit.rest.apps.getRepoInstallation({ owner: repository.owner, repo: sibling ?? repository.name });
     const code = await installed.then(
       ({ data }) => (data.id === installationId ? 'github_refused' : 'repository_unreachable'),
       (error: unknown) => (hasStatus(error, 301, 403, 404) ? 'repository_unreachable' : 'github_unavailable'),
@@ -82,9 +90,12 @@ async function requestToken({ credentials, client, ref }: Mint, use: TokenUse, s
   });
 }
 
-function isWider({ ref }: Mint, minted: z.infer<typeof Minted>, use: TokenUse): boolean {
+function isWider({ ref, sibling }: Mint & { sibling: string | null }, minted: z.infer<typeof Minted>, use: TokenUse): boolean {
   const asked: Readonly<Record<string, string>> = { metadata: 'read', ...permissionsOf[use] };
-  const otherRepository = minted.repositories?.some(({ id }) => id !== ref.repository.id) ?? false;
+  const wanted = sibling === null ? null : `${ref.repository.owner}/${sibling}`.toLowerCase();
+  const isOther = ({ id, full_name: name }: { id: number; full_name: string }): boolean =>
+    wanted === null ? id !== ref.repository.id : name.toLowerCase() !== wanted;
+  const otherRepository = minted.repositories?.some(isOther) ?? false;
   return otherRepository || Object.entries(minted.permissions).some(([name, level]) => asked[name] !== level);
 }
 

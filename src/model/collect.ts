@@ -1,4 +1,5 @@
 /** Reads one streamed reply to its end. A stream that stops before it said why it stopped is a failure, not a short reply. */
+import { StreamProviderError } from 'ai';
 import type { experimental_streamLanguageModelCall } from 'ai';
 import { FixError } from '../errors.ts';
 import type { Usage } from '../job.ts';
@@ -15,6 +16,16 @@ interface Prose {
   providerOptions?: VendorData;
 }
 
+/** What is known of a reply while it comes: of one that breaks, all there is. */
+export interface Progress {
+  /** From here on a vendor bills it, at least what was sent. */
+  begun: boolean;
+  /** Of text, shown thoughts and calls. */
+  bytes: number;
+  /** The vendor's own count, which comes last. */
+  usage: Usage | null;
+}
+
 interface Draft {
   readonly content: (Prose | AssistantContent[number])[];
   readonly prose: Map<string, Prose>;
@@ -22,26 +33,37 @@ interface Draft {
   end: End | null;
 }
 
-/** Eight times what the most tokens that we ask for come to; the history carries every reply from then on. */
-const maxReplyChars = 512 * 1024;
+/** Eight times what the most tokens that we ask for come to, opaque data of the vendor with it; the history carries every reply from then on. */
+const maxReplyBytes = 512 * 1024;
 
 /** What comes after them is forgotten: few are run, each needs an answer, and the history carries them all. */
 const maxCalls = 64;
 
-/**
- * `onPart` is called for whatever arrives, with the characters that are new, so that the caller can tell a slow stream from
- * a dead one. Throws what the stream threw, and `model_reply_endless` for a reply that is too large.
- */
-export async function collectReply(stream: AsyncIterable<Part>, model: string, onPart: (chars: number) => void): Promise<Reply> {
+/** How the caller watches. */
+interface Watch {
+  readonly progress: Progress;
+  /** Something has come: a stream may be slow, but this one is not dead. */
+  readonly onPart: () => void;
+  /** It has failed. What the vendor has counted may still follow, so it is read on: until it ends, or the caller ends it. */
+  readonly onFailed: (error: unknown) => void;
+}
+
+/** Throws what the stream threw, and `model_reply_endless` for a reply that is too large. */
+export async function collectReply(stream: AsyncIterable<Part>, model: string, { progress, onPart, onFailed }: Watch): Promise<Reply> {
   const draft: Draft = { content: [], prose: new Map(), calls: [], end: null };
-  let received = 0;
+  const failures: unknown[] = [];
+  let opaqueBytes = 0;
   for await (const part of stream) {
-    const chars = lengthOf(part);
-    received += chars;
-    onPart(chars);
-    if (received > maxReplyChars) throw new FixError('model_reply_endless', { details: { model, problem: 'the reply is too large', maxReplyChars } });
-    take(draft, part);
+    onPart();
+    note(part, progress);
+    opaqueBytes += opaqueBytesOf(part);
+    if (progress.bytes + opaqueBytes > maxReplyBytes) {
+      throw new FixError('model_reply_endless', { details: { model, problem: 'the reply is too large', maxReplyBytes, opaqueBytes } });
+    }
+    if (part.type !== 'error') take(draft, part);
+    else if (failures.push(part.error) === 1) onFailed(part.error);
   }
+  if (failures.length > 0) throw failures[0];
   const { end, calls } = draft;
   const broken = end === null || end.finishReason === 'interrupted' || end.finishReason === 'error';
   if (broken || (end.finishReason === 'other' && end.rawFinishReason === undefined)) throw new Error('the stream ended before the reply did');
@@ -59,12 +81,33 @@ export async function collectReply(stream: AsyncIterable<Part>, model: string, o
   };
 }
 
-/** The text of a call comes twice: as it is written, which not every vendor shows, and whole. */
-function lengthOf(part: Part): number {
-  if (part.type === 'text-delta' || part.type === 'reasoning-delta') return part.text.length;
-  if (part.type === 'tool-input-delta') return part.delta.length;
-  return part.type === 'tool-call' ? JSON.stringify(part.input ?? null).length : 0;
+function note(part: Part, progress: Progress): void {
+  progress.bytes += bytesOf(part);
+  if (part.type === 'model-call-end') {
+    progress.usage = toUsage(part.usage);
+    progress.begun ||= progress.usage.inputTokens > 0;
+  } else if (part.type !== 'error') {
+    // The start is the SDK's own word.
+    progress.begun ||= part.type !== 'model-call-start';
+  } else if (StreamProviderError.isInstance(part.error) && progress.bytes === 0) {
+    // A vendor that says itself that it failed, before it has said anything else, bills nothing.
+    progress.begun = false;
+  }
 }
+
+/** The text of a call comes twice: as it is written, which not every vendor shows, and whole. */
+function bytesOf(part: Part): number {
+  if (part.type === 'text-delta' || part.type === 'reasoning-delta') return Buffer.byteLength(part.text);
+  if (part.type === 'tool-input-delta') return Buffer.byteLength(part.delta);
+  return part.type === 'tool-call' ? jsonBytes(part.input) : 0;
+}
+
+/** Signatures and encrypted thoughts, which go back as they came. */
+function opaqueBytesOf(part: Part): number {
+  return 'providerMetadata' in part && part.providerMetadata !== undefined ? jsonBytes(part.providerMetadata) : 0;
+}
+
+const jsonBytes = (value: unknown): number => Buffer.byteLength(JSON.stringify(value ?? null));
 
 function take(draft: Draft, part: Part): void {
   switch (part.type) {
@@ -86,8 +129,6 @@ function take(draft: Draft, part: Part): void {
     case 'model-call-end':
       draft.end = part;
       return;
-    case 'error':
-      throw part.error;
     default:
   }
 }

@@ -7,7 +7,9 @@ import type { Usage } from '../job.ts';
 import type { Log } from '../log.ts';
 import { createBoundedFetch } from './bounded-fetch.ts';
 import { collectReply } from './collect.ts';
+import type { Progress } from './collect.ts';
 import { readFailure } from './failure.ts';
+import { tokensPerByte } from './model.ts';
 import type { Model, Question, Reply } from './model.ts';
 import { costOf, findPrice } from './prices.ts';
 import type { KnownPrice } from './prices.ts';
@@ -41,6 +43,8 @@ interface Timing {
 
 const defaultTiming: Timing = { idleTimeoutMs: 300_000, totalTimeoutMs: 900_000, patienceMs: 600_000, retryDelayMs: 1000 };
 const longestWaitMs = 300_000;
+/** For what a stream may still tell of the usage once it has failed. */
+const afterFailureMs = 1000;
 const maxReplyBytes = 16 * 1024 * 1024;
 
 /** Throws `model_unknown` or `config_invalid` at once; asks nothing yet. */
@@ -92,22 +96,20 @@ async function askOnce({ language, timing, name }: Connection, question: Questio
   const total = setTimeout(() => ours.abort(tooSlow(name, { totalTimeoutMs: timing.totalTimeoutMs })), timing.totalTimeoutMs);
   const idle = setTimeout(() => ours.abort(new DOMException('nothing new in the stream', 'TimeoutError')), timing.idleTimeoutMs);
   const abortSignal = AbortSignal.any([question.signal, ours.signal]);
-  let received = 0;
-  const onPart = (chars: number): void => {
-    received += chars;
-    idle.refresh();
-  };
+  const progress: Progress = { begun: false, bytes: 0, usage: null };
+  let afterFailure: NodeJS.Timeout | undefined;
+  const onFailed = (error: unknown): void => void (afterFailure = setTimeout(() => ours.abort(error), afterFailureMs));
   try {
-    const reply = await untilAborted(ask({ language, name }, question, abortSignal, onPart), abortSignal);
-    const { inputTokens, outputTokens } = reply.usage;
-    // Some servers tell nothing; what is not counted would be free.
-    return inputTokens + outputTokens === 0 ? { ...reply, usage: estimate(question, received) } : reply;
+    const asking = ask({ language, name }, question, abortSignal, { progress, onPart: () => void idle.refresh(), onFailed });
+    const reply = await untilAborted(asking, abortSignal);
+    return { ...reply, usage: complete(reply.usage, question, progress) };
   } catch (thrown) {
-    if (received > 0) question.onLost?.({ usage: estimate(question, received) });
+    if (progress.begun) question.onLost?.({ usage: complete(progress.usage, question, progress) });
     throw ours.signal.aborted ? ours.signal.reason : thrown;
   } finally {
     clearTimeout(total);
     clearTimeout(idle);
+    clearTimeout(afterFailure);
     // Lets go of a stream that was left in the middle.
     ours.abort();
   }
@@ -118,22 +120,32 @@ function tooSlow(model: string, details: Record<string, unknown>): FixError {
   return new FixError('model_reply_endless', { details: { model, problem: 'the reply took too long', ...details } });
 }
 
-const charsPerToken = 4;
+/**
+ * What is not counted would be free, so it is estimated: some servers tell nothing, and of a reply that broke most vendors
+ * have not told yet. All of the input is taken for new. Thoughts that were not shown are not known.
+ */
+function complete(known: Usage | null, question: Question, { bytes }: Progress): Usage {
+  return {
+    inputTokens: known?.inputTokens || Math.ceil(bytesSent(question) * tokensPerByte),
+    outputTokens: known?.outputTokens || Math.ceil(bytes * tokensPerByte),
+    cachedInputTokens: known?.cachedInputTokens ?? 0,
+  };
+}
 
-/** Vendors tell of the usage at the end of a reply, so of one that broke nobody knows; all of the input is taken for new. */
-function estimate({ system, messages }: Question, received: number): Usage {
-  const sent = messages.reduce(
-    (sum, message) => sum + (message.role === 'user' ? message.text.length : JSON.stringify({ ...message, continuation: null }).length),
-    system.length,
-  );
-  return { inputTokens: Math.ceil(sent / charsPerToken), outputTokens: Math.ceil(received / charsPerToken), cachedInputTokens: 0 };
+/** A reply goes back in the vendor's own form, where there is one. */
+function bytesSent({ system, messages }: Question): number {
+  const texts = messages.map((message) => {
+    if (message.role === 'user') return message.text;
+    return JSON.stringify(message.role === 'assistant' ? (message.continuation ?? message) : message);
+  });
+  return [system, ...texts].reduce((sum, text) => sum + Buffer.byteLength(text), 0);
 }
 
 async function ask(
   { language, name }: Pick<Connection, 'language' | 'name'>,
   question: Question,
   abortSignal: AbortSignal,
-  onPart: (chars: number) => void,
+  watch: Parameters<typeof collectReply>[2],
 ): Promise<Reply> {
   const { stream } = await streamLanguageModelCall({
     model: language,
@@ -145,7 +157,7 @@ async function ask(
     providerOptions: { anthropic: { toolStreaming: false } },
     abortSignal,
   });
-  return collectReply(stream, name, onPart);
+  return collectReply(stream, name, watch);
 }
 
 /** The SDK's streams react to an abort only when they are read next; this does at once. */

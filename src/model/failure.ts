@@ -27,12 +27,33 @@ const Thrown = z.object({
     .object({ error: z.object({ type: z.unknown(), code: z.unknown() }) })
     .optional()
     .catch(undefined),
+  responseBody: z.string().optional().catch(undefined),
   responseHeaders: z.record(z.string(), z.string()).optional().catch(undefined),
 });
 
 const passing = new Set([408, 409, 425, 429]);
 /** 529 is Anthropic's own, and inside of a stream there is only a type: https://docs.anthropic.com/en/api/errors */
 const busy = new Set<unknown>([429, 529, 'rate_limit_error', 'overloaded_error']);
+
+/**
+ * How vendors say that they do not read so much; few have a code of their own for it.
+ * Anthropic (`request_too_large` is its 413), Bedrock; OpenAI and most that imitate it, which also answers 429 to a request
+ * that alone is more than a minute's tokens; Google; then llama.cpp, vLLM, SGLang, LM Studio and Ollama.
+ */
+const tooLong = [
+  /prompt is too long|exceed context limit|request_too_large|input is too long for requested model/i,
+  /context_length_exceeded|maximum (?:context|prompt) length|exceeds the context window|request too large for/i,
+  /input token count[^.]{0,40}exceeds the maximum|request payload size exceeds/i,
+  /exceed_context_size|available context size|model's context length|exceeds the maximum allowed length|greater than the context length|exceeded max context length/i,
+];
+
+function isTooLong(status: number | undefined, texts: readonly unknown[]): boolean {
+  const said = texts
+    .filter((text) => typeof text === 'string')
+    .map((text) => text.slice(0, 4000))
+    .join('\n');
+  return status === 413 || tooLong.some((pattern) => pattern.test(said));
+}
 
 /** Reads a thrown thing. `apiKey` is taken out of what the vendor said: some repeat it. */
 export function readFailure(thrown: unknown, apiKey: string): Failure {
@@ -48,6 +69,7 @@ export function readFailure(thrown: unknown, apiKey: string): Failure {
     said: clean(data.message, apiKey),
   };
   if (status === 401 || status === 403) return { kind: 'final', error: new FixError('model_credentials', { details }) };
+  if (isTooLong(status, [data.message, data.code, data.responseBody])) return { kind: 'final', error: new FixError('model_input_too_long', { details }) };
   if (isRefusal(status, data) || isSpent(data.data?.error)) return { kind: 'final', error: new FixError('model_refused', { details }) };
   const code = busy.has(status) || busy.has(data.type) ? 'model_busy' : 'model_unavailable';
   return { kind: 'again', code, retryAfterMs: readRetryAfter(data.responseHeaders ?? {}), details };

@@ -20,13 +20,19 @@ export type Message =
   | { readonly role: 'assistant'; readonly text: string; readonly toolCalls: readonly ToolCall[]; readonly continuation?: unknown }
   | { readonly role: 'tool'; readonly results: readonly { readonly id: string; readonly name: string; readonly text: string; readonly failed: boolean }[] };
 
+/**
+ * For text that no vendor has counted. By bytes of UTF-8, because tokens are made of bytes: three of them are a Chinese
+ * character, about one token, and three letters of code, about one, too. Prose in English has a third fewer.
+ */
+export const tokensPerByte = 1 / 3;
+
 export interface Question {
   readonly system: string;
   readonly messages: readonly Message[];
   readonly tools: readonly ToolSpec[];
   readonly maxOutputTokens: number;
   readonly signal: AbortSignal;
-  /** Told of what a reply has used that broke on the way: it is paid for, and comes in no reply. An estimate, rather too high. */
+  /** Told of what a reply has used that broke on the way: it is paid for, and comes in no reply. May abort `signal`, so that it is not asked for again. */
   readonly onLost?: (lost: Pick<Reply, 'usage' | 'by'>) => void;
 }
 
@@ -51,7 +57,7 @@ export interface Model {
   readonly fallback?: Model;
   /** USD for this usage, or null when the price of the model is not known. */
   cost(usage: Usage): number | null;
-  /** Throws `model_credentials`, `model_refused`, `cancelled`, and what another model may help with: `model_unavailable`, `model_busy`, `model_reply_endless`. */
+  /** Throws `model_credentials`, `model_refused`, `model_input_too_long`, `cancelled`, and what another model may help with: `model_unavailable`, `model_busy`, `model_reply_endless`. */
   ask(question: Question): Promise<Reply>;
 }
 

@@ -8,7 +8,9 @@ import { applyPatch } from './apply.ts';
 import { withBaseRules } from './base-rules.ts';
 import type { ReadBase } from './base-rules.ts';
 import { findWeakenedTests } from './findings.ts';
+import { readFailing } from './failing.ts';
 import { isManifest, isTestFile } from './paths.ts';
+import { dropReports, readReports } from './report-files.ts';
 import { namesOf, readStates, summarise } from './results.ts';
 import { judge, treeNames, whyUnusable } from './verdict.ts';
 import type { Observations, Observed } from './verdict.ts';
@@ -49,7 +51,7 @@ export const nothingToRun: Proof = {
 export async function prove(sandbox: Sandbox, options: ProofOptions): Promise<Proof> {
   const { patch, touched } = await withBaseRules(options.patch, options.command, options.readBase);
   const weak = await findWeakenedTests(options.patch, options.readBase);
-  const seen = await observe(sandbox, patch, options);
+  const seen = withOneSource(await observe(sandbox, patch, options));
   const findings = [
     ...(touched.length > 0
       ? [`The patch changes what decides how tests are run: ${touched.join(', ')}. Where it could, the proof took what the base has.`]
@@ -102,7 +104,15 @@ async function observe(sandbox: Sandbox, patch: Patch, options: ProofOptions): P
   return { base, tests, patched: await watch('patched', { passingDecides: before.run.exitCode !== 0 }) };
 }
 
-const asFailedSetup = (failed: ExecResult): Observed => ({ run: asTestRun('the setup commands', failed), states: null });
+/** Names of two sources cannot be compared: files speak for all trees, or for none. A tree that does not compile has none. */
+export function withOneSource(seen: Observations): Observations {
+  const speaks = ([first]: readonly Observed[]): boolean => first !== undefined && first.reported !== null && first.reported.size > (first.states?.size ?? 0);
+  if (!speaks(seen.base) || !speaks(seen.patched)) return seen;
+  const take = (runs: readonly Observed[]): readonly Observed[] => runs.map((one) => ({ ...one, states: one.reported }));
+  return { base: take(seen.base), tests: take(seen.tests), patched: take(seen.patched) };
+}
+
+const asFailedSetup = (failed: ExecResult): Observed => ({ run: asTestRun('the setup commands', failed), states: null, reported: null, failing: null });
 
 /** A run that takes a larger share of the whole time is not repeated. */
 const repeatShare = 1 / 8;
@@ -115,9 +125,12 @@ const apartLimitMs = (base: TestRun): number => Math.max(60_000, base.durationMs
 /** Runs the tests, and once more what decides: every failure, and passing where it does. */
 function createWatch(sandbox: Sandbox, { command, timeoutMs, signal, onRun }: ProofOptions): Watch {
   const startedAt = performance.now();
+  let withFiles = true;
   const once = async (name: string, most: number): Promise<Observed> => {
     const left = Math.max(1000, timeoutMs - (performance.now() - startedAt));
-    const observed = await runTests(sandbox, command, { timeoutMs: Math.min(left, most), signal });
+    const observed = await runTests(sandbox, command, { timeoutMs: Math.min(left, most), withFiles, signal });
+    // What has no report files on the base is compared without them.
+    if (name === treeNames.base) withFiles = observed.reported !== null;
     onRun?.(name, observed.run);
     return observed;
   };
@@ -136,14 +149,24 @@ const colours = /\u001B\[[0-9;]{0,32}m/g;
 const maxReadBytes = 4 * 2 ** 20;
 const maxShownCharacters = 32_768;
 
+interface TestsOptions {
+  readonly timeoutMs: number;
+  /** Whether report files that the runner writes are looked for. */
+  readonly withFiles?: boolean;
+  readonly signal: AbortSignal;
+}
+
 /** One run of the tests, told to name them. Throws `sandbox_lost`. */
-export async function runTests(sandbox: Sandbox, command: string, { timeoutMs, signal }: { timeoutMs: number; signal: AbortSignal }): Promise<Observed> {
+export async function runTests(sandbox: Sandbox, command: string, { timeoutMs, withFiles = true, signal }: TestsOptions): Promise<Observed> {
   const merged = 'exec 2>&1; eval "$1"';
+  const fresh = withFiles && (await dropReports(sandbox, signal));
   const result = await sandbox.exec(['bash', '-c', merged, 'bash', command], { env: telling, timeoutMs, signal, maxOutputBytes: maxReadBytes });
   if (result.ended === 'cancelled') signal.throwIfAborted();
   const stdout = result.stdout.replace(colours, '');
   const states = readStates(stdout);
-  return { run: { ...asTestRun(command, { ...result, stdout }), results: summarise(states, stdout) }, states };
+  const reported = fresh && result.ended === 'exited' ? await readReports(sandbox, { exitCode: result.exitCode, stdout }, signal) : null;
+  const fuller = reported !== null && reported.size > (states?.size ?? 0) ? reported : states;
+  return { run: { ...asTestRun(command, { ...result, stdout }), results: summarise(fuller, stdout) }, states, reported, failing: readFailing(stdout, states) };
 }
 
 /** Any command as if it ran tests. */

@@ -1,10 +1,11 @@
 /**
- * What a test runner said of each test, read from what it printed: TAP, and the marks that the common runners print
+ * What a test runner said of each test, read from what it printed: TAP, JSON, and the marks that the common runners print
  * (node, mocha, jest, vitest, pytest, cargo, go). Hostile text: names are clipped, their number is bounded, and nothing
  * in here decides by itself; exit codes come first.
  */
 import type { TestResults } from '../job.ts';
 import { readCounts } from './counts.ts';
+import { readJsonResults } from './json-results.ts';
 import { readMarks } from './marks.ts';
 
 export type TestState = 'passed' | 'failed' | 'skipped';
@@ -30,14 +31,22 @@ const rank: Record<TestState, number> = { skipped: 0, passed: 1, failed: 2 };
 export function readStates(output: string): TestStates | null {
   // No line says anything about a test beyond this; without it, a hostile one costs minutes.
   const lines = output.split(/\r?\n/).map((line) => line.slice(0, maxLineCharacters));
-  const found = [readTap, readCargo, readGo, readPytest, readMarks].map((reader) => collect(reader, lines));
+  const found = [readTap, readCargo, readGo, readPytest, readMarks].map((reader) => collect((list) => reader(lines, list)));
+  found.push(collect((list) => readJsonResults(output, list)));
   const best = found.reduce((one, other) => (other.size > one.size ? other : one));
   return best.size === 0 ? null : best;
 }
 
-function collect(reader: Reader, lines: readonly string[]): TestStates {
+function collect(fill: (list: StateList) => void): TestStates {
+  const { list, states } = createStateList();
+  fill(list);
+  return states;
+}
+
+/** An empty list, and what gets into it: names are clipped, their number is bounded. */
+export function createStateList(): { readonly list: StateList; readonly states: TestStates } {
   const states = new Map<string, TestState>();
-  reader(lines, {
+  const list: StateList = {
     add(given, state) {
       const name = given
         .slice(0, 2 * maxNameCharacters)
@@ -48,8 +57,8 @@ function collect(reader: Reader, lines: readonly string[]): TestStates {
       const before = states.get(name);
       if (before === undefined ? states.size < maxTests : rank[state] > rank[before]) states.set(name, state);
     },
-  });
-  return states;
+  };
+  return { list, states };
 }
 
 /** Counts and the names of what failed, for people. The runner's own totals come before what could be read by name. */

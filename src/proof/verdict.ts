@@ -3,13 +3,19 @@
  * exit codes cannot tell: in a suite that is red on the base already.
  */
 import type { TestRun, Verdict } from '../job.ts';
+import { judgeByNumbers } from './numbers.ts';
 import { namesOf } from './results.ts';
 import type { TestStates } from './results.ts';
 
 /** One run of the tests. */
 export interface Observed {
   readonly run: TestRun;
+  /** What single tests said, as they are compared. */
   readonly states: TestStates | null;
+  /** The same from files that the runner wrote. */
+  readonly reported: TestStates | null;
+  /** All that failed; null when that is not known. With it, the counts are the runner's own. */
+  readonly failing: ReadonlySet<string> | null;
 }
 
 /** Of each tree one or two runs: a result that decides is looked at twice. */
@@ -130,16 +136,20 @@ function namesLost(base: Observed, patched: Observed): readonly string[] {
 function judgeFailing(seen: Observations, { base, patched, cap }: { base: Observed; patched: Observed; cap: Cap }): Judgement {
   const broken = namesOfBroken(base, patched);
   if (passes(base)) {
-    const own = broken.length === 0 && base.states !== null && patched.states !== null && patched.states.size > 0;
+    const lost = namesLost(base, patched);
+    const own = broken.length + lost.length === 0 && base.states !== null && patched.states !== null && patched.states.size > 0;
     return {
       ...none,
-      broken,
+      broken: broken.length > 0 ? broken : lost,
       verdict: 'regressed',
       reason: own ? 'no test of the base fails with the patch, but tests of the patch itself do' : 'the tests pass without the patch and fail with it',
     };
   }
   if (base.states === null || patched.states === null)
-    return { ...none, verdict: 'still_failing', reason: 'the tests fail without the patch and with it, and do not say which of them' };
+    return {
+      ...none,
+      ...(judgeByNumbers(seen) ?? { verdict: 'still_failing', reason: 'the tests fail without the patch and with it, and do not say which of them' }),
+    };
   if (broken.length > 0) return { ...none, broken, verdict: 'regressed', reason: 'tests that pass without the patch fail with it; others fail either way' };
   const lost = namesLost(base, patched);
   if (lost.length > 0)
@@ -148,7 +158,8 @@ function judgeFailing(seen: Observations, { base, patched, cap }: { base: Observ
   const own = namesOf(patched.states, 'failed').filter((name) => base.states?.has(name) === false && seen.tests[0]?.states?.has(name) === true);
   if (own.length > 0) return { ...none, broken: own, verdict: 'regressed', reason: 'tests of the patch itself fail with it; others fail either way' };
   const fixed = namesOfFixed(seen, patched);
-  if (fixed.length === 0) return { ...none, verdict: 'still_failing', reason: 'the same tests fail without the patch and with it' };
+  if (fixed.length === 0)
+    return { ...none, ...(judgeByNumbers(seen) ?? { verdict: 'still_failing', reason: 'the same tests fail without the patch and with it' }) };
   if (cap !== null) return { ...none, fixed, verdict: 'not_contradicted', reason: `tests that failed pass with the patch, but ${cap}` };
   return { ...none, fixed, verdict: 'proven', reason: 'tests that fail without the fix pass with it, none that passed fails, and the rest fail either way' };
 }

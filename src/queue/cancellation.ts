@@ -5,21 +5,25 @@
  */
 import type { Job } from 'bullmq';
 import type { Redis } from 'ioredis';
+import { z } from 'zod';
 import { FixError } from '../errors.ts';
-import type { FixJob } from '../job.ts';
 import type { Log } from '../log.ts';
 import type { ActiveRuns } from './active-runs.ts';
 import { connectAgain } from './connection.ts';
 import type { Lane } from './lane.ts';
 import { openRun } from './open-run.ts';
 import type { StoppedRun } from './queue.ts';
+import type { Seal } from './seal.ts';
+import type { Subject, Subjects } from './subjects.ts';
 
 const keptSeconds = 14 * 24 * 60 * 60;
 
+/** Why a run was stopped, and by whom where a person said it. */
+const Cause = z.object({ reason: z.enum(['stop', 'unlabeled', 'closed']), login: z.string().max(100).optional() });
+export type Cause = z.infer<typeof Cause>;
+
 export interface Cancellation {
-  /** Before a job is added: makes it one that `cancelIssue` finds. */
-  index(job: FixJob): Promise<void>;
-  cancelIssue(repositoryId: number, issue: number, reason: string): Promise<readonly StoppedRun[]>;
+  cancel(subject: Subject, cause: Cause): Promise<readonly StoppedRun[]>;
   /** Begins to hear what is cancelled elsewhere. */
   listen(): Promise<void>;
   /** Aborts a run of this worker when it was cancelled. */
@@ -27,43 +31,52 @@ export interface Cancellation {
   close(): void;
 }
 
-export function createCancellation({ redis, lane, active, log }: { redis: Redis; lane: Lane; active: ActiveRuns; log: Log }): Cancellation {
+export interface CancellationParts {
+  readonly redis: Redis;
+  readonly lane: Lane;
+  readonly active: ActiveRuns;
+  readonly subjects: Subjects;
+  readonly seal: Seal;
+  /** Of a run that waited and is gone. */
+  readonly onGone: (jobId: string) => Promise<void>;
+  readonly log: Log;
+}
+
+export function createCancellation({ redis, lane, active, subjects, seal, onGone, log }: CancellationParts): Cancellation {
   const subscriber = connectAgain(redis, log);
   const channel = `${lane.prefix}:cancelled`;
   const cancelledKey = (jobId: string): string => `${lane.prefix}:cancelled:${jobId}`;
-  const issueKey = (repositoryId: number, issue: number): string => `${lane.prefix}:issue:${repositoryId}:${issue}`;
 
   const check = async (jobId: string): Promise<void> => {
-    const reason = await redis.get(cancelledKey(jobId));
-    if (reason !== null) active.abort(jobId, new FixError('cancelled', { details: { reason } }));
+    const text = await redis.get(cancelledKey(jobId));
+    if (text !== null) active.abort(jobId, new FixError('cancelled', { details: readCause(seal, jobId, text) }));
   };
   const checkAll = async (): Promise<void> => {
     await subscriber.subscribe(channel);
     await Promise.all(active.ids().map(check));
   };
   /** True when it waited and is gone. */
-  const cancel = async (job: Job, reason: string): Promise<boolean> => {
+  const cancelJob = async (job: Job, cause: Cause): Promise<boolean> => {
     const jobId = job.id ?? '';
-    await redis.set(cancelledKey(jobId), reason, 'EX', keptSeconds);
+    await redis.set(cancelledKey(jobId), JSON.stringify(seal.close(jobId, cause)), 'EX', keptSeconds);
     // Otherwise a redelivery of the trigger could bring back what waits and is removed now.
     await lane.remember(jobId);
-    if (await removeWaiting(job)) return true;
+    if (await removeWaiting(job)) {
+      await onGone(jobId);
+      return true;
+    }
     await redis.publish(channel, jobId);
     return false;
   };
 
   return {
     check,
-    async index(job) {
-      const key = issueKey(job.repository.id, job.issue.number);
-      await redis.multi().sadd(key, lane.jobId(job.key)).expire(key, keptSeconds).exec();
-    },
-    async cancelIssue(repositoryId, issue, reason) {
+    async cancel(subject, cause) {
       const stopped: StoppedRun[] = [];
-      for (const jobId of await redis.smembers(issueKey(repositoryId, issue))) {
+      for (const jobId of await subjects.jobsOf(subject)) {
         const job = await unfinishedJob(lane, jobId);
         if (!job) continue;
-        stopped.push({ runId: openRun(lane, job).runId, waited: await cancel(job, reason) });
+        stopped.push({ runId: openRun(lane, job).job.runId, waited: await cancelJob(job, cause) });
       }
       return stopped;
     },
@@ -74,6 +87,15 @@ export function createCancellation({ redis, lane, active, log }: { redis: Redis;
     },
     close: () => subscriber.disconnect(),
   };
+}
+
+/** What we did not sign stops a run all the same, but names nobody. */
+function readCause(seal: Seal, jobId: string, text: string): Cause {
+  try {
+    return Cause.parse(seal.open(jobId, JSON.parse(text)));
+  } catch {
+    return { reason: 'stop' };
+  }
 }
 
 async function unfinishedJob(lane: Lane, jobId: string): Promise<Job | null> {

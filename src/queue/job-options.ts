@@ -5,10 +5,18 @@ const hour = 60 * 60;
 /** Finished jobs are only for people who look. */
 const kept = { removeOnComplete: { age: hour }, removeOnFail: { age: 14 * 24 * hour, count: 5_000 } };
 
+/** Until the ring promotes it. BullMQ orders delayed jobs by a number that ends in 2039; one that gets out is put back. */
+export const parkedMs = 365 * 24 * hour * 1000;
+
 /** GitHub may be away for a while: ten attempts within 17 to 34 minutes. */
 export const intakeJobOptions: JobsOptions = { ...kept, attempts: 10, backoff: { type: 'exponential', delay: 2_000, jitter: 0.5 } };
 
-/** A run costs money and minutes, so it is tried less often. */
-export function runJobOptions(attempts: number, backoffMs: number): JobsOptions {
-  return { ...kept, attempts, backoff: { type: 'exponential', delay: backoffMs, jitter: 0.5 } };
+/** A run costs money and minutes, so it is tried less often. How long it pauses knows the ring; for BullMQ it is parked. */
+export function runJobOptions(attempts: number): JobsOptions {
+  return { ...kept, attempts, delay: parkedMs, backoff: { type: 'fixed', delay: parkedMs } };
+}
+
+/** A pause that grows, and that no two runs share. */
+export function retryPauseMs(backoffMs: number, attemptsMade: number): number {
+  return backoffMs * 2 ** attemptsMade * (0.5 + Math.random() / 2);
 }

@@ -6,25 +6,17 @@
  * that a crash could separate, a copy that arrives in parallel or out of an offline buffer changes nothing, and a
  * delivery that failed before `add` leaves no trace that could swallow its redelivery. BullMQ forgets finished jobs,
  * so whoever takes a job first writes a key of ours that outlives it for two weeks.
- *
- * Only what we signed. Whoever can write to Redis must not be able to make us work: the payload carries an HMAC that
- * also covers lane and id, so a job can be neither forged nor moved.
  */
-import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { Queue } from 'bullmq';
 import type { JobsOptions } from 'bullmq';
 import type { Redis } from 'ioredis';
-import { z } from 'zod';
-import { FixError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { isConnectionError } from './connection.ts';
 import { within } from './deadline.ts';
+import { createSeal } from './seal.ts';
 
 const seenSeconds = 14 * 24 * 60 * 60;
-const minKeyLength = 32;
-
-/** A job as it lies in Redis. */
-const Sealed = z.object({ payload: z.string().max(1024 * 1024), mac: z.string().length(64) });
 
 export interface LaneOptions {
   readonly name: 'intake' | 'runs';
@@ -53,22 +45,18 @@ export interface Lane {
 
 /** Throws `config_invalid` for a signing key that is too short. */
 export function createLane({ name, prefix, signingKey, redis, log, jobOptions }: LaneOptions): Lane {
-  if (signingKey.length < minKeyLength) {
-    throw new FixError('config_invalid', { details: { problems: [`MAYFLY_JOB_KEY needs at least ${minKeyLength} characters`] } });
-  }
+  const seal = createSeal(signingKey, name);
   const queue = new Queue(name, { connection: redis, prefix, defaultJobOptions: jobOptions });
   queue.on('error', (err) => {
     if (!isConnectionError(err)) log.warn({ err }, 'queue error');
   });
-  const sign = (jobId: string, payload: string): Buffer => createHmac('sha256', signingKey).update(`mayfly ${name} ${jobId}\n`).update(payload).digest();
   const seenKey = (jobId: string): string => `${prefix}:${name}-seen:${jobId}`;
   const has = async (jobId: string): Promise<boolean> => (await redis.exists(seenKey(jobId), queue.toKey(jobId))) > 0;
   const add = async (key: string, payload: unknown, { until, delayMs }: { until: number; delayMs: number }): Promise<boolean> => {
     const jobId = jobIdOf(key);
     if (await has(jobId)) return false;
     if (Date.now() >= until) return false;
-    const text = JSON.stringify(payload);
-    await queue.add(name, { payload: text, mac: sign(jobId, text).toString('hex') }, { jobId, ...(delayMs > 0 && { delay: delayMs }) });
+    await queue.add(name, seal.close(jobId, payload), { jobId, ...(delayMs > 0 && { delay: delayMs }) });
     return true;
   };
   return {
@@ -78,15 +66,7 @@ export function createLane({ name, prefix, signingKey, redis, log, jobOptions }:
     jobId: jobIdOf,
     has: (key) => has(jobIdOf(key)),
     add: (key, payload, deadlineMs, delayMs = 0) => within(deadlineMs, add(key, payload, { until: Date.now() + deadlineMs, delayMs })),
-    open(jobId, data) {
-      const sealed = Sealed.safeParse(data);
-      if (!sealed.success || jobId === undefined) throw new FixError('job_invalid', { details: { jobId } });
-      const { payload, mac } = sealed.data;
-      const given = Buffer.from(mac, 'hex');
-      const right = sign(jobId, payload);
-      if (given.length !== right.length || !timingSafeEqual(given, right)) throw new FixError('job_invalid', { details: { jobId } });
-      return JSON.parse(payload) as unknown;
-    },
+    open: seal.open,
     async remember(jobId) {
       await redis.set(seenKey(jobId), '1', 'EX', seenSeconds, 'NX');
     },

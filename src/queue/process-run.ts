@@ -1,105 +1,179 @@
-/** What happens between BullMQ handing over a job and taking it back: trust, slots, one signal, and how it ends. */
+/** What happens between BullMQ handing over a job and taking it back: trust, its turn, one signal, and how it ends. */
 import { DelayedError, UnrecoverableError, WaitingError } from 'bullmq';
 import type { Job } from 'bullmq';
 import type { Redis } from 'ioredis';
-import { FixError, asFixError } from '../errors.ts';
-import type { FixJob } from '../job.ts';
+import { FixError, asFixError, isOurFault } from '../errors.ts';
+import type { FixJob, FixOutcome } from '../job.ts';
 import type { Log } from '../log.ts';
 import type { ActiveRuns } from './active-runs.ts';
 import type { Cancellation } from './cancellation.ts';
-import type { DailyBudgets } from './daily-budget.ts';
+import type { DailyBudgets, RefundableShare } from './daily-budget.ts';
 import { within } from './deadline.ts';
+import type { Dispatcher } from './dispatcher.ts';
+import type { Inbox } from './inbox.ts';
+import { parkedMs, retryPauseMs } from './job-options.ts';
 import type { Lane } from './lane.ts';
 import { openRun } from './open-run.ts';
 import type { RunContext } from './queue.ts';
-import type { Slots } from './slots.ts';
+import type { ParkOptions, Ring } from './ring.ts';
+import type { Subjects } from './subjects.ts';
 
-/** How soon a run is looked at again whose repository or installation is busy. */
-const parkedMs = 1_000;
 /** A run whose worker died is taken again this often. */
 const maxLost = 1;
 
 export interface RunProcessorParts {
   readonly redis: Redis;
   readonly lane: Lane;
-  readonly slots: Slots;
+  readonly ring: Ring;
+  readonly dispatcher: Dispatcher;
   readonly budgets: DailyBudgets;
   readonly active: ActiveRuns;
   readonly cancellation: Cancellation;
+  readonly subjects: Subjects;
+  readonly inbox: Inbox;
   readonly attempts: number;
+  readonly backoffMs: number;
   /** How long Redis may be silent before we no longer say that the run is ours. */
   readonly lockMs: number;
   readonly log: Log;
-  readonly run: (job: FixJob, context: RunContext) => Promise<void>;
+  readonly now: () => number;
+  readonly run: (job: FixJob, context: RunContext) => Promise<FixOutcome | void>;
 }
+
+/** One attempt in hand. */
+interface Held {
+  readonly job: Job;
+  readonly jobId: string;
+  readonly token: string;
+  readonly fixJob: FixJob;
+  readonly signal: AbortSignal;
+  readonly shares: RefundableShare[];
+}
+
+/** What becomes of a run after an attempt, and what BullMQ has to be told. `kept`: it stays granted, for it is not over. */
+type Ending =
+  | { readonly kind: 'over'; readonly refund: boolean; readonly error?: Error }
+  | { readonly kind: 'parked'; readonly park: ParkOptions; readonly refund: boolean; readonly error: Error }
+  | { readonly kind: 'kept'; readonly error: Error };
 
 /** A processor for BullMQ's worker. */
 export function createRunProcessor(parts: RunProcessorParts): (job: Job, token?: string) => Promise<void> {
   return async (job, token = '') => {
-    const fixJob = openOrRefuse(job, parts);
     const jobId = job.id ?? '';
-    if (!(await parts.slots.take(jobId, fixJob))) {
-      await job.moveToDelayed(Date.now() + parkedMs, token);
-      throw new DelayedError();
+    const queued = await openOrRefuse(job, parts);
+    if (!(await parts.ring.take(jobId))) {
+      // Put back by hand, by a worker of an older version, or by BullMQ after a crash at its end.
+      await parts.ring.enter(jobId, queued.job, queued.limits);
+      await leave(job, token, parts);
     }
-    const signal = parts.active.begin(jobId);
+    const held: Held = { job, jobId, token, fixJob: queued.job, signal: parts.active.begin(jobId), shares: [] };
+    let ending: Ending = { kind: 'kept', error: new WaitingError() };
     try {
-      await parts.lane.remember(jobId);
-      await parts.cancellation.check(jobId);
-      if (job.stalledCounter > maxLost) parts.active.abort(jobId, new FixError('run_lost'));
-      await parts.run(fixJob, contextOf({ job, token, fixJob, signal }, parts));
-    } catch (thrown) {
-      throw await endingOf(thrown, { job, token, signal }, parts);
+      ending = await work(held, parts);
     } finally {
-      parts.active.end(jobId);
-      await parts.slots.release(jobId, fixJob);
+      await settle(ending, held, parts);
     }
+    if (ending.error instanceof DelayedError) await leave(job, token, parts);
+    if (ending.error) throw ending.error;
   };
 }
 
-function openOrRefuse(job: Job, { lane, log }: RunProcessorParts): FixJob {
+async function openOrRefuse(job: Job, { lane, ring, log }: RunProcessorParts): Promise<ReturnType<typeof openRun>> {
   try {
     return openRun(lane, job);
   } catch (err) {
     log.error({ err, jobId: job.id }, 'job refused');
+    await ring.release(job.id ?? '');
     throw new UnrecoverableError(asFixError(err).code);
   }
 }
 
-interface Held {
-  readonly job: Job;
-  readonly token: string;
-  readonly signal: AbortSignal;
+/** Back into the set of those that wait for the ring; whoever looks next may promote it at once. */
+async function leave(job: Job, token: string, { dispatcher }: RunProcessorParts): Promise<never> {
+  await job.moveToDelayed(Date.now() + parkedMs, token);
+  void dispatcher.turn();
+  throw new DelayedError();
 }
 
-function contextOf({ job, token, fixJob, signal }: Held & { fixJob: FixJob }, parts: RunProcessorParts): RunContext {
-  const { redis, lane, budgets, attempts, lockMs, log } = parts;
+async function work(held: Held, parts: RunProcessorParts): Promise<Ending> {
+  const { job, jobId, fixJob } = held;
+  try {
+    await parts.lane.remember(jobId);
+    await parts.cancellation.check(jobId);
+    if (job.stalledCounter > maxLost) parts.active.abort(jobId, new FixError('run_lost'));
+    const outcome = await parts.run(fixJob, contextOf(held, parts));
+    // Another worker has it, or BullMQ gives it to one: the slots are that worker's.
+    if (!(await isOwned(held, parts))) return { kind: 'kept', error: new WaitingError() };
+    return { kind: 'over', refund: outcome?.kind === 'failed' && isOurFault(outcome.code) };
+  } catch (thrown) {
+    return await endingOf(thrown, held, parts);
+  }
+}
+
+function contextOf({ job, jobId, token, fixJob, signal, shares }: Held, parts: RunProcessorParts): RunContext {
   const attempt = job.attemptsMade + job.stalledCounter + 1;
   const { runId, deliveryId, repository, issue } = fixJob;
+  const log = parts.log.child({ runId, deliveryId, repositoryId: repository.id, issue: issue.number, attempt });
   return {
     attempt,
-    lastAttempt: job.attemptsMade + 1 >= attempts,
+    lastAttempt: job.attemptsMade + 1 >= parts.attempts,
     signal,
-    log: log.child({ runId, deliveryId, repositoryId: repository.id, issue: issue.number, attempt }),
-    // BullMQ's lock holds the token of whoever took the job last: a fencing check, asked of Redis and not of ourselves.
-    async ownsRun() {
-      const holder = await within(lockMs, redis.get(lane.queue.toKey(`${job.id}:lock`))).catch(() => null);
-      return holder === token;
+    log,
+    ownsRun: () => isOwned({ jobId, token }, parts),
+    async openBudget(wanted) {
+      const opened = await parts.budgets.open(fixJob, { jobId, token }, wanted);
+      if ('reached' in opened) throw new FixError('over_limit', { details: { ...opened } });
+      shares.push(opened);
+      return opened;
     },
-    openBudget: (wanted) => budgets.open(fixJob, { jobId: job.id ?? '', token }, wanted),
+    takeMessages: parts.inbox.reader(jobId, log),
   };
 }
 
+/** BullMQ's lock holds the token of whoever took the job last: a fencing check, asked of Redis and not of ourselves. */
+async function isOwned({ jobId, token }: Pick<Held, 'jobId' | 'token'>, { redis, lane, lockMs }: RunProcessorParts): Promise<boolean> {
+  const holder = await within(lockMs, redis.get(lane.queue.toKey(`${jobId}:lock`))).catch(() => null);
+  return holder === token;
+}
+
 /** The error that makes BullMQ do what the row of the error table says. */
-async function endingOf(thrown: unknown, { job, token, signal }: Held, { log }: RunProcessorParts): Promise<Error> {
+async function endingOf(thrown: unknown, { job, jobId, token, signal }: Held, parts: RunProcessorParts): Promise<Ending> {
+  const { log, attempts, backoffMs, now } = parts;
   const error = asFixError(thrown);
   const aborted = signal.aborted ? asFixError(signal.reason) : null;
   if (aborted?.code === 'lock_lost') {
     // At a shutdown the run is still ours: it goes back as it was, and this attempt does not count.
     if (aborted.details['reason'] === 'shutdown') await job.moveToWait(token);
-    return new WaitingError();
+    return { kind: 'kept', error: new WaitingError() };
   }
-  log.warn({ err: error, jobId: job.id, code: error.code, retry: error.row.retry }, 'run attempt failed');
+  log.warn({ err: error, jobId, code: error.code, retry: error.row.retry }, 'run attempt failed');
+  if (error.code === 'over_limit') return { kind: 'parked', park: { ...holdOf(error), refund: true }, refund: false, error: new DelayedError() };
+  const refund = isOurFault(error.code);
   // What BullMQ keeps of an error is its message; a code is all that anyone may read there.
-  return error.row.retry === 'later' ? new Error(error.code) : new UnrecoverableError(error.code);
+  if (error.row.retry === 'never') return { kind: 'over', refund, error: new UnrecoverableError(error.code) };
+  const again = new Error(error.code);
+  if (job.attemptsMade + 1 >= (job.opts.attempts ?? attempts)) return { kind: 'over', refund, error: again };
+  const hold = { limit: 'retry' as const, freeAt: now() + retryPauseMs(backoffMs, job.attemptsMade) };
+  return { kind: 'parked', park: { hold }, refund, error: again };
+}
+
+function holdOf({ details }: FixError): ParkOptions {
+  const { reached, freeAt } = details as { reached?: { scope?: unknown }; freeAt?: unknown };
+  const scope = reached?.scope === 'installation' ? 'installation' : 'repository';
+  return { holdAll: { scope, hold: { limit: 'daily_budget', freeAt: Number(freeAt) } } };
+}
+
+/** Before BullMQ is told: a worker that dies in between leaves a job that comes back, and waits for its turn. */
+async function settle(ending: Ending, held: Held, parts: RunProcessorParts): Promise<void> {
+  const { jobId, fixJob, shares } = held;
+  const { active, ring, inbox, subjects, dispatcher } = parts;
+  active.end(jobId);
+  if (ending.kind === 'kept') return;
+  if (ending.refund) for (const share of shares) await share.refund();
+  if (ending.kind === 'parked') await ring.park(jobId, ending.park);
+  else {
+    await ring.release(jobId, { refund: ending.refund });
+    await Promise.all([inbox.clear(jobId), subjects.forget(jobId, fixJob)]);
+  }
+  void dispatcher.turn();
 }

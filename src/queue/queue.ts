@@ -1,6 +1,12 @@
 /** The port of the queue: intake events from the web role, runs for the workers. The only link between the two. */
-import type { Budget, BudgetShare, FixJob } from '../job.ts';
+import type { BudgetShare, FixJob, FixOutcome } from '../job.ts';
 import type { Log } from '../log.ts';
+import type { RunSummary } from './history.ts';
+import type { Message } from './inbox.ts';
+import type { RunLimits } from './open-run.ts';
+import type { PlaceChange } from './place-book.ts';
+import type { Place } from './places.ts';
+import type { Subject } from './subjects.ts';
 
 export interface IntakeQueue {
   /** Durable when it returns. Throws `redis_unavailable` after `deadlineMs`, whatever the Redis client does. */
@@ -15,16 +21,21 @@ export interface RunContext {
   readonly attempt: number;
   readonly lastAttempt: boolean;
   /**
-   * One per run. Its reason is a FixError: `cancelled` (details.reason says by what), `lock_lost` (another worker has the
-   * run, or this one shuts down: throw it, say nothing), `run_lost` (aborted from the start: workers died of this run
-   * twice, so all that is left to do is to tell).
+   * One per run. Its reason is a FixError: `cancelled` (details.reason says by what, details.login by whom), `lock_lost`
+   * (another worker has the run, or this one shuts down: throw it, say nothing), `run_lost` (aborted from the start:
+   * workers died of this run twice, so all that is left to do is to tell).
    */
   readonly signal: AbortSignal;
   readonly log: Log;
   /** True while this worker still owns the run: asked before each step of publishing. */
   ownsRun(): Promise<boolean>;
-  /** Sets a share of the day's budgets aside for this run, or names the one that is spent. Throws `redis_unavailable`. */
-  openBudget(wanted: { readonly costUsd: number | null; readonly tokens: number }): Promise<BudgetShare | { readonly reached: Budget }>;
+  /**
+   * Sets a share of the day's budgets aside for this run. Throws `redis_unavailable`, and `over_limit` when nothing is
+   * left: throw that on and say nothing, for the run waits until there is.
+   */
+  openBudget(wanted: { readonly costUsd: number | null; readonly tokens: number }): Promise<BudgetShare>;
+  /** What people said to this run since the last call; the first call of an attempt has all of it. Never throws. */
+  takeMessages(): Promise<readonly Message[]>;
 }
 
 export interface StoppedRun {
@@ -34,18 +45,32 @@ export interface StoppedRun {
 }
 
 export interface WorkerQueue {
-  /** False when this trigger was queued before. */
-  addRun(job: FixJob): Promise<boolean>;
+  /** False when this trigger was queued before. The limits narrow the operator's; what is over one waits. */
+  addRun(job: FixJob, limits?: RunLimits): Promise<boolean>;
   /** Brings an event back to intake after a time, once for its key, whatever ends in between. */
   later(event: { readonly key: string; readonly deliveryId: string }, delayMs: number): Promise<void>;
   /** Whether this trigger was queued before. */
   hasRun(key: string): Promise<boolean>;
   /** Stops what waits or runs for an issue, on whatever worker. What waits is gone in silence; what runs has its signal aborted. */
-  cancelIssue(repositoryId: number, issue: number, reason: 'stop' | 'unlabeled' | 'closed'): Promise<readonly StoppedRun[]>;
+  cancelIssue(repositoryId: number, issue: number, reason: 'stop' | 'unlabeled' | 'closed', login?: string): Promise<readonly StoppedRun[]>;
+  /** What waits or works for an issue, the one that works first. */
+  find(subject: Subject): Promise<readonly Place[]>;
+  /** Hands a message to the run that works on an issue, or to the first that waits for it. Told twice, it is heard once. */
+  tell(subject: Subject, message: Message): Promise<'working' | 'waiting' | 'none' | 'full' | 'too_long'>;
+  /**
+   * Calls back when places in the queue changed, or what holds a run, on one worker of all. Default: every 2 s at most,
+   * and not before the call before has settled. Ends with `close`.
+   */
+  onPlaces(callback: (changes: readonly PlaceChange[]) => Promise<void>, everyMs?: number): void;
+  /** Keeps what a run was like, for `past`: the last 50 of each repository. */
+  remember(repositoryId: number, summary: RunSummary): Promise<void>;
+  /** The newest first. */
+  past(repositoryId: number): Promise<readonly RunSummary[]>;
   consume(handlers: {
     /** Parsed by the caller: it crossed a boundary. Throwing a FixError decides by its table row whether it is tried again. */
     readonly intake: (event: unknown, log: Log) => Promise<void>;
-    readonly run: (job: FixJob, context: RunContext) => Promise<void>;
+    /** An outcome that is a failure of ours, and an error that is one, is not counted against limits and budgets. */
+    readonly run: (job: FixJob, context: RunContext) => Promise<FixOutcome | void>;
   }): Promise<void>;
   /** Takes nothing new, waits for what runs up to `graceMs`, then aborts it. */
   close(graceMs: number): Promise<void>;

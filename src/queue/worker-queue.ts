@@ -1,8 +1,7 @@
 /** The worker role's end of the queue: takes events and runs, adds runs, stops them. */
-import { UnrecoverableError } from 'bullmq';
-import type { Job } from 'bullmq';
 import type { Redis } from 'ioredis';
-import { FixError, asFixError } from '../errors.ts';
+import { FixError } from '../errors.ts';
+import type { FixJob } from '../job.ts';
 import type { Log } from '../log.ts';
 import { createActiveRuns } from './active-runs.ts';
 import type { ActiveRuns } from './active-runs.ts';
@@ -12,15 +11,29 @@ import { connect, isConnectionError } from './connection.ts';
 import { createDailyBudgets } from './daily-budget.ts';
 import type { DailyLimits } from './daily-budget.ts';
 import { within } from './deadline.ts';
+import { createDispatcher } from './dispatcher.ts';
+import type { Dispatcher } from './dispatcher.ts';
 import { startHeartbeat } from './heartbeat.ts';
 import type { Heartbeat, HeartbeatTiming } from './heartbeat.ts';
+import { createHistory } from './history.ts';
+import { createInbox } from './inbox.ts';
+import type { Inbox } from './inbox.ts';
 import { intakeJobOptions, runJobOptions } from './job-options.ts';
 import { createLane } from './lane.ts';
 import type { Lane } from './lane.ts';
+import type { AllLimits, RunLimits } from './open-run.ts';
+import { createPlaceBook } from './place-book.ts';
+import type { PlaceBook } from './place-book.ts';
+import type { Place } from './places.ts';
+import { createIntakeProcessor } from './process-intake.ts';
 import { createRunProcessor } from './process-run.ts';
 import { QueueLoop } from './queue-loop.ts';
 import type { WorkerQueue } from './queue.ts';
-import { createSlots } from './slots.ts';
+import { createRing } from './ring.ts';
+import type { Ring } from './ring.ts';
+import { createSeal } from './seal.ts';
+import { createSubjects } from './subjects.ts';
+import type { Subject, Subjects } from './subjects.ts';
 
 export interface WorkerQueueOptions {
   readonly redisUrl: string;
@@ -29,9 +42,8 @@ export interface WorkerQueueOptions {
   readonly signingKey: string;
   /** Runs at once on this worker. */
   readonly concurrency: number;
-  /** Runs at once over all workers. Defaults 1 and 3. */
-  readonly perRepository?: number;
-  readonly perInstallation?: number;
+  /** Over all workers. Default: one run at once in a repository, three in an installation, and as many as there are hands. */
+  readonly limits?: Partial<AllLimits>;
   /** What runs may spend in a day (UTC), over all workers. Default: no limit. */
   readonly daily?: DailyLimits;
   /** How often a run is tried whose error says `later`. Default 3. */
@@ -43,16 +55,21 @@ export interface WorkerQueueOptions {
   readonly about?: Pick<Heartbeat, 'version' | 'provider'>;
   readonly heartbeat?: HeartbeatTiming;
   readonly log: Log;
+  /** The clock of limits and pauses. */
+  readonly now?: () => number;
 }
 
 const startMs = 5_000;
 const addMs = 10_000;
 const intakeConcurrency = 4;
-const maxIntakeLost = 3;
 /** Given to aborted runs for throwing their VMs away. */
 export const abortMs = 60_000;
 const closeMs = 5_000;
+const defaultLockMs = 30_000;
+const watchMs = 2_000;
 const unlimited: DailyLimits = { costUsdPerRepository: 1e6, costUsdPerInstallation: 1e6, tokensPerRepository: 1e12, tokensPerInstallation: 1e12 };
+
+const unlimitedRuns = 1e9;
 
 type Handlers = Parameters<WorkerQueue['consume']>[0];
 
@@ -60,10 +77,16 @@ interface Parts {
   readonly redis: Redis;
   readonly intake: Lane;
   readonly runs: Lane;
+  readonly ring: Ring;
+  readonly dispatcher: Dispatcher;
+  readonly places: PlaceBook;
+  readonly subjects: Subjects;
+  readonly inbox: Inbox;
   readonly active: ActiveRuns;
   readonly cancellation: Cancellation;
   readonly loops: QueueLoop[];
-  draining: boolean;
+  readonly watches: (() => void)[];
+  readonly state: { draining: boolean };
   heartbeat: { stop(): Promise<void> } | null;
 }
 
@@ -76,40 +99,97 @@ export async function createWorkerQueue(options: WorkerQueueOptions): Promise<Wo
     await closeParts(parts);
     throw thrown;
   }
+  const history = createHistory(parts.redis, options.prefix ?? 'mayfly');
   return {
-    async addRun(job) {
-      await within(addMs, parts.cancellation.index(job));
-      return await parts.runs.add(job.key, job, addMs);
-    },
+    addRun: (job, limits = {}) => addRun(job, limits, parts),
     later: async (event, delayMs) => void (await parts.intake.add(event.key, event, addMs, delayMs)),
     hasRun: (key) => within(addMs, parts.runs.has(key)),
-    cancelIssue: (repositoryId, issue, reason) => within(addMs, parts.cancellation.cancelIssue(repositoryId, issue, reason)),
+    async cancelIssue(repositoryId, issue, reason, login) {
+      const stopped = await within(addMs, parts.cancellation.cancel({ repositoryId, issue }, { reason, login }));
+      void parts.dispatcher.turn();
+      return stopped;
+    },
+    find: async (subject) => (await within(addMs, placesFor(subject, parts))).map(([, place]) => place),
+    async tell(subject, message) {
+      const [first] = await within(addMs, placesFor(subject, parts));
+      if (!first) return 'none';
+      const [jobId, { state }] = first;
+      const put = await within(addMs, parts.inbox.put(jobId, message));
+      return put === 'kept' ? state : put;
+    },
+    onPlaces: (callback, everyMs = watchMs) => void parts.watches.push(parts.places.watch(callback, everyMs)),
+    remember: (repositoryId, summary) => within(addMs, history.remember(repositoryId, summary)),
+    past: (repositoryId) => within(addMs, history.past(repositoryId)),
     async consume(handlers) {
       await within(startMs, parts.cancellation.listen());
       parts.loops.push(...createLoops(handlers, parts, options));
+      await within(startMs, parts.dispatcher.start());
       if (options.about) parts.heartbeat = await beat(parts, { ...options, about: options.about });
     },
     close: (graceMs) => drain(parts, graceMs),
   };
 }
 
-function createParts({ redisUrl, prefix = 'mayfly', signingKey, attempts = 3, backoffMs = 10_000, log }: WorkerQueueOptions): Parts {
+async function addRun(job: FixJob, limits: RunLimits, { runs, ring, subjects, dispatcher }: Parts): Promise<boolean> {
+  await within(addMs, subjects.note(job));
+  const added = await runs.add(job.key, { ...job, limits }, addMs);
+  // Whoever dies here leaves a run that the next sweep enters.
+  if (added) await within(addMs, ring.enter(runs.jobId(job.key), job, limits));
+  await within(addMs, dispatcher.turn());
+  return added;
+}
+
+/** What works first, then what starts first. */
+async function placesFor(subject: Subject, { subjects, places }: Parts): Promise<(readonly [jobId: string, place: Place])[]> {
+  const jobIds = await subjects.jobsOf(subject);
+  if (jobIds.length === 0) return [];
+  const all = await places.read();
+  const found = jobIds.flatMap((jobId) => {
+    const place = all.get(jobId);
+    return place ? [[jobId, place] as const] : [];
+  });
+  return found.toSorted(([, one], [, other]) => one.place - other.place);
+}
+
+function createParts(options: WorkerQueueOptions): Parts {
+  const { redisUrl, prefix = 'mayfly', signingKey, attempts = 3, lockMs = defaultLockMs, concurrency, log, now = Date.now } = options;
+  const limits: AllLimits = { perRepository: 1, perInstallation: 3, perUserAndHour: unlimitedRuns, perRepositoryAndDay: unlimitedRuns, ...options.limits };
   const redis = connect(redisUrl, log);
   const shared = { prefix, signingKey, redis, log };
   const intake = createLane({ ...shared, name: 'intake', jobOptions: intakeJobOptions });
-  const runs = createLane({ ...shared, name: 'runs', jobOptions: runJobOptions(attempts, backoffMs) });
+  const runs = createLane({ ...shared, name: 'runs', jobOptions: runJobOptions(attempts) });
   const active = createActiveRuns();
-  return { redis, intake, runs, active, cancellation: createCancellation({ redis, lane: runs, active, log }), loops: [], draining: false, heartbeat: null };
+  const state = { draining: false };
+  const ring = createRing({ redis, lane: runs, limits, now });
+  const hands = (): number => (state.draining ? active.ids().length : concurrency);
+  const inbox = createInbox({ redis, prefix, seal: createSeal(signingKey, 'messages') });
+  const subjects = createSubjects(redis, runs);
+  const onGone = async (jobId: string): Promise<void> => void (await Promise.all([ring.release(jobId), inbox.clear(jobId)]));
+  return {
+    redis,
+    intake,
+    runs,
+    ring,
+    dispatcher: createDispatcher({ ring, lane: runs, hands, lockMs, log, now }),
+    places: createPlaceBook({ redis, lane: runs, ring, limits, log, now }),
+    subjects,
+    inbox,
+    active,
+    cancellation: createCancellation({ redis, lane: runs, active, subjects, seal: createSeal(signingKey, 'cancelled'), onGone, log }),
+    loops: [],
+    watches: [],
+    state,
+    heartbeat: null,
+  };
 }
 
 function createLoops(handlers: Handlers, parts: Parts, options: WorkerQueueOptions): QueueLoop[] {
-  const { redis, intake, runs, active, cancellation } = parts;
-  const { attempts = 3, lockMs = 30_000, perRepository = 1, perInstallation = 3, daily = unlimited, log, concurrency } = options;
+  const { redis, intake, runs, active } = parts;
+  const { attempts = 3, backoffMs = 10_000, lockMs = defaultLockMs, daily = unlimited, log, concurrency, now = Date.now } = options;
   const { idleMs = 5_000, silentMs = 60_000 } = options.heartbeat ?? {};
   const shared = { redis, lockMs, log, idleMs, silentMs };
-  const slots = createSlots(redis, runs, { perRepository, perInstallation });
-  const budgets = createDailyBudgets({ redis, lane: runs, limits: daily, log });
-  const runProcessor = createRunProcessor({ redis, lane: runs, slots, budgets, active, cancellation, attempts, lockMs, log, run: handlers.run });
+  const budgets = createDailyBudgets({ redis, lane: runs, limits: daily, log, now: () => new Date(now()) });
+  const runProcessor = createRunProcessor({ ...parts, lane: runs, budgets, attempts, backoffMs, lockMs, log, now, run: handlers.run });
   const intakeLoop = createLoop(intake, createIntakeProcessor(intake, handlers.intake, log), { ...shared, concurrency: intakeConcurrency });
   const runLoop = createLoop(runs, runProcessor, { ...shared, concurrency });
   // BullMQ only tells that a lock could not be renewed; the run would go on beside the worker that takes it next.
@@ -151,32 +231,18 @@ function createLoop(lane: Lane, processor: Processor, options: LoopOptions): Que
   return loop;
 }
 
-function createIntakeProcessor(lane: Lane, handle: Handlers['intake'], log: Log): Processor {
-  return async (job: Job) => {
-    try {
-      const event = lane.open(job.id, job.data);
-      // An event that ends the process must not end the next one for ever.
-      if (job.stalledCounter > maxIntakeLost) throw new FixError('internal', { details: { lost: job.stalledCounter } });
-      await lane.remember(job.id ?? '');
-      const { deliveryId } = event as { deliveryId?: unknown };
-      await handle(event, log.child({ deliveryId, attempt: job.attemptsMade + 1 }));
-    } catch (thrown) {
-      const error = asFixError(thrown);
-      log.error({ err: error, jobId: job.id, code: error.code, retry: error.row.retry }, 'intake failed');
-      throw error.row.retry === 'later' ? new Error(error.code) : new UnrecoverableError(error.code);
-    }
-  };
-}
-
 /** Takes nothing new, waits for what runs, aborts what is left, and waits again while VMs are thrown away. */
 async function drain(parts: Parts, graceMs: number): Promise<void> {
-  parts.draining = true;
+  parts.state.draining = true;
+  for (const end of parts.watches) end();
+  void parts.dispatcher.turn();
   const closed = Promise.all(parts.loops.map((loop) => loop.close()));
   await settled(parts.active.idle(), graceMs);
   parts.active.abortAll(new FixError('lock_lost', { details: { reason: 'shutdown' } }));
   await settled(parts.active.idle(), abortMs);
   // With Redis away BullMQ would wait for it; the jobs are then found stalled and taken again.
   await settled(closed, closeMs);
+  await parts.dispatcher.stop();
   await parts.heartbeat?.stop();
   await closeParts(parts);
 }
@@ -190,7 +256,7 @@ function beat(
     prefix,
     about: { ...about, concurrency },
     look: () => {
-      const { draining } = parts;
+      const { draining } = parts.state;
       if (!draining && !parts.loops.every((loop) => loop.isTurning())) return null;
       return { runs: parts.active.ids().length, draining };
     },

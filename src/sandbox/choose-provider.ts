@@ -12,7 +12,7 @@ import { readBootId } from './owner.ts';
 import { createQemuProvider } from './qemu.ts';
 import type { QemuOptions } from './qemu.ts';
 import { canMakeUserNamespaces, runscProgram } from './runsc.ts';
-import type { Provider } from './sandbox.ts';
+import type { Provider, SandboxInfo } from './sandbox.ts';
 import { findTemplate } from './template.ts';
 import { createVerdict } from './verdict.ts';
 
@@ -20,6 +20,7 @@ export interface Choice {
   readonly provider: Provider;
   /** For people: half a sentence that follows "because". */
   readonly reason: string;
+  readonly isolation: SandboxInfo['isolation'];
 }
 
 /**
@@ -27,8 +28,7 @@ export interface Choice {
  * cannot run here. `probe` is for who has asked `whyNoGvisor` already.
  */
 export async function chooseProvider(options: QemuOptions, wanted: ProviderName | null, probe = whyNoGvisor): Promise<Choice> {
-  const oci = (reason: string): Choice => ({ provider: createOciProvider(options), reason });
-  const qemu = (reason: string): Choice => ({ provider: createQemuProvider(options), reason });
+  const oci = (reason: string): Choice => ({ provider: createOciProvider(options), reason, isolation: 'syscall' });
   if (wanted === 'oci') {
     await findParts(options);
     const why = await probe(options);
@@ -36,6 +36,8 @@ export async function chooseProvider(options: QemuOptions, wanted: ProviderName 
     return oci('it was asked for');
   }
   const { shape } = await findTemplate(options);
+  const isolation = shape.accel === 'kvm' ? 'hardware' : 'emulation';
+  const qemu = (reason: string): Choice => ({ provider: createQemuProvider(options), reason, isolation });
   if (wanted === 'qemu') return qemu('it was asked for');
   if (shape.accel === 'kvm') return qemu('KVM works on this host');
   const why = await probe(options);

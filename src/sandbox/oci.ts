@@ -79,7 +79,9 @@ export async function findParts(options: Pick<OciOptions, 'cacheDir' | 'diskGib'
 
 async function bootContainer(options: OciOptions, parts: Parts, spec: SandboxSpec): Promise<Sandbox> {
   const startedAt = performance.now();
-  const limits = { memoryBytes: (options.memoryMib + overheadMib) * 2 ** 20, processes: threads, cpus: options.vcpus };
+  const memoryMib = Math.min(options.memoryMib, spec.size?.memoryMib ?? options.memoryMib);
+  const cpus = Math.min(options.vcpus, spec.size?.cpus ?? options.vcpus);
+  const limits = { memoryBytes: (memoryMib + overheadMib) * 2 ** 20, processes: threads, cpus };
   return launch(
     options,
     { id: spec.id, signal: spec.signal, limits, deadlineMs, ownUser: false },

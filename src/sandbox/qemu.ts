@@ -2,7 +2,7 @@
 import { bootSandbox } from './boot.ts';
 import { checkVmId } from './claim.ts';
 import { sweep } from './reaper.ts';
-import type { Provider } from './sandbox.ts';
+import type { Provider, SandboxSpec } from './sandbox.ts';
 import { findTemplate } from './template.ts';
 import type { TemplateOptions } from './template.ts';
 import type { Template } from './vm.ts';
@@ -10,6 +10,13 @@ import type { Template } from './vm.ts';
 export interface QemuOptions extends TemplateOptions {
   /** Each VM has a directory under `vms` here while it lives. */
   readonly stateDir: string;
+}
+
+/** Saved memory fits only its own shape, so a smaller machine boots cold. */
+function resize(template: Template, size: SandboxSpec['size']): Template {
+  const { memoryMib, vcpus } = template.shape;
+  const shape = { ...template.shape, memoryMib: Math.min(memoryMib, size?.memoryMib ?? memoryMib), vcpus: Math.min(vcpus, size?.cpus ?? vcpus) };
+  return shape.memoryMib === memoryMib && shape.vcpus === vcpus ? template : { ...template, shape, snapshot: null };
 }
 
 /** Looks for the template at the first boot; build it before with `buildTemplate`. */
@@ -26,7 +33,7 @@ export function createQemuProvider(options: QemuOptions): Provider {
     name: 'qemu',
     async boot(spec) {
       checkVmId(spec.id);
-      return bootSandbox(options, await find(), spec);
+      return bootSandbox(options, resize(await find(), spec.size), spec);
     },
     sweep: () => sweep(options),
   };

@@ -73,6 +73,8 @@ export interface SandboxSpec {
   /** Unique; at most 40 characters of [a-z0-9-]. */
   readonly id: string;
   readonly signal: AbortSignal;
+  /** At most; a provider never gives more than the operator lets it. Default: all of that. */
+  readonly size?: { readonly cpus: number; readonly memoryMib: number };
 }
 
 /** Boots VMs. One per process; holds no VM itself. */

@@ -39,12 +39,11 @@ async function handle(delivery: Delivery, { policy, enqueue, log }: AppOptions):
     log.debug({ deliveryId, reason: decision.ignore }, 'delivery ignored');
     return;
   }
-  const { intake } = decision;
-  const { kind, repository } = intake;
-  const number = 'issue' in intake ? intake.issue.number : intake.number;
+  const { kind, repository } = decision.intake;
+  const issue = 'issue' in decision.intake ? decision.intake.issue.number : 'number' in decision.intake ? decision.intake.number : undefined;
   try {
-    const result = await enqueue(intake);
-    log.info({ deliveryId, kind, repositoryId: repository.id, issue: number, result }, 'delivery accepted');
+    const result = await enqueue(decision.intake);
+    log.info({ deliveryId, kind, repositoryId: repository.id, issue, result }, 'delivery accepted');
   } catch (thrown) {
     log.error({ err: asFixError(thrown), deliveryId, kind }, 'delivery could not be queued');
     // A new error: Octokit attaches the payload to whatever is thrown here.

@@ -7,12 +7,21 @@ import { findCommand } from './command.ts';
 import { describe, mayTrigger, whyNotHeard } from './decide-origin.ts';
 import { judgeChecks, judgePullClosed, judgeReview, judgeReviewComment } from './decide-pull.ts';
 import type { IntakeEvent } from './event.ts';
-import { CheckSuiteCompleted, IssueClosed, IssueComment, IssueLabeled, PullRequestClosed, ReviewCommentCreated, ReviewSubmitted } from './payload.ts';
+import {
+  CheckSuiteCompleted,
+  IssueClosed,
+  IssueComment,
+  IssueLabeled,
+  PullChanged,
+  PullRequestClosed,
+  Push,
+  ReviewCommentCreated,
+  ReviewSubmitted,
+} from './payload.ts';
 import type { Issue, Origin } from './payload.ts';
 
-/** What the operator decided about triggers. */
+/** What the operator decided about triggers. Which label starts a run is for the settings of a repository to say. */
 export interface TriggerPolicy {
-  readonly label: string;
   readonly commandPrefix: string;
   /** Logins of bots that may trigger; everyone else whose account is not a person's may not. */
   readonly allowBots: readonly string[];
@@ -53,6 +62,10 @@ const judges = {
   'pull_request_review_comment.created': of(ReviewCommentCreated, judgeReviewComment),
   'pull_request.closed': of(PullRequestClosed, judgePullClosed),
   'check_suite.completed': of(CheckSuiteCompleted, judgeChecks),
+  push: of(Push, judgePush),
+  'pull_request.opened': of(PullChanged, judgePullChanged),
+  'pull_request.reopened': of(PullChanged, judgePullChanged),
+  'pull_request.synchronize': of(PullChanged, judgePullChanged),
 } as const satisfies Record<string, Judge>;
 
 /** The names that Probot listens to. */
@@ -62,12 +75,30 @@ const judgeOf = new Map<string, Judge>(Object.entries(judges));
 /** What to do with a delivery. The reason of an ignored one is for the log and holds no outside text. */
 export function decide(delivery: Delivery, policy: TriggerPolicy): Decision {
   const action = z.object({ action: z.string() }).safeParse(delivery.payload);
-  const judge = judgeOf.get(`${delivery.event}.${action.success ? action.data.action : ''}`);
+  const judge = judgeOf.get(action.success ? `${delivery.event}.${action.data.action}` : delivery.event);
   return judge ? judge(delivery, policy) : { ignore: 'not an event of ours' };
 }
 
+const settingsPath = '.github/mayfly.yml';
+/** GitHub lists no more commits than these; beyond, and where history was rewritten, the file may have changed unseen. */
+const maxListedCommits = 20;
+
+/** Who pushed does not matter: what stands on the default branch does. */
+function judgePush(payload: z.infer<typeof Push>, delivery: Delivery): Decision {
+  const { ref, after, forced, commits, repository } = payload;
+  if (ref !== `refs/heads/${repository.default_branch}`) return { ignore: 'another branch' };
+  const isTouched = commits.some(({ added, modified, removed }) => [...added, ...modified, ...removed].includes(settingsPath));
+  if (!isTouched && !forced && commits.length < maxListedCommits) return { ignore: 'the settings file did not change' };
+  return { intake: { ...describe(payload, delivery), key: `settings-${repository.id}-${after}`, kind: 'settings_pushed' } };
+}
+
+function judgePullChanged(payload: z.infer<typeof PullChanged>, delivery: Delivery): Decision {
+  const { number, head } = payload.pull_request;
+  const key = `settings-${payload.repository.id}-${number}-${head.sha}`;
+  return { intake: { ...describe(payload, delivery), key, kind: 'settings_proposed', pull: { number, headSha: head.sha } } };
+}
+
 function judgeLabeled(payload: z.infer<typeof IssueLabeled>, delivery: Delivery, policy: TriggerPolicy): Decision {
-  if (!isTriggerLabel(payload.label.name, policy)) return { ignore: 'another label' };
   if (payload.issue.pull_request) return { ignore: 'a pull request' };
   if (payload.issue.state !== 'open') return { ignore: 'the issue is closed' };
   if (!mayTrigger(payload, policy)) return { ignore: 'sent by a bot' };
@@ -75,7 +106,6 @@ function judgeLabeled(payload: z.infer<typeof IssueLabeled>, delivery: Delivery,
 }
 
 function judgeUnlabeled(payload: z.infer<typeof IssueLabeled>, delivery: Delivery, policy: TriggerPolicy): Decision {
-  if (!isTriggerLabel(payload.label.name, policy)) return { ignore: 'another label' };
   // A run takes its label off itself when it starts; that must not cancel it.
   if (!mayTrigger(payload, policy)) return { ignore: 'sent by a bot' };
   return { intake: { ...describe(payload, delivery), ...describeIssue(payload, delivery, 'unlabel'), kind: 'unlabeled', label: payload.label.name } };
@@ -97,9 +127,6 @@ function judgeComment(payload: z.infer<typeof IssueComment>, delivery: Delivery,
     intake: { ...describe(payload, delivery), key, issue: issueOf(issue), kind: 'command', commentId: comment.id, on: 'issue', ...found },
   };
 }
-
-/** GitHub ignores case in label names. */
-const isTriggerLabel = (name: string, policy: TriggerPolicy): boolean => name.toLowerCase() === policy.label.toLowerCase();
 
 /** The issue, and the key of an event whose payload has no id of its own. */
 function describeIssue({ repository, issue }: Origin & { issue: Issue }, { bodySha256 }: Delivery, trigger: string) {

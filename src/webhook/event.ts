@@ -39,6 +39,10 @@ export const IntakeEvent = z.discriminatedUnion('kind', [
     command: z.enum(['fix', 'stop', 'help']),
     instruction: z.string().max(65_536),
   }),
+  /** The settings file on the default branch changed, or may have. */
+  z.object({ ...envelope, kind: z.literal('settings_pushed') }),
+  /** A pull request was opened or got commits; whether they touch the settings file, only GitHub can say. */
+  z.object({ ...envelope, kind: z.literal('settings_proposed'), pull: z.object({ number: z.number().int(), headSha: z.string().regex(/^[0-9a-f]{40}$/) }) }),
   /** The issue was closed or deleted: cancels what waits or runs. */
   z.object({ ...ofIssue, kind: z.literal('closed') }),
   z.object({ ...envelope, ...said, kind: z.literal('review') }),

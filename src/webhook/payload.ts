@@ -36,6 +36,16 @@ const Comment = z.object({
 });
 export type Comment = z.infer<typeof Comment>;
 
+const Sha = z.string().regex(/^[0-9a-f]{40}$/);
+const Paths = z.array(z.string()).default([]);
+/** https://docs.github.com/en/webhooks/webhook-events-and-payloads#push */
+export const Push = Origin.extend({
+  ref: z.string().max(1024),
+  after: Sha,
+  forced: z.boolean().default(false),
+  commits: z.array(z.object({ added: Paths, modified: Paths, removed: Paths })).default([]),
+});
+export const PullChanged = Origin.extend({ pull_request: z.object({ number: z.number().int().positive(), head: z.object({ sha: Sha }) }) });
 export const IssueLabeled = Origin.extend({ issue: Issue, label: z.object({ name: z.string().max(100) }) });
 export const IssueClosed = Origin.extend({ issue: Issue });
 export const IssueComment = Origin.extend({ issue: Issue, comment: Comment });

@@ -78,6 +78,7 @@ export const replies: readonly ScriptedReply[] = [
             'A character that is no letter or digit became a dash wherever it stood, also at the ends of the title.\nDashes at both ends are removed now, and the test covers the beginning too.',
           files: ['src/slug.js', 'test/slug.test.js'],
           testCommand: 'npm test',
+          resolves: true,
         },
       },
     ],

@@ -8,6 +8,7 @@ import type { Config } from '../../src/config.ts';
 import { commentMarker } from '../../src/bot/comment-texts.ts';
 import type { RunEvent } from '../../src/fix/report.ts';
 import { createSecrets } from '../../src/log.ts';
+import { createWorkerQueue } from '../../src/queue/worker-queue.ts';
 import { captureLog } from '../support/capture-log.ts';
 import { failOnViolations } from '../support/github/clients.ts';
 import { isSkipped, lacksForGvisor } from '../support/guest.ts';
@@ -23,6 +24,8 @@ const people = { users: ['ada', 'mallory'], repository: { ...story, collaborator
 /** Without the steps that only look around. */
 const fix: readonly ScriptedReply[] = replies.filter((reply) => reply.tools?.some(({ name }) => name === 'edit' || name === 'submit'));
 const submit = (summary: string, noChange = false): ScriptedReply => ({ tools: [{ name: 'submit', input: { summary, files: [], noChange } }] });
+const passing = 'import { test } from "node:test";\nimport { slug } from "../src/slug.js";\ntest("it runs", () => slug("x").length || process.exit(1));\n';
+const breaking: ScriptedReply = { tools: [{ name: 'bash', input: { command: `echo 'export const slug = () => "";' > src/slug.js` } }] };
 
 const noGvisor = isSkipped('a run under gVisor', await lacksForGvisor());
 
@@ -43,7 +46,7 @@ interface Stage {
 
 async function start(
   script: readonly ScriptedReply[],
-  change: { concurrency?: number; private?: boolean; provider?: 'qemu' | 'oci'; files?: Readonly<Record<string, string>> } = {},
+  change: { concurrency?: number; private?: boolean; provider?: 'qemu' | 'oci'; files?: Readonly<Record<string, string>>; dailyTokens?: number } = {},
 ): Promise<Stage> {
   const endpoint = await startScriptedEndpoint(script, 'turn');
   stack.defer(() => endpoint.close());
@@ -59,6 +62,7 @@ async function start(
     ANTHROPIC_BASE_URL: endpoint.baseUrl,
     MAYFLY_CONCURRENCY: change.concurrency ?? 1,
     MAYFLY_RUNS_PER_REPOSITORY: change.concurrency ?? 1,
+    ...(change.dailyTokens !== undefined && { MAYFLY_DAILY_TOKENS_PER_REPOSITORY: change.dailyTokens }),
   };
   const onEvent = (_runId: string, event: RunEvent): void => waiting.filter(({ wanted }) => wanted(event)).forEach(({ resolve }) => resolve());
   const repository = { ...people.repository, private: change.private ?? true, files: { ...people.repository.files, ...change.files } };
@@ -142,8 +146,6 @@ describe('a labelled issue', () => {
   });
 
   it('keeps a patch that breaks tests which passed before on a branch, when the agent cannot mend it', async () => {
-    const passing = 'import { test } from "node:test";\nimport { slug } from "../src/slug.js";\ntest("it runs", () => slug("x").length || process.exit(1));\n';
-    const breaking = { tools: [{ name: 'bash', input: { command: `echo 'export const slug = () => "";' > src/slug.js` } }] };
     const stage = await start([breaking, submit('Done.'), submit('It cannot be done otherwise.')], { files: { 'test/slug.test.js': passing } });
 
     const number = await labelNewIssue(stage);
@@ -154,6 +156,37 @@ describe('a labelled issue', () => {
     expect(Object.keys(await stage.system.repository.branches())).toEqual(['main', `mayfly/issue-${number}-held`]);
     expect(await stage.system.repository.pullRequests()).toEqual([]);
     await expectNothingLeft(stage, report.runId);
+  });
+
+  it('goes back to the agent when it breaks what passed, and the next patch is proven in a clean VM of its own', async () => {
+    const ownTest = 'import assert from "node:assert";\\nimport { slug } from "../src/slug.js";\\nassert.equal(slug("x!"), "x");\\n';
+    const command = `git checkout -q src/slug.js && sed -i 's|"-");|"-").replace(/-$/, "");|' src/slug.js && printf '${ownTest}' > test/end.test.js`;
+    const script = [breaking, submit('Done.'), { tools: [{ name: 'bash', input: { command } }] }, submit('Mended.')];
+    const stage = await start(script, { files: { 'test/slug.test.js': passing } });
+
+    await labelNewIssue(stage);
+    const report = await stage.system.nextReport();
+
+    const proof = { verdict: 'proven', base: { exitCode: 0 }, tests: { exitCode: 1 }, patched: { exitCode: 0 } };
+    const vms = [{ id: 'agent' }, { id: 'proof' }, { id: 'proof2' }];
+    expect(report).toMatchObject({ outcome: { kind: 'published' }, summary: 'Mended.', proof, vms });
+    expect(await readFile(report.transcriptFile ?? '', 'utf8')).toContain('Your patch was not taken: the tests pass without the patch and fail with it.');
+    await expectNothingLeft(stage, report.runId);
+  });
+
+  it('waits without a VM when the budget of the day is spent, until midnight', async () => {
+    const stage = await start([submit('It works as meant.', true)], { dailyTokens: 1000 });
+    await labelNewIssue(stage);
+    await expect(stage.system.nextReport()).resolves.toMatchObject({ usage: { inputTokens: 1000, outputTokens: 100 } });
+    const { config, repository, standIn, stateDir } = stage.system;
+    const queue = await createWorkerQueue({ redisUrl: config.REDIS_URL ?? '', signingKey: config.MAYFLY_JOB_KEY ?? '', concurrency: 1, log: captureLog().log });
+    stack.defer(() => queue.close(0));
+    const issue = await labelNewIssue(stage, 'slug() leaves a dash at the beginning');
+    const held = { state: 'waiting', place: 1, of: 1, heldBy: { limit: 'daily_budget', until: new Date(new Date().setUTCHours(24, 0, 0, 0)) } };
+    await expect.poll(() => queue.find({ repositoryId: repository.id, issue }), { timeout: 60_000 }).toMatchObject([held]);
+    await expect(readdir(join(stateDir, 'vms'))).resolves.toEqual([]);
+    await expect.poll(() => standIn.tokens.filter((token) => !token.revoked)).toEqual([]);
+    expect(await repository.comments(issue)).toHaveLength(1);
   });
 
   it('tells the person who asked which setup command failed', async () => {
@@ -235,7 +268,7 @@ describe('a comment', () => {
       .split('\n')
       .map((line) => JSON.parse(line) as { msg: string; phase?: string; deliveryId?: string; runId?: string });
     const ofRun = lines.filter((line) => line.runId === report.runId && line.msg === 'phase ended');
-    expect(new Set(ofRun.map((line) => line.phase))).toEqual(new Set(['fetch', 'boot', 'clone', 'solve', 'patch', 'prove', 'publish', 'discard']));
+    expect(new Set(ofRun.map((line) => line.phase))).toEqual(new Set(['fetch', 'boot', 'clone', 'tests', 'solve', 'patch', 'prove', 'publish', 'discard']));
     const accepted = lines.filter((line) => line.msg === 'delivery accepted').map((line) => line.deliveryId);
     expect(new Set(ofRun.map((line) => line.deliveryId)).size).toBe(1);
     expect(accepted).toContain(ofRun[0]?.deliveryId);

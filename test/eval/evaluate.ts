@@ -16,8 +16,8 @@ import type { Timeline } from '../../src/timeline.ts';
 import { version } from '../../src/version.ts';
 import { describeHost, formatHost } from '../bench/host.ts';
 import { readCases } from './case.ts';
-import { judge, wishesOf } from './judge.ts';
-
+import { judgeCase, judgePatch, wishesOf } from './judge.ts';
+import type { HiddenVerdict, JudgeOptions } from './judge.ts';
 import { prepareCase } from './prepare.ts';
 import type { PreparedCase } from './prepare.ts';
 import { classify, countResults, formatResults } from './results.ts';
@@ -100,12 +100,34 @@ interface CaseBench {
   readonly timeline: Timeline;
 }
 
+/** No model is asked about a case that can judge nothing. */
 async function runCase(prepared: PreparedCase, bench: CaseBench): Promise<CaseResult> {
-  const { tools, timeline } = bench;
-  const { signal, log } = bench.context;
+  const { timeline } = bench;
+  const { signal } = bench.context;
   const { of, snapshot } = prepared;
   const report = createReport(newRunId());
+  timeline.say('the case itself, in a clean VM: its hidden tests on the base and on the known fix');
+  const checked = await ask(bench, () => judgeCase(prepared, judging(bench)));
+  const sound = checked.hidden !== null && checked.hidden.broken === null;
   const startedAt = performance.now();
+  const error = sound ? await runAgent(prepared, report, bench) : null;
+  const durationMs = sound ? Math.round(performance.now() - startedAt) : 0;
+  for (const name of report.leftovers) timeline.say(`left behind: ${name}`);
+  signal.throwIfAborted();
+  const patch = report.patch === null ? null : await patchText(report.patch, snapshot, signal);
+  const judged = error === null ? await judgeRun(prepared, { report, checked }, bench) : { hidden: null, why: error.message, failure: error.code };
+  const result = classify({ ...report, hidden: judged.hidden });
+  timeline.say(`${of.id}: ${result}${judged.why === null ? '' : `: ${judged.why}`}`);
+  const { outcome, proof, steps, usage, costUsd } = report;
+  const spent = { steps, tokens: usage.inputTokens + usage.outputTokens, costUsd, durationMs };
+  const leftovers = [...report.leftovers, ...((judged.hidden ?? checked.hidden)?.leftovers ?? [])];
+  // The proof is long, and stands beside it.
+  const run = sound ? { ...describeRun(report, error), proof: undefined } : {};
+  return { id: of.id, repository: of.repository, result, ...judged, outcome, proof, ...spent, leftovers, patch, run };
+}
+
+async function runAgent({ of, snapshot }: PreparedCase, report: RunReport, { tools, context, timeline }: CaseBench): Promise<FixError | null> {
+  const { signal, log } = context;
   const request = {
     issue: { ...of.issue, instruction: null, conversation: null },
     // Named, so that no settings of the repository take another one.
@@ -118,33 +140,28 @@ async function runCase(prepared: PreparedCase, bench: CaseBench): Promise<CaseRe
     signal,
     log,
   };
-  const error = await settle(report, signal, () => runFix(request, tools));
-  const durationMs = Math.round(performance.now() - startedAt);
-  for (const name of report.leftovers) timeline.say(`left behind: ${name}`);
-  signal.throwIfAborted();
-  const patch = report.patch === null ? null : await patchText(report.patch, snapshot, signal);
-  const judged: Judged = error === null ? await judgeRun(prepared, report, bench) : { hidden: null, why: error.message, failure: error.code };
-  const result = classify({ ...report, hidden: judged.hidden });
-  timeline.say(`${of.id}: ${result}`);
-  const { outcome, proof, steps, usage, costUsd } = report;
-  const spent = { steps, tokens: usage.inputTokens + usage.outputTokens, costUsd, durationMs };
-  const leftovers = [...report.leftovers, ...(judged.hidden?.leftovers ?? [])];
-  // The proof is long, and stands beside it.
-  const run = { ...describeRun(report, error), proof: undefined };
-  return { id: of.id, repository: of.repository, result, ...judged, outcome, proof, ...spent, leftovers, patch, run };
+  return await settle(report, signal, () => runFix(request, tools));
 }
 
 type Judged = Pick<CaseResult, 'hidden' | 'why' | 'failure'>;
 
-async function judgeRun(prepared: PreparedCase, { patch }: RunReport, { tools, context, timeline }: CaseBench): Promise<Judged> {
-  const { signal, log } = context;
-  timeline.say('hidden tests, in another clean VM');
+async function judgeRun(prepared: PreparedCase, { report, checked }: { report: RunReport; checked: Judged }, bench: CaseBench): Promise<Judged> {
+  const { patch } = report;
+  const { hidden: before } = checked;
+  if (before === null || before.broken !== null || patch === null) return checked;
+  bench.timeline.say('hidden tests on the patch, in another clean VM');
+  return await ask(bench, () => judgePatch(prepared, { patch, before }, judging(bench)));
+}
+
+const judging = ({ tools, timeline, context: { signal, log } }: CaseBench): JudgeOptions => ({ tools, onEvent: timeline.event, signal, log });
+
+async function ask({ context, timeline }: CaseBench, judge: () => Promise<HiddenVerdict>): Promise<Judged> {
   try {
-    const hidden = await judge(prepared, { patch, tools, onEvent: timeline.event, signal, log });
+    const hidden = await judge();
     for (const name of hidden.leftovers) timeline.say(`left behind: ${name}`);
     return { hidden, why: hidden.broken, failure: null };
   } catch (thrown) {
-    signal.throwIfAborted();
+    context.signal.throwIfAborted();
     const error = asFixError(thrown);
     return { hidden: null, why: `the hidden tests could not be run (${error.code}). ${error.message}`, failure: error.code };
   }

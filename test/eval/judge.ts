@@ -1,6 +1,11 @@
-/** What the hidden tests say of a patch: asked outside of the run, in a clean VM of its own, after all is done. */
+/**
+ * What the hidden tests say, asked outside of the run, each time in a clean VM of its own: before it of the case, so that
+ * no model is paid for one that can judge nothing, and after it of the patch.
+ */
 import { FixError } from '../../src/errors.ts';
+import { readBaseSettings } from '../../src/fix/base-settings.ts';
 import { makePlan } from '../../src/fix/plan.ts';
+import { formatProblem } from '../../src/settings/problem.ts';
 import type { Wishes } from '../../src/fix/plan.ts';
 import { createBaseReader } from '../../src/fix/prove-apart.ts';
 import { createReport, createTimer } from '../../src/fix/report.ts';
@@ -19,12 +24,12 @@ import type { Case } from './case.ts';
 import type { PreparedCase } from './prepare.ts';
 
 export interface HiddenVerdict {
-  /** The hidden tests on the buggy commit. */
+  /** The hidden tests on the buggy commit, where they have to fail. */
   readonly base: TestRun;
-  /** The hidden tests on the patch; null without a patch, or when the case is seen to be broken before. */
-  readonly patched: TestRun | null;
-  /** The hidden tests on the known fix; null when they pass on the patch, which says enough of the case. */
+  /** The hidden tests on the known fix, where they have to pass; null when the base says already that the case is broken. */
   readonly fixed: TestRun | null;
+  /** The hidden tests on the patch; null without a patch. */
+  readonly patched: TestRun | null;
   /** Why the case can judge nothing, or null. */
   readonly broken: string | null;
   readonly passes: boolean;
@@ -33,8 +38,7 @@ export interface HiddenVerdict {
 }
 
 export interface JudgeOptions {
-  readonly patch: Patch | null;
-  readonly tools: Pick<RunTools, 'provider' | 'openGateway' | 'surroundings' | 'guestNodeVersion'> & {
+  readonly tools: Pick<RunTools, 'provider' | 'openGateway' | 'surroundings' | 'guestNodeVersion' | 'operator'> & {
     readonly limits: Pick<RunLimits, 'setupTimeoutMs' | 'proofTimeoutMs' | 'ancestors'>;
   };
   readonly onEvent: (event: RunEvent) => void;
@@ -45,21 +49,26 @@ export interface JudgeOptions {
 /** What a case says to its run. */
 export const wishesOf = ({ install, test }: Case): Wishes => ({ setup: [install], test, allow: [] });
 
-/** Throws what a run does: `sandbox_*`, `clone_failed`, `setup_failed`. */
-export async function judge(prepared: PreparedCase, options: JudgeOptions): Promise<HiddenVerdict> {
-  const { patch } = options;
+/** Whether the case can judge anything. Throws what a run does: `sandbox_*`, `clone_failed`, `setup_failed`. */
+export async function judgeCase(prepared: PreparedCase, options: JudgeOptions): Promise<HiddenVerdict> {
   const report = createReport(newRunId());
-  const verdict = { patched: null, fixed: null, broken: null, passes: false, leftovers: report.leftovers };
-  const { base, patched } = await inCleanVm(prepared, report, options, async (runHidden) => {
+  const { base, fixed } = await inCleanVm(prepared, report, options, async (runHidden) => {
     const base = await runHidden(null);
-    return { base, patched: patch === null || whyBroken(base) !== null ? null : await runHidden(patch) };
+    return { base, fixed: whyBroken(base) === null ? await runHidden(prepared.fix) : null };
   });
-  const broken = whyBroken(base);
-  if (broken !== null) return { ...verdict, base, broken };
-  if (patched !== null && passes(patched)) return { ...verdict, base, patched, passes: true };
-  // Something else than the bug may make them fail. Not in the same VM: the patch has run there.
-  const fixed = await inCleanVm(prepared, report, options, (runHidden) => runHidden(prepared.fix));
-  return { ...verdict, base, patched, fixed, broken: passes(fixed) ? null : 'its hidden tests do not pass with the known fix either' };
+  const broken = fixed === null || passes(fixed) ? whyBroken(base) : 'its hidden tests do not pass with the known fix';
+  return { base, fixed, broken, patched: null, passes: false, leftovers: report.leftovers };
+}
+
+/** Adds what the hidden tests say of a patch. Throws as `judgeCase`. */
+export async function judgePatch(
+  prepared: PreparedCase,
+  { patch, before }: { patch: Patch; before: HiddenVerdict },
+  options: JudgeOptions,
+): Promise<HiddenVerdict> {
+  const report = createReport(newRunId());
+  const patched = await inCleanVm(prepared, report, options, (runHidden) => runHidden(patch));
+  return { ...before, patched, passes: passes(patched), leftovers: [...before.leftovers, ...report.leftovers] };
 }
 
 type RunHidden = (patch: Patch | null) => Promise<TestRun>;
@@ -71,11 +80,12 @@ async function inCleanVm<T>(
   work: (runHidden: RunHidden) => Promise<T>,
 ): Promise<T> {
   const { surroundings, guestNodeVersion, limits } = tools;
-  const made = await makePlan(snapshot, wishesOf(of), { registryHosts: surroundings.registryHosts, guestNodeVersion, signal });
-  if ('problem' in made) throw new FixError('setup_failed', { details: { reason: made.problem } });
-  const { plan } = made;
+  const read = await readBaseSettings({ snapshot, organization: null }, tools.operator, signal);
+  if ('problems' in read) throw new FixError('setup_failed', { details: { reason: read.problems.map(formatProblem).join('; ') } });
+  const settings = read.effective.values;
+  const plan = await makePlan(snapshot, wishesOf(of), { settings, registryHosts: surroundings.registryHosts, guestNodeVersion, signal });
   const openGateway = (phase: string, allow: readonly string[]) => tools.openGateway({ phase, allow, log });
-  const id = `${report.runId}-${report.timingsMs.boot === undefined ? 'judge' : 'judge2'}`;
+  const id = `${report.runId}-judge`;
   const place = { id, provider: tools.provider, openGateway, surroundings, guestNodeVersion, snapshot, plan, limits };
   await using workspace = await openWorkspace({ ...place, report, timed: createTimer({ report, onEvent }), signal });
   const { sandbox, gateway } = workspace;

@@ -1,6 +1,6 @@
 /** The tools over the real channel to a real bash and git. No isolation: the commands are ours. */
 import { execFileSync } from 'node:child_process';
-import { chmodSync, lstatSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, lstatSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readStartCommit } from '../../src/agent/submit.ts';
@@ -40,6 +40,13 @@ describe.skipIf(missing !== null)('the tools on a real system', () => {
 
   it('bash shows both outputs in order, and the exit code', async () => {
     expect(await bash('echo 1; echo 2 >&2; echo 3; exit 7')).toMatch(/^1\n2\n3\n\[exit code 7, [\d.]+ s\]$/);
+  });
+
+  it('bash leaves nothing in the /tmp of this host', async () => {
+    const file = `/tmp/mayfly-${crypto.randomUUID()}`;
+
+    expect(await bash(`touch ${file} && ls ${file}`)).toContain('[exit code 0');
+    expect(existsSync(file)).toBe(false);
   });
 
   it('bash keeps directory and variables, also after exit and with any value', async () => {

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { Budget, BudgetShare } from '../../src/job.ts';
+import type { FixError } from '../../src/errors.ts';
+import type { BudgetShare } from '../../src/job.ts';
 import { createDailyBudgets } from '../../src/queue/daily-budget.ts';
 import type { DailyLimits } from '../../src/queue/daily-budget.ts';
 import { createLane } from '../../src/queue/lane.ts';
@@ -25,7 +26,7 @@ describe.skipIf(redisIsMissing())('the budgets of a day', () => {
   afterEach(() => bench[Symbol.asyncDispose]());
 
   async function start(): Promise<BenchWorker> {
-    const made = await bench.worker({ daily, perRepository: 10, perInstallation: 10, concurrency: 10 });
+    const made = await bench.worker({ daily, limits: { perRepository: 10, perInstallation: 10 }, concurrency: 10 });
     await made.consume();
     return made;
   }
@@ -36,26 +37,26 @@ describe.skipIf(redisIsMissing())('the budgets of a day', () => {
     return await on.run(begun++);
   }
 
-  async function open(run: Running, more: Partial<typeof wanted | { costUsd: null }> = {}): Promise<BudgetShare> {
-    const opened = await run.context.openBudget({ ...wanted, ...more });
-    if ('reached' in opened) throw new Error(`the budget of the ${opened.reached.scope} is reached`);
-    return opened;
-  }
+  const open = (run: Running, more: Partial<typeof wanted | { costUsd: null }> = {}): Promise<BudgetShare> => run.context.openBudget({ ...wanted, ...more });
 
-  async function reached(run: Running, more: Partial<typeof wanted | { costUsd: null }> = {}): Promise<Budget> {
-    const opened = await run.context.openBudget({ ...wanted, ...more });
-    if (!('reached' in opened)) throw new Error('there was something left');
-    return opened.reached;
+  /** The budget of which nothing is left. */
+  async function reached(run: Running, more: Partial<typeof wanted | { costUsd: null }> = {}): Promise<unknown> {
+    const thrown: unknown = await open(run, more).catch((error: unknown) => error);
+    expect(thrown).toMatchObject({ code: 'over_limit' });
+    return (thrown as FixError).details['reached'];
   }
 
   test('give two runs at once what is there once', async () => {
     const runs = [await begin(), await begin(), await begin()];
 
-    const opened = await Promise.all(runs.map((run) => run.context.openBudget({ costUsd: 1.5, tokens: 1 })));
+    const opened = await Promise.allSettled(runs.map((run) => run.context.openBudget({ costUsd: 1.5, tokens: 1 })));
 
-    const amounts = opened.map((one) => ('reached' in one ? 0 : Math.min(1.5, one.usd.amount))).toSorted((one, other) => one - other);
+    const amounts = opened.map((one) => (one.status === 'rejected' ? 0 : Math.min(1.5, one.value.usd.amount))).toSorted((one, other) => one - other);
     expect(amounts).toEqual([0, 0.5, 1.5]);
-    expect(opened.find((one) => 'reached' in one)).toEqual({ reached: { scope: 'repository', unit: 'usd', limit: 2 } });
+    expect(opened.find((one) => one.status === 'rejected')?.reason).toMatchObject({
+      code: 'over_limit',
+      details: { reached: { scope: 'repository', unit: 'usd', limit: 2 } },
+    });
   });
 
   test('take what was spent as it is told, give the rest back at the end, and count nothing twice', async () => {
@@ -116,13 +117,52 @@ describe.skipIf(redisIsMissing())('the budgets of a day', () => {
     return bench.lane('runs').toKey(`${id}:lock`);
   }
 
-  test('begin anew at midnight UTC; a run counts for the day on which it began', async () => {
-    const { log } = worker;
-    const lane = createLane({ name: 'runs', prefix: 'other', signingKey: jobKey, redis: bench.direct, log, jobOptions: {} });
-    let today = '2026-01-01T23:59:00Z';
-    const budgets = createDailyBudgets({ redis: bench.direct, lane, limits: daily, log, now: () => new Date(today) });
-    const holder = { jobId: 'j', token: 't' };
+  test('take fractions of tokens, rounded up, and leave no fraction of one', async () => {
+    const share = await open(await begin(), { tokens: 600.5 });
+    await share.tell({ costUsd: 0.5, tokens: 99.2 });
+    await share.tell({ costUsd: 0.5, tokens: 99.7 });
+    await share.close();
+    expect(await open(await begin())).toMatchObject({ usd: { amount: 1.5 }, tokens: { amount: 900 } });
+
+    const { budgets, lane, holder } = await aClock(() => new Date(), { ...daily, tokensPerRepository: 0.5 });
+    expect(await budgets.open(aJob(), holder, wanted)).toMatchObject({ reached: { scope: 'repository', unit: 'tokens', limit: 0.5 } });
+    await lane.queue.close();
+  });
+
+  /** Budgets of their own, by a clock of the test; `j` holds its lock. */
+  async function aClock(now: () => Date, limits = daily) {
+    const lane = createLane({ name: 'runs', prefix: 'other', signingKey: jobKey, redis: bench.direct, log: worker.log, jobOptions: {} });
     await bench.direct.set(lane.queue.toKey('j:lock'), 't');
+    return { lane, holder: { jobId: 'j', token: 't' }, budgets: createDailyBudgets({ redis: bench.direct, lane, limits, log: worker.log, now }) };
+  }
+
+  test('give a day what is left of it when a clock steps back over midnight, and neither day more than its own', async () => {
+    let today = '2026-01-01T23:59:00Z';
+    const { budgets, lane, holder } = await aClock(() => new Date(today));
+    const spend = async (costUsd: number): Promise<BudgetShare> => {
+      const share = await budgets.open(aJob(), holder, { costUsd: 5, tokens: 1 });
+      if ('reached' in share) throw new Error('nothing is left');
+      await share.tell({ costUsd, tokens: 1 });
+      return share;
+    };
+    await (await spend(1.5)).close();
+    today = '2026-01-02T00:01:00Z';
+    const next = await spend(0.5);
+
+    today = '2026-01-01T23:58:00Z';
+    await next.tell({ costUsd: 1, tokens: 1 });
+    await next.close();
+    expect(await budgets.open(aJob(), holder, { costUsd: 0.1, tokens: 1 })).toMatchObject({ usd: { amount: 0.5 } });
+    await (await spend(0.4)).close();
+
+    today = '2026-01-02T00:01:00Z';
+    expect(await budgets.open(aJob(), holder, wanted)).toMatchObject({ usd: { amount: 1 } });
+    await lane.queue.close();
+  });
+
+  test('begin anew at midnight UTC; a run counts for the day on which it began', async () => {
+    let today = '2026-01-01T23:59:00Z';
+    const { budgets, lane, holder } = await aClock(() => new Date(today));
     const old = await budgets.open(aJob(), holder, { costUsd: 5, tokens: 1 });
     if ('reached' in old) throw new Error('it is a new day');
     expect(await budgets.open(aJob(), holder, wanted)).toMatchObject({ reached: { unit: 'usd' } });

@@ -122,7 +122,7 @@ describe.skipIf(reason)('checks of a pull request of ours', () => {
 
   it('are left alone when the settings say so', async () => {
     await release();
-    world.settings.repairChecks = false;
+    await world.settings({ checks: false });
 
     expect(await fail([broken])).toEqual([]);
     expect(await world.repository.comments(world.pull)).toEqual([]);

@@ -152,7 +152,7 @@ describe.skipIf(reason)('an instruction on a pull request of ours', () => {
     });
 
     it('pushes when the settings allow it, and leaves the text to its author', async () => {
-      world.settings.foreign = 'push';
+      await world.settings({ foreign: 'push' });
 
       const { report } = await runThere();
 

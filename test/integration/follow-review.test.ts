@@ -86,12 +86,12 @@ describe.skipIf(reason)('a review of a pull request of ours', () => {
   });
 
   it('collects single comments until nobody has added one for a while', async () => {
-    world.settings.quietMs = 1_200;
+    await world.settings({ quietSeconds: 1 });
     const one = await world.repository.remark({ as: 'ada', pull: world.pull, ...at(1, 'First.') });
     const two = await world.repository.remark({ as: 'ada', pull: world.pull, ...at(2, 'Second.') });
 
     expect(await world.takeIn()).toEqual([]);
-    expect(new Set(world.delayed.map(({ delayMs }) => delayMs))).toEqual(new Set([1_200]));
+    expect(new Set(world.delayed.map(({ delayMs }) => delayMs))).toEqual(new Set([1_000]));
     const early = await world.takeInDelayed();
     const jobs = [...early];
     while (jobs.length === 0) jobs.push(...(await world.takeInDelayed()));
@@ -119,10 +119,11 @@ describe.skipIf(reason)('a review of a pull request of ours', () => {
     expect(answers.get(second)).toMatch(/^Nothing was changed, and the agent did not say why/);
     expect(world.repository.reviewReactions(first)).toEqual(['eyes', 'confused']);
 
-    world.settings.quietMs = 0;
+    await world.settings({ quietSeconds: 1 });
     await world.repository.remark({ as: 'ada', pull: world.pull, inReplyTo: first, body: 'Not convinced.' });
     await world.takeIn();
-    const [next] = [...world.queued.slice(1), ...(await world.takeInDelayed())];
+    while (world.queued.length === 1) await world.takeInDelayed();
+    const [, next] = world.queued;
 
     expect(next?.work).toMatchObject({ requests: [{ commentId: first, body: expect.stringMatching(/^\(earlier, ada: Why\?\)\n\nada: Not convinced\.$/) }] });
     expect(next?.work.kind === 'revise' && next.work.requests).toHaveLength(1);

@@ -48,7 +48,7 @@ test('a patch becomes a branch with one signed commit and a draft pull request, 
   ];
   const { repository, records } = openPort(standIn, seeded);
 
-  const pullRequest = await repository.publish(aPublishRequest(baseSha, { files, reviewer: 'ada' }));
+  const pullRequest = await repository.publish(aPublishRequest(baseSha, { files, reviewers: ['ada'] }));
 
   expect(pullRequest).toMatchObject({
     number: expect.any(Number),
@@ -91,7 +91,7 @@ test.each([
     const hung = () => standIn.requests.filter((seen) => seen.fault && path.test(seen.path) && seen.path.includes(seeded.fullName)).length;
     const before = hung();
     standIn.fault({ method, path, hang: true, afterSuccess });
-    const request = aPublishRequest(baseSha, { reviewer: 'ada' });
+    const request = aPublishRequest(baseSha, { reviewers: ['ada'] });
     const crashed = repository.publish(request).catch((error: unknown) => error);
     await expect.poll(hung, { timeout: 5000 }).toBe(before + 1);
     stop.abort();
@@ -187,7 +187,7 @@ test('a reviewer that GitHub refuses does not spoil the pull request', async () 
   const { seeded, baseSha } = await seed();
   standIn.fault({ method: 'POST', path: /requested_reviewers$/, status: 422, body: { message: 'Reviews may only be requested from collaborators.' } });
 
-  await expect(openPort(standIn, seeded).repository.publish(aPublishRequest(baseSha, { reviewer: 'mallory' }))).resolves.toMatchObject({ draft: true });
+  await expect(openPort(standIn, seeded).repository.publish(aPublishRequest(baseSha, { reviewers: ['mallory'] }))).resolves.toMatchObject({ draft: true });
 });
 
 test('a worker that lost its run writes nothing more', async () => {

@@ -36,12 +36,13 @@ it.skipIf(reason)('tells the agent what is known, in the time zone and locale of
     ['comment of ada', 'write access', 1],
     ['instructions', 'repository', 0],
     ['map', 'repository', 0],
+    ['tests of the base', 'repository', 0],
     ['facts of the machine', 'host', 0],
   ]);
   const [pull] = await repository.pullRequests();
   failOnViolations(world.standIn);
   expect(pull.body).toMatch(
-    /<details><summary>What the agent was given to read<\/summary>[\s\S]*\| `comment of ada` \| `20[\d-]+` \| write access \| \d+ \| 1 \|[\s\S]*<\/details>/,
+    /<details><summary>What the agent saw<\/summary>[\s\S]*\| `comment of ada` \| `20[\d-]+` \| write access \| \d+ \| 1 \|[\s\S]*<\/details>/,
   );
 });
 

@@ -14,30 +14,29 @@ if (reason) process.stderr.write(`SKIPPED: how runs end for their money or model
 
 const makeGood = bash('echo good > src.txt');
 const times = (count: number, reply: PlannedReply): PlannedReply[] => Array.from({ length: count }, () => reply);
+const tooLong: PlannedReply = () => {
+  throw new FixError('model_input_too_long');
+};
 /** 0.11 USD a step. */
 const priced = (replies: readonly PlannedReply[], name = 'scripted/model') => createScriptedModel(replies, { usdPerToken: 0.001, name });
 
 describe.skipIf(reason)('a run', () => {
-  it('boots nothing when a budget of the day is spent, and says which', async () => {
+  it('goes back in silence when a budget of the day is spent, also at its last attempt', async () => {
     await using world = await createIssueWorld();
-    const reached = { scope: 'repository', unit: 'usd', limit: 25 } as const;
+    const openBudget = () => Promise.reject(new FixError('over_limit'));
 
-    const { report, boots } = await world.run([], { attempt: { openBudget: () => Promise.resolve({ reached }) } });
+    await expect(world.run([], { attempt: { openBudget, lastAttempt: true } })).rejects.toMatchObject({ code: 'over_limit' });
 
-    expect(boots).toEqual([]);
-    expect(report.outcome).toEqual({ kind: 'refused', reason: 'daily_budget', budget: reached });
-    const [living, reply] = await world.comments();
-    expect(living).toContain("**Mayfly: refused.** Not done: today's budget of this repository (25 USD) is spent");
-    expect(reply).toMatch(/^@ada Not done: .*00:00 UTC.*MAYFLY_DAILY_COST_USD_PER_REPOSITORY/);
+    expect(await world.comments()).toEqual([]);
   });
 
   it('asks for money when any price is known, and for tokens alone otherwise', async () => {
     await using world = await createIssueWorld();
     const wanted: unknown[] = [];
-    const openBudget = (asked: unknown) => (wanted.push(asked), Promise.resolve({ reached: aShare().tokens.budget }));
+    const openBudget = (asked: unknown) => (wanted.push(asked), Promise.reject(new FixError('over_limit')));
 
-    await world.run([], { attempt: { openBudget } });
-    await world.run([], { models: onlyModel(createScriptedModel([])), attempt: { openBudget } });
+    await expect(world.run([], { attempt: { openBudget } })).rejects.toMatchObject({ code: 'over_limit' });
+    await expect(world.run([], { models: onlyModel(createScriptedModel([])), attempt: { openBudget } })).rejects.toMatchObject({ code: 'over_limit' });
 
     expect(wanted).toEqual([
       { costUsd: 5, tokens: 100_000 },
@@ -62,6 +61,20 @@ describe.skipIf(reason)('a run', () => {
     expect((await world.comments())[1]).toContain("used up what was left of today's budget of this repository (25 USD)");
   });
 
+  it('ends between the tries of one question when those have used up the day, and tells each', async () => {
+    await using world = await createIssueWorld();
+    const share = aShare({ usd: 0.3 });
+    const storm: PlannedReply = ({ signal, onLost }) => {
+      for (let tries = 0; tries < 6 && !signal.aborted; tries++) onLost?.({ usage: { inputTokens: 100, outputTokens: 0, cachedInputTokens: 0 } });
+      throw new FixError(signal.aborted ? 'cancelled' : 'model_unavailable');
+    };
+
+    const { report } = await world.run([makeGood, storm], { attempt: { openBudget: () => Promise.resolve(share) } });
+
+    expect(report).toMatchObject({ outcome: { kind: 'gave_up', limit: 'daily_budget' }, steps: 1, costUsd: expect.closeTo(0.31) });
+    expect(share.told.map((told) => (told === 'closed' ? told : told.tokens))).toEqual([110, 210, 310, 310, 'closed']);
+  });
+
   it('has told what it spent when it fails, and gives its share back', async () => {
     await using world = await createIssueWorld();
     const share = aShare();
@@ -84,6 +97,7 @@ describe.skipIf(reason)('a run', () => {
   it.each([
     ['loop', [makeGood, ...times(12, bash('true'))], 'round in circles'],
     ['refusal', [makeGood, { text: 'No.', stop: 'refusal' }], 'refused to go on'],
+    ['too_long', [makeGood, tooLong, tooLong], 'does not read as much'],
     ['cut', [makeGood, ...times(3, { text: 'long', stop: 'length' })], 'were cut off'],
     ['silent', times(3, { text: 'Done.' }), 'without a change'],
   ] as const)('of an agent that stopped (%s) says so, and opens no pull request', async (why, replies, words) => {

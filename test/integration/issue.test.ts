@@ -2,6 +2,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { pino } from 'pino';
 import { FixError } from '../../src/errors.ts';
+import { silentOperator } from '../../src/settings/operator.ts';
 import { takeIn } from '../../src/bot/intake.ts';
 import type { Intake, IntakeTools } from '../../src/bot/intake.ts';
 import type { FixJob } from '../../src/job.ts';
@@ -174,7 +175,7 @@ describe.skipIf(reason)('a queued run', () => {
         intake,
         {
           github: openPort(world.standIn, world.repository).github,
-          label: 'mayfly',
+          operator: silentOperator,
           signal: new AbortController().signal,
           queue: { addRun: () => Promise.resolve(true), hasRun: () => Promise.resolve(false), cancelIssue: () => Promise.resolve([]), ...queue },
         },

@@ -74,6 +74,27 @@ describe.skipIf(reason)('a proof', () => {
     expect(await bodyOfPull()).toContain('| base | 1 | 0 passed, 1 failed |');
   });
 
+  it('reads the report files of a runner that prints no names, but not those of an earlier run', async () => {
+    const each = 'for t in test/*.sh; do echo "<testcase name=\\"$t\\">"; sh "$t" || { code=1; echo "<failure/>"; }; echo "</testcase>"; done';
+    const script = `mkdir -p target/surefire-reports; { ${each}; } > target/surefire-reports/TEST-all.xml; exit \${code:-0}`;
+    const stale = '<testcase name="stale"/><testcase name="stale too"/>';
+    const setup = `mkdir -p target/surefire-reports; echo '${stale}' > target/surefire-reports/TEST-stale.xml`;
+    const files = {
+      ...testScript('sh run.sh'),
+      'run.sh': script,
+      '.gitignore': 'target\n',
+      'test/red.sh': 'false',
+      'test/green.sh': 'true',
+    };
+    const { report } = await run({ ...files, '.github/mayfly.yml': `setup: [${JSON.stringify(setup)}]\n` }, [
+      bash(`${fix}; ${ownTest('grep -q good src.txt')}`),
+      submit(),
+    ]);
+
+    expect(report.proof).toMatchObject({ verdict: 'proven', fixed: ['test/own.sh'], patched: { exitCode: 1, results: { passed: 2, failed: 1 } } });
+    expect(report.proof?.base?.results).toEqual({ passed: 1, failed: 1, skipped: 0, failing: ['test/red.sh'] });
+  });
+
   it('builds again what setup built, so that the patch is judged by its own build', async () => {
     const build = { '.github/mayfly.yml': 'setup: ["npm run --silent build"]\n', '.gitignore': 'dist\n' };
     const scripts = { build: 'mkdir -p dist && cp src.txt dist/', test: 'grep -q good dist/src.txt' };

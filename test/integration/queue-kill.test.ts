@@ -130,6 +130,64 @@ describe.skipIf(redisIsMissing())('a killed process', () => {
     await queue.close(0);
   });
 
+  test('after a run was queued, before it stood in the ring: it is found, and runs once', async () => {
+    const { tap, reached } = await holdAt(redis.url, (sent) => sent.includes("base .. 'seq'"));
+    const victim = startProcess('add-run', tap.url, 'same');
+    await reached;
+    await victim.kill();
+    await tap.close();
+    expect(await direct.hlen('mayfly:ring:jobs')).toBe(0);
+
+    const { queue, contexts } = await hear();
+
+    await expect.poll(() => finished('runs'), { timeout: 15_000 }).toBe(1);
+    expect(contexts.map(({ attempt }) => attempt)).toEqual([1]);
+    expect(await queue.addRun(aJob({ key: 'same' }))).toBe(false);
+    await queue.close(0);
+  });
+
+  test.each<[string, (sent: string) => boolean, number]>([
+    ['after the ring gave it a slot, before BullMQ was told', (sent) => /hgetall\r\n\$\d+\r\nmayfly:runs:k/i.test(sent), 1],
+    ['after its slot was free, before BullMQ knew that it ended', (sent) => sent.includes('Move job from active to a finished status'), 2],
+  ])('of a worker that has a run, %s: it is not lost, and its slot is held once', async (_moment, isMoment, attempt) => {
+    const { log } = captureLog();
+    const adder = await createWorkerQueue({ redisUrl: redis.url, signingKey: jobKey, concurrency: 1, log });
+    await adder.addRun(aJob({ issue: 1 }));
+    const { tap, reached } = await holdAt(redis.url, isMoment);
+    const victim = startProcess('end', tap.url, String(lockMs));
+    await reached;
+    await victim.kill();
+    await tap.close();
+    expect(await finished('runs')).toBe(0);
+    await adder.addRun(aJob({ issue: 2 }));
+
+    const { queue, contexts } = await hear();
+
+    await expect.poll(() => finished('runs'), { timeout: 15_000 }).toBe(2);
+    expect(contexts.map((context) => context.attempt).toSorted((one, other) => one - other)).toEqual([1, attempt]);
+    expect(await direct.hlen('mayfly:ring:granted')).toBe(0);
+    expect(await direct.hlen('mayfly:ring:jobs')).toBe(0);
+    await adder.close(0);
+    await queue.close(0);
+  });
+
+  test('of Redis itself, while runs wait and work: it comes back with all of them', async () => {
+    const { queue, contexts } = await hear();
+    const { log } = captureLog();
+    const adder = await createWorkerQueue({ redisUrl: redis.url, signingKey: jobKey, concurrency: 1, log });
+    const adding = Array.from({ length: 30 }, (_, index) => adder.addRun(aJob({ issue: index + 1 })));
+    await expect.poll(() => contexts.length, { interval: 5 }).toBeGreaterThan(3);
+
+    await redis.kill();
+    await redis.restart();
+
+    await Promise.allSettled(adding);
+    await expect.poll(() => finished('runs'), { timeout: 20_000 }).toBe(30);
+    expect(await direct.hlen('mayfly:ring:granted')).toBe(0);
+    await adder.close(0);
+    await queue.close(0);
+  });
+
   test('of a worker, in the middle of a run: another takes it, once, and knows that it is the second', async () => {
     const victim = startProcess('work', redis.url, String(lockMs));
     await victim.printed('consuming');
@@ -161,6 +219,17 @@ describe.skipIf(redisIsMissing())('a killed process', () => {
     await queue.close(0);
   });
 });
+
+/** A way to Redis that ends for good just before what `isMoment` recognises gets there. */
+async function holdAt(redisUrl: string, isMoment: (sent: string) => boolean) {
+  const reached = Promise.withResolvers<void>();
+  const tap = await tapRedis(redisUrl, (sent) => {
+    if (!isMoment(sent)) return 'pass';
+    reached.resolve();
+    return 'hold';
+  });
+  return { tap, reached: reached.promise };
+}
 
 /** Adds a run, kills the worker that has it, and hears what another one gets. */
 async function hearAfter(victim: QueueProcess, line: string) {

@@ -222,7 +222,7 @@ describe.skipIf(redisIsMissing())('a queued run', () => {
 
       expect(running.context.signal.aborted).toBe(false);
       expect(worker.started).toHaveLength(1);
-      expect(await bench.lane('runs').getJobCounts()).toMatchObject({ completed: 1, waiting: 1 });
+      expect(await bench.lane('runs').getJobCounts()).toMatchObject({ completed: 1, waiting: 0, delayed: 1 });
     });
 
     test('aborts what runs too long, and gives it back with its attempts', async () => {

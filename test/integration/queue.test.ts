@@ -37,7 +37,7 @@ describe.skipIf(redisIsMissing())('the queue', () => {
 
       for (const key of ['1', '2', 'a:b', 'a:b:c:d', 'ключ', ' ', 'x'.repeat(200)]) expect(await worker.queue.addRun(aJob({ key }))).toBe(true);
 
-      expect(await bench.lane('runs').getJobCounts()).toMatchObject({ waiting: 7 });
+      expect(await bench.lane('runs').getJobCounts()).toMatchObject({ delayed: 7 });
     });
 
     test('knows a key after the job is gone and the process was started again', async () => {
@@ -53,7 +53,7 @@ describe.skipIf(redisIsMissing())('the queue', () => {
 
       expect(await bench.lane('runs').getJobCounts()).toMatchObject({ completed: 0 });
       expect(await again.queue.addRun(aJob({ key: 'same' }))).toBe(false);
-      expect(await bench.lane('runs').getJobCounts()).toMatchObject({ waiting: 0 });
+      expect(await bench.lane('runs').getJobCounts()).toMatchObject({ waiting: 0, delayed: 0 });
       expect(await bench.direct.ttl((await bench.direct.keys('mayfly:runs-seen:*'))[0] ?? '')).toBeGreaterThan(13 * 24 * 60 * 60);
     });
   });
@@ -71,7 +71,7 @@ describe.skipIf(redisIsMissing())('the queue', () => {
       const worker = await bench.worker();
       const queue = bench.lane('runs');
       await worker.queue.addRun(aJob({ repositoryId: 1 }));
-      const [genuine] = await queue.getJobs(['waiting']);
+      const [genuine] = await queue.getJobs(['delayed']);
       await queue.add('runs', forge(genuine?.data as object), { jobId: 'forged' });
 
       await worker.consume();
@@ -87,7 +87,7 @@ describe.skipIf(redisIsMissing())('the queue', () => {
       const worker = await bench.worker();
       await worker.queue.addRun(aJob());
       const runs = bench.lane('runs');
-      const [genuine] = await runs.getJobs(['waiting']);
+      const [genuine] = await runs.getJobs(['delayed']);
       await bench.lane('intake').add('intake', genuine?.data, { jobId: genuine?.id ?? '' });
 
       await worker.consume();

@@ -3,10 +3,11 @@ import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { describeSettings } from '../../src/config.ts';
-import { Settings } from '../../src/settings/settings.ts';
+import { describeKeys } from '../../src/settings/describe.ts';
 import { errorTable } from '../../src/errors.ts';
 import { configurationFile, configurationPage } from '../support/configuration-page.ts';
 import { listFiles, readText, root } from '../support/repository.ts';
+import { schemaFile, schemaText, settingsFile, settingsTable } from '../support/settings-page.ts';
 
 const documents = ['README.md', ...(await listFiles('docs')).filter((file) => file.endsWith('.md'))];
 
@@ -63,10 +64,20 @@ describe('the documents', () => {
     expect(await readText(configurationFile)).toBe(configurationPage());
   });
 
-  test('have a row for every key of the settings of a repository, and no other', async () => {
-    const rows = [...(await readText('docs/settings.md')).matchAll(/^\| `(\w+)` \|/gm)].map(([, key]) => key);
+  test('have every key of the settings of a repository, as src/settings has it; `npm run docs` writes them', async () => {
+    expect(await readText(settingsFile)).toContain(settingsTable());
+    expect(await readText(schemaFile)).toBe(schemaText());
+  });
 
-    expect(rows).toEqual(Object.keys(Settings.shape));
+  test('notice a key that the page does not have', async () => {
+    const added = settingsTable([...describeKeys(), { key: 'new', meaning: 'New.', example: 1 }]);
+
+    expect(added).toContain('| `new` | New. | `1` | - | - |');
+    expect(await readText(settingsFile)).not.toContain(added);
+  });
+
+  test('give every key of the settings a meaning and an example', () => {
+    expect(describeKeys().filter(({ meaning, example }) => meaning === '' || example === undefined)).toEqual([]);
   });
 
   test('notice a setting that the page does not have', () => {

@@ -1,10 +1,9 @@
 /** A pull request of ours on the stand-in GitHub, its real webhooks into our own receiver, and what intake makes of them. */
 import { pino } from 'pino';
-import { defaultFollowUps } from '../../src/bot/follow-ups.ts';
-import type { FollowUps } from '../../src/bot/follow-ups.ts';
 import { commitMessage } from '../../src/bot/pull-texts.ts';
 import { takeInEvent } from '../../src/bot/take-in-event.ts';
 import type { FixJob, PullRequest } from '../../src/job.ts';
+import { silentOperator } from '../../src/settings/operator.ts';
 import type { IntakeEvent } from '../../src/webhook/event.ts';
 import { createReceiver } from '../../src/webhook/receive.ts';
 import { aPublishRequest, openPort } from './github-port.ts';
@@ -17,7 +16,8 @@ export interface FollowWorld extends IssueWorld {
   readonly branch: string;
   /** Its head when it was opened. */
   readonly headSha: string;
-  readonly settings: { -readonly [Key in keyof FollowUps]: FollowUps[Key] };
+  /** On the default branch. */
+  settings(followUps: Readonly<Record<string, unknown>>): Promise<void>;
   /** What came back to be taken in later, with its delay. */
   readonly delayed: { readonly event: IntakeEvent; readonly delayMs: number }[];
   /** Runs that were queued, oldest first. */
@@ -59,14 +59,13 @@ export async function createFollowWorld({ files = {}, change = { 'src.txt': 'goo
     path: '/',
     secrets: [standIn.app.webhookSecret],
     ready: () => Promise.resolve(),
-    policy: { label: 'mayfly', commandPrefix: '/agent', allowBots: [], appId: standIn.app.appId },
+    policy: { commandPrefix: '/agent', allowBots: [], appId: standIn.app.appId },
     enqueue: (event) => Promise.resolve(events.push(event) > 0 ? 'queued' : 'duplicate'),
     log,
   });
   starting.defer(() => receiver.close());
   standIn.webhooks.url = receiver.url;
   const parts = starting.move();
-  const settings = { ...defaultFollowUps };
   const delayed: FollowWorld['delayed'] = [];
   const queued: FixJob[] = [];
   const takeAll = async (list: IntakeEvent[]): Promise<readonly FixJob[]> => {
@@ -76,9 +75,8 @@ export async function createFollowWorld({ files = {}, change = { 'src.txt': 'goo
   };
   const tools: Parameters<typeof takeInEvent>[1] = {
     github: openPort(standIn, repository).github,
-    label: 'mayfly',
+    operator: silentOperator,
     signal: new AbortController().signal,
-    settings: () => Promise.resolve(settings),
     queue: {
       addRun: (job) => Promise.resolve(queued.push(job) > 0),
       hasRun: (key) => Promise.resolve(queued.some((job) => job.key === key)),
@@ -92,11 +90,10 @@ export async function createFollowWorld({ files = {}, change = { 'src.txt': 'goo
   };
   return {
     ...world,
-    run: (replies, change = {}) => world.run(replies, { followUps: settings, ...change }),
     pull: opened.number,
     branch: opened.branch,
     headSha: opened.headSha,
-    settings,
+    settings: async (followUps) => void (await repository.commit({ message: 'Settings', files: { '.github/mayfly.yml': JSON.stringify({ followUps }) } })),
     delayed,
     queued,
     async takeIn() {

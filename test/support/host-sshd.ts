@@ -29,8 +29,9 @@ export function whyNoSshd(): string | null {
 }
 
 /**
- * $1 the root filesystem, $2 what both sides see under the same name, $3 the configuration. In a mount namespace of its
- * own, where the template is read-only, and where a test may mount.
+ * $1 the root filesystem, $2 the folder that both sides see under the same name, $3 the configuration. In a mount namespace
+ * of its own, where the template is read-only, and where a test may mount. The rest of /tmp and the rules of sudo are the
+ * guest's, and go with it.
  */
 const chrootScript = `
 set -e
@@ -38,9 +39,14 @@ mount --bind "$1" "$1"
 mount -o remount,bind,ro "$1"
 mount --rbind /dev "$1/dev"
 mount --rbind /proc "$1/proc"
-mount --bind "$2" "$1/tmp"
+mount -t tmpfs -o mode=1777 tmpfs "$1/tmp"
+mkdir "$1$2"
+mount --bind "$2" "$1$2"
 mount -t tmpfs -o mode=0755 tmpfs "$1/run"
 mkdir "$1/run/sshd" "$1/run/mayfly"
+rule="$(cat "$1/etc/sudoers.d/agent")"
+mount -t tmpfs -o mode=0750 tmpfs "$1/etc/sudoers.d"
+(umask 0227 && echo "$rule" > "$1/etc/sudoers.d/agent")
 exec chroot "$1" /usr/sbin/sshd -i -e -f "$3"`;
 
 export interface HostSshd {
@@ -68,7 +74,9 @@ export function createHostSshd(): HostSshd {
     hostKey: host.blob,
     privateKey: user.privateKey,
     connect() {
-      const child = spawn('unshare', ['--mount', 'sh', '-c', chrootScript, 'sshd', templateRootfs ?? '', '/tmp', file], { stdio: ['pipe', 'pipe', 'inherit'] });
+      const child = spawn('unshare', ['--mount', 'sh', '-c', chrootScript, 'sshd', templateRootfs ?? '', directory, file], {
+        stdio: ['pipe', 'pipe', 'inherit'],
+      });
       children.add(child);
       const stream = joinStreams(child.stdout, child.stdin);
       return { stream, kill: () => void child.kill('SIGKILL') };

@@ -77,6 +77,8 @@ export async function startInstallation({ settings, replies, files = {} }: Insta
     ANTHROPIC_API_KEY: 'scripted-replies',
     ANTHROPIC_BASE_URL: endpoint.baseUrl,
     PORT: '0',
+    // One person labels them all.
+    MAYFLY_RUNS_PER_USER_AND_HOUR: '100',
     ...settings,
   };
   const processes: MayflyProcess[] = [];

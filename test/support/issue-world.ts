@@ -1,7 +1,6 @@
 /** One repository with one labeled issue on the stand-in GitHub, and runs on it whose VMs are folders of this host. */
 import { pino } from 'pino';
 import { runJob } from '../../src/bot/run-job.ts';
-import type { FollowUps } from '../../src/bot/follow-ups.ts';
 import type { Attempt, JobTools } from '../../src/bot/work.ts';
 import type { RunReport } from '../../src/fix/report.ts';
 import type { RunLimits } from '../../src/fix/run.ts';
@@ -9,6 +8,7 @@ import { createMirrors } from '../../src/git/create-mirrors.ts';
 import type { FixJob } from '../../src/job.ts';
 import { createSecrets } from '../../src/log.ts';
 import type { Models } from '../../src/model/model.ts';
+import { silentOperator } from '../../src/settings/operator.ts';
 import { aShare } from './budget.ts';
 import { createFolder } from './git-repository.ts';
 import type { StandInRepository } from './github/repository.ts';
@@ -30,7 +30,6 @@ export interface RunChange {
   readonly attempt?: Partial<Attempt>;
   readonly job?: Partial<FixJob> | undefined;
   readonly limits?: Partial<RunLimits>;
-  readonly followUps?: FollowUps;
 }
 
 export interface IssueRun {
@@ -79,7 +78,7 @@ interface Place extends Pick<IssueWorld, 'standIn' | 'repository' | 'job'> {
 async function runOne(
   { standIn, repository, job, stack }: Place,
   replies: readonly PlannedReply[],
-  { onBoot, attempt, models, limits, followUps, job: changes }: RunChange,
+  { onBoot, attempt, models, limits, job: changes }: RunChange,
 ): Promise<IssueRun> {
   const folder = createFolder();
   stack.defer(() => folder[Symbol.dispose]());
@@ -89,6 +88,8 @@ async function runOne(
   let report: RunReport | null = null;
   const tools: JobTools = {
     providerReason: 'the test says so',
+    isolation: 'emulation',
+    operator: silentOperator,
     provider: createHostProvider((id) => {
       boots.push(id.replace(`${job.runId}-`, ''));
       onBoot?.(id);
@@ -111,7 +112,6 @@ async function runOne(
     secrets: createSecrets(),
     github: openPort(standIn, repository).github,
     mirrors: createMirrors({ directory: folder.path, environment: { PATH: '/usr/bin:/bin' }, log }),
-    ...(followUps && { followUps: () => Promise.resolve(followUps) }),
     onEvent: () => {},
     onReport: (made) => (report = made),
   };

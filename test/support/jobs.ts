@@ -8,9 +8,10 @@ export interface JobParts {
   readonly repositoryId?: number;
   readonly installationId?: number;
   readonly issue?: number;
+  readonly userId?: number;
 }
 
-export function aJob({ key = `label-${randomUUID()}`, repositoryId = 17, installationId = 55, issue = 7 }: JobParts = {}): FixJob {
+export function aJob({ key = `label-${randomUUID()}`, repositoryId = 17, installationId = 55, issue = 7, userId = 31 }: JobParts = {}): FixJob {
   return {
     version: 2,
     runId: newRunId(),
@@ -21,7 +22,7 @@ export function aJob({ key = `label-${randomUUID()}`, repositoryId = 17, install
     issue: { number: issue, title: 'It breaks', body: 'Here is how.' },
     pull: null,
     work: { kind: 'fix', instruction: null, resume: null, plan: null },
-    actor: { id: 31, login: 'ada' },
+    actor: { id: userId, login: 'ada' },
     trigger: { kind: 'label', label: 'mayfly' },
     requestedAt: '2026-01-02T03:04:05.000Z',
   };

@@ -22,6 +22,7 @@ export const task: Task = {
   instructions: null,
   map: null,
   testCommand: null,
+  baseTests: null,
   setup: [],
   remarks: [],
   slow: false,

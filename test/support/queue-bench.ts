@@ -2,7 +2,7 @@
 import { Queue } from 'bullmq';
 import { Redis } from 'ioredis';
 import { expect } from 'vitest';
-import type { FixJob } from '../../src/job.ts';
+import type { FixJob, FixOutcome } from '../../src/job.ts';
 import type { RunContext, WorkerQueue } from '../../src/queue/queue.ts';
 import { createWorkerQueue } from '../../src/queue/worker-queue.ts';
 import type { WorkerQueueOptions } from '../../src/queue/worker-queue.ts';
@@ -15,7 +15,7 @@ import { jobKey } from './web-role.ts';
 export interface Running {
   readonly job: FixJob;
   readonly context: RunContext;
-  readonly finish: () => void;
+  readonly finish: (outcome?: FixOutcome) => void;
   readonly fail: (error: unknown) => void;
 }
 
@@ -80,7 +80,7 @@ async function openWorker(redisUrl: string, options: Partial<WorkerQueueOptions>
       queue.consume({
         intake: async (event) => void intake.push(event),
         run: (job, context) =>
-          new Promise((finish, fail) => {
+          new Promise<FixOutcome | void>((finish, fail) => {
             started.push({ job, context, finish, fail });
             context.signal.addEventListener('abort', () => fail(context.signal.reason as Error));
             if (context.signal.aborted) fail(context.signal.reason as Error);

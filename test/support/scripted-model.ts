@@ -42,4 +42,4 @@ export function calls(...wanted: readonly (readonly [name: string, input: unknow
   return { toolCalls: wanted.map(([name, input], index): ToolCall => ({ id: `call_${index}`, name, input })) };
 }
 
-export const aSubmission = { summary: 'Fixed.', files: ['a.js'], testCommand: 'npm test', noChange: false };
+export const aSubmission = { summary: 'Fixed.', files: ['a.js'], testCommand: 'npm test', noChange: false, resolves: true };

@@ -53,3 +53,41 @@ describe('createSecrets', () => {
     expect(secrets.scrub('the main branch')).toBe('the main branch');
   });
 });
+
+/** How a captured agent would write it down: none may be published. */
+const secret = 'sk-live-7Q2m/9ZxK+c4V8bN';
+const hex = Buffer.from(secret).toString('hex');
+const spellings: Readonly<Record<string, string>> = {
+  plain: secret,
+  base64: Buffer.from(secret).toString('base64'),
+  'base64 within more': Buffer.from(`key=${secret};`).toString('base64'),
+  'base64 within more, shifted': Buffer.from(`the key=${secret} it is`).toString('base64'),
+  'base64 for addresses': Buffer.from(`k: ${secret}`).toString('base64url'),
+  hex,
+  'hex in capitals': hex.toUpperCase(),
+  'hex in pairs': hex.replace(/..(?=.)/g, '$& '),
+  backwards: Array.from(secret).toReversed().join(''),
+  'split over lines': secret.replace(/.{5}/g, '$&\n'),
+  'split by zero-width characters': Array.from(secret).join('\u200b'),
+  'a sum of strings': secret.replace(/.{6}(?=.)/g, "$&' + '"),
+  'percent-encoded': encodeURIComponent(secret),
+  'percent-encoded, each character': hex.replace(/../g, '%$&'),
+};
+
+describe('test 22: a secret is recognised', () => {
+  it.each(Object.entries(spellings))('%s', (_name, spelled) => {
+    const secrets = createSecrets();
+    secrets.protect(secret);
+
+    expect(secrets.leaks(`some text ${spelled} and more`)).toBe(true);
+    expect(secrets.leaks('some text and more')).toBe(false);
+  });
+
+  it('and forgotten with its token', () => {
+    const secrets = createSecrets();
+    secrets.protect(secret);
+    secrets.forget(secret);
+
+    expect(secrets.leaks(secret)).toBe(false);
+  });
+});

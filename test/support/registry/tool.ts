@@ -7,7 +7,7 @@ import { execa } from 'execa';
 import { onTestFinished } from 'vitest';
 import { guestJavaStore } from '../../../src/gateway/java-store.ts';
 import { guestBundle, guestCaFile, readSurroundings } from '../../../src/gateway/surroundings.ts';
-import { settingsPath } from '../../../src/settings/settings.ts';
+import { settingsPath } from '../../../src/settings/schema.ts';
 import { world } from '../gateway/world.ts';
 import type { World } from '../gateway/world.ts';
 import { registryName } from './registry.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { createHistory, findWindow } from '../../../src/agent/history.ts';
-import { charactersOf, shorten } from '../../../src/agent/shorten.ts';
+import { bytesOf, shorten } from '../../../src/agent/shorten.ts';
 import type { Message } from '../../../src/model/model.ts';
 import { calls } from '../../support/scripted-model.ts';
 import type { PlannedReply } from '../../support/scripted-model.ts';
@@ -31,7 +31,7 @@ describe('shorten', () => {
     const short = shorten(history, 30_000);
 
     expectValid(short);
-    expect(charactersOf(short)).toBeLessThan(30_000);
+    expect(bytesOf(short)).toBeLessThan(30_000);
     expect(short.filter(({ role }) => role === 'assistant')).toEqual(history.filter(({ role }) => role === 'assistant'));
     expect(short[0]).toEqual(task);
     expect(short.slice(-4)).toEqual(history.slice(-4));
@@ -46,7 +46,7 @@ describe('shorten', () => {
     const short = shorten(history, 20_000);
 
     expectValid(short);
-    expect(charactersOf(short)).toBeLessThan(20_000);
+    expect(bytesOf(short)).toBeLessThan(20_000);
     expect([short[0], ...short.slice(-4)]).toEqual([task, ...history.slice(-4)]);
     const notes = short[1]?.role === 'user' ? short[1].text : '';
     expect(notes).toMatch(/^To save room, .*\n<notes-[0-9a-f]{16}>\n- Plan 0: look\.\n {2}bash cat file0: exit code 0, 1 s\n[\s\S]*\n<\/notes-[0-9a-f]{16}>$/);
@@ -78,7 +78,37 @@ describe('shorten', () => {
     const short = shorten([task, ...many], 10_000);
 
     expectValid(short);
-    expect(charactersOf(short)).toBeLessThan(10_000);
+    expect(bytesOf(short)).toBeLessThan(10_000);
+  });
+
+  it('leaves a floor to the answer of the last step, however large the task is', () => {
+    const output: Message = { role: 'tool', results: [{ id: 'call_0', name: 'bash', text: 'some line of code\n'.repeat(1000), failed: false }] };
+    const [reply] = step(0) as [Message, Message];
+    const short = shorten([{ role: 'user', text: 'task '.repeat(10_000) }, ...steps(20), reply, output], 20_000);
+
+    expectValid(short);
+    expect(bytesOf(short.slice(-1))).toBeGreaterThan(3000);
+    expect(bytesOf(short.slice(-1))).toBeLessThan(5000);
+  });
+
+  it('measures bytes, so that no script is longer than it is taken for', () => {
+    const chinese = step(0).map((message): Message =>
+      message.role === 'tool' ? { ...message, results: message.results.map((result) => ({ ...result, text: '修正\n'.repeat(20_000) })) } : message,
+    );
+
+    expect(bytesOf(shorten([task, ...chinese], 20_000))).toBeLessThan(20_000);
+  });
+
+  it('lets go of the opaque data of the vendor with the steps it belongs to', () => {
+    const signed = Array.from({ length: 20 }, (_, index) => step(index)).flat();
+    const history = signed.map((message) => (message.role === 'assistant' ? { ...message, continuation: { content: ['s'.repeat(10_000)] } } : message));
+    expect(bytesOf(history)).toBeGreaterThan(200_000);
+
+    const short = shorten([task, ...history], 40_000);
+
+    expectValid(short);
+    expect(bytesOf(short)).toBeLessThan(40_000);
+    expect(JSON.stringify(short.at(-2))).toContain('s'.repeat(10_000));
   });
 
   it('cannot be made to end its fence by what the agent wrote', () => {
@@ -129,6 +159,41 @@ describe('a history', () => {
     expect(history.fit({ windowTokens: 20_000, stepsLeft: Infinity })).toMatchObject({ cause: 'window' });
   });
 
+  it('goes by what the vendor has counted for such text, once it has', () => {
+    const growth = { role: 'user', text: 'x'.repeat(30_000) } as const;
+    const dear = filled(50, 60_000);
+    const cheap = filled(50, 20_000);
+    for (const history of [dear, cheap]) history.add(growth);
+
+    expect(cheap.fit({ windowTokens: 100_000, stepsLeft: Infinity })).toBeNull();
+    expect(dear.fit({ windowTokens: 100_000, stepsLeft: Infinity })).toMatchObject({ tokensBefore: expect.closeTo(77_500, -3) });
+  });
+
+  it('takes a Chinese character for a token where nobody has counted', () => {
+    const history = createHistory();
+    history.add({ role: 'user', text: '修'.repeat(20_000) });
+
+    expect(history.fit({ windowTokens: 20_000, stepsLeft: Infinity })).toMatchObject({ tokensBefore: 20_000 });
+  });
+
+  it('is much shorter after it was refused, and does not grow to that length again', () => {
+    const history = filled(50, 40_000);
+
+    const done = history.refused();
+
+    expect(done).toMatchObject({ cause: 'refused', tokensBefore: 40_000 });
+    expect(done?.tokensAfter).toBeLessThan(14_000);
+    history.add({ role: 'user', text: 'x'.repeat(60_000) });
+    expect(history.fit({ windowTokens: 200_000, stepsLeft: Infinity })).toMatchObject({ cause: 'window' });
+  });
+
+  it('is refused for good when there is nothing to shorten', () => {
+    const history = createHistory();
+    history.add(task);
+
+    expect(history.refused()).toBeNull();
+  });
+
   it('is shortened when the money gets tight, but only where that saves something, and seldom', () => {
     expect(filled(20, 12_000).fit({ windowTokens: 1e6, stepsLeft: 3 })).toBeNull();
     const history = filled(100, 60_000);
@@ -160,7 +225,7 @@ describe('a run that outgrows the window of its model', () => {
 
     for (const [index, { messages }] of model.questions.slice(1).entries()) {
       expectValid(messages);
-      expect(charactersOf(messages) / 4).toBeLessThan(window);
+      expect(bytesOf(messages) / 4).toBeLessThan(window);
       expect(messages[0]).toEqual(model.questions[0]?.messages[0]);
       expect(JSON.stringify(messages.slice(-2))).toContain(`cat file${index}\\nsome line of code`);
       expect(JSON.stringify(messages)).toContain('The plan: read, then fix parse().');

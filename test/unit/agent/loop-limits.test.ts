@@ -19,6 +19,29 @@ describe('the limits', () => {
     expect(await play([listing, handIn], { limits: { costUsd: 0.000001 } }).attempt).toMatchObject({ ended: { kind: 'submitted' }, costUsd: null });
   });
 
+  it.each([
+    ['tokens', { tokens: 1_500 }],
+    ['cost', { costUsd: 1.5 }],
+  ] as const)('hold between the tries of one question, too: %s', async (limit, changed) => {
+    let tries = 0;
+    const storm: PlannedReply = ({ signal, onLost }) => {
+      while (!signal.aborted && tries < 10) onLost?.({ usage: { inputTokens: 1_000, outputTokens: (tries += 1), cachedInputTokens: 0 } });
+      throw new FixError('cancelled');
+    };
+
+    expect(await play([storm], { limits: changed, usdPerToken: 0.001 }).attempt).toMatchObject({ ended: { kind: 'limit', limit }, steps: 0 });
+    expect(tries).toBe(2);
+  });
+
+  it('are no reason for what the model fails with by itself', async () => {
+    const storm: PlannedReply = ({ onLost }) => {
+      onLost?.({ usage: { inputTokens: 1_000, outputTokens: 0, cachedInputTokens: 0 } });
+      throw new FixError('model_unavailable');
+    };
+
+    await expect(play([storm]).attempt).rejects.toMatchObject({ code: 'model_unavailable' });
+  });
+
   it('ask once to wrap up at 80 % of each', async () => {
     const { model, attempt } = play([different(1), different(2), different(3), different(4), handIn], { limits: { steps: 5, tokens: 560 } });
 

@@ -1,10 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import type { Task } from '../../../src/agent/task.ts';
 import { createBriefing, systemPrompt } from '../../../src/agent/prompt.ts';
-import type { Briefing } from '../../../src/agent/prompt.ts';
+import type { BriefedLimits, Briefing } from '../../../src/agent/prompt.ts';
 import { task } from '../../support/play-agent.ts';
 
-const aBriefing = (of: Task): Briefing => createBriefing(of, { steps: 200, softTimeMs: 2_700_000, commandTimeoutMs: 300_000, longestMs: 1_800_000 });
+const limits: BriefedLimits = { steps: 200, softTimeMs: 2_700_000, commandTimeoutMs: 300_000, longestMs: 1_800_000, windowTokens: 200_000 };
+const aBriefing = (of: Task, windowTokens = 200_000): Briefing => createBriefing(of, { ...limits, windowTokens });
 
 describe('createBriefing', () => {
   it('puts the issue between fences whose mark is new each time', () => {
@@ -78,15 +79,53 @@ describe('comments', () => {
   });
 });
 
+describe('a task that is long', () => {
+  const long: Task = {
+    ...task,
+    body: `It crashes. ${'issue '.repeat(10_000)}`,
+    comments: Array.from({ length: 50 }, (_, index) => ({ login: 'ada', at: '2026-11-20T10:00:00Z', body: `Comment ${index}. ${'comment '.repeat(150)}` })),
+    instruction: `Use a map. ${'request '.repeat(100)}`,
+    instructions: { path: 'AGENTS.md', text: `Two spaces. ${'instructions '.repeat(3000)}` },
+    map: '3 files, 1 KiB',
+  };
+  const sizeOf = (text: string, word: string): number => text.split(word).length;
+
+  it('is shown whole where the model reads enough', () => {
+    expect(aBriefing(long, 1_000_000).text).not.toContain('left out');
+  });
+
+  it('loses the end of the least trusted text first, and says how much', () => {
+    const { text, seen } = aBriefing(long, 200_000);
+
+    expect(Buffer.byteLength(text)).toBeLessThan(160_000);
+    expect(text).toMatch(/It crashes\. issue issue [^\n]*\n\[The host has left out the last \d+ characters of this text, to save room\.\]\n<\/issue-/);
+    expect([sizeOf(text, 'instructions '), sizeOf(text, 'comment ')]).toEqual([3002, 7451]);
+    expect(seen.find(({ item }) => item === 'issue')?.hidden).toBeGreaterThan(1000);
+  });
+
+  it('fits into a small window, with the beginning of every text', () => {
+    for (const windowTokens of [16_000, 32_000, 64_000]) {
+      const { text } = aBriefing({ ...long, body: `It crashes. ${'修'.repeat(60_000)}` }, windowTokens);
+
+      // A quarter of the window in bytes, and the heads, fences and facts around.
+      expect(Buffer.byteLength(text)).toBeLessThan(windowTokens * 0.75 + 12_000);
+      for (const begin of ['It crashes. 修修修', 'Comment 0.', 'Comment 49.', 'Use a map.', 'Two spaces.', '3 files, 1 KiB']) expect(text).toContain(begin);
+      expect(text).not.toContain('\uFFFD');
+      expect(sizeOf(text, '修')).toBeGreaterThan((windowTokens * 0.75 * 0.25) / 3 - 100);
+    }
+  });
+});
+
 describe('what the agent saw', () => {
   it('lists every text with its source and whose word it is', () => {
-    const { seen, text } = aBriefing({ ...task, instructions: { path: 'AGENTS.md', text: 'Two spaces.' }, map: '3 files, 1 KiB' });
+    const { seen, text } = aBriefing({ ...task, instructions: { path: 'AGENTS.md', text: 'Two spaces.' }, map: '3 files, 1 KiB', baseTests: 'exit code 0' });
 
     expect(seen.map(({ item, source, trust }) => [item, source, trust])).toEqual([
       ['system prompt', expect.stringMatching(/^version \d+$/), 'mayfly'],
       ['issue', 'as it was when the run was asked for', 'anyone'],
       ['instructions', 'AGENTS.md', 'repository'],
       ['map', 'the host, from the base commit', 'repository'],
+      ['tests of the base', 'the host, in the same machine', 'repository'],
       ['facts of the machine', 'the host', 'host'],
     ]);
     expect(text).toMatch(/<map-\w+>\n3 files, 1 KiB\n<\/map-/);

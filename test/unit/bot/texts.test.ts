@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { commentMarker, doneComment, endingReply } from '../../../src/bot/comment-texts.ts';
+import { doneLines, endingReply } from '../../../src/bot/comment-texts.ts';
 import { commitMessage, pullRequestBody, pullRequestTitle } from '../../../src/bot/pull-texts.ts';
 import { sentence } from '../../../src/fix/outcome-text.ts';
 import { createReport } from '../../../src/fix/report.ts';
@@ -30,6 +30,10 @@ const proof: Proof = {
   findings: ['The patch deletes the test file test/@all.js.'],
 };
 
+const how = { ci: 'hold', template: null, signs: true } as const;
+const style = { kind: 'sentence', capital: true } as const;
+const doneComment = (...parts: Parameters<typeof doneLines>): string => doneLines(...parts).join('\n');
+
 describe('commitMessage', () => {
   it('ends with the trailer that holds workflows back, two empty lines before the trailers', () => {
     expect(commitMessage(job, 'hold')).toBe('Fix issue 7\n\n\nCo-authored-by: octocat <583231+octocat@users.noreply.github.com>\nskip-checks: true\n');
@@ -39,9 +43,9 @@ describe('commitMessage', () => {
 
 describe('pullRequestBody', () => {
   it('says what the host saw, with the command and both exit codes', () => {
-    const report = { ...createReport(job.runId), proof, summary: 'Adds both numbers. Closes #1 @all' };
+    const report = { ...createReport(job.runId), proof, resolves: true, summary: 'Adds both numbers. Closes #1 @all' };
 
-    const body = pullRequestBody(job, report, 'hold');
+    const body = pullRequestBody(job, report, how);
 
     expect(body).toContain('Closes #7');
     expect(body).toContain('**Proven: the tests fail without the patch and pass with it.**');
@@ -58,26 +62,24 @@ describe('pullRequestBody', () => {
       proof: { ...nothingToRun, verdict: 'could_not_run', reason: 'the proof could not be made (setup_failed)' } as Proof,
     };
 
-    expect(pullRequestBody(job, report, 'hold')).toContain('**Not proven: the proof could not be made (setup_failed).**');
+    expect(pullRequestBody(job, report, how)).toContain('**Not proven: the proof could not be made (setup_failed).**');
   });
 
   it('says that nothing was proven when there is no test command', () => {
     const report = { ...createReport(job.runId), proof: nothingToRun };
 
-    expect(pullRequestBody(job, report, 'run')).toContain('**Nothing was proven**');
+    expect(pullRequestBody(job, report, { ...how, ci: 'run' })).toContain('**Nothing was proven**');
   });
 });
 
 describe('comments', () => {
-  it('carry the marker, the outcome in one sentence, and the run id', () => {
+  it('say the outcome in one sentence, and what it cost', () => {
     const report = { ...createReport(job.runId), costUsd: null };
 
     const comment = doneComment(report, { kind: 'gave_up', limit: 'steps' });
 
-    expect(comment.startsWith(commentMarker)).toBe(true);
     expect(comment).toContain('**Mayfly: gave up.** The run reached a limit (the number of steps) before it was finished.');
     expect(comment).toContain('price not known');
-    expect(comment).toContain(job.runId);
   });
 
   it('tell which setup command failed, whatever it is made of', () => {
@@ -109,6 +111,7 @@ describe('comments', () => {
     [{ kind: 'stopped', reason: 'cut' }, 'too long and were cut off'],
     [{ kind: 'stopped', reason: 'refusal' }, 'refused to go on'],
     [{ kind: 'stopped', reason: 'loop' }, 'round in circles'],
+    [{ kind: 'stopped', reason: 'too_long' }, 'does not read as much'],
     [{ kind: 'gave_up', limit: 'malformed_calls' }, 'could not be understood'],
     [{ kind: 'failed', code: 'model_busy' }, 'turned every request away'],
     [{ kind: 'failed', code: 'model_unavailable' }, 'The model does not answer'],
@@ -119,10 +122,8 @@ describe('comments', () => {
   });
 
   it('say which budget is spent, when it begins anew, and who can change it', () => {
-    const budget = { scope: 'repository', unit: 'usd', limit: 25 } as const;
-
-    expect(endingReply(job, { kind: 'refused', reason: 'daily_budget', budget })).toBe(
-      "@octocat Not done: today's budget of this repository (25 USD) is spent, or set aside for runs that work now. That budget begins anew at 00:00 UTC; label the issue again then. The operator sets it with `MAYFLY_DAILY_COST_USD_PER_REPOSITORY`.",
+    expect(endingReply(job, { kind: 'gave_up', limit: 'daily_budget', budget: { scope: 'repository', unit: 'usd', limit: 25 } })).toBe(
+      "@octocat The run used up what was left of today's budget of this repository (25 USD) before it was finished. That budget begins anew at 00:00 UTC; label the issue again then. The operator sets it with `MAYFLY_DAILY_COST_USD_PER_REPOSITORY`.",
     );
     expect(sentence({ kind: 'gave_up', limit: 'daily_budget', budget: { scope: 'installation', unit: 'tokens', limit: 4_000_000 } })).toMatch(
       /used up what was left of today's budget of this installation \(4,000,000 tokens\) .* `MAYFLY_DAILY_TOKENS_PER_INSTALLATION`/,
@@ -141,6 +142,6 @@ describe('comments', () => {
   });
 
   it('have a title that mentions nobody', () => {
-    expect(pullRequestTitle({ issue: { ...job.issue, title: 'ping @all\nnow' } })).toBe('Fix #7: ping @\u200ball now');
+    expect(pullRequestTitle({ issue: { ...job.issue, title: 'ping @all\nnow' } }, createReport(job.runId), style)).toBe('Work on #7: ping @\u200ball now');
   });
 });

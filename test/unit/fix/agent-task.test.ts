@@ -10,6 +10,7 @@ const machine: Machine = {
   info: { provider: 'qemu', accel: 'kvm', isolation: 'hardware', networkCards: 0, restored: true, bootMs: 1 },
   node: { version: '26.10.0', remark: null },
   packages: [],
+  tests: null,
 };
 const remarks = (changes: Partial<Plan>, more: Partial<AskedIssue> = {}): readonly string[] =>
   makeTask({ ...issue, ...more }, { ...plan, ...changes }, machine).remarks;

@@ -81,6 +81,7 @@ describe('readBaseFiles', () => {
         asked.push(path);
         return Promise.resolve(path === 'packages/p0/package.json' ? null : Buffer.from('{}'));
       },
+      subjects: () => Promise.resolve([]),
       pack: () => Promise.reject(new Error('not here')),
     };
 

@@ -25,12 +25,23 @@ describe('drawMap', () => {
       'Languages: TypeScript 80 %, Python 20 %',
       'Top level: src/ (2), tools/ (1), test/ (2), .github/ (1), node_modules/ (1), packages/ (1), README.md, package.json',
       'Manifests: package.json, packages/core/package.json',
-      'Entry points: lib/index.js, bin/tool.js, src/index.ts',
+      'Entry points: src/index.ts, lib/index.js (not in the tree; perhaps built), bin/tool.js (not in the tree; perhaps built)',
       'Scripts of package.json: test, lint:fix',
       'Of these: test = `vitest`',
       'Targets of the Makefile: all, test',
       'Tests: test/ (1), test/fixtures/ (1)',
     ]);
+  });
+
+  it('finds what package.json names as Node does, and tells what has to be built first', () => {
+    const tree = treeOf({ 'lib/index.js': 1, 'tool.cjs': 1, 'package.json': 1 });
+    const entriesOf = (manifest: unknown): string | undefined =>
+      /Entry points: (.*)/.exec(drawMap({ tree, packageJson: JSON.stringify(manifest), makefile: null }))?.[1];
+
+    expect(entriesOf({ main: './lib' })).toBe('lib/index.js');
+    expect(entriesOf({ main: 'lib/index', bin: './tool.cjs' })).toBe('lib/index.js, tool.cjs');
+    expect(entriesOf({ main: './lib/../lib/', module: 'dist/esm.js' })).toBe('lib/index.js, dist/esm.js (not in the tree; perhaps built)');
+    expect(entriesOf({ main: '../../etc/passwd', module: '/etc/passwd', bin: '.' })).toBe('lib/index.js');
   });
 
   it('says little of an empty repository, and reads no broken manifest', () => {

@@ -7,6 +7,8 @@ import type { TestState } from '../../../src/proof/results.ts';
 const run = (exitCode: number | null, states: Readonly<Record<string, TestState>> | null = null, more: Partial<TestRun> = {}): Observed => ({
   run: { command: 'npm test', exitCode, ended: 'exited', durationMs: 1000, output: '', results: null, ...more },
   states: states && new Map(Object.entries(states)),
+  reported: null,
+  failing: null,
 });
 const [passed, failed] = ['passed', 'failed'] as const;
 const verdictOf = (base: readonly Observed[], tests: readonly Observed[], patched: readonly Observed[], cap: string | null = null): string =>
@@ -131,6 +133,12 @@ describe('judge, when passing proves less', () => {
     ['could not be run without the fix', [run(0)], [run(127)], [run(0)]],
   ])('does not call a suite proven that %s', (_name, base, tests, patched) => {
     expect(verdictOf(base, tests, patched)).toBe('not_contradicted');
+  });
+
+  it('blames no test of the patch when a file of tests breaks off, and names what did not run', () => {
+    const judgement = judge({ base: [run(0, { 'it runs': passed })], tests: [], patched: [run(1, { 'a.test.js': failed })] }, null);
+
+    expect(judgement).toMatchObject({ verdict: 'regressed', reason: 'the tests pass without the patch and fail with it', broken: ['it runs'] });
   });
 
   it('takes a suite that breaks off in the middle for a regression', () => {

@@ -4,7 +4,7 @@ import { decide } from '../../../src/webhook/decide.ts';
 import type { TriggerPolicy } from '../../../src/webhook/decide.ts';
 import { aCommentPayload, anIssuesPayload } from '../../support/payloads.ts';
 
-const policy: TriggerPolicy = { label: 'mayfly', commandPrefix: '/agent', allowBots: [], appId: 99 };
+const policy: TriggerPolicy = { commandPrefix: '/agent', allowBots: [], appId: 99 };
 const bodySha256 = 'ab'.repeat(32);
 
 const decideOn = (event: string, payload: unknown, change: Partial<TriggerPolicy> = {}) =>
@@ -32,12 +32,11 @@ describe('a label', () => {
     });
   });
 
-  test('is the same label in another case', () => {
-    expect(decideOn('issues', anIssuesPayload({ label: 'MayFly' }))).toHaveProperty('intake.kind', 'labeled');
+  test('of any name is taken in, because which one starts a run is for the settings of the repository to say', () => {
+    expect(decideOn('issues', anIssuesPayload({ label: 'bug' }))).toMatchObject({ intake: { kind: 'labeled', label: 'bug' } });
   });
 
   test.each([
-    ['of another name', anIssuesPayload({ label: 'mayfly2' }), 'another label'],
     ['on a closed issue', anIssuesPayload({ issue: { state: 'closed' } }), 'the issue is closed'],
     ['on a pull request', anIssuesPayload({ issue: { pull_request: { url: 'x' } } }), 'a pull request'],
     ['by a bot', anIssuesPayload({ sender: bot }), 'sent by a bot'],
@@ -58,7 +57,6 @@ describe('a label', () => {
   test('taken away by a person cancels; taken away by a bot, as we do at the start of a run, does not', () => {
     expect(decideOn('issues', anIssuesPayload({ action: 'unlabeled' }))).toMatchObject({ intake: { kind: 'unlabeled', key: `unlabel-17-7-${bodySha256}` } });
     expect(decideOn('issues', anIssuesPayload({ action: 'unlabeled', sender: bot }))).toEqual({ ignore: 'sent by a bot' });
-    expect(decideOn('issues', anIssuesPayload({ action: 'unlabeled', label: 'bug' }))).toEqual({ ignore: 'another label' });
   });
 });
 
@@ -132,5 +130,52 @@ describe('any payload', () => {
     const decision = decideOn('issue_comment', payload);
 
     expect('intake' in decision && IntakeEvent.safeParse(decision.intake).success).toBe(true);
+  });
+});
+
+describe('a push', () => {
+  const origin = anIssuesPayload() as Record<string, unknown>;
+  const push = (change: Record<string, unknown> = {}) =>
+    decideOn('push', { ...origin, action: undefined, ref: 'refs/heads/trunk', after: 'c'.repeat(40), forced: false, commits: [], ...change });
+  const touching = (path: string) => [{ added: [], modified: [path], removed: [] }];
+
+  test('that touches the settings file of the default branch is taken in, whoever made it', () => {
+    const wanted = { intake: { kind: 'settings_pushed', key: `settings-17-${'c'.repeat(40)}` } };
+
+    expect(push({ commits: touching('.github/mayfly.yml') })).toMatchObject(wanted);
+    expect(push({ commits: touching('.github/mayfly.yml'), sender: bot })).toMatchObject(wanted);
+    expect(push({ commits: [{ added: [], modified: [], removed: ['.github/mayfly.yml'] }] })).toMatchObject(wanted);
+  });
+
+  test('that may have touched it unseen is taken in, too', () => {
+    expect(push({ forced: true })).toHaveProperty('intake');
+    expect(push({ commits: Array.from({ length: 20 }, () => touching('a')[0]) })).toHaveProperty('intake');
+  });
+
+  test('to another branch, or with other files, is not', () => {
+    expect(push({ commits: touching('.github/mayfly.yml'), ref: 'refs/heads/other' })).toEqual({ ignore: 'another branch' });
+    expect(push({ commits: touching('.github/mayfly.yml'), ref: 'refs/tags/trunk' })).toEqual({ ignore: 'another branch' });
+    expect(push({ commits: touching('src/mayfly.yml') })).toEqual({ ignore: 'the settings file did not change' });
+  });
+
+  test('and a pull request fit the form of an intake event', () => {
+    const pull = { number: 9, head: { sha: 'd'.repeat(40) } };
+    const proposed = decideOn('pull_request', { ...origin, action: 'synchronize', pull_request: pull });
+
+    expect(proposed).toMatchObject({
+      intake: { kind: 'settings_proposed', pull: { number: 9, headSha: 'd'.repeat(40) }, key: `settings-17-9-${'d'.repeat(40)}` },
+    });
+    for (const decision of [proposed, push({ forced: true })]) expect('intake' in decision && IntakeEvent.safeParse(decision.intake).success).toBe(true);
+    expect(decideOn('pull_request', { ...origin, action: 'closed', pull_request: pull })).toEqual({ ignore: 'not an event of ours' });
+  });
+});
+
+describe('an installation', () => {
+  test.each(['created', 'deleted', 'new_permissions_accepted'])('that is %s opens nothing by itself', (action) => {
+    expect(decideOn('installation', { ...(anIssuesPayload() as object), action })).toEqual({ ignore: 'not an event of ours' });
+  });
+
+  test.each(['added', 'removed'])('whose repositories are %s opens nothing by itself', (action) => {
+    expect(decideOn('installation_repositories', { ...(anIssuesPayload() as object), action })).toEqual({ ignore: 'not an event of ours' });
   });
 });

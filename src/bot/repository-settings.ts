@@ -1,0 +1,48 @@
+/** The settings of a repository on GitHub, and what is said when they are broken. */
+import type { GitHubRepository, Permission } from '../github/github.ts';
+import type { Operator } from '../settings/operator.ts';
+import type { Problem } from '../settings/problem.ts';
+import { readSettings } from '../settings/read.ts';
+import type { FoundFile } from '../settings/read.ts';
+import type { Resolved } from '../settings/resolve.ts';
+import { permissions } from '../settings/schema.ts';
+import type { Values } from '../settings/values.ts';
+import { brokenSettingsIssue, settingsMarker } from './settings-texts.ts';
+
+export interface SettingsPlace {
+  readonly github: GitHubRepository;
+  readonly owner: string;
+  readonly operator: Operator;
+  /** A commit to read the repository's own file from; without one, the default branch. */
+  readonly ref?: string;
+}
+
+/** Read anew each time: what a run works by is what stands on the default branch when it starts. */
+export async function readRepositorySettings({ github, owner, operator, ref }: SettingsPlace): Promise<Resolved> {
+  const at = ref === undefined ? {} : { ref };
+  return await readSettings(
+    {
+      repository: async (path, maxBytes) => asFound(await github.file(path, { maxBytes, ...at })),
+      organization: { name: `${owner}/.github`, read: async (path, maxBytes) => asFound(await github.organizationFile(path, { maxBytes })) },
+    },
+    operator,
+  );
+}
+
+function asFound(found: Buffer | 'too_large' | null): FoundFile {
+  if (found === null) return null;
+  return found === 'too_large' ? { unreadable: 'too_large' } : { text: found.toString('utf8') };
+}
+
+/** The one issue about broken settings says these problems; without problems it is closed. Returns its address, if there is one. */
+export async function keepSettingsIssue(
+  github: GitHubRepository,
+  problems: readonly Problem[],
+): Promise<{ readonly number: number; readonly url: string } | null> {
+  return await github.livingIssue(settingsMarker, problems.length === 0 ? null : brokenSettingsIssue(problems));
+}
+
+/** Whether that permission is enough to start a run; less than `write` never is. */
+export function maySteer(permission: Permission, least: Values['triggers.permission'] = 'write'): boolean {
+  return permission !== 'read' && permission !== 'none' && permissions.indexOf(permission) >= permissions.indexOf(least);
+}

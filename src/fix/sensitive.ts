@@ -1,0 +1,96 @@
+/** What a patch changes that a person should look at before anything else: it decides what is installed, shipped or run. */
+import { hostPresets } from '../gateway/presets.ts';
+import type { TreeEntry } from '../git/mirror.ts';
+import type { Patch, PatchFile } from '../job.ts';
+import type { ReadBase } from '../proof/base-rules.ts';
+import { isLockfile } from './protect.ts';
+import type { Protection } from './protect.ts';
+
+export interface SensitivePath {
+  /** Hostile text. */
+  readonly path: string;
+  /** What about it, as the rest of a sentence; may hold names of hosts. */
+  readonly why: string;
+}
+
+export interface BaseCommit {
+  readonly tree: ReadonlyMap<string, TreeEntry>;
+  readonly read: ReadBase;
+}
+
+const maxWorkflows = 30;
+const maxHosts = 20;
+
+/** In the order of the patch. */
+export async function findSensitive(patch: Patch, base: BaseCommit, protection: Protection): Promise<readonly SensitivePath[]> {
+  const run = await readWhatCiRuns(base);
+  const found: SensitivePath[] = [];
+  for (const file of patch.files) {
+    const { verdict, named } = protection.decide(file.path);
+    if (verdict === 'allow' && named) continue;
+    const reasons = await findReasons(file, base, { run, isAsked: verdict === 'ask', named });
+    if (reasons.length > 0) found.push({ path: file.path, why: reasons.join('; ') });
+  }
+  return found;
+}
+
+async function findReasons(file: PatchFile, base: BaseCommit, about: { run: string; isAsked: boolean; named: boolean }): Promise<readonly string[]> {
+  const { path } = file;
+  if (isLockfile(path)) {
+    const hosts = await findNewHosts(file, base);
+    return [hosts.length === 0 ? 'it decides what is installed' : `packages come from hosts that were not in it before: ${hosts.join(', ')}`];
+  }
+  return [
+    ...(about.isAsked ? [about.named ? 'the settings of this repository ask for a look' : 'it decides what is built and shipped'] : []),
+    ...((await changesScripts(file, base)) ? ['its scripts change, which run by themselves'] : []),
+    ...(isNamedIn(about.run, path) ? ['a workflow runs it'] : []),
+  ];
+}
+
+const textOf = ({ change }: PatchFile): string => (change.kind === 'write' ? Buffer.from(change.content).toString('utf8') : '');
+
+/** Hosts in addresses of a lockfile that were not in it; of a new one, those that are no package registry that is open anyway. */
+async function findNewHosts(file: PatchFile, base: BaseCommit): Promise<readonly string[]> {
+  const before = await base.read(file.path);
+  const known = new Set(before === null ? Object.values(hostPresets).flat() : hostsIn(before));
+  return hostsIn(textOf(file))
+    .filter((host) => !known.has(host))
+    .slice(0, maxHosts);
+}
+
+/** Linear: every part has its own characters. */
+function hostsIn(text: string): readonly string[] {
+  const matches = text.matchAll(/(?:https?|ssh|git):\/\/(?:[^\s/@"']{1,100}@)?([A-Za-z0-9.-]{1,253})/g);
+  return [...new Set([...matches].map(([, host = '']) => host.toLowerCase()))];
+}
+
+async function changesScripts(file: PatchFile, base: BaseCommit): Promise<boolean> {
+  if (!/(?:^|\/)package\.json$/i.test(file.path)) return false;
+  return scriptsOf(textOf(file)) !== scriptsOf((await base.read(file.path)) ?? '{}');
+}
+
+/** What npm would run; of what cannot be read, the whole text. */
+function scriptsOf(text: string): string {
+  try {
+    const { scripts } = JSON.parse(text) as { scripts?: unknown };
+    return JSON.stringify(scripts ?? {});
+  } catch {
+    return text;
+  }
+}
+
+async function readWhatCiRuns({ tree, read }: BaseCommit): Promise<string> {
+  const paths = [...tree.keys()].filter((path) => /^\.github\/(?:workflows\/[^/]+|actions\/.+\/action)\.ya?ml$/.test(path)).slice(0, maxWorkflows);
+  const texts = await Promise.all(paths.map((path) => read(path)));
+  return texts.join('\n');
+}
+
+/** Whether the workflows name that file; `make` stands for its Makefile. */
+function isNamedIn(run: string, path: string): boolean {
+  if (/^(?:GNU)?makefile$/i.test(path)) return /(?:^|[^\w.-])make(?:$|[^\w.-])/m.test(run);
+  for (let at = run.indexOf(path); at >= 0; at = run.indexOf(path, at + 1)) {
+    const [before, after] = [run.slice(Math.max(0, at - 2), at), run.slice(at + path.length, at + path.length + 2)];
+    if ((before.endsWith('./') || !/[\w./-]$/.test(before)) && !/^(?:[\w/-]|\.\w)/.test(after)) return true;
+  }
+  return false;
+}

@@ -1,0 +1,40 @@
+/** What the environment says about settings: the operator's defaults, and the ceilings that no file goes beyond. */
+import type { Config } from './config.ts';
+import type { Operator, Word } from './settings/operator.ts';
+import { defaults } from './settings/values.ts';
+
+/** `model` is the command line's word over MAYFLY_MODEL, if there is one. */
+export function createOperator(config: Config, model = config.MAYFLY_MODEL): Operator {
+  const word = <T>(variable: string, value: T): Word<T> => ({ value, variable, given: config.given.has(variable) });
+  const limits = {
+    'limits.minutes': word('MAYFLY_HARD_MINUTES', config.MAYFLY_HARD_MINUTES),
+    'limits.steps': word('MAYFLY_MAX_STEPS', config.MAYFLY_MAX_STEPS),
+    'limits.tokens': word('MAYFLY_MAX_TOKENS', config.MAYFLY_MAX_TOKENS),
+    'limits.costUsd': word('MAYFLY_MAX_COST_USD', config.MAYFLY_MAX_COST_USD),
+    'limits.setupMinutes': word('MAYFLY_SETUP_MINUTES', config.MAYFLY_SETUP_MINUTES),
+    'limits.commandSeconds': word('MAYFLY_COMMAND_SECONDS', config.MAYFLY_COMMAND_SECONDS),
+    'limits.proofMinutes': word('MAYFLY_PROOF_MINUTES', config.MAYFLY_PROOF_MINUTES),
+    'sandbox.cpus': word('MAYFLY_GUEST_VCPUS', config.MAYFLY_GUEST_VCPUS),
+    'sandbox.memoryMib': word('MAYFLY_GUEST_MEMORY_MIB', config.MAYFLY_GUEST_MEMORY_MIB),
+  };
+  const hosts = word('MAYFLY_ALLOWED_HOSTS', config.MAYFLY_ALLOWED_HOSTS);
+  return {
+    defaults: { ...limits, label: word('MAYFLY_LABEL', config.MAYFLY_LABEL), model: word('MAYFLY_MODEL', model) },
+    ceilings: {
+      ...limits,
+      'triggers.permission': word('MAYFLY_MIN_PERMISSION', config.MAYFLY_MIN_PERMISSION),
+      'triggers.bots': word('MAYFLY_ALLOW_BOTS', config.MAYFLY_ALLOW_BOTS),
+      ...(hosts.value.length > 0 && { 'allow.setup': hosts, 'allow.agent': hosts, 'allow.proof': hosts }),
+      'sandbox.isolation': word('MAYFLY_MIN_ISOLATION', config.MAYFLY_MIN_ISOLATION),
+      'sandbox.root': word('MAYFLY_ALLOW_ROOT', config.MAYFLY_ALLOW_ROOT),
+      ...(config.MAYFLY_HOLD_CI && { ci: word('MAYFLY_HOLD_CI', defaults.ci) }),
+      'protect.refuse': word('MAYFLY_PROTECTED_PATHS', config.MAYFLY_PROTECTED_PATHS),
+    },
+    models: model === null ? null : modelNames(config, model),
+  };
+}
+
+/** The operator's choice first, then what a repository may choose instead. */
+export function modelNames(config: Config, first: string): readonly [string, ...string[]] {
+  return [first, ...(config.MAYFLY_MODEL === null ? [] : [config.MAYFLY_MODEL]), ...config.MAYFLY_MODELS];
+}

@@ -1,0 +1,179 @@
+/**
+ * In which order what waits would really start, as well as that can be said: the ring's own rule, played to its end.
+ * How long runs take, and who comes next, nobody knows.
+ */
+import type { Entry, Hold, HoldLimit, Snapshot } from './ring.ts';
+import type { AllLimits, RunLimits } from './open-run.ts';
+
+export interface HeldBy {
+  readonly limit: HoldLimit;
+  /** When it frees, for limits of time. */
+  readonly until?: Date;
+}
+
+export interface Place {
+  readonly runId: string;
+  readonly state: 'waiting' | 'working';
+  /** From 1; 0 for one that works. */
+  readonly place: number;
+  /** How many wait. */
+  readonly of: number;
+  /** Null when it is about to start, or works. */
+  readonly heldBy: HeldBy | null;
+}
+
+const hourMs = 60 * 60_000;
+const dayMs = 24 * hourMs;
+
+/** By job id. */
+export function placesOf(snapshot: Snapshot, limits: AllLimits, now: number): Map<string, Place> {
+  const starting = [...snapshot.granted].filter(([jobId]) => !snapshot.working.has(jobId));
+  const of = starting.length + snapshot.waiting.size;
+  const places = new Map<string, Place>();
+  for (const jobId of snapshot.working) {
+    const entry = snapshot.granted.get(jobId);
+    if (entry) places.set(jobId, { runId: entry.runId, state: 'working', place: 0, of, heldBy: null });
+  }
+  const { order, held } = playOn(snapshot, limits, now);
+  const slots = createSlotLook(snapshot, limits);
+  const all: [string, Entry, HeldBy | null][] = [
+    ...starting.map(([jobId, entry]): [string, Entry, null] => [jobId, entry, null]),
+    ...order.map(([jobId, entry]): [string, Entry, HeldBy | null] => [jobId, entry, slots(entry)]),
+    ...held
+      .toSorted((one, other) => one.hold.freeAt - other.hold.freeAt)
+      .map(({ jobId, entry, hold }): [string, Entry, HeldBy] => [jobId, entry, { limit: hold.limit, until: new Date(hold.freeAt) }]),
+  ];
+  for (const [index, [jobId, { runId }, heldBy]] of all.entries()) places.set(jobId, { runId, state: 'waiting', place: index + 1, of, heldBy });
+  return places;
+}
+
+interface Held {
+  readonly jobId: string;
+  readonly entry: Entry;
+  readonly hold: Hold;
+}
+
+/** Takes one after the other as the ring would if every run ended at once; what is held goes the same way after it. */
+function playOn(snapshot: Snapshot, limits: AllLimits, now: number): { order: [string, Entry][]; held: Held[] } {
+  const scores = new Map(snapshot.scores);
+  const counts = new Map(snapshot.counts);
+  const holds = new Map<string, Hold>();
+  const isFree = ([jobId, entry]: [string, Entry]): boolean => {
+    const hold = holdOf(entry, { snapshot, counts, limits, now });
+    if (hold !== null) holds.set(jobId, hold);
+    else if (!entry.counted) for (const name of countNames(entry)) counts.set(name, (counts.get(name) ?? 0) + 1);
+    return hold === null;
+  };
+  const order = takeTurns(snapshot.waiting, scores, isFree);
+  const rest = new Map([...snapshot.waiting].filter(([jobId]) => holds.has(jobId)));
+  const held = takeTurns(rest, scores, () => true).map(([jobId, entry]) => ({ jobId, entry, hold: holds.get(jobId) ?? raise() }));
+  return { order, held };
+}
+
+/** Those that may have their turn, in order; `scores` are as after it. */
+function takeTurns(waiting: ReadonlyMap<string, Entry>, scores: Map<string, number>, mayHave: (run: [string, Entry]) => boolean): [string, Entry][] {
+  const root = plant(waiting, scores);
+  const order: [string, Entry][] = [];
+  let turn = Math.max(0, ...scores.values());
+  for (let left = waiting.size; left > 0; left -= 1) {
+    const path = pathOfNext(root);
+    const run = path.at(-1)?.line.shift() ?? raise();
+    for (let depth = path.length - 1; depth > 0; depth -= 1) {
+      const node = path[depth];
+      if (node && isEmpty(node)) path[depth - 1]?.children.delete(node.name);
+    }
+    if (!mayHave(run)) continue;
+    turn += 1;
+    for (const node of path) scores.set(node.scoreName, (node.score = turn));
+    order.push(run);
+  }
+  return order;
+}
+
+interface Node {
+  readonly name: string;
+  readonly scoreName: string;
+  score: number;
+  readonly children: Map<string, Node>;
+  readonly line: [string, Entry][];
+}
+
+const isEmpty = (node: Node): boolean => node.children.size === 0 && node.line.length === 0;
+
+/** Installations, their repositories, their users, and the line of each. */
+function plant(waiting: ReadonlyMap<string, Entry>, scores: ReadonlyMap<string, number>): Node {
+  const grow = (name: string, scoreName: string): Node => ({ name, scoreName, score: scores.get(scoreName) ?? 0, children: new Map(), line: [] });
+  const root = grow('', '');
+  const child = (parent: Node, name: string, scoreName: string): Node => {
+    const known = parent.children.get(name) ?? grow(name, scoreName);
+    parent.children.set(name, known);
+    return known;
+  };
+  for (const [jobId, entry] of [...waiting].toSorted(([, one], [, other]) => one.seq - other.seq)) {
+    const { i, r, u } = entry;
+    const repository = child(child(root, i, `i:${i}`), r, `r:${i}:${r}`);
+    child(repository, u, `u:${i}:${r}:${u}`).line.push([jobId, entry]);
+  }
+  return root;
+}
+
+function pathOfNext(root: Node): Node[] {
+  const path = [root];
+  for (let node = root; node.children.size > 0;) {
+    let next: Node | null = null;
+    // Redis orders equal scores by name.
+    for (const child of node.children.values()) {
+      if (next === null || child.score < next.score || (child.score === next.score && child.name < next.name)) next = child;
+    }
+    node = next ?? raise();
+    path.push(node);
+  }
+  return path;
+}
+
+const countNames = ({ i, r, u }: Entry): [user: string, repository: string] => [`u:${i}:${u}`, `r:${r}`];
+
+interface Look {
+  readonly snapshot: Snapshot;
+  readonly counts: ReadonlyMap<string, number>;
+  readonly limits: AllLimits;
+  readonly now: number;
+}
+
+function holdOf(entry: Entry, { snapshot, counts, limits, now }: Look): Hold | null {
+  const { holds } = snapshot;
+  for (const hold of [holds.get(`i:${entry.i}`), holds.get(`r:${entry.r}`), entry.hold]) if (hold && hold.freeAt > now) return hold;
+  if (entry.counted) return null;
+  const [user, repository] = countNames(entry);
+  const allowed = narrow(limits, entry.limits);
+  const next = (everyMs: number): number => (Math.floor(now / everyMs) + 1) * everyMs;
+  if ((counts.get(user) ?? 0) >= allowed.perUserAndHour) return { limit: 'user_hour', freeAt: next(hourMs) };
+  if ((counts.get(repository) ?? 0) >= allowed.perRepositoryAndDay) return { limit: 'repository_day', freeAt: next(dayMs) };
+  return null;
+}
+
+/** Which slots are taken that a run needs. */
+function createSlotLook({ granted, hands }: Snapshot, limits: AllLimits): (entry: Entry) => HeldBy | null {
+  const entries = [...granted.values()];
+  const busy = (kind: 'i' | 'r', id: string): number => entries.filter((entry) => entry[kind] === id).length;
+  return (entry) => {
+    const allowed = narrow(limits, entry.limits);
+    if (busy('r', entry.r) >= allowed.perRepository) return { limit: 'repository' };
+    if (busy('i', entry.i) >= allowed.perInstallation) return { limit: 'installation' };
+    return entries.length >= hands ? { limit: 'total' } : null;
+  };
+}
+
+function narrow(limits: AllLimits, own: RunLimits): AllLimits {
+  const least = (name: keyof RunLimits): number => Math.min(limits[name], own[name] ?? limits[name]);
+  return {
+    perRepository: least('perRepository'),
+    perInstallation: least('perInstallation'),
+    perUserAndHour: least('perUserAndHour'),
+    perRepositoryAndDay: least('perRepositoryAndDay'),
+  };
+}
+
+function raise(): never {
+  throw new TypeError('the ring has no one who waits');
+}

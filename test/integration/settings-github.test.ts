@@ -1,0 +1,248 @@
+/** Settings on the stand-in GitHub: read over its API, an issue while they are broken, a check on a pull request that changes them. */
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { takeIn } from '../../src/bot/intake.ts';
+import type { Intake } from '../../src/bot/intake.ts';
+import { takeInSettings } from '../../src/bot/settings-events.ts';
+import { readRepositorySettings } from '../../src/bot/repository-settings.ts';
+import type { Operator } from '../../src/settings/operator.ts';
+import { silentOperator } from '../../src/settings/operator.ts';
+import { failOnViolations } from '../support/github/clients.ts';
+import type { StandInRepository } from '../support/github/repository.ts';
+import { createStandInGitHub } from '../support/github/stand-in.ts';
+import type { StandInGitHub } from '../support/github/stand-in.ts';
+import { openPort } from '../support/github-port.ts';
+import { captureLog } from '../support/capture-log.ts';
+
+const path = '.github/mayfly.yml';
+let standIn: StandInGitHub;
+let seeded: StandInRepository;
+
+beforeAll(async () => (standIn = await createStandInGitHub()));
+afterAll(async () => await standIn.close());
+beforeEach(async () => {
+  seeded = await standIn.seedRepository({ private: true, files: { 'a.txt': 'a' }, collaborators: [{ login: 'ada', permission: 'write' }] });
+});
+afterEach(() => {
+  failOnViolations(standIn);
+  if (standIn.tokens.some((token) => !token.revoked)) throw new Error('a token was not revoked');
+});
+
+const read = async (ref?: string) => {
+  const { repository } = openPort(standIn, seeded);
+  return await readRepositorySettings({ github: repository, owner: seeded.owner, operator: silentOperator, ...(ref !== undefined && { ref }) });
+};
+const commit = async (text: string | null, branch = 'main'): Promise<string> => await seeded.commit({ branch, message: 'settings', files: { [path]: text } });
+const tell = async (pull?: { number: number; headSha: string }): Promise<void> => {
+  const { owner, name, id } = seeded;
+  const repository = { id, owner, name, private: true, defaultBranch: 'main' };
+  const { installationId } = standIn.app;
+  const event = {
+    deliveryId: 'd-1',
+    installationId,
+    repository,
+    ...(pull ? { kind: 'settings_proposed' as const, pull } : { kind: 'settings_pushed' as const }),
+  };
+  const tools = { github: openPort(standIn, seeded).github, operator: silentOperator, signal: new AbortController().signal };
+  await takeInSettings(event, tools, captureLog().log);
+};
+/** Open and closed, the oldest first. */
+async function issues(): Promise<readonly { title: string; state: string; body: string }[]> {
+  const found: { title: string; state: string; body: string }[] = [];
+  for (let number = 1; number < 9; number++) {
+    const issue = (await seeded.issue(number).catch(() => null)) as { title: string; state: string; body: string; pull_request?: unknown } | null;
+    if (issue && issue.pull_request === undefined) found.push(issue);
+  }
+  return found;
+}
+
+describe('settings over the API', () => {
+  it('test 32 of the threat model: come from the default branch, whatever a pull request says', async () => {
+    await commit('test: npm test\n');
+    const head = await commit('test: curl evil.example\n', 'evil');
+
+    expect(await read()).toMatchObject({ effective: { values: { test: 'npm test' }, origins: { test: 'repository, line 1' } } });
+    expect(await read(head)).toMatchObject({ effective: { values: { test: 'curl evil.example' } } });
+  });
+
+  it('are the defaults where there is no file, and a problem where it is too large', async () => {
+    expect(await read()).toMatchObject({ effective: { values: { enabled: true } } });
+    await commit('#'.repeat(40_000));
+    expect(await read()).toMatchObject({ problems: [{ message: expect.stringContaining('larger than 32768 bytes') }] });
+  });
+
+  it.each([true, false])('take the rest from the repository .github of the organization, installed there: %s', async (installed) => {
+    await using world = await createStandInGitHub();
+    const shared = await world.seedRepository({ name: '.github', private: installed, installed, files: { [path]: 'ci: run\ntest: make\n' } });
+    const own = await world.seedRepository({ private: true, files: { [path]: 'extends: organization\ntest: npm test\n' } });
+
+    const { repository } = openPort(world, own);
+    const resolved = await readRepositorySettings({ github: repository, owner: own.owner, operator: silentOperator });
+
+    expect(shared.fullName).toBe('acme/.github');
+    expect(resolved).toMatchObject({
+      effective: { values: { ci: 'run', test: 'npm test' }, origins: { ci: 'organization acme/.github, line 1', test: 'repository, line 2' } },
+    });
+    expect(world.violations).toEqual([]);
+  });
+
+  it('do without an organization that has none', async () => {
+    await commit('extends: organization\n');
+
+    expect(await read()).toMatchObject({ effective: { values: { ci: 'hold' } } });
+  });
+});
+
+describe('a push to the default branch', () => {
+  it('opens one issue when the settings are broken, keeps it up to date, and closes it when they are right', async () => {
+    await commit('tset: npm test\n');
+    await tell();
+    await tell();
+    expect(await issues()).toEqual([expect.objectContaining({ title: 'Action required: correct .github/mayfly.yml', state: 'open' })]);
+    expect((await issues())[0]?.body).toContain('| `.github/mayfly.yml` | 1:1 | `tset` | `there is no such key; did you mean test?` |');
+
+    await commit('test: npm test\n\nci: maybe\n');
+    await tell();
+    expect((await issues()).map(({ body }) => /3:1 .*ci/.test(body))).toEqual([true]);
+
+    await commit('test: npm test\n');
+    await tell();
+    expect((await issues()).map(({ state }) => state)).toEqual(['closed']);
+
+    await commit('test: [broken\n');
+    await tell();
+    expect((await issues()).map(({ state }) => state)).toEqual(['closed', 'open']);
+  });
+
+  it('opens nothing when there is nothing to say', async () => {
+    await tell();
+    await commit('test: npm test\n');
+    await tell();
+
+    expect(await issues()).toEqual([]);
+  });
+
+  it('leaves an issue alone that only looks like ours', async () => {
+    await seeded.createIssue({ as: 'ada', title: 'Mine', body: '<!-- mayfly:settings -->' });
+    await commit('test: npm test\n');
+    await tell();
+
+    expect((await issues()).map(({ state, title }) => `${title} ${state}`)).toEqual(['Mine open']);
+  });
+});
+
+describe('a pull request', () => {
+  it('that changes the settings gets a check with what would hold, and whose word it is', async () => {
+    await commit('test: npm test\n');
+    const headSha = await commit('test: npm run all\nlimits: {steps: 50}\n', 'change');
+    const number = await openPull('change');
+
+    await tell({ number, headSha });
+    await tell({ number, headSha });
+
+    const checks = await seeded.checks(headSha);
+    expect(checks).toMatchObject([{ name: 'Mayfly settings', conclusion: 'success', output: { title: 'Every key is understood' } }]);
+    expect((checks[0] as { output: { summary: string } }).output.summary).toContain('| `limits.steps` | `50` | `repository, line 2` |');
+  });
+
+  it('with mistakes in them gets a check that fails and says which', async () => {
+    const headSha = await commit('limits: {step: 50}\n', 'change');
+
+    await tell({ number: await openPull('change'), headSha });
+
+    const [check] = (await seeded.checks(headSha)) as { conclusion: string; output: { title: string; summary: string } }[];
+    expect(check).toMatchObject({ conclusion: 'failure', output: { title: '1 problem' } });
+    expect(check?.output.summary).toContain('did you mean steps?');
+    expect(await issues()).toEqual([]);
+  });
+
+  it('with other files gets none', async () => {
+    const headSha = await seeded.commit({ branch: 'change', message: 'x', files: { 'a.txt': 'b' } });
+
+    await tell({ number: await openPull('change'), headSha });
+
+    expect(await seeded.checks(headSha)).toEqual([]);
+  });
+
+  async function openPull(head: string): Promise<number> {
+    const response = await fetch(`${standIn.apiUrl}/repos/${seeded.fullName}/pulls`, {
+      method: 'POST',
+      headers: {
+        authorization: `token ${standIn.userToken('ada')}`,
+        'content-type': 'application/json',
+        accept: 'application/vnd.github+json',
+        'user-agent': 'ada',
+      },
+      body: JSON.stringify({ title: 'Change', head, base: 'main' }),
+    });
+    return ((await response.json()) as { number: number }).number;
+  }
+});
+
+describe('what a trigger finds', () => {
+  const event = (change: Partial<Intake> = {}): Intake => ({
+    kind: 'labeled',
+    key: 'label-1',
+    deliveryId: 'd-1',
+    installationId: standIn.app.installationId,
+    repository: { id: seeded.id, owner: seeded.owner, name: seeded.name, private: true, defaultBranch: 'main' },
+    issue: { number: 1, title: 'It breaks', body: 'Here is how.', isPullRequest: false },
+    actor: { id: 31, login: 'ada' },
+    receivedAt: '2026-01-02T03:04:05.000Z',
+    label: 'mayfly',
+    ...change,
+  });
+  /** Whether a run was queued. */
+  const take = async (change: Partial<Intake> = {}, operator: Operator = silentOperator): Promise<boolean> => {
+    const added: unknown[] = [];
+    const queue = {
+      addRun: (job: unknown) => Promise.resolve(added.push(job) > 0),
+      hasRun: () => Promise.resolve(false),
+      cancelIssue: () => Promise.resolve([]),
+    };
+    await takeIn(event(change), { github: openPort(standIn, seeded).github, operator, queue, signal: new AbortController().signal }, captureLog().log);
+    return added.length > 0;
+  };
+  const said = async (): Promise<readonly string[]> => (await seeded.comments(1)).map(({ body }) => String(body));
+  beforeEach(async () => void (await seeded.createIssue({ as: 'ada', title: 'It breaks' })));
+
+  it('is the label that the settings name, and no other', async () => {
+    await commit('label: Fix me\n');
+
+    expect([await take(), await take({ label: 'fix ME' })]).toEqual([false, true]);
+  });
+
+  it('is silence for less than the settings ask for', async () => {
+    await commit('triggers: {permission: maintain}\n');
+
+    expect(await take()).toBe(false);
+    expect(await said()).toEqual([]);
+    await seeded.setPermission('ada', 'maintain');
+    expect(await take()).toBe(true);
+  });
+
+  it('is silence for a bot that the settings do not name', async () => {
+    const operator: Operator = { ...silentOperator, ceilings: { 'triggers.bots': { value: ['ada', 'bob'], variable: 'MAYFLY_ALLOW_BOTS', given: true } } };
+    await commit('triggers: {bots: [bob]}\n');
+
+    expect(await take({}, operator)).toBe(false);
+    await commit('triggers: {bots: [ada]}\n');
+    expect(await take({}, operator)).toBe(true);
+  });
+
+  it('is one sentence with the issue that says what is broken, and no run', async () => {
+    await commit('tset: x\n');
+
+    expect(await take()).toBe(false);
+    expect(await said()).toEqual([expect.stringContaining('@ada Not done: `.github/mayfly.yml` on the default branch is broken. #2 says what to correct')]);
+    await commit('test: x\n');
+    expect(await take({ deliveryId: 'd-2' })).toBe(true);
+    expect((await issues()).map(({ state }) => state)).toEqual(['open', 'closed']);
+  });
+
+  it('is one sentence where Mayfly is turned off', async () => {
+    await commit('enabled: false\n');
+
+    expect(await take()).toBe(false);
+    expect(await said()).toEqual([expect.stringContaining('`enabled: false`')]);
+  });
+});

@@ -1,0 +1,75 @@
+import { describe, expect, it } from 'vitest';
+import { createProtection } from '../../../src/fix/protect.ts';
+import type { ProtectedPaths } from '../../../src/fix/protect.ts';
+import { findSensitive } from '../../../src/fix/sensitive.ts';
+
+type Files = Readonly<Record<string, string>>;
+
+async function look(patch: Files, base: Files = {}, protect: Partial<ProtectedPaths> = {}) {
+  const files = Object.entries(patch).map(([path, text]) => ({
+    path,
+    change: { kind: 'write' as const, mode: '100644' as const, content: Buffer.from(text) },
+  }));
+  const tree = new Map(Object.entries(base).map(([path, text]) => [path, { mode: '100644', sha: 'a'.repeat(40), size: text.length }]));
+  const read = (path: string): Promise<string | null> => Promise.resolve(base[path] ?? null);
+  return await findSensitive({ baseSha: 'a'.repeat(40), files }, { tree, read }, createProtection({ refuse: [], ask: [], allow: [], ...protect }));
+}
+
+const lock = (...hosts: readonly string[]): string => JSON.stringify(hosts.map((host) => ({ resolved: `https://${host}/a/-/a-1.0.0.tgz` })));
+
+describe('findSensitive', () => {
+  it('names hosts of a lockfile that were not in it', async () => {
+    const base = { 'package-lock.json': lock('registry.npmjs.org', 'npm.corp.example') };
+
+    expect(await look({ 'package-lock.json': lock('npm.corp.example') }, base)).toEqual([{ path: 'package-lock.json', why: 'it decides what is installed' }]);
+    expect(await look({ 'package-lock.json': lock('npm.corp.example', 'EVIL.example', 'evil.example') }, base)).toEqual([
+      { path: 'package-lock.json', why: 'packages come from hosts that were not in it before: evil.example' },
+    ]);
+  });
+
+  it('takes the registries that are open anyway for known in a new lockfile', async () => {
+    expect(await look({ 'yarn.lock': 'resolved "https://registry.npmjs.org/a"\nresolved "git+ssh://git@evil.example/a.git"' })).toEqual([
+      { path: 'yarn.lock', why: 'packages come from hosts that were not in it before: evil.example' },
+    ]);
+  });
+
+  it('names a package.json whose scripts change, and no other', async () => {
+    const base = { 'package.json': '{"scripts":{"test":"a"},"version":"1"}' };
+    const why = 'its scripts change, which run by themselves';
+
+    expect(await look({ 'package.json': '{"scripts":{"test":"a"},"version":"2"}' }, base)).toEqual([]);
+    expect(await look({ 'package.json': '{"scripts":{"test":"b"},"version":"1"}' }, base)).toEqual([{ path: 'package.json', why }]);
+    expect(await look({ 'sub/package.json': '{"scripts":{"postinstall":"x"}}' })).toEqual([{ path: 'sub/package.json', why }]);
+    expect(await look({ 'sub/package.json': '{}' })).toEqual([]);
+    expect(await look({ 'package.json': '{' }, base)).toEqual([{ path: 'package.json', why }]);
+  });
+
+  it('names what a workflow runs', async () => {
+    const base = {
+      '.github/workflows/ci.yml': 'steps:\n  - run: ./tools/check.sh --all\n  - run: node scripts/a.js\n  - run: make test\n',
+      '.github/actions/set-up/action.yml': 'run: bash tools/install.sh',
+    };
+    const patch = { 'tools/check.sh': '', 'scripts/a.js': '', 'tools/install.sh': '', Makefile: '', 'a.js': '', 'tools/check': '', 'cripts/a.js': '' };
+
+    expect((await look(patch, base)).map(({ path }) => path)).toEqual(['tools/check.sh', 'scripts/a.js', 'tools/install.sh', 'Makefile']);
+  });
+
+  it('says nothing of what the settings allow, and says so where they ask', async () => {
+    expect(await look({ Dockerfile: 'FROM x', 'src/auth/a.ts': '' }, {}, { allow: ['Dockerfile'], ask: ['src/auth/**'] })).toEqual([
+      { path: 'src/auth/a.ts', why: 'the settings of this repository ask for a look' },
+    ]);
+    expect(await look({ Dockerfile: 'FROM x' })).toEqual([{ path: 'Dockerfile', why: 'it decides what is built and shipped' }]);
+  });
+
+  it('reads a lockfile that is made for it in no time', async () => {
+    const startedAt = performance.now();
+
+    await look({
+      'yarn.lock': `https://${'a'.repeat(2_000_000)}`,
+      'go.sum': 'http://'.repeat(300_000),
+      'bun.lock': `https://${'x'.repeat(99)}@`.repeat(20_000),
+    });
+
+    expect(performance.now() - startedAt).toBeLessThan(3000);
+  });
+});

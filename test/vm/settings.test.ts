@@ -1,0 +1,61 @@
+/** What the settings of a repository say about a VM, in real guests. */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { setRoot } from '../../src/fix/guest-root.ts';
+import { findCgroups } from '../../src/sandbox/cgroup.ts';
+import { createOciProvider } from '../../src/sandbox/oci.ts';
+import { createQemuProvider } from '../../src/sandbox/qemu.ts';
+import type { Sandbox } from '../../src/sandbox/sandbox.ts';
+import { isSkipped, lacksForGuests, lacksForGvisor, newVmId, openGuestHost, output } from '../support/guest.ts';
+import type { GuestHost } from '../support/guest.ts';
+
+/** Microseconds of processor time in each 100 ms, as the control groups of the VM have it. */
+async function cpuQuotas(id: string): Promise<readonly string[]> {
+  const files = (await findCgroups(id)).flatMap((directory) => ['cpu.max', 'cpu.cfs_quota_us'].map((file) => join(directory, file)));
+  const texts = await Promise.all(files.map(async (file) => await readFile(file, 'utf8').catch(() => '')));
+  return texts.flatMap((text) => text.trim().split(' ')[0] ?? []);
+}
+
+const { signal } = new AbortController();
+const guests = [
+  { name: 'a qemu guest', create: createQemuProvider, lacking: await lacksForGuests() },
+  { name: 'a gVisor guest', create: createOciProvider, lacking: await lacksForGvisor() },
+];
+
+for (const { name, create, lacking } of guests) {
+  describe.skipIf(isSkipped(`settings in ${name}`, lacking))(name, () => {
+    let host: GuestHost;
+    let sandbox: Sandbox;
+    beforeAll(async () => {
+      host = await openGuestHost(create);
+      const size = { cpus: 1, memoryMib: 1024 };
+      sandbox = await host.provider().boot({ id: newVmId(), signal: AbortSignal.timeout(120_000), size });
+    }, 180_000);
+    afterAll(async () => {
+      await sandbox?.dispose();
+      await host?.close();
+    });
+
+    test('is as small as it was asked to be', async () => {
+      const memoryKib = Number(await output(sandbox, "awk '/^MemTotal/ {print $2}' /proc/meminfo"));
+
+      // gVisor shows the host's processors; the time on them is what is limited, and never above one here.
+      if (sandbox.info.provider === 'qemu') expect(await output(sandbox, 'nproc')).toBe('1');
+      else expect(await cpuQuotas(sandbox.id)).toEqual(expect.arrayContaining(['100000']));
+      expect(memoryKib).toBeLessThan((1024 + 300) * 1024);
+      expect(memoryKib).toBeGreaterThan(700 * 1024);
+    });
+
+    test('knows sudo until it is taken away, and again when it is given back', async () => {
+      const ask = async (): Promise<string> => await output(sandbox, 'sudo -n id -un 2>/dev/null || echo nobody');
+
+      expect(await ask()).toBe('root');
+      await setRoot(sandbox, false, signal);
+      expect(await ask()).toBe('nobody');
+      await setRoot(sandbox, false, signal);
+      await setRoot(sandbox, true, signal);
+      expect(await ask()).toBe('root');
+    });
+  });
+}
