@@ -39,6 +39,9 @@ const matches = (text: string, pattern: RegExp) => text.split('\n').filter((line
 
 const committed = async () => (await execa('git', ['ls-files', '-z'], { cwd: root })).stdout.split('\0').filter((name) => name !== '');
 
+/** A package that is a folder of this repository. */
+const ownFolder = 'file:test/support/tools';
+
 describe('the repository', () => {
   test('has on its top level what belongs there, and dotfiles', async () => {
     const top = new Set((await committed()).map((file) => file.split('/')[0] ?? ''));
@@ -52,7 +55,9 @@ describe('the repository', () => {
 
   test('pins every dependency exactly', async () => {
     const { dependencies, devDependencies, optionalDependencies } = Package.parse(JSON.parse(await readText('package.json')));
-    const versions = Object.entries({ ...dependencies, ...devDependencies, ...optionalDependencies });
+    const tools = Package.partial().parse(JSON.parse(await readText('test/support/tools/package.json')));
+    const all = { ...dependencies, ...devDependencies, ...optionalDependencies, ...tools.optionalDependencies };
+    const versions = Object.entries(all).filter(([, version]) => version !== ownFolder);
 
     expect(versions.filter(([, version]) => !/^\d+\.\d+\.\d+(?:-[\w.]+)?$/.test(version))).toEqual([]);
   });
@@ -99,7 +104,8 @@ describe('the repository', () => {
     // Those of other platforms too: an old npm installs the binaries for musl beside those for glibc.
     const isChecked = ({ integrity }: z.infer<typeof Entry>) => integrity?.startsWith('sha512-') === true;
     const isPublic = ({ resolved }: z.infer<typeof Entry>) => resolved?.startsWith('https://registry.npmjs.org/') !== false;
-    const odd = Object.entries(packages).filter(([path, entry]) => path !== '' && !(isChecked(entry) && isPublic(entry)));
+    const ours = new Set(['', 'node_modules/mayfly-test-tools', ownFolder.slice('file:'.length)]);
+    const odd = Object.entries(packages).filter(([path, entry]) => !ours.has(path) && !(isChecked(entry) && isPublic(entry)));
 
     expect(odd.map(([path]) => path)).toEqual([]);
   });

@@ -45,7 +45,7 @@ const report: RunReport = {
   summary: attack,
   resolves: true,
   proof,
-  sensitiveFiles: [attack],
+  sensitive: [{ path: attack, why: attack }],
   notes: [attack],
   context: [{ item: attack, source: attack, trust: 'anyone', characters: 1, hidden: 0 }],
   egress: [
