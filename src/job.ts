@@ -34,15 +34,20 @@ const PinnedPull = z.object({
 });
 export type PinnedPull = z.infer<typeof PinnedPull>;
 
-/** One comment in a review, as it was when the review was handed in. */
+/** What people said in one thread of a review since our last answer, as it was when the run was asked for. */
 const ReviewRequest = z.object({
+  /** That the thread begins with: an answer goes there. */
   commentId: z.number().int(),
+  /** The last one, that gets the reactions. */
+  latestId: z.number().int(),
   login: z.string().max(100),
   path: z.string().max(4096),
   line: z.number().int().nullable(),
   body: Text,
   /** The lines that it stands at. */
   hunk: z.string().max(16_384),
+  /** Those lines have changed since. */
+  outdated: z.boolean(),
 });
 export type ReviewRequest = z.infer<typeof ReviewRequest>;
 
@@ -219,11 +224,18 @@ export type RefusalReason =
   | 'patch_path'
   | 'patch_secret'
   | 'stale_base'
-  | 'held_moved';
+  | 'held_moved'
+  | 'pull_request_closed'
+  | 'pull_request_fork'
+  | 'conflict_markers'
+  | 'nothing_to_merge'
+  | 'checks_not_failing';
 
 /** How a run ended. `failed` carries the code of the error table that a FixError had. */
 export type FixOutcome =
   | { readonly kind: 'published'; readonly pullRequest: PullRequest }
+  /** One more commit on a pull request that was there. */
+  | { readonly kind: 'pushed'; readonly pullRequest: PullRequest }
   | { readonly kind: 'patched' }
   | { readonly kind: 'no_change' }
   | { readonly kind: 'gave_up'; readonly limit: Limit; readonly budget?: Budget }

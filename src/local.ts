@@ -13,7 +13,7 @@ import { findUnreadableHost } from './fix/plan.ts';
 import { createReport } from './fix/report.ts';
 import type { RunReport } from './fix/report.ts';
 import { runFix } from './fix/run.ts';
-import type { RunResult, RunTools } from './fix/run.ts';
+import type { RunResult, RunTools } from './fix/run-request.ts';
 import type { Snapshot } from './git/mirror.ts';
 import { newRunId } from './job.ts';
 import type { Patch, ProviderName } from './job.ts';

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { createTranscript } from './agent/transcript.ts';
 import type { Config } from './config.ts';
 import { FixError } from './errors.ts';
-import type { RunLimits, RunTools } from './fix/run.ts';
+import type { RunLimits, RunTools } from './fix/run-request.ts';
 import { createGateway } from './gateway/create-gateway.ts';
 import { createHostFetch } from './gateway/host-fetch.ts';
 import { readSurroundings } from './gateway/surroundings.ts';

@@ -1,10 +1,10 @@
 /** Composition of the worker role: GitHub, queue, VMs, model. Only wiring. */
 import type { Config } from './config.ts';
 import { FixError } from './errors.ts';
-import { takeIn } from './bot/intake.ts';
-import { takeInSettings } from './bot/settings-events.ts';
 import { runJob } from './bot/run-job.ts';
 import type { IntakeTools } from './bot/scene.ts';
+import type { ReviewTools } from './bot/review-intake.ts';
+import { takeInEvent } from './bot/take-in-event.ts';
 import type { JobTools } from './bot/work.ts';
 import { createGitHub } from './github/create-github.ts';
 import type { GitHub } from './github/github.ts';
@@ -111,17 +111,14 @@ function runLimits(config: Config): AllLimits {
   };
 }
 
-function createIntakeHandler(tools: Omit<IntakeTools, 'countOutsider' | 'signal'>): (event: unknown, log: Log) => Promise<void> {
+function createIntakeHandler(tools: Omit<IntakeTools & ReviewTools, 'countOutsider' | 'signal'>): (event: unknown, log: Log) => Promise<void> {
   // Since the start of this worker; it is in the log, with each of them.
   let outsiders = 0;
   return async (event, log) => {
     const parsed = IntakeEvent.safeParse(event);
     if (!parsed.success) throw new FixError('job_invalid', { cause: parsed.error });
     using deadline = startDeadline();
-    const { data } = parsed;
-    const given = { ...tools, countOutsider: () => (outsiders += 1), signal: deadline.signal };
-    if (data.kind === 'settings_pushed' || data.kind === 'settings_proposed') await takeInSettings(data, given, log);
-    else await takeIn(data, given, log);
+    await takeInEvent(parsed.data, { ...tools, countOutsider: () => (outsiders += 1), signal: deadline.signal }, log);
   };
 }
 

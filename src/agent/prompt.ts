@@ -76,10 +76,11 @@ export function createBriefing(task: Task, limits: BriefedLimits): Briefing {
     return { item, source, trust, characters: text.length, hidden: 0 };
   };
   return {
-    text: [...(task.planOnly === true ? [planOrder] : []), ...sections, ...facts].join('\n\n'),
+    text: [...(task.planOnly === true ? [planOrder] : []), ...(task.assignment === undefined ? [] : [task.assignment]), ...sections, ...facts].join('\n\n'),
     seen: [
       own('system prompt', `version ${promptVersion}`, { trust: 'mayfly', text: systemPrompt }),
       ...parts.map(({ item, source, trust, shown }) => ({ item, source, trust, ...measure(shown) })),
+      ...(task.assignment === undefined ? [] : [own('assignment', 'the host', { trust: 'host', text: task.assignment })]),
       own('facts of the machine', 'the host', { trust: 'host', text: facts.join('\n\n') }),
     ],
   };
@@ -87,10 +88,19 @@ export function createBriefing(task: Task, limits: BriefedLimits): Briefing {
 
 function listParts(task: Task): readonly Part[] {
   const body = visibleMarkdown(task.body);
+  const item = task.assignment === undefined ? 'issue' : 'pull request';
   const issue = [visibleText(task.title.replace(/\s+/g, ' ')), body.text === '' ? { ...body, text: '(no description)' } : body];
   const atTrigger = 'as it was when the run was asked for';
   return [
-    { item: 'issue', source: atTrigger, trust: 'anyone', name: 'issue', head: 'The issue to fix:', shown: issue },
+    {
+      item,
+      source: atTrigger,
+      trust: 'anyone',
+      name: item.replace(' ', '-'),
+      head: item === 'issue' ? 'The issue to fix:' : 'The pull request:',
+      shown: issue,
+    },
+    ...(task.texts ?? []).map(({ text, markdown, ...part }): Part => ({ ...part, shown: [markdown ? visibleMarkdown(text) : visibleText(text)] })),
     ...task.comments.map((comment, index): Part => {
       const login = comment.login.replace(/[^\w-]/g, '').slice(0, 40);
       const day = comment.at.slice(0, 10).replace(/[^\d-]/g, '');
@@ -109,7 +119,7 @@ function listParts(task: Task): readonly Part[] {
     ...listEarlier(task),
     {
       item: 'instructions',
-      source: task.instructions?.path ?? '',
+      source: task.instructions?.source ?? task.instructions?.path ?? '',
       trust: 'repository',
       name: 'instructions',
       head: `The repository's instructions for contributors (${task.instructions?.path}). Follow them where they do not conflict with your rules:`,

@@ -8,4 +8,13 @@ export interface Submission {
   readonly noChange: boolean;
   /** The agent claims that the change does all that was asked for. */
   readonly resolves: boolean;
+  /** To comments of a review that the task lists. */
+  readonly replies: readonly Reply[];
+}
+
+export interface Reply {
+  /** The number that the task gives the comment; the agent may have made one up. */
+  readonly comment: number;
+  readonly addressed: boolean;
+  readonly text: string;
 }

@@ -18,6 +18,11 @@ export const submit = defineTool(
         .describe('For the reviewer: the cause, what you changed, how you checked it. Say plainly what you are not sure of.'),
       files: z.array(z.string().max(4096)).max(200).describe('Every file that you changed, added or deleted for the fix, relative to /workspace.'),
       testCommand: z.string().max(2000).optional().describe('The command that runs the tests, from /workspace. Only used when the task names none.'),
+      replies: z
+        .array(z.strictObject({ comment: z.number().int(), addressed: z.boolean(), text: z.string().min(1).max(2000) }))
+        .max(50)
+        .optional()
+        .describe('Only when the task lists review comments: one for each of them, by its number. Whether your change does what it asks, and how, or why not.'),
       resolves: z
         .boolean()
         .optional()
@@ -25,7 +30,7 @@ export const submit = defineTool(
       noChange: z.boolean().optional().describe('True only when the right answer is to change nothing; the summary then says why.'),
     }),
   },
-  async ({ summary, files, testCommand, noChange, resolves }, context) => {
+  async ({ summary, files, testCommand, noChange, resolves, replies = [] }, context) => {
     if (noChange !== true && !(await hasChanges(context))) {
       return refuse(
         'Nothing in /workspace has changed, so there is nothing to hand in. Make the change first, or submit with noChange and say why in the summary.',
@@ -38,6 +43,7 @@ export const submit = defineTool(
       testCommand: command === '' ? null : command,
       noChange: noChange === true,
       resolves: resolves === true,
+      replies,
     };
     return { text: 'Handed in.', failed: false, submission };
   },

@@ -7,7 +7,22 @@ export interface TaskComment {
   readonly body: string;
 }
 
+/** One more text from outside that the agent is given. */
+export interface TaskText extends Pick<SeenText, 'item' | 'source' | 'trust'> {
+  /** What it is, before it begins; the host's words. */
+  readonly head: string;
+  /** The word of its fence. */
+  readonly name: string;
+  readonly text: string;
+  /** Hidden markup is taken out of Markdown; of code and logs only what nobody can see. */
+  readonly markdown: boolean;
+}
+
 export interface Task {
+  /** What is to be done when it is not to fix an issue, in the host's words. */
+  readonly assignment?: string;
+  /** Beside the issue, or the pull request. */
+  readonly texts?: readonly TaskText[];
   readonly title: string;
   readonly body: string;
   /** What people with write access said about the issue before the run was asked for, oldest first. */
@@ -21,7 +36,7 @@ export interface Task {
   /** Files of unfinished work of an earlier run that lie in the workspace already. */
   readonly earlier?: readonly string[];
   /** AGENTS.md or the like of the base commit, size-capped; lower trust than the operator's prompt. */
-  readonly instructions: { readonly path: string; readonly text: string } | null;
+  readonly instructions: { readonly path: string; readonly text: string; readonly source?: string } | null;
   /** What the repository consists of, in a few lines of the host, with names of the repository in it. */
   readonly map: string | null;
   readonly testCommand: string | null;

@@ -11,7 +11,8 @@ export const helpReply = [
   '- `/agent stop`: end the run and keep what it has done so far; `/agent resume` goes on from there',
   '- `/agent retry`: do the last thing again',
   '- `/agent status`: what waits or works here',
-  '- `/agent ci`: on a pull request of Mayfly, start the workflows',
+  '',
+  'On a pull request of Mayfly: `/agent <instruction>` for one more commit, `/agent merge` to merge its base into it, `/agent ci` to start the workflows.',
 ].join('\n');
 
 /** Why no run is started. */
@@ -49,6 +50,9 @@ function sentenceOf(reason: NoStart): string {
 
 export const planOutdatedReply = (login: string): string =>
   `@${login} The issue has changed since the plan was made, so the approval does not hold. A new plan comes first.`;
+
+export const onlyOnPulls = 'This belongs to a pull request of Mayfly: comment it there.';
+export const onlyOnIssues = 'This belongs to an issue. On a pull request, `/agent <instruction>` says what to change.';
 
 export const nothingToStop = 'No run of this issue waits or works.';
 

@@ -1,14 +1,13 @@
 /** What each command does. The person who gave it has write access. */
-import { helpReply, noStartReply, notTold, nothingToStop, planOutdatedReply, statusReply } from './command-texts.ts';
-import type { NoStart } from './command-texts.ts';
+import { refuse, say, tellRun } from './answer.ts';
+import type { Obeyed } from './answer.ts';
+import { helpReply, nothingToStop, onlyOnPulls, planOutdatedReply, statusReply } from './command-texts.ts';
 import { estimateFix } from './estimate.ts';
 import type { Intake, Scene } from './scene.ts';
 import { sayStopped } from './living-comment.ts';
 import { digestPlan, recallHeld, recallPlan, recallWork, subjectOf } from './memory.ts';
+import { pullCommands } from './pull-commands.ts';
 import { start } from './start.ts';
-
-/** `started`: a run goes on from here. `refused`: it was told why not. `done`: nothing is left to do. */
-export type Obeyed = 'started' | 'refused' | 'done';
 
 const commands: Record<NonNullable<Intake['command']>, (scene: Scene) => Promise<Obeyed>> = {
   fix,
@@ -18,7 +17,8 @@ const commands: Record<NonNullable<Intake['command']>, (scene: Scene) => Promise
   resume,
   retry,
   status,
-  ci: async (scene) => await say(scene, 'Workflows are started on a pull request of Mayfly: comment `/agent ci` there.', 'refused'),
+  ci: async (scene) => await say(scene, onlyOnPulls, 'refused'),
+  merge: async (scene) => await say(scene, onlyOnPulls, 'refused'),
   help: async (scene) => await say(scene, helpReply, 'done'),
   unknown: async ({ event, github }) => {
     // Whoever mistypes it ten times has read it once.
@@ -27,36 +27,16 @@ const commands: Record<NonNullable<Intake['command']>, (scene: Scene) => Promise
   },
 };
 
-/** On a pull request too, but for what only an issue can have. */
-const onPullRequests: ReadonlySet<Intake['command']> = new Set(['stop', 'status', 'help', 'unknown']);
-
 export async function obey(scene: Scene): Promise<Obeyed> {
   const { command = 'help', issue } = scene.event;
-  if (issue.isPullRequest && !onPullRequests.has(command)) {
-    return await say(scene, 'Mayfly works on issues so far. Comment `/agent fix` on the issue instead.', 'refused');
-  }
-  return await commands[command](scene);
+  const obeyed = (issue.isPullRequest ? pullCommands[command] : undefined) ?? commands[command];
+  return await obeyed(scene);
 }
-
-async function say({ event, github }: Scene, text: string, as: Obeyed): Promise<Obeyed> {
-  await github.reply(event.issue.number, text);
-  return as;
-}
-
-const refuse = async (scene: Scene, reason: NoStart): Promise<Obeyed> => await say(scene, noStartReply(scene.event.actor.login, reason), 'refused');
 
 /** With words of its own it is a message, as long as a run is there to hear it. */
 async function fix(scene: Scene): Promise<Obeyed> {
-  const { event, tools } = scene;
-  const instruction = event.instruction || null;
-  // The comment that a run was started by is no message to it.
-  if (instruction !== null && event.commentId !== undefined && !(await tools.queue.hasRun(event.key))) {
-    const message = { id: event.commentId, login: event.actor.login, text: instruction, at: event.receivedAt };
-    const told = await tools.queue.tell(subjectOf(event), message);
-    if (told === 'full' || told === 'too_long') return await say(scene, notTold(event.actor.login, told), 'refused');
-    if (told !== 'none') return 'started';
-  }
-  return await start(scene, { kind: 'fix', instruction, resume: null, plan: null });
+  const instruction = scene.event.instruction || null;
+  return (await tellRun(scene)) ?? (await start(scene, { kind: 'fix', instruction, resume: null, plan: null }));
 }
 
 /** Binds to the words of plan and issue: whoever changes the issue afterwards gets a new plan, not a run. */

@@ -97,6 +97,7 @@ export function endingReply(job: Pick<FixJob, 'actor'>, outcome: FixOutcome): st
 export function stateOf(outcome: FixOutcome): RunState {
   const names: Record<FixOutcome['kind'], RunState> = {
     published: 'done',
+    pushed: 'done',
     patched: 'done',
     no_change: 'no change',
     gave_up: 'gave up',

@@ -77,7 +77,7 @@ function ownLayout(about: readonly string[], summary: readonly string[], seen: r
 const maxSensitive = 20;
 
 /** At the top, because the rest of a review depends on it. */
-function sensitiveBanner({ sensitive }: RunReport): readonly string[] {
+export function sensitiveBanner({ sensitive }: RunReport): readonly string[] {
   if (sensitive.length === 0) return [];
   const rows = sensitive.slice(0, maxSensitive).map(({ path, why }) => `> - ${inlineCode(path)}: ${neutralise(why, 300)}`);
   const more = sensitive.length > maxSensitive ? [`> - and ${sensitive.length - maxSensitive} more`] : [];
@@ -85,7 +85,7 @@ function sensitiveBanner({ sensitive }: RunReport): readonly string[] {
 }
 
 /** Folded: who could have put words into the agent's mouth. */
-function contextSection({ context }: RunReport): readonly string[] {
+export function contextSection({ context }: RunReport): readonly string[] {
   if (context.length === 0) return [];
   const rows = context.slice(0, 60).map(({ item, source, trust, characters, hidden }) => {
     return `| ${[cell(item, 60), cell(source, 120), trust, characters.toLocaleString('en'), hidden].join(' | ')} |`;

@@ -22,10 +22,13 @@ import { openMessageDesk } from './message-desk.ts';
 import type { PersonMessage } from './message-desk.ts';
 import { planWork, presentPlan } from './plan-work.ts';
 import { commitMessage } from './pull-texts.ts';
+import { mergeWork } from './merge-work.ts';
+import { repairWork } from './repair-work.ts';
+import { reviseWork } from './revise-work.ts';
 import { keepSettingsIssue, maySteer, readRepositorySettings } from './repository-settings.ts';
 import type { Attempt, JobContext, JobTools, TalkContext, WorkKind } from './work.ts';
 
-const kinds: Partial<Record<Work['kind'], WorkKind>> = { fix: fixWork, plan: planWork };
+const kinds: Record<Work['kind'], WorkKind> = { fix: fixWork, plan: planWork, revise: reviseWork, repair: repairWork, merge: mergeWork };
 
 const tellTimeoutMs = 5 * 60_000;
 /** For the work of a run that a person stops. */
@@ -36,7 +39,14 @@ export async function runJob(job: FixJob, attempt: Attempt, tools: JobTools): Pr
   const report = createReport(job.runId);
   const startedAt = Date.now();
   const open = (signal: AbortSignal): GitHubRepository => tools.github.repository(job, { deliveryId: job.deliveryId, signal, records: report.tokens });
-  using comment = createLivingComment({ job, open, signal: attempt.signal, ownsRun: attempt.ownsRun, log: attempt.log });
+  using comment = createLivingComment({
+    job,
+    open,
+    signal: attempt.signal,
+    ownsRun: attempt.ownsRun,
+    log: attempt.log,
+    ...(job.pull && { lastLine: 'Commit' }),
+  });
   const onEvent = (runId: string, event: RunEvent): void => {
     comment.event(event);
     tools.onEvent(runId, event);
@@ -146,7 +156,10 @@ async function workAndDeliver(context: JobContext, kind: WorkKind, budget: Budge
       // What came while the run waited belongs to what it is asked.
       issue: { ...issue, instruction: withMessages(issue.instruction, await desk.take(1)) },
       wishes: { setup: null, test: null, allow: [] },
-      fetch: async (signal) => await fetchBase(context, kind, signal),
+      fetch: async (signal) => await fetchRef(context, kind.base(job).ref, signal),
+      // A branch may say what it likes of itself.
+      ...(job.pull && { rules: async (signal: AbortSignal) => await fetchRef(context, job.repository.defaultBranch, signal) }),
+      ...(kind.prepare && { prepare: kind.prepare.bind(kind, context) }),
       settings: context.settings,
       pinnedSha: kind.base(job).sha,
       resume: resumeOf(job.work) !== null,
@@ -165,7 +178,7 @@ async function workAndDeliver(context: JobContext, kind: WorkKind, budget: Budge
     return result.outcome;
   }
   const outcome = await kind.deliver(context, result);
-  if (outcome.kind === 'published') await checkCommit(context, outcome.pullRequest.headSha);
+  if (outcome.kind === 'published' || outcome.kind === 'pushed') await checkCommit(context, outcome.pullRequest.headSha);
   return outcome;
 }
 
@@ -174,9 +187,9 @@ function withMessages(instruction: string | null, messages: readonly PersonMessa
   return texts.length === 0 ? null : texts.join('\n\n').slice(0, 65_536);
 }
 
-async function fetchBase({ job, github, tools }: JobContext, kind: WorkKind, signal: AbortSignal): Promise<Snapshot> {
+async function fetchRef({ github, tools }: JobContext, ref: string, signal: AbortSignal): Promise<Snapshot> {
   await using token = await github.cloneToken();
-  return await tools.mirrors.fetch({ url: github.cloneUrl, token: token.value, ref: kind.base(job).ref }, signal);
+  return await tools.mirrors.fetch({ url: github.cloneUrl, token: token.value, ref }, signal);
 }
 
 /** Work that is not good enough to be delivered is kept on a branch, where nothing runs it. The outcome stands without. */
@@ -206,10 +219,13 @@ async function tell(context: TalkContext, outcome: FixOutcome): Promise<void> {
   const { job, github, report, attempt, comment } = context;
   const { issue } = job;
   const ways: (() => Promise<void>)[] = [() => comment.end(github, outcome, report), () => endCheck(context, outcome)];
-  // A plan has been shown in words of its own.
-  if (outcome.kind !== 'published' && outcome.kind !== 'planned') ways.push(() => github.reply(issue.number, endingReply(job, outcome)));
+  const kind = kinds[job.work.kind];
+  if (kind.tell) ways.push(() => kind.tell?.(context, outcome) ?? Promise.resolve());
+  const isDone = outcome.kind === 'published' || outcome.kind === 'pushed' || outcome.kind === 'planned';
+  // What is there to see, a pull request, a commit or a plan, is the answer.
+  if (!isDone) ways.push(() => github.reply(issue.number, endingReply(job, outcome)));
   const target = reactionTarget(job);
-  if (target !== null) ways.push(() => github.react(target, outcome.kind === 'published' || outcome.kind === 'planned' ? 'rocket' : 'confused'));
+  if (target !== null) ways.push(() => github.react(target, isDone ? 'rocket' : 'confused'));
   for (const way of ways) await way().catch((thrown: unknown) => attempt.log.error({ err: asFixError(thrown) }, 'outcome could not be told'));
 }
 

@@ -21,7 +21,7 @@ export interface Intake {
   readonly label?: string | undefined;
   readonly commentId?: number | undefined;
   readonly on?: 'issue' | 'diff' | undefined;
-  readonly command?: 'fix' | 'plan' | 'approve' | 'stop' | 'resume' | 'retry' | 'status' | 'ci' | 'help' | 'unknown' | undefined;
+  readonly command?: 'fix' | 'plan' | 'approve' | 'stop' | 'resume' | 'retry' | 'status' | 'ci' | 'merge' | 'help' | 'unknown' | undefined;
   readonly instruction?: string | undefined;
 }
 

@@ -44,7 +44,7 @@ export async function start(scene: Scene, wanted: Work): Promise<'started' | 're
 }
 
 /** Nothing runs by settings that are broken, and the issue about them is kept up to date. */
-async function readValues({ event, github, settings }: Scene): Promise<Values | { readonly refusal: string | null }> {
+export async function readValues({ event, github, settings }: Scene): Promise<Values | { readonly refusal: string | null }> {
   const { login } = event.actor;
   if ('problems' in settings) {
     const issue = await keepSettingsIssue(github, settings.problems);
@@ -88,10 +88,12 @@ function planFirst(work: Work, required: boolean): Work {
   return { kind: 'plan', instruction: work.instruction };
 }
 
+export function triggerOf(event: Intake): FixJob['trigger'] {
+  return event.commentId === undefined ? { kind: 'label', label: event.label ?? '' } : { kind: 'comment', commentId: event.commentId, on: event.on ?? 'issue' };
+}
+
 function toJob(event: Intake, work: Work): FixJob {
   const { key, deliveryId, installationId, repository, issue, actor } = event;
-  const trigger: FixJob['trigger'] =
-    event.commentId === undefined ? { kind: 'label', label: event.label ?? '' } : { kind: 'comment', commentId: event.commentId, on: event.on ?? 'issue' };
   const { number, title, body } = issue;
   return {
     version: 2,
@@ -104,7 +106,7 @@ function toJob(event: Intake, work: Work): FixJob {
     pull: null,
     work,
     actor,
-    trigger,
+    trigger: triggerOf(event),
     requestedAt: event.receivedAt,
   };
 }

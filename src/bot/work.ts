@@ -1,7 +1,7 @@
 /** What the kinds of work have in common, and what each of them says for itself. */
 import type { AskedIssue } from '../fix/agent-task.ts';
 import type { RunEvent, RunReport } from '../fix/report.ts';
-import type { RunResult, RunTools } from '../fix/run.ts';
+import type { RunRequest, RunResult, RunTools } from '../fix/run-request.ts';
 import type { Mirrors } from '../git/mirror.ts';
 import type { GitHub, GitHubRepository } from '../github/github.ts';
 import type { BudgetShare, FixJob, FixOutcome } from '../job.ts';
@@ -58,8 +58,12 @@ export interface WorkKind {
   base(job: FixJob): { readonly ref: string; readonly sha: string | null };
   /** What the agent is asked. */
   ask(context: JobContext): Promise<AskedIssue>;
+  /** Puts more into the workspace before the agent begins. */
+  prepare?(context: JobContext, ...place: Parameters<NonNullable<RunRequest['prepare']>>): ReturnType<NonNullable<RunRequest['prepare']>>;
   /** What becomes of the patch. */
   deliver(context: JobContext, ready: Ready): Promise<FixOutcome>;
   /** The branch for work that is not good enough to be delivered. */
   heldBranch(context: JobContext): string;
+  /** What it has to say beside the living comment. */
+  tell?(context: TalkContext, outcome: FixOutcome): Promise<void>;
 }

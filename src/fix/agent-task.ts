@@ -1,5 +1,5 @@
 /** What the agent of a run is told, put together from what the host knows. */
-import type { Task } from '../agent/task.ts';
+import type { Task, TaskText } from '../agent/task.ts';
 import { hostPresets } from '../gateway/presets.ts';
 import { parseHostRule } from '../gateway/policy.ts';
 import type { Conversation } from '../github/github.ts';
@@ -20,6 +20,9 @@ export interface AskedIssue {
   readonly planOnly?: boolean;
   /** What was said before; null where there is no GitHub. */
   readonly conversation: Conversation | null;
+  /** See Task. */
+  readonly assignment?: string;
+  readonly texts?: readonly TaskText[];
 }
 
 export interface Machine {

@@ -11,7 +11,7 @@ import type { FoundFile } from '../settings/read.ts';
 import type { Resolved } from '../settings/resolve.ts';
 import { isolations } from '../settings/schema.ts';
 import type { Values } from '../settings/values.ts';
-import type { RunLimits } from './run.ts';
+import type { RunLimits } from './run-request.ts';
 
 export interface SettingsCommits {
   readonly snapshot: Snapshot;

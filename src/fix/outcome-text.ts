@@ -17,8 +17,13 @@ const refusals: Record<RefusalReason, string> = {
   patch_mode: 'the patch holds something else than plain files.',
   patch_path: 'the patch has a path that a repository should not hold.',
   patch_secret: 'the patch holds a secret.',
-  stale_base: 'the branch has moved since the run began. Label the issue again.',
+  stale_base: 'somebody has moved the branch since this was asked for, so nothing was written over it. Ask again to start from what is there now.',
   held_moved: 'the branch with the work so far has changed, or is gone, so the run did not go on from it. Comment `/agent fix` to start anew.',
+  pull_request_closed: 'the pull request is closed.',
+  pull_request_fork: 'the pull request comes from a fork, and Mayfly writes to this repository only.',
+  conflict_markers: 'conflicts are left in the files, so nothing was merged.',
+  nothing_to_merge: 'the branch has all of its base already.',
+  checks_not_failing: 'the checks of this commit do not fail any more.',
 };
 
 const limits: Record<Limit, string> = {
@@ -44,6 +49,8 @@ export function sentence(outcome: FixOutcome): string {
   switch (outcome.kind) {
     case 'published':
       return `${outcome.pullRequest.draft ? 'Draft pull request' : 'Pull request'} #${outcome.pullRequest.number} is ready for review.`;
+    case 'pushed':
+      return `Commit ${outcome.pullRequest.headSha.slice(0, 7)} is on the branch of pull request #${outcome.pullRequest.number}.`;
     case 'patched':
       return 'The patch was written.';
     case 'no_change':

@@ -1,4 +1,5 @@
 /** What a run leaves for people and programs to read: filled in as the run goes, whole even when it fails half-way. */
+import type { Reply } from '../agent/submission.ts';
 import type { SeenText } from '../agent/task.ts';
 import type { TokenRecord } from '../github/github.ts';
 import type { FixOutcome, Patch, Proof, TestRun, Usage } from '../job.ts';
@@ -46,6 +47,8 @@ export interface RunReport {
   summary: string;
   /** The agent claims that the change does all that was asked for. */
   resolves: boolean;
+  /** Its answers to the comments of a review. Hostile. */
+  replies: readonly Reply[];
   proof: Proof | null;
   steps: number;
   usage: Usage;
@@ -81,6 +84,7 @@ export function createReport(runId: string): RunReport {
     context: [],
     summary: '',
     resolves: false,
+    replies: [],
     proof: null,
     steps: 0,
     usage: { inputTokens: 0, outputTokens: 0, cachedInputTokens: 0 },

@@ -5,20 +5,15 @@
 import { asFixError } from '../errors.ts';
 import { setbackMessage } from '../agent/feedback.ts';
 import { startAgent } from '../agent/loop.ts';
-import type { Agent, AgentLimits, AgentOptions, Transcript } from '../agent/loop.ts';
-import type { Gateway } from '../gateway/gateway.ts';
+import type { Agent } from '../agent/loop.ts';
+import type { TaskText } from '../agent/task.ts';
 import type { Snapshot } from '../git/mirror.ts';
-import type { BudgetShare, FixOutcome, Patch, PatchFile } from '../job.ts';
-import type { Log, Secrets } from '../log.ts';
+import type { FixOutcome, PatchFile } from '../job.ts';
 import type { Model, Models } from '../model/model.ts';
-import type { Provider, SandboxInfo } from '../sandbox/sandbox.ts';
-import type { Operator } from '../settings/operator.ts';
-import type { Effective } from '../settings/resolve.ts';
 import type { Values } from '../settings/values.ts';
 import { applyPatch } from '../proof/apply.ts';
 import { askedTest, endedEarly, isPersonsStop, noteOtherCommand } from './agent-end.ts';
 import { makeTask } from './agent-task.ts';
-import type { AskedIssue } from './agent-task.ts';
 import { narrowLimits, readBaseSettings, refuseBroken, refuseBySettings } from './base-settings.ts';
 import { tryTests } from './base-tests.ts';
 import { capByBudget } from './budget.ts';
@@ -28,75 +23,14 @@ import type { HeldWork } from './held.ts';
 import { meter } from './meter.ts';
 import { commitBaseline } from './patch.ts';
 import { makePlan } from './plan.ts';
-import type { Plan, Wishes } from './plan.ts';
-import type { PatchLimits } from './policy.ts';
+import type { Plan } from './plan.ts';
 import { asSetback, proveApart } from './prove-apart.ts';
 import { createTimer } from './report.ts';
-import type { RunEvent, RunReport } from './report.ts';
+import type { RunRequest, RunResult, RunTools } from './run-request.ts';
 import { takeAtStop, takePatch } from './take-patch.ts';
 import type { Taking } from './take-patch.ts';
 import { openWorkspace } from './workspace.ts';
-import type { GuestSurroundings, Workspace } from './workspace.ts';
-
-export interface RunLimits {
-  readonly agent: AgentLimits;
-  readonly patch: PatchLimits;
-  readonly setupTimeoutMs: number;
-  /** All runs of the tests of one proof together. */
-  readonly proofTimeoutMs: number;
-  /** How often the host judges: after all but the last time, the agent hears of a regression and works on. At least 1. */
-  readonly proofRounds: number;
-  /** How many ancestors of the base commit the guest gets. */
-  readonly ancestors: number;
-}
-
-/** What a process has once and every run uses. */
-export interface RunTools {
-  readonly provider: Provider;
-  /** Why that one: half a sentence that follows "because". */
-  readonly providerReason: string;
-  /** What separates its VMs from this host. */
-  readonly isolation: SandboxInfo['isolation'];
-  /** What the operator says about settings. */
-  readonly operator: Operator;
-  readonly models: Models;
-  readonly openGateway: (options: { phase: string; allow: readonly string[]; log: Log }) => Gateway;
-  readonly surroundings: GuestSurroundings;
-  /** Of the guest template; a repository may ask for another. */
-  readonly guestNodeVersion: string;
-  /** Debian packages that the operator added to the template. */
-  readonly guestPackages: readonly string[];
-  readonly openTranscript: (runId: string) => Promise<Transcript>;
-  readonly limits: RunLimits;
-  readonly secrets: Secrets;
-}
-
-export interface RunRequest {
-  readonly issue: AskedIssue;
-  readonly wishes: Wishes;
-  /** Read before, from the default branch; those of the base commit where nobody did. */
-  readonly settings?: Effective;
-  /** The base commit, on the host. */
-  readonly fetch: (signal: AbortSignal) => Promise<Snapshot>;
-  /** The commit that the base has to be; null takes what there is. */
-  readonly pinnedSha: string | null;
-  /** The commit that is fetched holds unfinished work: the run begins with it, on the commit before. */
-  readonly resume?: boolean;
-  readonly takeMessages?: AgentOptions['takeMessages'];
-  readonly report: RunReport;
-  /** Of the day; null when there are no budgets. Whoever opened it closes it. */
-  readonly budget: BudgetShare | null;
-  readonly onEvent: (event: RunEvent) => void;
-  readonly signal: AbortSignal;
-  readonly log: Log;
-}
-
-/** What is ready to be published, or why there is nothing to publish. */
-export type RunResult =
-  | { readonly kind: 'ready'; readonly patch: Patch; readonly plan: Plan }
-  /** What to do, in the agent's words, which are hostile. */
-  | { readonly kind: 'planned'; readonly text: string }
-  | { readonly kind: 'ended'; readonly outcome: FixOutcome };
+import type { Workspace } from './workspace.ts';
 
 const ended = (outcome: FixOutcome): RunResult => ({ kind: 'ended', outcome });
 
@@ -108,22 +42,23 @@ export async function runFix(request: RunRequest, tools: RunTools): Promise<RunR
   const start = await createTimer(request)('fetch', () => fetchStart(request, tools, resume));
   if (start === null) return ended({ kind: 'refused', reason: resume ? 'held_moved' : 'stale_base' });
   const snapshot = start.base;
-  const read = request.settings ? { effective: request.settings } : await readBaseSettings({ snapshot, organization: null }, tools.operator, signal);
+  const rules = (await request.rules?.(signal)) ?? snapshot;
+  const read = request.settings ? { effective: request.settings } : await readBaseSettings({ snapshot: rules, organization: null }, tools.operator, signal);
   if ('problems' in read) return ended(refuseBroken(read.problems));
   const { values } = read.effective;
   const unwanted = refuseBySettings(values, tools.isolation);
   if (unwanted !== null) return ended(unwanted);
-  return await prepare(request, { ...tools, limits: narrowLimits(tools.limits, values) }, { snapshot, laid: start.files, settings: values });
+  return await prepare(request, { ...tools, limits: narrowLimits(tools.limits, values) }, { snapshot, rules, laid: start.files, settings: values });
 }
 
 async function prepare(
   request: RunRequest,
   tools: RunTools,
-  { snapshot, laid, settings }: Pick<Context, 'snapshot' | 'laid'> & { settings: Values },
+  { snapshot, rules, laid, settings }: Pick<Context, 'snapshot' | 'laid'> & { rules: Snapshot; settings: Values },
 ): Promise<RunResult> {
   const { report, signal, log } = request;
   const { surroundings, guestNodeVersion } = tools;
-  const plan = await makePlan(snapshot, request.wishes, { settings, registryHosts: surroundings.registryHosts, guestNodeVersion, signal });
+  const plan = await makePlan(snapshot, request.wishes, { rules, settings, registryHosts: surroundings.registryHosts, guestNodeVersion, signal });
   const model = tools.models.open(plan.model);
   if (model === null) return ended({ kind: 'refused', reason: 'settings_invalid', detail: notAllowed(plan.model, tools.models) });
   report.notes.push(...plan.gaps);
@@ -180,7 +115,10 @@ async function work(request: RunRequest, tools: RunTools, context: Context): Pro
   await using workspace = await context.open('agent');
   const baselineSha = await commitBaseline(workspace.sandbox, signal);
   workspace.gateway.enter('agent', plan.allow.agent);
-  const agent = await openAgent(request, tools, { ...context, workspace, baselineSha });
+  const tests = await tryBaseTests(tools, plan, { workspace, baselineSha, signal });
+  // The base alone is what was tested: only now comes what the work begins with.
+  const prepared = (await request.prepare?.(workspace, snapshot)) ?? [];
+  const agent = await openAgent(request, tools, { ...context, workspace, baselineSha, tests, prepared });
   if (context.laid.length > 0) await applyPatch(workspace.sandbox, { baseSha: snapshot.sha, files: context.laid }, signal);
   if (request.issue.planOnly === true) return await makePlanOnly(request, tools, { agent, workspace });
   let proofs = 0;
@@ -242,9 +180,9 @@ async function workOnce(request: RunRequest, tools: RunTools, context: Context &
       throw error;
     });
   if (attempt.ended.kind === 'submitted') {
-    const { summary, resolves } = attempt.ended.submission;
+    const { summary, resolves, replies } = attempt.ended.submission;
     if (tools.secrets.leaks(summary)) return ended({ kind: 'refused', reason: 'patch_secret', detail: "it is in the agent's summary" });
-    Object.assign(report, { summary, resolves });
+    Object.assign(report, { summary, resolves, replies });
   }
   if (attempt.ended.kind === 'submitted' && attempt.ended.submission.noChange) {
     // After a setback these words mean that it cannot be mended.
@@ -271,18 +209,28 @@ async function workOnce(request: RunRequest, tools: RunTools, context: Context &
   return { ...taken, plan: { ...context.plan, test: context.plan.test ?? askedTest(attempt) } };
 }
 
-async function openAgent(request: RunRequest, tools: RunTools, context: Pick<Context, 'snapshot' | 'laid' | 'plan' | 'model'> & Place): Promise<Agent> {
+/** What the tests say before anything was changed; null when no command is known. */
+async function tryBaseTests({ limits }: RunTools, { test }: Plan, { workspace, baselineSha, signal }: Place & { signal: AbortSignal }) {
+  if (test === null) return null;
+  const trial = { baselineSha, proofTimeoutMs: limits.proofTimeoutMs, signal };
+  return await workspace.timed('tests', () => tryTests(workspace.sandbox, test.command, trial));
+}
+
+interface Start extends Pick<Context, 'snapshot' | 'laid' | 'plan' | 'model'>, Place {
+  readonly tests: Awaited<ReturnType<typeof tryBaseTests>>;
+  readonly prepared: readonly TaskText[];
+}
+
+async function openAgent(request: RunRequest, tools: RunTools, context: Start): Promise<Agent> {
   const { report, budget, signal, log, onEvent } = request;
   const transcript = await tools.openTranscript(report.runId);
   report.transcriptFile = transcript.file;
-  const { plan, laid, baselineSha } = context;
-  const { sandbox, node, timed } = context.workspace;
-  const command = plan.test?.command;
-  const trial = { baselineSha, proofTimeoutMs: tools.limits.proofTimeoutMs, signal };
-  const tests = command === undefined ? null : await timed('tests', () => tryTests(sandbox, command, trial));
+  const { plan, laid, tests, prepared } = context;
+  const { sandbox, node } = context.workspace;
+  const machine = { info: sandbox.info, node, packages: tools.guestPackages, tests };
   const agent = startAgent({
     run: { id: report.runId, baseSha: context.snapshot.sha },
-    task: { ...makeTask(request.issue, plan, { info: sandbox.info, node, packages: tools.guestPackages, tests }), earlier: laid.map(({ path }) => path) },
+    task: { ...makeTask({ ...request.issue, texts: [...(request.issue.texts ?? []), ...prepared] }, plan, machine), earlier: laid.map(({ path }) => path) },
     sandbox,
     model: meter(context.model, { report, budget }),
     limits: capByBudget(tools.limits.agent, budget),

@@ -16,7 +16,15 @@ export const neededPermissions: Readonly<Record<string, string>> = {
   actions: 'read',
   metadata: 'read',
 };
-export const neededEvents: readonly string[] = ['issues', 'issue_comment', 'push', 'pull_request'];
+export const neededEvents: readonly string[] = [
+  'issues',
+  'issue_comment',
+  'push',
+  'pull_request',
+  'pull_request_review',
+  'pull_request_review_comment',
+  'check_suite',
+];
 
 const Permissions = z.record(z.string(), z.string());
 

@@ -32,8 +32,8 @@ export interface ClientUse {
 const tries = 3;
 /** A longer wait is left to the queue: it would hold a worker that can do other runs. */
 const maxWaitSeconds = 90;
-/** POSTs that may be sent twice: what they make is named by its content, is made once by GitHub, or is not seen by anybody. */
-const repeatable = /\/(access_tokens|git\/blobs|git\/trees|git\/commits|reactions|requested_reviewers|attempts|conversions)$/;
+/** POSTs that may be sent twice: what they make is named by its content, is made once by GitHub, or is not seen by anybody. GraphQL is only asked. */
+const repeatable = /\/(access_tokens|git\/blobs|git\/trees|git\/commits|reactions|requested_reviewers|attempts|conversions|graphql)$/;
 
 const PluggedOctokit = Octokit.plugin(nameRateLimits, retry, throttling);
 

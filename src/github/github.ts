@@ -8,7 +8,7 @@ export interface RepositoryRef {
 
 /** What was minted, for the report: the value itself is not in it. */
 export interface TokenRecord {
-  readonly use: 'read' | 'talk' | 'publish' | 'check';
+  readonly use: 'read' | 'talk' | 'publish' | 'check' | 'look';
   readonly repositories: readonly string[];
   readonly permissions: Readonly<Record<string, string>>;
   revoked: boolean;
@@ -86,7 +86,118 @@ export interface CheckRequest {
 /** What a comment shall say, made from what it says now (`''` when there is none); null leaves it. May be asked twice. */
 export type CommentEdit = (before: string) => string | null;
 
+/** A pull request as it is now. */
+export interface PullState {
+  readonly number: number;
+  readonly url: string;
+  readonly title: string;
+  readonly body: string;
+  readonly open: boolean;
+  readonly draft: boolean;
+  /** Whether this App opened it. */
+  readonly ours: boolean;
+  /** Its branch lies in another repository, where this App writes nothing. */
+  readonly fork: boolean;
+  readonly branch: string;
+  readonly headSha: string;
+  /** The branch that it is to be merged into. */
+  readonly base: string;
+}
+
+export interface CommitState {
+  readonly sha: string;
+  readonly parents: readonly string[];
+  readonly message: string;
+  /** Whether this App is its author, as far as GitHub can tell. */
+  readonly ours: boolean;
+}
+
+/** What a pull request changes, from where its branch left the base. Texts are hostile. */
+export interface Comparison {
+  readonly mergeBaseSha: string;
+  /** Commits of the base that the head does not have. */
+  readonly behindBy: number;
+  readonly files: readonly { readonly path: string; readonly previousPath: string | null; readonly status: string; readonly patch: string | null }[];
+  /** False when GitHub lists no more files than this. */
+  readonly complete: boolean;
+}
+
+export interface ThreadComment {
+  readonly id: number;
+  /** GitHub makes a review of every single comment, too. */
+  readonly reviewId: number | null;
+  readonly login: string;
+  /** Written by this App. */
+  readonly ours: boolean;
+  readonly person: boolean;
+  readonly body: string;
+  readonly at: string;
+  readonly editedAt: string | null;
+  /** This App has looked at it, which its reaction shows. */
+  readonly seen: boolean;
+}
+
+/** The comments at one place of a diff. */
+export interface ReviewThread {
+  readonly resolved: boolean;
+  readonly outdated: boolean;
+  readonly path: string;
+  /** Null when the lines are not there any more. */
+  readonly line: number | null;
+  readonly hunk: string;
+  /** At least one, oldest first. */
+  readonly comments: readonly ThreadComment[];
+}
+
+/** One more commit on a branch that has not moved. */
+export interface BranchCommitRequest {
+  readonly branch: string;
+  /** The tip that it goes on. */
+  readonly headSha: string;
+  /** A second parent, on whose tree the files go then. */
+  readonly mergedSha: string | null;
+  /** None: the tree stays as it is. */
+  readonly files: readonly PatchFile[];
+  readonly commitMessage: string;
+  readonly signal: AbortSignal;
+  readonly ownsRun?: () => Promise<boolean>;
+}
+
+export interface CheckRun {
+  readonly id: number;
+  readonly name: string;
+  /** Null while it is under way. */
+  readonly conclusion: string | null;
+  /** Of GitHub Actions, whose logs can be read. */
+  readonly actions: boolean;
+}
+
+/** All checks of a commit but our own. */
+export interface Checks {
+  /** Every suite has come to its end. */
+  readonly complete: boolean;
+  readonly runs: readonly CheckRun[];
+}
+
+/** Pull requests beyond opening one. */
+export interface PullRequests {
+  /** Null where there is none. */
+  read(pull: number): Promise<PullState | null>;
+  commit(sha: string): Promise<CommitState>;
+  compare(base: string, head: string): Promise<Comparison>;
+  /** Null when the branch is not where the request says: somebody moved or deleted it. Never forced; found again after a crash. */
+  push(request: BranchCommitRequest): Promise<{ readonly headSha: string } | null>;
+  threads(pull: number): Promise<readonly ReviewThread[]>;
+  /** In the thread that begins with the comment. The same text in the same run is not said twice. */
+  answer(pull: number, commentId: number, body: string): Promise<void>;
+  rewrite(pull: number, body: string): Promise<void>;
+  checks(sha: string): Promise<Checks>;
+  /** The end of a job's log, at most `maxBytes`; null when there is none. Hostile text. */
+  jobLog(jobId: number, maxBytes: number): Promise<string | null>;
+}
+
 export interface GitHubRepository {
+  readonly pulls: PullRequests;
   readonly cloneUrl: string;
   /** GET collaborators/{login}/permission; a 404 is `none`; any other error throws. A role of one's own is what it is based on. */
   permission(login: string): Promise<Permission>;

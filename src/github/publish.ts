@@ -101,11 +101,19 @@ async function takeBranch(
   }
 }
 
-async function readBranch({ octokit, at }: Session, branch: string): Promise<{ sha: string; tree: string; parents: readonly string[] } | null> {
+export interface BranchHead {
+  readonly sha: string;
+  readonly tree: string;
+  readonly parents: readonly string[];
+  readonly message: string;
+}
+
+/** Null when there is no such branch. */
+export async function readBranch({ octokit, at }: Session, branch: string): Promise<BranchHead | null> {
   try {
     const { data: ref } = await octokit.rest.git.getRef({ ...at, ref: `heads/${branch}` });
     const { data: commit } = await octokit.rest.git.getCommit({ ...at, commit_sha: ref.object.sha });
-    return { sha: commit.sha, tree: commit.tree.sha, parents: commit.parents.map(({ sha }) => sha) };
+    return { sha: commit.sha, tree: commit.tree.sha, parents: commit.parents.map(({ sha }) => sha), message: commit.message };
   } catch (error) {
     if (hasStatus(error, 404)) return null;
     throw error;
@@ -136,6 +144,6 @@ async function dressUp(
 }
 
 /** A worker that lost its lock must not write any more. */
-async function demandOwnership({ ownsRun }: CommitRequest): Promise<void> {
+export async function demandOwnership({ ownsRun }: Pick<CommitRequest, 'ownsRun'>): Promise<void> {
   if (ownsRun && !(await ownsRun())) throw new FixError('lock_lost');
 }

@@ -15,6 +15,7 @@ export interface PullRequestData extends Authored {
   readonly state: string;
   readonly draft?: boolean | undefined;
   readonly head: { readonly ref: string; readonly sha: string; readonly repo: { readonly full_name: string } | null };
+  readonly base: { readonly ref: string };
 }
 
 /** 1,000 open pull requests. */
@@ -71,6 +72,6 @@ export function isOfRun(session: Session, pull: PullRequestData, marker: string)
 }
 
 /** A fork may have a branch of the same name. */
-function isHere({ at }: Session, pull: PullRequestData): boolean {
+export function isHere({ at }: Session, pull: PullRequestData): boolean {
   return pull.head.repo?.full_name.toLowerCase() === `${at.owner}/${at.repo}`.toLowerCase();
 }

@@ -11,6 +11,7 @@ import type { GitHubRepository, IssueState, Permission } from './github.ts';
 import { writeLivingIssue } from './living-issue.ts';
 import { demandClean, refuseSecrets } from './outgoing.ts';
 import { holdBranch, publish } from './publish.ts';
+import { createPulls } from './pulls.ts';
 import { asPullRequest, findOpenPullRequest } from './pull-requests.ts';
 import type { Session } from './session.ts';
 import { mintToken } from './tokens.ts';
@@ -44,7 +45,10 @@ export function createRepository(options: RepositoryOptions): GitHubRepository {
   const talk = async <T>(work: (session: Session) => Promise<T>): Promise<T> => await withSession(options, { use: 'talk', signal }, work);
   const write = async <T>(during: AbortSignal, work: (session: Session) => Promise<T>): Promise<T> =>
     await withSession(options, { use: 'publish', signal: AbortSignal.any([signal, during]) }, work);
+  const as = async <T>(use: TokenUse, work: (session: Session) => Promise<T>, during = signal): Promise<T> =>
+    await withSession(options, { use, signal: AbortSignal.any([signal, during]) }, work);
   return {
+    pulls: createPulls(as, options),
     cloneUrl: `${options.webUrl}/${owner}/${name}.git`,
     permission: async (login) => await talk(async (session) => await readPermission(session, login)),
     issue: async (number) => await talk(async (session) => await readIssue(session, number)),

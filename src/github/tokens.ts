@@ -19,6 +19,8 @@ const permissionsOf: Readonly<Record<TokenUse, Readonly<Record<string, 'read' | 
   talk: { issues: 'write', pull_requests: 'write' },
   // Apart: where it was not granted, people still hear of a run.
   check: { checks: 'write' },
+  // What other Apps checked, and the logs of GitHub Actions.
+  look: { checks: 'read', actions: 'read' },
   publish: { contents: 'write', pull_requests: 'write' },
 };
 

@@ -22,12 +22,13 @@ export async function writeTree(session: Session, patch: { baseSha: string; file
   const changes: Change[] = [];
   for (const file of patch.files) changes.push(await prepare(session, file));
   const entries = changes.map(({ path, mode, entry }) => ({ path, mode, type: 'blob' as const, ...entry }));
-  const { data } = await octokit.rest.git.createTree({ ...at, base_tree: await readBaseTree(session, patch.baseSha), tree: entries });
+  const { data } = await octokit.rest.git.createTree({ ...at, base_tree: await readTree(session, patch.baseSha), tree: entries });
   await verify(session, data.sha, changes);
   return data.sha;
 }
 
-async function readBaseTree({ octokit, at }: Session, sha: string): Promise<string> {
+/** The tree of a commit. Throws `base_unknown`. */
+export async function readTree({ octokit, at }: Session, sha: string): Promise<string> {
   try {
     return (await octokit.rest.git.getCommit({ ...at, commit_sha: sha })).data.tree.sha;
   } catch (error) {

@@ -36,7 +36,7 @@ export interface Lane {
   /** Whether the key was seen before. */
   has(key: string): Promise<boolean>;
   /** False when the key was seen before. Throws `redis_unavailable` after the deadline; nothing is queued later then, but for what was already on its way. */
-  add(key: string, payload: unknown, deadlineMs: number): Promise<boolean>;
+  add(key: string, payload: unknown, deadlineMs: number, delayMs?: number): Promise<boolean>;
   /** The payload of a job that we signed. Throws `job_invalid`. */
   open(jobId: string | undefined, data: unknown): unknown;
   /** Makes the key outlive the job. */
@@ -52,11 +52,11 @@ export function createLane({ name, prefix, signingKey, redis, log, jobOptions }:
   });
   const seenKey = (jobId: string): string => `${prefix}:${name}-seen:${jobId}`;
   const has = async (jobId: string): Promise<boolean> => (await redis.exists(seenKey(jobId), queue.toKey(jobId))) > 0;
-  const add = async (key: string, payload: unknown, until: number): Promise<boolean> => {
+  const add = async (key: string, payload: unknown, { until, delayMs }: { until: number; delayMs: number }): Promise<boolean> => {
     const jobId = jobIdOf(key);
     if (await has(jobId)) return false;
     if (Date.now() >= until) return false;
-    await queue.add(name, seal.close(jobId, payload), { jobId });
+    await queue.add(name, seal.close(jobId, payload), { jobId, ...(delayMs > 0 && { delay: delayMs }) });
     return true;
   };
   return {
@@ -65,7 +65,7 @@ export function createLane({ name, prefix, signingKey, redis, log, jobOptions }:
     queue,
     jobId: jobIdOf,
     has: (key) => has(jobIdOf(key)),
-    add: (key, payload, deadlineMs) => within(deadlineMs, add(key, payload, Date.now() + deadlineMs)),
+    add: (key, payload, deadlineMs, delayMs = 0) => within(deadlineMs, add(key, payload, { until: Date.now() + deadlineMs, delayMs })),
     open: seal.open,
     async remember(jobId) {
       await redis.set(seenKey(jobId), '1', 'EX', seenSeconds, 'NX');

@@ -50,6 +50,8 @@ export interface WorkerQueue {
   readonly keepsakes: Keepsakes;
   /** False when this trigger was queued before. The limits narrow the operator's; what is over one waits. */
   addRun(job: FixJob, limits?: RunLimits): Promise<boolean>;
+  /** Brings an event back to intake after a time, once for its key, whatever ends in between. */
+  later(event: { readonly key: string; readonly deliveryId: string }, delayMs: number): Promise<void>;
   /** Whether this trigger was queued before. */
   hasRun(key: string): Promise<boolean>;
   /** Stops what waits or runs for an issue, on whatever worker. What waits is gone in silence; what runs has its signal aborted. */

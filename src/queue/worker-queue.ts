@@ -104,6 +104,7 @@ export async function createWorkerQueue(options: WorkerQueueOptions): Promise<Wo
   return {
     keepsakes: createKeepsakes({ redis: parts.redis, prefix: options.prefix ?? 'mayfly', seal: createSeal(options.signingKey, 'keepsakes') }),
     addRun: (job, limits = {}) => addRun(job, limits, parts),
+    later: async (event, delayMs) => void (await parts.intake.add(event.key, event, addMs, delayMs)),
     hasRun: (key) => within(addMs, parts.runs.has(key)),
     async cancelIssue(repositoryId, issue, reason, login) {
       const stopped = await within(addMs, parts.cancellation.cancel({ repositoryId, issue }, { reason, login }));

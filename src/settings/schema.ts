@@ -57,6 +57,21 @@ const Limits = z.strictObject({
   proofMinutes: whole(1, 1440).meta({ description: 'Minutes for all runs of the tests of one proof.', examples: [20] }),
 });
 
+const FollowUps = z.strictObject({
+  checks: z
+    .boolean()
+    .optional()
+    .meta({ description: 'Whether failed checks on our own commits start a run, three times in a row at most.', examples: [false] }),
+  foreign: z
+    .enum(['pull_request', 'push'])
+    .optional()
+    .meta({
+      description: 'What `/agent` does on a pull request that Mayfly did not open: a pull request against its branch, or a commit onto it.',
+      examples: ['push'],
+    }),
+  quietSeconds: whole(1, 3600).meta({ description: 'How long single review comments are waited for, to be answered together.', examples: [300] }),
+});
+
 const HostsPerPhase = z.strictObject({
   setup: Hosts.optional().meta({ description: 'Hosts for the setup commands, beside the package registries.', examples: [['download.example.org']] }),
   agent: Hosts.optional().meta({ description: 'Hosts for the agent.', examples: [['docs.example.org']] }),
@@ -165,6 +180,7 @@ export const Settings = z.strictObject({
       description: 'Who is asked for a review beside the person who started the run: logins, or organization/team.',
       examples: [['ada', 'acme/backend']],
     }),
+  followUps: FollowUps.optional().meta({ description: 'What happens on pull requests that are there.' }),
   protect: Protect.optional().meta({
     description: 'Which paths a patch may touch. Patterns know *, ** and ?; without a slash they mean a name in any folder.',
   }),

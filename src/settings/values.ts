@@ -36,6 +36,9 @@ export interface Values {
   readonly draft: boolean;
   readonly labels: readonly string[];
   readonly reviewers: readonly string[];
+  readonly 'followUps.checks': boolean;
+  readonly 'followUps.foreign': 'pull_request' | 'push';
+  readonly 'followUps.quietSeconds': number;
   readonly 'protect.refuse': readonly string[];
   readonly 'protect.ask': readonly string[];
   readonly 'protect.allow': readonly string[];
@@ -73,6 +76,9 @@ export const defaults: Values = {
   draft: true,
   labels: [],
   reviewers: [],
+  'followUps.checks': true,
+  'followUps.foreign': 'pull_request',
+  'followUps.quietSeconds': 120,
   'protect.refuse': [],
   'protect.ask': [],
   'protect.allow': [],

@@ -40,7 +40,7 @@ async function handle(delivery: Delivery, { policy, enqueue, log }: AppOptions):
     return;
   }
   const { kind, repository } = decision.intake;
-  const issue = 'issue' in decision.intake ? decision.intake.issue.number : undefined;
+  const issue = 'issue' in decision.intake ? decision.intake.issue.number : 'number' in decision.intake ? decision.intake.number : undefined;
   try {
     const result = await enqueue(decision.intake);
     log.info({ deliveryId, kind, repositoryId: repository.id, issue, result }, 'delivery accepted');

@@ -19,7 +19,7 @@ const searchedChars = 4096;
 const deeplyNested = /(?:^|[\r\n])(?:[ \t]*(?:>|[*+-](?=[ \t])|\d{1,9}[.)](?=[ \t]))){17}/;
 
 /** Commands only when they stand alone in their line: `stop using globals` and `approve only admins` are what an agent is to do. */
-const alone: ReadonlySet<string> = new Set(['approve', 'stop', 'resume', 'retry', 'status', 'ci', 'help']);
+const alone: ReadonlySet<string> = new Set(['approve', 'stop', 'resume', 'retry', 'status', 'ci', 'merge', 'help']);
 /** Commands that take an instruction. */
 const withInstruction: ReadonlySet<string> = new Set(['fix', 'plan']);
 

@@ -4,9 +4,21 @@
  */
 import { z } from 'zod';
 import { findCommand } from './command.ts';
+import { describe, mayTrigger, whyNotHeard } from './decide-origin.ts';
+import { judgeChecks, judgePullClosed, judgeReview, judgeReviewComment } from './decide-pull.ts';
 import type { IntakeEvent } from './event.ts';
-import { IssueClosed, IssueComment, IssueLabeled, PullChanged, Push } from './payload.ts';
-import type { Comment, Issue, Origin } from './payload.ts';
+import {
+  CheckSuiteCompleted,
+  IssueClosed,
+  IssueComment,
+  IssueLabeled,
+  PullChanged,
+  PullRequestClosed,
+  Push,
+  ReviewCommentCreated,
+  ReviewSubmitted,
+} from './payload.ts';
+import type { Issue, Origin } from './payload.ts';
 
 /** What the operator decided about triggers. Which label starts a run is for the settings of a repository to say. */
 export interface TriggerPolicy {
@@ -46,6 +58,10 @@ const judges = {
   'issues.closed': of(IssueClosed, judgeClosed),
   'issues.deleted': of(IssueClosed, judgeClosed),
   'issue_comment.created': of(IssueComment, judgeComment),
+  'pull_request_review.submitted': of(ReviewSubmitted, judgeReview),
+  'pull_request_review_comment.created': of(ReviewCommentCreated, judgeReviewComment),
+  'pull_request.closed': of(PullRequestClosed, judgePullClosed),
+  'check_suite.completed': of(CheckSuiteCompleted, judgeChecks),
   push: of(Push, judgePush),
   'pull_request.opened': of(PullChanged, judgePullChanged),
   'pull_request.reopened': of(PullChanged, judgePullChanged),
@@ -109,42 +125,6 @@ function judgeComment(payload: z.infer<typeof IssueComment>, delivery: Delivery,
   const key = `comment-${comment.id}`;
   return {
     intake: { ...describe(payload, delivery), key, issue: issueOf(issue), kind: 'command', commentId: comment.id, on: 'issue', ...found },
-  };
-}
-
-/** Whose words in a comment are not heard at all. */
-function whyNotHeard(origin: Origin, comment: Comment, policy: TriggerPolicy): string | null {
-  if (!mayTrigger(origin, policy)) return 'sent by a bot';
-  if (comment.user?.id !== origin.sender.id) return 'the sender did not write the comment';
-  return isOurs(comment, policy) ? 'our own comment' : null;
-}
-
-function mayTrigger({ sender }: Origin, { allowBots }: TriggerPolicy): boolean {
-  const login = sender.login.toLowerCase();
-  const isPerson = sender.type === 'User' && !login.endsWith('[bot]');
-  return isPerson || allowBots.some((bot) => bot.toLowerCase() === login);
-}
-
-/** By the App that wrote it, or by the hidden marker that every text of ours carries. */
-function isOurs(comment: Comment, { appId }: TriggerPolicy): boolean {
-  return (appId !== null && comment.performed_via_github_app?.id === appId) || comment.body.includes('<!-- mayfly:');
-}
-
-/** What every event says of where it comes from. */
-function describe({ installation, repository, sender }: Origin, { deliveryId, receivedAt }: Delivery) {
-  return {
-    version: 2 as const,
-    deliveryId,
-    installationId: installation.id,
-    repository: {
-      id: repository.id,
-      owner: repository.owner.login,
-      name: repository.name,
-      private: repository.private,
-      defaultBranch: repository.default_branch,
-    },
-    actor: { id: sender.id, login: sender.login },
-    receivedAt,
   };
 }
 

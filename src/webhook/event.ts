@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { Repository } from '../job.ts';
 
 /** What can be asked for. `fix` is also what has no word of its own; `unknown` is one single word that nobody knows. */
-const commandNames = ['fix', 'plan', 'approve', 'stop', 'resume', 'retry', 'status', 'ci', 'help', 'unknown'] as const;
+const commandNames = ['fix', 'plan', 'approve', 'stop', 'resume', 'retry', 'status', 'ci', 'merge', 'help', 'unknown'] as const;
 export type CommandName = (typeof commandNames)[number];
 
 const envelope = {
@@ -15,6 +15,15 @@ const envelope = {
   repository: Repository,
   actor: z.object({ id: z.number().int(), login: z.string().max(100) }),
   receivedAt: z.iso.datetime(),
+};
+/** What people said of a pull request at its lines, or handing in a review. */
+const said = {
+  /** Of the pull request. */
+  number: z.number().int(),
+  reviewId: z.number().int(),
+  state: z.enum(['approved', 'changes_requested', 'commented']),
+  body: z.string().max(65_536),
+  instruction: z.string().max(65_536).nullable(),
 };
 const ofIssue = {
   ...envelope,
@@ -40,5 +49,11 @@ export const IntakeEvent = z.discriminatedUnion('kind', [
   z.object({ ...envelope, kind: z.literal('settings_proposed'), pull: z.object({ number: z.number().int(), headSha: z.string().regex(/^[0-9a-f]{40}$/) }) }),
   /** The issue was closed or deleted: cancels what waits or runs. */
   z.object({ ...ofIssue, kind: z.literal('closed') }),
+  z.object({ ...envelope, ...said, kind: z.literal('review') }),
+  z.object({ ...envelope, ...said, kind: z.literal('remark') }),
+  /** Of our own making: the time for single comments is over. */
+  z.object({ ...envelope, ...said, kind: z.literal('quiet') }),
+  /** Checks of the head of a pull request failed. */
+  z.object({ ...envelope, kind: z.literal('checks'), number: z.number().int(), headSha: z.string().regex(/^[0-9a-f]{40}$/) }),
 ]);
 export type IntakeEvent = z.infer<typeof IntakeEvent>;

@@ -49,3 +49,26 @@ export const PullChanged = Origin.extend({ pull_request: z.object({ number: z.nu
 export const IssueLabeled = Origin.extend({ issue: Issue, label: z.object({ name: z.string().max(100) }) });
 export const IssueClosed = Origin.extend({ issue: Issue });
 export const IssueComment = Origin.extend({ issue: Issue, comment: Comment });
+
+const PullRequest = Issue.extend({ user: Account.nullish() });
+export const PullRequestClosed = Origin.extend({ pull_request: PullRequest });
+export const ReviewSubmitted = Origin.extend({
+  pull_request: PullRequest,
+  review: Comment.extend({ body: clipped(65_536).nullish(), state: z.string() }),
+});
+export const ReviewCommentCreated = Origin.extend({
+  pull_request: PullRequest,
+  comment: Comment.extend({ pull_request_review_id: z.number().int().nullish() }),
+});
+
+const Commit = z.object({ sha: z.string(), repo: z.object({ id: z.number().int() }) });
+export const CheckSuiteCompleted = Origin.extend({
+  check_suite: z.object({
+    id: z.number().int(),
+    head_sha: z.string().regex(/^[0-9a-f]{40}$/),
+    conclusion: z.string().nullable(),
+    app: z.object({ id: z.number().int() }),
+    /** Those of this repository; none for a fork. */
+    pull_requests: z.array(z.object({ number: z.number().int().positive(), head: Commit, base: Commit })),
+  }),
+});

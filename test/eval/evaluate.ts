@@ -7,7 +7,7 @@ import { FixError, asFixError, errorTable } from '../../src/errors.ts';
 import { createReport } from '../../src/fix/report.ts';
 import type { RunReport } from '../../src/fix/report.ts';
 import { runFix } from '../../src/fix/run.ts';
-import type { RunTools } from '../../src/fix/run.ts';
+import type { RunTools } from '../../src/fix/run-request.ts';
 import { newRunId } from '../../src/job.ts';
 import type { ProviderName } from '../../src/job.ts';
 import { describeRun, openTools, patchText, settle } from '../../src/local.ts';

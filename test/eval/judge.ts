@@ -10,7 +10,7 @@ import type { Wishes } from '../../src/fix/plan.ts';
 import { createBaseReader } from '../../src/fix/prove-apart.ts';
 import { createReport, createTimer } from '../../src/fix/report.ts';
 import type { RunEvent, RunReport } from '../../src/fix/report.ts';
-import type { RunLimits, RunTools } from '../../src/fix/run.ts';
+import type { RunLimits, RunTools } from '../../src/fix/run-request.ts';
 import { openWorkspace } from '../../src/fix/workspace.ts';
 import { newRunId } from '../../src/job.ts';
 import type { Patch, TestRun } from '../../src/job.ts';

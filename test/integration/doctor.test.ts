@@ -60,7 +60,7 @@ describe('mayfly doctor', () => {
 
   test.skipIf(redisIsMissing())('prints one JSON object about what it could ask', async () => {
     const redis = await startRedis();
-    await using github = await createStandInGitHub({ events: ['issues', 'issue_comment'] });
+    await using github = await createStandInGitHub();
     const config = loadConfig('tool');
     const template = await findTemplate(vmOptions(config, pino({ level: 'silent' }))).then(
       () => 'ok',

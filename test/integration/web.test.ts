@@ -106,11 +106,12 @@ describe.skipIf(redisIsMissing())('the web role', () => {
 
     expect(statuses).toHaveLength(329);
     expect(new Set(statuses)).toEqual(new Set([200]));
-    expect((await takeIntake(6)).map((event) => `${event.kind} ${'issue' in event ? event.issue.number : ''}`).toSorted()).toEqual([
+    const seen = await takeIntake(6);
+    expect(seen.map((event) => `${event.kind} ${'issue' in event ? event.issue.number : 'number' in event ? event.number : ''}`.trim()).toSorted()).toEqual([
       'closed 1',
       'labeled 1',
       'labeled 1',
-      'settings_proposed ',
+      'settings_proposed',
       'unlabeled 1',
       'unlabeled 1',
     ]);

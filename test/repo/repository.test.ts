@@ -74,7 +74,7 @@ describe('the repository', () => {
     expect(manifest).toMatchObject({ public: false });
     expect(z.object({ default_permissions: z.unknown(), default_events: z.unknown() }).parse(manifest)).toEqual({
       default_permissions: { contents: 'write', issues: 'write', pull_requests: 'write', checks: 'write', actions: 'read', metadata: 'read' },
-      default_events: ['issues', 'issue_comment', 'push', 'pull_request'],
+      default_events: ['issues', 'issue_comment', 'push', 'pull_request', 'pull_request_review', 'pull_request_review_comment', 'check_suite'],
     });
     expect(manifest).toMatchObject({ default_permissions: neededPermissions, default_events: neededEvents });
   });

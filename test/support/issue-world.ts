@@ -3,7 +3,7 @@ import { pino } from 'pino';
 import { runJob } from '../../src/bot/run-job.ts';
 import type { Attempt, JobTools } from '../../src/bot/work.ts';
 import type { RunReport } from '../../src/fix/report.ts';
-import type { RunLimits } from '../../src/fix/run.ts';
+import type { RunLimits } from '../../src/fix/run-request.ts';
 import type { Memory } from '../../src/bot/memory.ts';
 import type { FixJob } from '../../src/job.ts';
 import type { Models } from '../../src/model/model.ts';
@@ -27,7 +27,7 @@ export interface RunChange {
   readonly models?: Models;
   readonly onBoot?: (id: string) => void;
   readonly attempt?: Partial<Attempt>;
-  readonly job?: Partial<FixJob>;
+  readonly job?: Partial<FixJob> | undefined;
   readonly limits?: Partial<RunLimits>;
 }
 

@@ -1,4 +1,5 @@
 /** Small operations that the emulator lacks, or answers from a git of its own. */
+import { runsOf } from './actions.ts';
 import type { BareCall } from './app-routes.ts';
 import { granted } from './access.ts';
 import { longCommit } from './git-files.ts';
@@ -124,7 +125,7 @@ export async function listChecks(call: Call): Promise<Reply> {
   const sha = await repository.git.resolve(call.params['ref'] ?? '');
   if (sha === null) throw notFound();
   const read = async (id: number): Promise<Json> => (await forward({ ...call, target: `/repos/${repository.fullName}/check-runs/${id}` })).body;
-  const all = await Promise.all((repository.checks.get(sha) ?? []).toReversed().map(read));
+  const all = [...(await Promise.all((repository.checks.get(sha) ?? []).toReversed().map(read))), ...runsOf(call.world, repository, sha)];
   const name = query.get('check_name');
   const fits = all.filter(
     (check, at) => (name === null || check.name === name) && (query.get('filter') === 'all' || all.findIndex((other) => other.name === check.name) === at),

@@ -4,10 +4,12 @@
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { demand, identify } from './access.ts';
+import { readLog } from './actions.ts';
 import { changesBetween, completePayload, look, type Change, type Moment, type Subject } from './events.ts';
 import type { Fault, Faults } from './faults.ts';
 import { isGitPath, serveGit } from './git-http.ts';
 import { readArchive } from './git-files.ts';
+import { answerThreads, graphqlProblems } from './graphql.ts';
 import type { Description } from './openapi.ts';
 import { followBranches } from './pulls.ts';
 import type { RateLimits } from './rate-limits.ts';
@@ -107,6 +109,9 @@ async function answer(parts: FrontParts, incoming: Incoming): Promise<{ reply: R
   let caller: Caller = { kind: 'anonymous' };
   try {
     if (incoming.url.pathname.startsWith('/codeload/')) return { caller, reply: await readArchive(parts.world, incoming.url.pathname.split('/')[2] ?? '') };
+    if (incoming.url.pathname.startsWith('/job-logs/')) {
+      return { caller, reply: readLog(parts.world, incoming.url.pathname.split('/')[2] ?? '', incoming.request.headers.authorization) };
+    }
     caller = identify(parts.world, incoming.request.headers.authorization);
     return { caller, reply: await route(parts, incoming, caller) };
   } catch (error) {
@@ -119,6 +124,7 @@ async function route(parts: FrontParts, incoming: Incoming, caller: Caller): Pro
   const { world, description, routes, violations } = parts;
   const { method, url } = incoming;
   const name = `${method} ${url.pathname}`;
+  if (name === 'POST /graphql') return await askGraphql(parts, incoming, caller);
   // The root directory is the one path that GitHub takes and its description does not.
   const operation = description.match(method, url.pathname.replace(/\/contents\/?$/, '/contents/.'));
   if (!operation) {
@@ -145,6 +151,19 @@ async function route(parts: FrontParts, incoming: Incoming, caller: Caller): Pro
   if (found.as === 'token' && caller.kind === 'app') throw new Refusal(401, 'A JSON web token could not be decoded');
   const reply = await found.answer(call);
   return { ...reply, body: await correct(world, caller, reply.body) };
+}
+
+async function askGraphql(parts: FrontParts, { url, body: bytes }: Incoming, caller: Caller): Promise<Reply> {
+  const { world, violations } = parts;
+  const body = parseBody(bytes);
+  const problems = graphqlProblems(body);
+  violations.push(...problems.map((problem) => `POST /graphql: ${problem}`));
+  if (problems.length > 0) throw new Refusal(422, problems.join('\n'));
+  parts.rateLimits.spend(callerId(caller));
+  const repository = world.repositories.get(`${body.variables.owner}/${body.variables.repo}`);
+  if (!repository) throw notFound();
+  demand(world, caller, repository, { any: ['pull_requests'], level: 'read' });
+  return await answerThreads({ method: 'POST', target: url.pathname, params: {}, query: url.searchParams, accept: '', body, caller, world, repository });
 }
 
 function parseBody(bytes: Buffer): Json {
@@ -191,6 +210,7 @@ async function momentOf(call: Call, reply: Reply | null): Promise<Moment> {
 }
 
 async function announce(parts: FrontParts, call: Call, before: Moment, reply: Reply): Promise<void> {
+  if (reply.events) return emit(parts, call.repository, call.caller, await correct(call.world, null, reply.events));
   if (call.target.includes('/git/refs')) return announceBranches(parts, call.repository, call.caller);
   const after = await momentOf(call, reply);
   await emit(parts, call.repository, call.caller, changesBetween(before, after));

@@ -37,12 +37,18 @@ export async function changedFiles(repository: StoredRepository, base: string, h
   return files;
 }
 
+/** GitHub knows its accounts by the addresses that it gave them. */
+function accountOf(email: string): Json {
+  const [, id, login] = /^(\d+)\+(.+)@users\.noreply\.github\.com$/.exec(email) ?? [];
+  return login === undefined ? null : { login, id: Number(id), type: login.endsWith('[bot]') ? 'Bot' : 'User' };
+}
+
 /** The commit in the long form of `commits/{ref}`. */
 export async function longCommit(repository: StoredRepository, sha: string, url: string): Promise<Json> {
   const { sha: id, node_id, html_url, author, committer, message, tree, parents, verification, url: gitUrl } = await commitBody(repository, sha, url);
   const api = `${url}/repos/${repository.fullName}/commits/${id}`;
   const commit = { url: gitUrl, author, committer, message, tree, comment_count: 0, verification };
-  return { sha: id, node_id, url: api, html_url, comments_url: `${api}/comments`, commit, author: null, committer: null, parents };
+  return { sha: id, node_id, url: api, html_url, comments_url: `${api}/comments`, commit, author: accountOf(author.email), committer: null, parents };
 }
 
 export async function readLongCommit(call: Call): Promise<Reply> {

@@ -159,6 +159,10 @@ async function reactionKey(call: Call): Promise<string> {
     if (!(await issueBody(call, params['issue_number']))) throw notFound();
     return `issue/${params['issue_number']}`;
   }
+  if (call.target.includes('/pulls/comments/')) {
+    if (!repository.reviewComments.has(Number(params['comment_id']))) throw notFound();
+    return `review-comment/${params['comment_id']}`;
+  }
   const found = await world.emulator.call('GET', `/repos/${repository.fullName}/issues/comments/${params['comment_id']}`, {
     as: world.emulator.ownerOf(repository.owner),
   });

@@ -1,6 +1,10 @@
 /** A seeded repository in the hands of a test or the demo: people act through the public API, the rest reads back. */
 import { Agent, request } from 'undici';
+import { addSuite, type SuiteWish } from './actions.ts';
+import { completePayload } from './events.ts';
+import { followBranches } from './pulls.ts';
 import { writeFiles, type SeedFiles } from './seed.ts';
+import type { Webhooks } from './webhooks.ts';
 import { Refusal, type Json, type Role, type StoredRepository, type World } from './world.ts';
 
 export interface PullRequestView {
@@ -24,6 +28,24 @@ export interface StandInRepository {
   /** Resolves with the comment's id. */
   comment(options: { as: string; issue: number; body: string }): Promise<number>;
   closeIssue(options: { as: string; issue: number }): Promise<void>;
+  /** A review with comments at lines. Resolves with the ids of the review and, in their order, of its comments. */
+  review(options: {
+    as: string;
+    pull: number;
+    event: 'APPROVE' | 'REQUEST_CHANGES' | 'COMMENT';
+    body?: string;
+    comments?: readonly { path: string; line: number; body: string }[];
+  }): Promise<{ id: number; comments: readonly number[] }>;
+  /** One comment at a line, or an answer in a thread. Resolves with its id. */
+  remark(options: { as: string; pull: number; body: string } & ({ path: string; line: number } | { inReplyTo: number })): Promise<number>;
+  /** Comments at lines, oldest first, with the reactions of `reviewReactions`. */
+  reviewComments(pull: number): Promise<readonly Json[]>;
+  reviewReactions(comment: number): readonly string[];
+  /** What people do with a thread, named by its first comment. */
+  resolveThread(comment: number): void;
+  outdateThread(comment: number): void;
+  /** What workflows say of a commit. */
+  runWorkflows(wish: SuiteWish): Promise<void>;
   /** A push by somebody outside of the API: a commit on top of a branch. Null as content deletes. Resolves with the SHA. */
   commit(options: { branch?: string; message: string; files: SeedFiles; by?: string }): Promise<string>;
   /** Null takes the collaborator's access away. */
@@ -41,7 +63,7 @@ export interface StandInRepository {
   file(ref: string, path: string): Promise<string | null>;
 }
 
-export function createRepositoryHandle(world: World, stored: StoredRepository): StandInRepository {
+export function createRepositoryHandle(world: World, stored: StoredRepository, webhooks: Pick<Webhooks, 'emit'>): StandInRepository {
   const json = 'application/vnd.github+json';
   const api = async (as: string, method: string, path: string, body?: Json): Promise<Json> =>
     callApi({ world, as, method, target: `/repos/${stored.fullName}${path}`, body, accept: json });
@@ -56,9 +78,28 @@ export function createRepositoryHandle(world: World, stored: StoredRepository): 
     label: async ({ as, issue, label }) => void (await api(as, 'POST', `/issues/${issue}/labels`, { labels: [label] })),
     unlabel: async ({ as, issue, label }) => void (await api(as, 'DELETE', `/issues/${issue}/labels/${encodeURIComponent(label)}`)),
     comment: async ({ as, issue, body }) => (await api(as, 'POST', `/issues/${issue}/comments`, { body })).id,
+    async review({ as, pull, ...wish }) {
+      const { id } = await api(as, 'POST', `/pulls/${pull}/reviews`, wish);
+      return { id, comments: [...stored.reviewComments.values()].filter(({ reviewId }) => reviewId === id).map((comment) => comment.id) };
+    },
+    async remark({ as, pull, body, ...at }) {
+      const path = 'inReplyTo' in at ? `/pulls/${pull}/comments/${at.inReplyTo}/replies` : `/pulls/${pull}/comments`;
+      const place = 'inReplyTo' in at ? {} : { ...at, commit_id: stored.pulls.get(pull)?.headSha };
+      return (await api(as, 'POST', path, { body, ...place })).id;
+    },
+    reviewComments: (pull) => api(owner, 'GET', `/pulls/${pull}/comments?per_page=100`),
+    reviewReactions: (comment) => (stored.reactions.get(`review-comment/${comment}`) ?? []).map(({ content }) => content),
+    resolveThread: (comment) => void stored.resolved.add(comment),
+    outdateThread: (comment) => void stored.outdated.add(comment),
+    async runWorkflows(wish) {
+      const caller = { kind: 'user', login: owner, token: world.tokens.user(owner) } as const;
+      for (const change of await addSuite(world, stored, wish)) webhooks.emit(change.event, await completePayload(world, stored, caller, change));
+    },
     closeIssue: async ({ as, issue }) => void (await api(as, 'PATCH', `/issues/${issue}`, { state: 'closed' })),
     async commit({ branch = 'main', message, files, by = owner }) {
-      return writeFiles(stored.git, { branch, message, files, by, atMs: world.now() });
+      const sha = await writeFiles(stored.git, { branch, message, files, by, atMs: world.now() });
+      await followBranches(world, stored);
+      return sha;
     },
     async setPermission(login, role) {
       const words: Readonly<Record<Role, string>> = { read: 'pull', triage: 'triage', write: 'push', maintain: 'maintain', admin: 'admin' };

@@ -2,6 +2,7 @@
  * Every operation that the stand-in stands in for, by its name in GitHub's OpenAPI description, with what it asks of
  * the caller. What is not here is answered 501 and counted as a violation: nothing works here by accident.
  */
+import * as actions from './actions.ts';
 import * as apps from './app-routes.ts';
 import type { Need } from './access.ts';
 import { readPermission, removeCollaborator, setCollaborator } from './collaborators.ts';
@@ -9,6 +10,7 @@ import * as data from './git-data.ts';
 import * as files from './git-files.ts';
 import * as issues from './issues.ts';
 import * as pulls from './pulls.ts';
+import * as reviews from './reviews.ts';
 import * as extras from './extras.ts';
 import type { RateLimits } from './rate-limits.ts';
 import type { Registrations } from './registrations.ts';
@@ -94,6 +96,8 @@ function repositoryRoutes(): Record<string, Route> {
     'PATCH check-runs/{check_run_id}': needs('write', ['checks'], 'admin')(issues.forward),
     'GET check-runs/{check_run_id}': needs('read', ['checks'])(issues.forward),
     'GET commits/{ref}/check-runs': needs('read', ['checks'])(extras.listChecks),
+    'GET commits/{ref}/check-suites': needs('read', ['checks'])(actions.listSuites),
+    'GET actions/jobs/{job_id}/logs': needs('read', ['actions'])(actions.redirectLog),
     'GET branches': contents(data.listBranches),
     'GET branches/{branch}': contents(extras.readBranch),
     'GET contents/{path}': contents(files.readContents),
@@ -182,8 +186,11 @@ function pullRoutes(): Record<string, Route> {
     'GET pulls/{pull_number}/requested_reviewers': read(extras.listReviewers),
     'POST pulls/{pull_number}/requested_reviewers': write(pulls.requestReviewers),
     'DELETE pulls/{pull_number}/requested_reviewers': write(issues.forward),
-    'GET pulls/{pull_number}/reviews': read(issues.forward),
-    'POST pulls/{pull_number}/reviews': needs('write', ['pull_requests'])(issues.forward),
-    'GET pulls/{pull_number}/comments': read(issues.forward),
+    'GET pulls/{pull_number}/reviews': read(reviews.listReviews),
+    'POST pulls/{pull_number}/reviews': needs('write', ['pull_requests'])(reviews.createReview),
+    'GET pulls/{pull_number}/comments': read(reviews.listReviewComments),
+    'POST pulls/{pull_number}/comments': needs('write', ['pull_requests'])(reviews.createSingleComment),
+    'POST pulls/{pull_number}/comments/{comment_id}/replies': needs('write', ['pull_requests'])(reviews.replyToComment),
+    ...reactionRoutes('pulls/comments/{comment_id}'),
   };
 }

@@ -102,6 +102,7 @@ export async function createStandInGitHub(options: StandInOptions = {}): Promise
     tokens: createTokenTable({ appId: app.appId, format: options.tokenFormat ?? 'jwt', now }),
     repositories: new Map(),
     archives: new Map(),
+    logs: new Map(),
     drafts: options.drafts ?? true,
     suspended: false,
     now,
@@ -122,7 +123,8 @@ export async function createStandInGitHub(options: StandInOptions = {}): Promise
     await emulator.close();
     await rm(directory, { recursive: true, force: true });
   };
-  const seed = async (wish: SeedRepository): Promise<StandInRepository> => createRepositoryHandle(world, await seedRepository(world, directory, wish));
+  const seed = async (wish: SeedRepository): Promise<StandInRepository> =>
+    createRepositoryHandle(world, await seedRepository(world, directory, wish), webhooks);
   return Object.assign(face(world, parts), { seedRepository: seed, close, [Symbol.asyncDispose]: close });
 }
 
@@ -180,6 +182,6 @@ async function createApp(options: StandInOptions): Promise<StandInApp> {
     slug: options.slug ?? 'mayfly',
     account: options.account ?? options.organizations?.[0] ?? 'acme',
     permissions: options.permissions ?? mayflyPermissions,
-    events: options.events ?? ['issues', 'issue_comment', 'pull_request'],
+    events: options.events ?? ['issues', 'issue_comment', 'pull_request', 'pull_request_review', 'pull_request_review_comment', 'check_suite', 'push'],
   };
 }

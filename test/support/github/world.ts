@@ -27,6 +27,42 @@ export interface PullState {
   open: boolean;
 }
 
+export interface StoredReview {
+  readonly id: number;
+  readonly pull: number;
+  readonly login: string;
+  readonly state: 'APPROVED' | 'CHANGES_REQUESTED' | 'COMMENTED';
+  readonly body: string;
+  readonly commitId: string;
+  readonly at: string;
+}
+
+export interface StoredReviewComment {
+  readonly id: number;
+  readonly pull: number;
+  readonly reviewId: number;
+  readonly login: string;
+  readonly path: string;
+  readonly line: number;
+  readonly side: string;
+  body: string;
+  /** The lines that it stands at. */
+  readonly hunk: string;
+  /** The first comment of its thread; null for that one. */
+  readonly inReplyTo: number | null;
+  readonly commitId: string;
+  readonly at: string;
+  editedAt: string | null;
+}
+
+/** What workflows said of a commit; null while they are under way. */
+export interface StoredSuite {
+  readonly id: number;
+  readonly sha: string;
+  readonly conclusion: string | null;
+  readonly runs: readonly { readonly id: number; readonly name: string; readonly conclusion: string | null; readonly log: string | null }[];
+}
+
 export interface StoredRepository {
   readonly id: number;
   readonly owner: string;
@@ -40,7 +76,13 @@ export interface StoredRepository {
   /** Whether the App's installation covers it. */
   readonly installed: boolean;
   readonly pulls: Map<number, PullState>;
-  /** By `issue/<number>` or `comment/<id>`. */
+  readonly suites: StoredSuite[];
+  readonly reviews: Map<number, StoredReview>;
+  readonly reviewComments: Map<number, StoredReviewComment>;
+  /** First comments of threads that somebody resolved, or whose lines are not there any more. */
+  readonly resolved: Set<number>;
+  readonly outdated: Set<number>;
+  /** By `issue/<number>`, `comment/<id>` or `review-comment/<id>`. */
   readonly reactions: Map<string, Reaction[]>;
   readonly statuses: Map<string, Json[]>;
   /** Ids of check runs by commit: the emulator lists them only for commits that it knows. */
@@ -76,6 +118,8 @@ export interface World {
   readonly repositories: Map<string, StoredRepository>;
   readonly drafts: boolean;
   readonly archives: Map<string, { readonly repository: StoredRepository; readonly sha: string; readonly format: string }>;
+  /** Logs that somebody was sent to. */
+  readonly logs: Map<string, string>;
   suspended: boolean;
   readonly now: () => number;
   readonly nextId: () => number;
@@ -101,6 +145,8 @@ export interface Reply {
   readonly headers?: Readonly<Record<string, string>>;
   /** JSON; a Buffer is sent as it is. */
   readonly body?: Json;
+  /** What GitHub tells about it, when that cannot be seen by comparing. */
+  readonly events?: readonly { readonly event: string; readonly payload: Json }[];
 }
 
 /** An answer that is not a success, thrown from any depth of a handler. */

@@ -9,7 +9,7 @@ describe('solve', () => {
     const { model, attempt } = play([listing, handIn], { sandbox: createFakeSandbox({ exec: (argv) => (argv[4] === 'ls' ? { stdout: 'a.js\n' } : {}) }) });
 
     expect(await attempt).toEqual({
-      ended: { kind: 'submitted', submission: aSubmission },
+      ended: { kind: 'submitted', submission: { ...aSubmission, replies: [] } },
       steps: 2,
       usage: { inputTokens: 200, outputTokens: 20, cachedInputTokens: 0 },
       costUsd: null,

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { narrowLimits, refuseBroken, refuseBySettings } from '../../../src/fix/base-settings.ts';
-import type { RunLimits } from '../../../src/fix/run.ts';
+import type { RunLimits } from '../../../src/fix/run-request.ts';
 import { defaults } from '../../../src/settings/values.ts';
 import type { Values } from '../../../src/settings/values.ts';
 

@@ -1,0 +1,28 @@
+/** How a command is answered when it starts no run of its own. */
+import { noStartReply, notTold } from './command-texts.ts';
+import type { NoStart } from './command-texts.ts';
+import { subjectOf } from './memory.ts';
+import type { Scene } from './scene.ts';
+
+/** `started`: a run goes on from here. `refused`: it was told why not. `done`: nothing is left to do. */
+export type Obeyed = 'started' | 'refused' | 'done';
+
+export async function say({ event, github }: Scene, text: string, as: Obeyed): Promise<Obeyed> {
+  await github.reply(event.issue.number, text);
+  return as;
+}
+
+export async function refuse(scene: Scene, reason: NoStart): Promise<Obeyed> {
+  return await say(scene, noStartReply(scene.event.actor.login, reason), 'refused');
+}
+
+/** Words of a person go to the run that waits or works here. Null when there are none, or nobody to hear them. */
+export async function tellRun(scene: Scene): Promise<Obeyed | null> {
+  const { event, tools } = scene;
+  // The comment that a run was started by is no message to it.
+  if (!event.instruction || event.commentId === undefined || (await tools.queue.hasRun(event.key))) return null;
+  const message = { id: event.commentId, login: event.actor.login, text: event.instruction, at: event.receivedAt };
+  const told = await tools.queue.tell(subjectOf(event), message);
+  if (told === 'full' || told === 'too_long') return await say(scene, notTold(event.actor.login, told), 'refused');
+  return told === 'none' ? null : 'started';
+}

@@ -1,0 +1,69 @@
+/** What the kinds of work on a pull request share: its state before, one more commit on its branch after. */
+import { FixError, asFixError } from '../errors.ts';
+import { createTimer } from '../fix/report.ts';
+import type { PullState } from '../github/github.ts';
+import type { FixJob, FixOutcome, PatchFile, PinnedPull, PullRequest } from '../job.ts';
+import { followMessage, readTrailers, withLatest } from './follow-texts.ts';
+import type { CommitFacts } from './follow-texts.ts';
+import type { JobContext } from './work.ts';
+
+/** Throws `job_invalid` for a job without one. */
+export function pullOf({ pull }: Pick<FixJob, 'pull'>): PinnedPull {
+  if (pull === null) throw new FixError('job_invalid', { details: { reason: 'no pull request' } });
+  return pull;
+}
+
+/** The whole name: a tag may be called like a branch. */
+export const branchRef = (branch: string): string => `refs/heads/${branch}`;
+
+/** Numbers only, behind what the settings name. */
+export const besideBranch = ({ job, settings }: JobContext): string => `${settings.values.branchPrefix}/pull-${job.issue.number}`;
+export const heldBeside = (context: JobContext): string => `${besideBranch(context)}-held`;
+
+/** What can be known before any VM, and what an earlier attempt of this run has done. */
+export async function checkPull({ job, github }: JobContext): Promise<FixOutcome | null> {
+  const pinned = pullOf(job);
+  const pull = await github.pulls.read(job.issue.number);
+  if (!pull?.open) return { kind: 'refused', reason: 'pull_request_closed' };
+  if (pull.fork) return { kind: 'refused', reason: 'pull_request_fork' };
+  if (pull.headSha === pinned.headSha && pull.branch === pinned.branch) return null;
+  const head = await github.pulls.commit(pull.headSha);
+  const isOfRun = head.ours && head.parents[0] === pinned.headSha && readTrailers(head.message).runId === job.runId;
+  return isOfRun ? { kind: 'pushed', pullRequest: asPullRequest(pull, pull.headSha) } : { kind: 'refused', reason: 'stale_base' };
+}
+
+export interface PullCommit extends CommitFacts {
+  readonly files: readonly PatchFile[];
+  /** The tip of the base, when that is merged. */
+  readonly mergedSha: string | null;
+}
+
+/** On the head that was pinned, or nowhere. */
+export async function pushToPull(context: JobContext, commit: PullCommit): Promise<FixOutcome> {
+  const { job, github, attempt, report, tools } = context;
+  const { branch, headSha, ours } = pullOf(job);
+  const { files, mergedSha } = commit;
+  const { signal, ownsRun } = attempt;
+  const timed = createTimer({ report, onEvent: (event) => tools.onEvent(job.runId, event) });
+  const request = { branch, headSha, mergedSha, files, commitMessage: followMessage(job, commit), signal, ownsRun };
+  const pushed = await timed('publish', () => github.pulls.push(request));
+  if (pushed === null) return { kind: 'refused', reason: 'stale_base' };
+  const pull = await github.pulls.read(job.issue.number);
+  if (pull === null) throw new FixError('github_unavailable', { details: { reason: 'the pull request is gone' } });
+  if (ours) await tellInBody(context, pull, pushed.headSha);
+  return { kind: 'pushed', pullRequest: asPullRequest(pull, pushed.headSha) };
+}
+
+/** The commit stands whatever becomes of the text. */
+async function tellInBody({ job, github, report, attempt }: JobContext, pull: PullState, headSha: string): Promise<void> {
+  const body = withLatest(pull.body, { job, report, headSha });
+  if (body === null) return;
+  await github.pulls.rewrite(pull.number, body).catch((thrown: unknown) => {
+    attempt.signal.throwIfAborted();
+    attempt.log.error({ err: asFixError(thrown) }, 'the text of the pull request could not be changed');
+  });
+}
+
+function asPullRequest({ number, url, title, draft, branch }: PullState, headSha: string): PullRequest {
+  return { number, url, title, draft, branch, headSha };
+}

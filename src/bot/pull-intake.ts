@@ -1,0 +1,29 @@
+/** An instruction for a pull request, in its conversation or at a line: pinned to the head that GitHub shows now. */
+import type { GitHubRepository, PullState } from '../github/github.ts';
+import type { FixJob, Work } from '../job.ts';
+import type { Log } from '../log.ts';
+import { closedPullReply, foreignMergeReply, forkPullReply } from './follow-texts.ts';
+import { queuePullJob } from './queue-pull-job.ts';
+import type { PullEvent, RunQueue } from './queue-pull-job.ts';
+
+export interface PullRequestWish extends PullEvent {
+  readonly work: Work;
+  readonly trigger: FixJob['trigger'];
+}
+
+/** The sender may write here, which was asked before. Says in one sentence why there is no run when there is none. */
+export async function askPull(wish: PullRequestWish, tools: { github: GitHubRepository; queue: RunQueue; log: Log }): Promise<'started' | 'refused'> {
+  const { github, log } = tools;
+  const pull = await github.pulls.read(wish.number);
+  const why = whyNot(pull, wish.work);
+  if (why !== null) await github.reply(wish.number, why);
+  if (pull === null || why !== null) return 'refused';
+  await queuePullJob(wish, pull, wish, { ...tools, log });
+  return 'started';
+}
+
+function whyNot(pull: PullState | null, work: Work): string | null {
+  if (pull === null || !pull.open) return closedPullReply;
+  if (pull.fork) return forkPullReply;
+  return work.kind === 'merge' && !pull.ours ? foreignMergeReply : null;
+}

@@ -1,0 +1,57 @@
+/** From something that was asked of a pull request to a queued run, pinned to its head. */
+import type { GitHubRepository, PullState } from '../github/github.ts';
+import { newRunId } from '../job.ts';
+import type { FixJob } from '../job.ts';
+import type { Log } from '../log.ts';
+import { sayQueued } from './living-comment.ts';
+
+/** What every event says of where it comes from. */
+export interface PullEvent {
+  readonly key: string;
+  readonly deliveryId: string;
+  readonly installationId: number;
+  readonly repository: FixJob['repository'];
+  /** Number of the pull request. */
+  readonly number: number;
+  readonly actor: FixJob['actor'];
+  readonly receivedAt: string;
+}
+
+export interface RunQueue {
+  addRun(job: FixJob): Promise<boolean>;
+  hasRun(key: string): Promise<boolean>;
+}
+
+/** True when the run is queued now, or was before. */
+export async function queuePullJob(
+  event: PullEvent,
+  pull: PullState,
+  { work, trigger }: Pick<FixJob, 'work' | 'trigger'>,
+  { github, queue, log }: { github: GitHubRepository; queue: RunQueue; log: Log },
+): Promise<void> {
+  // This event was taken in before, up to here: the comment is the run's by now.
+  if (await queue.hasRun(event.key)) return log.info('run was queued before');
+  const job = makeJob(event, pull, { work, trigger });
+  // The comment comes first: written after the job is queued, it could overwrite what a fast worker has said by then.
+  await sayQueued(github, job, null);
+  const added = await queue.addRun(job);
+  log.info({ runId: job.runId, added, work: work.kind }, added ? 'run queued' : 'run was queued before');
+}
+
+function makeJob(event: PullEvent, pull: PullState, asked: Pick<FixJob, 'work' | 'trigger'>): FixJob {
+  const { key, deliveryId, installationId, repository, actor, receivedAt: requestedAt } = event;
+  const { number, title, body, branch, headSha, base, ours } = pull;
+  return {
+    version: 2,
+    runId: newRunId(),
+    key,
+    deliveryId,
+    installationId,
+    repository,
+    issue: { number, title: title.slice(0, 1024), body: body.slice(0, 65_536) },
+    pull: { branch, headSha, base, ours },
+    ...asked,
+    actor,
+    requestedAt,
+  };
+}

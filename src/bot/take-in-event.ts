@@ -1,0 +1,18 @@
+/** The door of the worker: which part takes which event in. */
+import type { Log } from '../log.ts';
+import { takeInChecks } from './checks-intake.ts';
+import type { ChecksEvent } from './checks-intake.ts';
+import { takeIn } from './intake.ts';
+import { takeInReview } from './review-intake.ts';
+import type { ReviewEvent, ReviewTools } from './review-intake.ts';
+import type { Intake, IntakeTools } from './scene.ts';
+import { takeInSettings } from './settings-events.ts';
+import type { SettingsEvent } from './settings-events.ts';
+
+/** Idempotent: told twice, it does once. */
+export async function takeInEvent(event: Intake | ReviewEvent | ChecksEvent | SettingsEvent, tools: IntakeTools & ReviewTools, log: Log): Promise<void> {
+  if ('reviewId' in event) return await takeInReview(event, tools, log);
+  if ('headSha' in event) return await takeInChecks(event, tools, log);
+  if (!('issue' in event)) return await takeInSettings(event, tools, log);
+  await takeIn(event, tools, log);
+}

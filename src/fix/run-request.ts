@@ -1,0 +1,80 @@
+/** What a run is asked, what it is given to do it, and what it answers. */
+import type { AgentLimits, AgentOptions, Transcript } from '../agent/loop.ts';
+import type { TaskText } from '../agent/task.ts';
+import type { Gateway } from '../gateway/gateway.ts';
+import type { Snapshot } from '../git/mirror.ts';
+import type { BudgetShare, FixOutcome, Patch } from '../job.ts';
+import type { Log, Secrets } from '../log.ts';
+import type { Models } from '../model/model.ts';
+import type { Provider, SandboxInfo } from '../sandbox/sandbox.ts';
+import type { Operator } from '../settings/operator.ts';
+import type { Effective } from '../settings/resolve.ts';
+import type { AskedIssue } from './agent-task.ts';
+import type { Plan, Wishes } from './plan.ts';
+import type { PatchLimits } from './policy.ts';
+import type { RunEvent, RunReport } from './report.ts';
+import type { GuestSurroundings, Workspace } from './workspace.ts';
+
+export interface RunLimits {
+  readonly agent: AgentLimits;
+  readonly patch: PatchLimits;
+  readonly setupTimeoutMs: number;
+  /** All runs of the tests of one proof together. */
+  readonly proofTimeoutMs: number;
+  /** How often the host judges: after all but the last time, the agent hears of a regression and works on. At least 1. */
+  readonly proofRounds: number;
+  /** How many ancestors of the base commit the guest gets. */
+  readonly ancestors: number;
+}
+
+/** What a process has once and every run uses. */
+export interface RunTools {
+  readonly provider: Provider;
+  /** Why that one: half a sentence that follows "because". */
+  readonly providerReason: string;
+  /** What separates its VMs from this host. */
+  readonly isolation: SandboxInfo['isolation'];
+  /** What the operator says about settings. */
+  readonly operator: Operator;
+  readonly models: Models;
+  readonly openGateway: (options: { phase: string; allow: readonly string[]; log: Log }) => Gateway;
+  readonly surroundings: GuestSurroundings;
+  /** Of the guest template; a repository may ask for another. */
+  readonly guestNodeVersion: string;
+  /** Debian packages that the operator added to the template. */
+  readonly guestPackages: readonly string[];
+  readonly openTranscript: (runId: string) => Promise<Transcript>;
+  readonly limits: RunLimits;
+  readonly secrets: Secrets;
+}
+
+export interface RunRequest {
+  readonly issue: AskedIssue;
+  /** Where settings and instructions come from, when the base is a branch that anybody may have written. */
+  readonly rules?: (signal: AbortSignal) => Promise<Snapshot>;
+  /** Puts more into the workspace before the agent begins: part of its patch. Returns what the agent is told of it. */
+  readonly prepare?: (workspace: Workspace, snapshot: Snapshot) => Promise<readonly TaskText[]>;
+  readonly wishes: Wishes;
+  /** Read before, from the default branch; those of the base commit where nobody did. */
+  readonly settings?: Effective;
+  /** The base commit, on the host. */
+  readonly fetch: (signal: AbortSignal) => Promise<Snapshot>;
+  /** The commit that the base has to be; null takes what there is. */
+  readonly pinnedSha: string | null;
+  /** The commit that is fetched holds unfinished work: the run begins with it, on the commit before. */
+  readonly resume?: boolean;
+  readonly takeMessages?: AgentOptions['takeMessages'];
+  readonly report: RunReport;
+  /** Of the day; null when there are no budgets. Whoever opened it closes it. */
+  readonly budget: BudgetShare | null;
+  readonly onEvent: (event: RunEvent) => void;
+  readonly signal: AbortSignal;
+  readonly log: Log;
+}
+
+/** What is ready to be published, or why there is nothing to publish. */
+export type RunResult =
+  | { readonly kind: 'ready'; readonly patch: Patch; readonly plan: Plan }
+  /** What to do, in the agent's words, which are hostile. */
+  | { readonly kind: 'planned'; readonly text: string }
+  | { readonly kind: 'ended'; readonly outcome: FixOutcome };

@@ -1,0 +1,91 @@
+/** The base merged into a pull request of ours, with real git in folders of this host. */
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { askPull } from '../../src/bot/pull-intake.ts';
+import type { FixJob } from '../../src/job.ts';
+import { pino } from 'pino';
+import { createFollowWorld } from '../support/follow-world.ts';
+import type { FollowWorld } from '../support/follow-world.ts';
+import { openPort } from '../support/github-port.ts';
+import { failOnViolations } from '../support/github/clients.ts';
+import { whyNoSshd } from '../support/host-sshd.ts';
+import { bash, submit } from '../support/issue-world.ts';
+
+const reason = whyNoSshd();
+if (reason) process.stderr.write(`SKIPPED: runs on folders of this host were not tested: ${reason}\n`);
+
+describe.skipIf(reason)('a merge of the base into a pull request of ours', () => {
+  let world: FollowWorld;
+  beforeEach(async () => {
+    const files = { 'both.txt': 'one\ntwo\nthree\n', 'gone.txt': 'gone\n', 'theirs.txt': 'old\n' };
+    world = await createFollowWorld({
+      files,
+      change: { 'src.txt': 'good\n', 'both.txt': 'one\nours\nthree\n', 'new.txt': 'new\n', 'gone.txt': 'changed by us\n' },
+    });
+    await world.repository.commit({ message: 'Meanwhile', files: { 'both.txt': 'one\ntheirs\nthree\n', 'theirs.txt': 'changed by them\n', 'gone.txt': null } });
+  });
+  afterEach(async () => {
+    failOnViolations(world.standIn);
+    await world[Symbol.asyncDispose]();
+  });
+
+  async function ask(): Promise<FixJob | undefined> {
+    const { repository } = openPort(world.standIn, world.repository);
+    const jobs: FixJob[] = [];
+    const queue = { addRun: (job: FixJob) => Promise.resolve(jobs.push(job) > 0), hasRun: () => Promise.resolve(false) };
+    const { deliveryId, installationId, repository: at, actor, requestedAt: receivedAt } = world.job;
+    const wish = { key: 'merge-1', deliveryId, installationId, repository: at, number: world.pull, actor, receivedAt };
+    await askPull(
+      { ...wish, work: { kind: 'merge' }, trigger: { kind: 'event', name: 'conflict' } },
+      { github: repository, queue, log: pino({ level: 'silent' }) },
+    );
+    return jobs[0];
+  }
+  const resolve = `sed -i -e '/^<<<<<<<\\|^=======\\|^>>>>>>>/d' -e '/^|||||||/,/^two/d' both.txt`;
+
+  it('is a commit with two parents, with the base as it is and our files on it', async () => {
+    const { main } = await world.repository.branches();
+    const job = await ask();
+
+    const { report, model } = await world.run([bash(`cat both.txt; ${resolve}`), submit({ files: ['both.txt'] })], { job });
+
+    expect(report.outcome).toMatchObject({ kind: 'pushed' });
+    const told = JSON.stringify(model.questions[0]?.messages);
+    expect(told).toContain('With conflict markers:\\n- \\"both.txt\\"');
+    expect(told).toContain('- \\"gone.txt\\"');
+    expect(told).toContain('Without a conflict:\\n- \\"new.txt\\"\\n- \\"src.txt\\"');
+    expect(JSON.stringify(model.questions[1]?.messages)).toMatch(
+      /<<<<<<< pull request r\w{15}\\nours\\n\|\|\|\|\|\|\| where they parted r\w{15}\\ntwo\\n=======\\ntheirs\\n>>>>>>> base r\w{15}/,
+    );
+    const { body, commits } = await world.repository.pullRequest(world.pull);
+    expect(commits.at(-1).parents.map(({ sha }: { sha: string }) => sha)).toEqual([world.headSha, main]);
+    expect(body.head.sha).toBe(commits.at(-1).sha);
+    const read = async (path: string) => await world.repository.file(world.branch, path);
+    expect([await read('both.txt'), await read('src.txt'), await read('new.txt'), await read('theirs.txt'), await read('gone.txt')]).toEqual([
+      'one\nours\ntheirs\nthree\n',
+      'good\n',
+      'new\n',
+      'changed by them\n',
+      null,
+    ]);
+    expect(report.patch?.files.map(({ path }) => path).toSorted()).toEqual(['both.txt', 'new.txt', 'src.txt']);
+  });
+
+  it('is refused while a marker is left', async () => {
+    const job = await ask();
+
+    const { report } = await world.run([submit({ files: [] })], { job });
+
+    expect(report.outcome).toEqual({ kind: 'refused', reason: 'conflict_markers', detail: '"both.txt"' });
+    expect((await world.repository.branches())[world.branch]).toBe(world.headSha);
+  });
+
+  it('is not made when there is nothing to merge', async () => {
+    const job = await ask();
+    await world.run([bash(resolve), submit()], { job });
+
+    const { report, boots } = await world.run([], { job: await ask() });
+
+    expect(boots).toEqual([]);
+    expect(report.outcome).toEqual({ kind: 'refused', reason: 'nothing_to_merge' });
+  });
+});
