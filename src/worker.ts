@@ -86,7 +86,7 @@ export async function startWorker(config: Config, options: WorkerOptions): Promi
   const memory: JobTools['memory'] = { ...queue.keepsakes, remember: queue.remember, past: queue.past };
   const jobTools: JobTools = { ...tools, memory };
   const handlers: Parameters<typeof queue.consume>[0] = {
-    intake: createIntakeHandler({ github, queue, memory, operator: runTools.operator, requiresPlan: () => false }),
+    intake: createIntakeHandler({ github, queue, memory, operator: runTools.operator }),
     run: (job, context) => runJob(job, context, jobTools),
   };
   await queue.consume(handlers).catch(async (error: unknown) => {

@@ -4,7 +4,6 @@ import type { FixJob } from '../job.ts';
 import type { Log } from '../log.ts';
 import type { Operator } from '../settings/operator.ts';
 import type { Resolved } from '../settings/resolve.ts';
-import type { Values } from '../settings/values.ts';
 import type { PlaceOfRun } from './command-texts.ts';
 import type { Memory, Subject } from './memory.ts';
 
@@ -46,8 +45,6 @@ export interface IntakeTools {
     ): Promise<'working' | 'waiting' | 'none' | 'full' | 'too_long'>;
   };
   readonly memory: Pick<Memory, 'keep' | 'recall' | 'past'>;
-  /** Whether a person has to approve a plan before anything is changed. */
-  readonly requiresPlan: (settings: Values) => boolean;
   /** How many triggers of people without write access there were so far, with this one. */
   readonly countOutsider: () => number;
   readonly signal: AbortSignal;

@@ -33,7 +33,7 @@ export async function start(scene: Scene, wanted: Work): Promise<'started' | 're
   if ('refusal' in values) return await refuse(scene, values.refusal);
   const reason = await findReason(scene, { work: wanted, issue, branch: branchName(values, event.issue.number) });
   if (reason !== null) return await refuse(scene, noStartReply(event.actor.login, reason));
-  const work = planFirst(wanted, tools.requiresPlan(values));
+  const work = planFirst(wanted, values.plan === 'always');
   const job = toJob(event, work);
   await tools.memory.keep(subjectOf(job), 'job', work);
   // The comment comes first: written after the job is queued, it could overwrite what a fast worker has said by then.

@@ -153,6 +153,10 @@ export const Settings = z.strictObject({
     .meta({ description: 'The model that works here, as vendor/name; one of those that the operator allows.', examples: ['anthropic/claude-sonnet-4-5'] }),
   limits: Limits.optional().meta({ description: 'What one run may use at most.' }),
   sandbox: Sandbox.optional().meta({ description: 'The VM that the work is done in.' }),
+  plan: z
+    .enum(['asked', 'always'])
+    .optional()
+    .meta({ description: 'Whether a person has to approve a plan before anything is changed: only when one was asked for, or always.', examples: ['always'] }),
   ci: z
     .enum(['hold', 'run'])
     .optional()

@@ -31,6 +31,7 @@ export interface Values {
   readonly 'sandbox.cpus': number;
   readonly 'sandbox.memoryMib': number;
   readonly 'sandbox.root': boolean;
+  readonly plan: 'asked' | 'always';
   readonly ci: 'hold' | 'run';
   readonly branchPrefix: string;
   readonly draft: boolean;
@@ -71,6 +72,7 @@ export const defaults: Values = {
   'sandbox.cpus': 2,
   'sandbox.memoryMib': 4096,
   'sandbox.root': false,
+  plan: 'asked',
   ci: 'hold',
   branchPrefix: 'mayfly',
   draft: true,

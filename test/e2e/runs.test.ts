@@ -216,7 +216,6 @@ describe('a labelled issue', () => {
   it('is stopped within seconds by a comment, wherever it is, and what it has done is kept', async () => {
     const stage = await start([{ tools: [{ name: 'bash', input: { command: 'echo half > half.txt; sleep 600' } }] }]);
     const working = stage.until((event) => event.kind === 'step');
-
     const number = await labelNewIssue(stage);
     await working;
     await stage.system.repository.comment({ as: 'ada', issue: number, body: '/agent stop' });

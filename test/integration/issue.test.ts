@@ -186,7 +186,6 @@ describe.skipIf(reason)('a queued run', () => {
           signal: new AbortController().signal,
           queue: { ...idleQueue, ...queue },
           memory: world.memory,
-          requiresPlan: () => false,
           countOutsider: () => 1,
         },
         log,

@@ -210,7 +210,6 @@ describe('what a trigger finds', () => {
         operator,
         queue,
         memory: createMemory(),
-        requiresPlan: () => false,
         countOutsider: () => 1,
         signal: new AbortController().signal,
       },

@@ -148,7 +148,7 @@ describe.skipIf(reason)('steering', { timeout: 120_000 }, () => {
   });
 
   it('makes a plan first where that is required, also for a label, and does the last thing again on retry', async () => {
-    const world = await start({ requiresPlan: true, replies: [submit({ summary: 'One.' }), submit({ summary: 'Two.' })] });
+    const world = await start({ settings: 'plan: always\n', replies: [submit({ summary: 'One.' }), submit({ summary: 'Two.' })] });
 
     await world.label();
     expect((await world.nextReport()).outcome).toEqual({ kind: 'planned' });

@@ -27,7 +27,8 @@ import { deliver, jobKey, sign, webConfig } from './web-role.ts';
 
 export interface SteeringOptions {
   readonly replies?: readonly PlannedReply[];
-  readonly requiresPlan?: boolean;
+  /** `.github/mayfly.yml`. */
+  readonly settings?: string;
   /** Before a run does anything. */
   readonly beforeRun?: () => Promise<void>;
   readonly private?: boolean;
@@ -69,7 +70,11 @@ export async function startSteering(options: SteeringOptions = {}): Promise<Stee
   const redis = await startRedis();
   starting.defer(() => redis.stop());
   const standIn = starting.use(await createStandInGitHub());
-  const repository = await standIn.seedRepository({ private: options.private ?? true, files, collaborators: [{ login: 'ada', permission: 'write' }] });
+  const repository = await standIn.seedRepository({
+    private: options.private ?? true,
+    files: { ...files, ...(options.settings !== undefined && { '.github/mayfly.yml': options.settings }) },
+    collaborators: [{ login: 'ada', permission: 'write' }],
+  });
   const config = webConfig(redis.url, { WEBHOOK_SECRET: standIn.app.webhookSecret, APP_ID: standIn.app.appId });
   const web = await startWeb(config, { log: webLog, signal: new AbortController().signal });
   starting.defer(() => web.close());
@@ -92,7 +97,6 @@ export async function startSteering(options: SteeringOptions = {}): Promise<Stee
     queue,
     memory,
     operator: silentOperator,
-    requiresPlan: () => options.requiresPlan ?? false,
     countOutsider: () => (outsiders += 1),
     signal: new AbortController().signal,
   };
