@@ -22,16 +22,15 @@ import { tryTests } from './base-tests.ts';
 import { capByBudget, findBudget } from './budget.ts';
 import { withComparison } from './compare-files.ts';
 import { meter } from './meter.ts';
-import { commitBaseline, fetchPatch, listChanges } from './patch.ts';
+import { commitBaseline } from './patch.ts';
 import { makePlan } from './plan.ts';
 import type { Plan, Wishes } from './plan.ts';
-import { dropDebris, dropUnchanged, judgeContent, judgeEntries } from './policy.ts';
 import type { PatchLimits } from './policy.ts';
-import { createProtection } from './protect.ts';
-import { asSetback, createBaseReader, proveApart } from './prove-apart.ts';
+import { asSetback, proveApart } from './prove-apart.ts';
 import { createTimer } from './report.ts';
 import type { RunEvent, RunReport } from './report.ts';
-import { findSensitive } from './sensitive.ts';
+import { takePatch } from './take-patch.ts';
+import type { Taken } from './take-patch.ts';
 import { openWorkspace } from './workspace.ts';
 import type { GuestSurroundings, Workspace } from './workspace.ts';
 
@@ -155,9 +154,8 @@ async function work(request: RunRequest, tools: RunTools, context: Context): Pro
   const { plan, model, snapshot } = context;
   await using workspace = await context.open('agent');
   const baselineSha = await commitBaseline(workspace.sandbox, signal);
-  const prepared = (await request.prepare?.(workspace, snapshot)) ?? [];
   workspace.gateway.enter('agent', plan.allow.agent);
-  const agent = await openAgent(request, tools, { snapshot, plan, model, workspace, baselineSha, prepared });
+  const agent = await openAgent(request, tools, { snapshot, plan, model, workspace, baselineSha });
   let proofs = 0;
   for (let round = 1, message: string | undefined; ; round++) {
     const worked = await workOnce(request, tools, { ...context, workspace, baselineSha, agent, message });
@@ -193,7 +191,7 @@ async function workOnce(
 ): Promise<RunResult> {
   const { report, signal } = request;
   const { workspace, agent, message } = context;
-  const take = (): Promise<Taken> => takePatch(request, tools, context);
+  const take = (): Promise<Taken> => takePatch({ ...context, report, limits: tools.limits.patch, leaks: tools.secrets.leaks, signal });
   const attempt = await workspace
     .timed('solve', () => agent.work(message))
     .catch(async (error: unknown) => {
@@ -255,7 +253,7 @@ function endedEarly(how: Attempt['ended'], { budget }: RunRequest, { limits }: R
 async function openAgent(
   request: RunRequest,
   tools: RunTools,
-  context: { snapshot: Snapshot; plan: Plan; model: Model; workspace: Workspace; baselineSha: string; prepared: readonly TaskText[] },
+  context: { snapshot: Snapshot; plan: Plan; model: Model; workspace: Workspace; baselineSha: string },
 ): Promise<Agent> {
   const { report, budget, signal, log, onEvent } = request;
   const transcript = await tools.openTranscript(report.runId);
@@ -265,9 +263,11 @@ async function openAgent(
   const command = plan.test?.command;
   const trial = { baselineSha, proofTimeoutMs: tools.limits.proofTimeoutMs, signal };
   const tests = command === undefined ? null : await timed('tests', () => tryTests(sandbox, command, trial));
+  // After the tests, which put the tree back.
+  const prepared = (await request.prepare?.(context.workspace, context.snapshot)) ?? [];
   const agent = startAgent({
     run: { id: report.runId, baseSha: context.snapshot.sha },
-    task: makeTask({ ...request.issue, texts: [...(request.issue.texts ?? []), ...context.prepared] }, plan, {
+    task: makeTask({ ...request.issue, texts: [...(request.issue.texts ?? []), ...prepared] }, plan, {
       info: sandbox.info,
       node,
       packages: tools.guestPackages,
@@ -283,32 +283,4 @@ async function openAgent(
   });
   report.context = agent.seen;
   return agent;
-}
-
-type Taken = { readonly kind: 'ready'; readonly patch: Patch } | { readonly kind: 'ended'; readonly outcome: FixOutcome };
-
-async function takePatch(
-  { report, signal }: RunRequest,
-  tools: RunTools,
-  context: { snapshot: Snapshot; plan: Plan; workspace: Workspace; baselineSha: string },
-): Promise<Taken> {
-  const tooLarge: Taken = { kind: 'ended', outcome: { kind: 'refused', reason: 'patch_too_large' } };
-  const { sandbox } = context.workspace;
-  const listed = await listChanges(sandbox, context.baselineSha, signal);
-  if (listed === 'too_large') return tooLarge;
-  const base = await context.snapshot.tree(signal);
-  const entries = dropDebris(dropUnchanged(listed, base), base);
-  if (entries.length === 0) return { kind: 'ended', outcome: { kind: 'no_change' } };
-  const protection = createProtection(context.plan.protect);
-  const allowed = judgeEntries(entries, base, tools.limits.patch, protection);
-  if (!allowed.ok) return { kind: 'ended', outcome: { kind: 'refused', reason: allowed.reason, detail: allowed.detail } };
-  const patch = await fetchPatch(sandbox, entries, { baseSha: context.snapshot.sha, maxBytes: tools.limits.patch.maxBytes, signal });
-  if (patch === 'too_large') return tooLarge;
-  const clean = judgeContent(patch, tools.secrets.leaks);
-  if (!clean.ok) return { kind: 'ended', outcome: { kind: 'refused', reason: clean.reason, detail: clean.detail } };
-  report.patch = patch;
-  report.sensitive = await findSensitive(patch, { tree: base, read: createBaseReader(context.snapshot, signal) }, protection);
-  // A proof of an earlier round says nothing of this one.
-  report.proof = null;
-  return { kind: 'ready', patch };
 }
