@@ -166,7 +166,7 @@ describe('a push', () => {
       intake: { kind: 'settings_proposed', pull: { number: 9, headSha: 'd'.repeat(40) }, key: `settings-17-9-${'d'.repeat(40)}` },
     });
     for (const decision of [proposed, push({ forced: true })]) expect('intake' in decision && IntakeEvent.safeParse(decision.intake).success).toBe(true);
-    expect(decideOn('pull_request', { ...origin, action: 'closed', pull_request: pull })).toEqual({ ignore: 'not an event of ours' });
+    expect(decideOn('pull_request', { ...origin, action: 'edited', pull_request: pull })).toEqual({ ignore: 'not an event of ours' });
   });
 });
 
