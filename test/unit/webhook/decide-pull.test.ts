@@ -15,8 +15,8 @@ function decideOn(event: string, payload: object) {
     { event, deliveryId: 'd', bodySha256: 'e'.repeat(64), receivedAt: '2026-01-02T03:04:05.000Z', payload: { ...origin, ...payload } },
     policy,
   );
-  if ('intake' in decision) expect(IntakeEvent.safeParse(decision.intake).error).toBeUndefined();
-  return decision;
+  // The worker parses it again, and refuses what has another shape.
+  return 'intake' in decision ? { intake: IntakeEvent.parse(decision.intake) } : decision;
 }
 
 describe('a review', () => {
@@ -44,13 +44,13 @@ describe('a review', () => {
   });
 
   test.each([
-    ["of a person's pull request", {}, theirs, {}, "a review of a person's pull request"],
-    ['of a bot', { user: bot }, ours, { sender: bot }, 'sent by a bot'],
-    ['that somebody else hands in', { user: { ...sender, id: 32 } }, ours, {}, 'the sender did not write the comment'],
-    ['of ours', { body: '<!-- mayfly:answer 1 -->' }, ours, {}, 'our own comment'],
-    ['with another command', { body: '/agent stop' }, ours, {}, 'a command that is not taken in a review'],
-  ] as const)('%s is not', (_what, review, pull, more, ignore) => {
-    expect(submit(review, pull, more)).toEqual({ ignore });
+    ["of a person's pull request", [{}, theirs], "a review of a person's pull request"],
+    ['of a bot', [{ user: bot }, ours, { sender: bot }], 'sent by a bot'],
+    ['that somebody else hands in', [{ user: { ...sender, id: 32 } }, ours], 'the sender did not write the comment'],
+    ['of ours', [{ body: '<!-- mayfly:answer 1 -->' }, ours], 'our own comment'],
+    ['with another command', [{ body: '/agent stop' }, ours], 'a command that is not taken in a review'],
+  ] as [string, Parameters<typeof submit>, string][])('%s is not', (_what, review, ignore) => {
+    expect(submit(...review)).toEqual({ ignore });
   });
 
   test("of a person's pull request counts with a command in it", () => {
