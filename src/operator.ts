@@ -14,6 +14,10 @@ export function createOperator(config: Config, model = config.MAYFLY_MODEL): Ope
     'limits.setupMinutes': word('MAYFLY_SETUP_MINUTES', config.MAYFLY_SETUP_MINUTES),
     'limits.commandSeconds': word('MAYFLY_COMMAND_SECONDS', config.MAYFLY_COMMAND_SECONDS),
     'limits.proofMinutes': word('MAYFLY_PROOF_MINUTES', config.MAYFLY_PROOF_MINUTES),
+    'budgets.runsAtOnce': word('MAYFLY_RUNS_PER_REPOSITORY', config.MAYFLY_RUNS_PER_REPOSITORY),
+    'budgets.runsPerUserAndHour': word('MAYFLY_RUNS_PER_USER_AND_HOUR', config.MAYFLY_RUNS_PER_USER_AND_HOUR),
+    'budgets.runsPerDay': word('MAYFLY_RUNS_PER_REPOSITORY_AND_DAY', config.MAYFLY_RUNS_PER_REPOSITORY_AND_DAY),
+    'budgets.costUsdPerDay': word('MAYFLY_DAILY_COST_USD_PER_REPOSITORY', config.MAYFLY_DAILY_COST_USD_PER_REPOSITORY),
     'sandbox.cpus': word('MAYFLY_GUEST_VCPUS', config.MAYFLY_GUEST_VCPUS),
     'sandbox.memoryMib': word('MAYFLY_GUEST_MEMORY_MIB', config.MAYFLY_GUEST_MEMORY_MIB),
   };

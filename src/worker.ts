@@ -5,6 +5,7 @@ import { runJob } from './bot/run-job.ts';
 import type { IntakeTools } from './bot/scene.ts';
 import type { ReviewTools } from './bot/review-intake.ts';
 import { takeInEvent } from './bot/take-in-event.ts';
+import { tellPlaces } from './bot/tell-places.ts';
 import type { JobTools } from './bot/work.ts';
 import { createGitHub } from './github/create-github.ts';
 import type { GitHub } from './github/github.ts';
@@ -18,6 +19,8 @@ import { IntakeEvent } from './webhook/event.ts';
 
 /** For one event. A shutdown does not cut it short: an event that ends as stopped is not tried again, and GitHub sends it once. */
 const intakeMs = 5 * 60_000;
+/** How soon people read that their place changed. */
+const placesEveryMs = 10_000;
 const redeliverEveryMs = 5 * 60_000;
 /** GitHub keeps deliveries for three days; what is older than this was seen by an earlier look. */
 const redeliverSinceMs = 24 * 60 * 60_000;
@@ -93,10 +96,13 @@ export async function startWorker(config: Config, options: WorkerOptions): Promi
     await queue.close(0);
     throw error;
   });
+  const closing = new AbortController();
+  queue.onPlaces(async (changes) => await tellPlaces(changes, { github, log, signal: closing.signal }), placesEveryMs);
   const stopRedelivery = startRedelivery(github, log, signal);
   return {
     close: async (graceMs) => {
       stopRedelivery();
+      closing.abort();
       await queue.close(graceMs);
     },
   };

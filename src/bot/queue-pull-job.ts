@@ -3,7 +3,10 @@ import type { GitHubRepository, PullState } from '../github/github.ts';
 import { newRunId } from '../job.ts';
 import type { FixJob } from '../job.ts';
 import type { Log } from '../log.ts';
+import type { Values } from '../settings/values.ts';
 import { sayQueued } from './living-comment.ts';
+import { limitsOf } from './run-limits.ts';
+import type { RunLimits } from './run-limits.ts';
 
 /** What every event says of where it comes from. */
 export interface PullEvent {
@@ -18,23 +21,31 @@ export interface PullEvent {
 }
 
 export interface RunQueue {
-  addRun(job: FixJob): Promise<boolean>;
+  addRun(job: FixJob, limits: RunLimits): Promise<boolean>;
   hasRun(key: string): Promise<boolean>;
 }
 
-/** True when the run is queued now, or was before. */
+export interface PullTools {
+  readonly github: GitHubRepository;
+  readonly queue: RunQueue;
+  /** Of the repository's settings. */
+  readonly values: Values;
+  readonly log: Log;
+}
+
+/** Queued once for the key of the event. */
 export async function queuePullJob(
   event: PullEvent,
   pull: PullState,
   { work, trigger }: Pick<FixJob, 'work' | 'trigger'>,
-  { github, queue, log }: { github: GitHubRepository; queue: RunQueue; log: Log },
+  { github, queue, values, log }: PullTools,
 ): Promise<void> {
   // This event was taken in before, up to here: the comment is the run's by now.
   if (await queue.hasRun(event.key)) return log.info('run was queued before');
   const job = makeJob(event, pull, { work, trigger });
   // The comment comes first: written after the job is queued, it could overwrite what a fast worker has said by then.
   await sayQueued(github, job, null);
-  const added = await queue.addRun(job);
+  const added = await queue.addRun(job, limitsOf(values));
   log.info({ runId: job.runId, added, work: work.kind }, added ? 'run queued' : 'run was queued before');
 }
 

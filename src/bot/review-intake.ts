@@ -47,7 +47,10 @@ export async function takeInReview(event: ReviewEvent, tools: ReviewTools, log: 
   const pull = await github.pulls.read(event.number);
   const trigger = { kind: 'review' as const, reviewId: event.reviewId };
   if (event.instruction !== null && !(pull?.ours && pull.open)) {
-    await askPull({ ...event, trigger, work: { kind: 'revise', instruction: event.instruction, requests: [] } }, { github, queue: tools.queue, log });
+    await askPull(
+      { ...event, trigger, work: { kind: 'revise', instruction: event.instruction, requests: [] } },
+      { github, queue: tools.queue, values: settings, log },
+    );
     return;
   }
   if (!pull?.ours || !pull.open) return log.info('not an open pull request of ours');
@@ -56,7 +59,7 @@ export async function takeInReview(event: ReviewEvent, tools: ReviewTools, log: 
   const waiting = await findWaiting(await github.pulls.threads(event.number), { before: event.receivedAt, mayWrite });
   const again = event.kind === 'quiet' ? quietMs - sinceLatestMs(waiting) : isSingle(event, waiting) ? quietMs : 0;
   if (again > 0) return await collect(event, tools, again);
-  await queueReview(event, { pull, waiting, github, tools, log });
+  await queueReview(event, { pull, waiting, github, tools, values: settings, log });
 }
 
 /** Null while they are broken, which has an issue of its own, and where Mayfly is off. */
@@ -89,13 +92,13 @@ async function collect(event: ReviewEvent, { queue }: ReviewTools, delayMs: numb
 
 async function queueReview(
   event: ReviewEvent,
-  place: { pull: PullState; waiting: readonly Waiting[]; github: GitHubRepository; tools: ReviewTools; log: Log },
+  place: { pull: PullState; waiting: readonly Waiting[]; github: GitHubRepository; tools: ReviewTools; values: Values; log: Log },
 ): Promise<void> {
-  const { pull, waiting, github, tools, log } = place;
+  const { pull, waiting, github, tools, values, log } = place;
   const instruction = instructionOf(event, waiting);
   if (waiting.length === 0 && instruction === null && !(await tools.queue.hasRun(event.key))) return log.info('the review asks for nothing');
   const work = { kind: 'revise' as const, instruction, requests: waiting.map(({ request }) => request) };
-  await queuePullJob(event, pull, { work, trigger: { kind: 'review', reviewId: event.reviewId } }, { github, queue: tools.queue, log });
+  await queuePullJob(event, pull, { work, trigger: { kind: 'review', reviewId: event.reviewId } }, { github, queue: tools.queue, values, log });
   // Afterwards, because it also says that a run has taken the comment up.
   for (const { id } of waiting.flatMap(({ comments }) => comments)) {
     await github.react({ kind: 'review_comment', id }, 'eyes').catch((thrown: unknown) => {

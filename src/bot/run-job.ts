@@ -116,7 +116,7 @@ async function attemptRun(talk: TalkContext, kind: WorkKind): Promise<FixOutcome
   const early = await kind.check(context);
   if (early) return early;
   const { costUsd, tokens } = narrowLimits(tools.limits, values).agent;
-  const budget = await attempt.openBudget({ costUsd: tools.models.anyPriced ? costUsd : null, tokens });
+  const budget = await attempt.openBudget({ costUsd: tools.models.anyPriced ? costUsd : null, tokens, costUsdPerDay: values['budgets.costUsdPerDay'] });
   try {
     return await workAndDeliver(context, kind, budget);
   } catch (thrown) {

@@ -5,6 +5,7 @@ import type { Log } from '../log.ts';
 import type { Operator } from '../settings/operator.ts';
 import type { Resolved } from '../settings/resolve.ts';
 import type { PlaceOfRun } from './command-texts.ts';
+import type { RunLimits } from './run-limits.ts';
 import type { Memory, Subject } from './memory.ts';
 
 /** The part of the web role's event that intake reads; parsed at the door of the worker. */
@@ -28,7 +29,7 @@ export interface IntakeTools {
   readonly github: GitHub;
   readonly operator: Operator;
   readonly queue: {
-    addRun(job: FixJob): Promise<boolean>;
+    addRun(job: FixJob, limits: RunLimits): Promise<boolean>;
     hasRun(key: string): Promise<boolean>;
     cancelIssue(
       repositoryId: number,

@@ -9,6 +9,7 @@ import type { NoStart } from './command-texts.ts';
 import { branchName } from './fix-work.ts';
 import { sayQueued } from './living-comment.ts';
 import type { Intake, Scene } from './scene.ts';
+import { limitsOf } from './run-limits.ts';
 import { subjectOf } from './memory.ts';
 import { keepSettingsIssue } from './repository-settings.ts';
 import { brokenSettingsReply, disabledReply } from './settings-texts.ts';
@@ -38,7 +39,7 @@ export async function start(scene: Scene, wanted: Work): Promise<'started' | 're
   await tools.memory.keep(subjectOf(job), 'job', work);
   // The comment comes first: written after the job is queued, it could overwrite what a fast worker has said by then.
   await sayQueued(github, job, null);
-  const added = await tools.queue.addRun(job);
+  const added = await tools.queue.addRun(job, limitsOf(values));
   log.info({ runId: job.runId, kind: work.kind, added }, added ? 'run queued' : 'run was queued before');
   return 'started';
 }

@@ -28,7 +28,7 @@ export interface Attempt {
   /** What people said to this run since the last call; the first one has all of it. Never throws. */
   readonly takeMessages: () => Promise<readonly PersonMessage[]>;
   /** A share of what is left of the day; throws `over_limit` when nothing is, so that the run waits. `costUsd: null`: money is not looked at. */
-  readonly openBudget: (wanted: { costUsd: number | null; tokens: number }) => Promise<BudgetShare>;
+  readonly openBudget: (wanted: { costUsd: number | null; tokens: number; costUsdPerDay?: number }) => Promise<BudgetShare>;
 }
 
 /** One attempt at one job, before anything is known of the repository. */

@@ -25,6 +25,8 @@ export interface Wanted {
   /** Null when nothing is known of prices: money is not looked at, then. */
   readonly costUsd: number | null;
   readonly tokens: number;
+  /** What the repository itself allows in a day, if that is less than the operator does. */
+  readonly costUsdPerDay?: number;
 }
 
 /** Who asks: a job, and the token of the lock that its worker holds. */
@@ -57,13 +59,15 @@ const dayMs = 24 * 60 * 60_000;
 
 export function createDailyBudgets(options: { redis: Redis; lane: Lane; limits: DailyLimits; log: Log; now?: () => Date }): DailyBudgets {
   const { redis, lane, limits, now = () => new Date() } = options;
-  const budgets = [
-    { scope: 'repository', usd: limits.costUsdPerRepository, tokens: limits.tokensPerRepository },
-    { scope: 'installation', usd: limits.costUsdPerInstallation, tokens: limits.tokensPerInstallation },
-  ] as const;
+  const budgetsFor = ({ costUsdPerDay = Infinity }: Wanted) =>
+    [
+      { scope: 'repository', usd: Math.min(limits.costUsdPerRepository, costUsdPerDay), tokens: limits.tokensPerRepository },
+      { scope: 'installation', usd: limits.costUsdPerInstallation, tokens: limits.tokensPerInstallation },
+    ] as const;
   return {
     async open(job, { jobId, token }, wanted) {
       const at = now();
+      const budgets = budgetsFor(wanted);
       const day = at.toISOString().slice(0, 10);
       const keys = [`${lane.prefix}:spend:repository:${job.repository.id}:${day}`, `${lane.prefix}:spend:installation:${job.installationId}:${day}`];
       const id = crypto.randomUUID();

@@ -34,7 +34,7 @@ export interface RunContext {
    * Sets a share of the day's budgets aside for this run. Throws `redis_unavailable`, and `over_limit` when nothing is
    * left: throw that on and say nothing, for the run waits until there is.
    */
-  openBudget(wanted: { readonly costUsd: number | null; readonly tokens: number }): Promise<BudgetShare>;
+  openBudget(wanted: { readonly costUsd: number | null; readonly tokens: number; readonly costUsdPerDay?: number }): Promise<BudgetShare>;
   /** What people said to this run since the last call; the first call of an attempt has all of it. Never throws. */
   takeMessages(): Promise<readonly Message[]>;
 }

@@ -57,6 +57,18 @@ const Limits = z.strictObject({
   proofMinutes: whole(1, 1440).meta({ description: 'Minutes for all runs of the tests of one proof.', examples: [20] }),
 });
 
+const Budgets = z.strictObject({
+  runsAtOnce: whole(1, 1000).meta({ description: 'Runs of this repository that work at the same time.', examples: [1] }),
+  runsPerUserAndHour: whole(1, 100_000).meta({ description: 'Runs that one person may begin here in an hour. What is over it waits.', examples: [3] }),
+  runsPerDay: whole(1, 100_000).meta({ description: 'Runs of this repository that may begin in a day (UTC). What is over it waits.', examples: [10] }),
+  costUsdPerDay: z
+    .number()
+    .positive()
+    .max(1_000_000)
+    .optional()
+    .meta({ description: 'Money for the model in a day (UTC), in USD, where its price is known. What is over it waits.', examples: [20] }),
+});
+
 const FollowUps = z.strictObject({
   checks: z
     .boolean()
@@ -152,6 +164,7 @@ export const Settings = z.strictObject({
     .optional()
     .meta({ description: 'The model that works here, as vendor/name; one of those that the operator allows.', examples: ['anthropic/claude-sonnet-4-5'] }),
   limits: Limits.optional().meta({ description: 'What one run may use at most.' }),
+  budgets: Budgets.optional().meta({ description: 'What all runs of this repository may use together.' }),
   sandbox: Sandbox.optional().meta({ description: 'The VM that the work is done in.' }),
   plan: z
     .enum(['asked', 'always'])

@@ -27,6 +27,10 @@ export interface Values {
   readonly 'limits.setupMinutes': number;
   readonly 'limits.commandSeconds': number;
   readonly 'limits.proofMinutes': number;
+  readonly 'budgets.runsAtOnce': number;
+  readonly 'budgets.runsPerUserAndHour': number;
+  readonly 'budgets.runsPerDay': number;
+  readonly 'budgets.costUsdPerDay': number;
   readonly 'sandbox.isolation': Isolation;
   readonly 'sandbox.cpus': number;
   readonly 'sandbox.memoryMib': number;
@@ -68,6 +72,10 @@ export const defaults: Values = {
   'limits.setupMinutes': 15,
   'limits.commandSeconds': 300,
   'limits.proofMinutes': 15,
+  'budgets.runsAtOnce': 1,
+  'budgets.runsPerUserAndHour': 5,
+  'budgets.runsPerDay': 50,
+  'budgets.costUsdPerDay': 25,
   'sandbox.isolation': 'emulation',
   'sandbox.cpus': 2,
   'sandbox.memoryMib': 4096,

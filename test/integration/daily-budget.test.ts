@@ -129,6 +129,18 @@ describe.skipIf(redisIsMissing())('the budgets of a day', () => {
     await lane.queue.close();
   });
 
+  test('are as narrow as the settings of the repository want them, for that repository alone', async () => {
+    const share = await begin().then((run) => run.context.openBudget({ ...wanted, costUsdPerDay: 0.25 }));
+    expect(share.usd).toEqual({ amount: 0.25, budget: { scope: 'repository', unit: 'usd', limit: 0.25 } });
+    await share.tell({ costUsd: 0.25, tokens: 1 });
+    await share.close();
+
+    const again = await begin();
+    const refused: unknown = await again.context.openBudget({ ...wanted, costUsdPerDay: 0.25 }).catch((error: unknown) => error);
+    expect(refused).toMatchObject({ code: 'over_limit', details: { reached: { scope: 'repository', limit: 0.25 } } });
+    expect(await begin(2).then((run) => run.context.openBudget({ ...wanted, costUsdPerDay: 9 }))).toMatchObject({ usd: { amount: 1.75 } });
+  });
+
   /** Budgets of their own, by a clock of the test; `j` holds its lock. */
   async function aClock(now: () => Date, limits = daily) {
     const lane = createLane({ name: 'runs', prefix: 'other', signingKey: jobKey, redis: bench.direct, log: worker.log, jobOptions: {} });

@@ -2,6 +2,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { askPull } from '../../src/bot/pull-intake.ts';
 import type { FixJob } from '../../src/job.ts';
+import { defaults } from '../../src/settings/values.ts';
 import { pino } from 'pino';
 import { createFollowWorld } from '../support/follow-world.ts';
 import type { FollowWorld } from '../support/follow-world.ts';
@@ -36,7 +37,7 @@ describe.skipIf(reason)('a merge of the base into a pull request of ours', () =>
     const wish = { key: 'merge-1', deliveryId, installationId, repository: at, number: world.pull, actor, receivedAt };
     await askPull(
       { ...wish, work: { kind: 'merge' }, trigger: { kind: 'event', name: 'conflict' } },
-      { github: repository, queue, log: pino({ level: 'silent' }) },
+      { github: repository, queue, values: defaults, log: pino({ level: 'silent' }) },
     );
     return jobs[0];
   }
