@@ -77,7 +77,6 @@ export async function createFollowWorld({ files = {}, change = { 'src.txt': 'goo
     github: openPort(standIn, repository).github,
     operator: silentOperator,
     memory: world.memory,
-    requiresPlan: () => false,
     countOutsider: () => 1,
     signal: new AbortController().signal,
     queue: {
