@@ -138,7 +138,7 @@ describe.skipIf(redisIsMissing())('the budgets of a day', () => {
     const again = await begin();
     const refused: unknown = await again.context.openBudget({ ...wanted, costUsdPerDay: 0.25 }).catch((error: unknown) => error);
     expect(refused).toMatchObject({ code: 'over_limit', details: { reached: { scope: 'repository', limit: 0.25 } } });
-    expect(await begin(2).then((run) => run.context.openBudget({ ...wanted, costUsdPerDay: 9 }))).toMatchObject({ usd: { amount: 1.75 } });
+    expect(await begin(2).then((run) => run.context.openBudget({ ...wanted, costUsdPerDay: 9 }))).toMatchObject({ usd: { amount: 2 } });
   });
 
   /** Budgets of their own, by a clock of the test; `j` holds its lock. */

@@ -1,12 +1,8 @@
 /** The base merged into a pull request of ours, with real git in folders of this host. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { askPull } from '../../src/bot/pull-intake.ts';
 import type { FixJob } from '../../src/job.ts';
-import { defaults } from '../../src/settings/values.ts';
-import { pino } from 'pino';
 import { createFollowWorld } from '../support/follow-world.ts';
 import type { FollowWorld } from '../support/follow-world.ts';
-import { openPort } from '../support/github-port.ts';
 import { failOnViolations } from '../support/github/clients.ts';
 import { whyNoSshd } from '../support/host-sshd.ts';
 import { bash, submit } from '../support/issue-world.ts';
@@ -30,16 +26,8 @@ describe.skipIf(reason)('a merge of the base into a pull request of ours', () =>
   });
 
   async function ask(): Promise<FixJob | undefined> {
-    const { repository } = openPort(world.standIn, world.repository);
-    const jobs: FixJob[] = [];
-    const queue = { addRun: (job: FixJob) => Promise.resolve(jobs.push(job) > 0), hasRun: () => Promise.resolve(false) };
-    const { deliveryId, installationId, repository: at, actor, requestedAt: receivedAt } = world.job;
-    const wish = { key: 'merge-1', deliveryId, installationId, repository: at, number: world.pull, actor, receivedAt };
-    await askPull(
-      { ...wish, work: { kind: 'merge' }, trigger: { kind: 'event', name: 'conflict' } },
-      { github: repository, queue, values: defaults, log: pino({ level: 'silent' }) },
-    );
-    return jobs[0];
+    await world.repository.comment({ as: 'ada', issue: world.pull, body: '/agent merge' });
+    return (await world.takeIn())[0];
   }
   const resolve = `sed -i -e '/^<<<<<<<\\|^=======\\|^>>>>>>>/d' -e '/^|||||||/,/^two/d' both.txt`;
 

@@ -32,6 +32,21 @@ describe.skipIf(redisIsMissing())('the queue', () => {
       await Promise.all(queues.map((queue) => queue.close()));
     });
 
+    test('brings an event back after its time, once, also when the process that put it off is gone', async () => {
+      const first = await bench.worker();
+      const event = { key: 'quiet-1-7', deliveryId: 'd1' };
+      await first.queue.later(event, 400);
+      await first.queue.later({ ...event, deliveryId: 'd2' }, 400);
+      expect(await bench.lane('intake').getJobCounts()).toMatchObject({ delayed: 1, waiting: 0 });
+      await first.queue.close(1_000);
+
+      const second = await bench.worker();
+      await second.consume();
+      await bench.count('completed', 1, 'intake');
+
+      expect(second.intake).toEqual([event]);
+    });
+
     test('takes keys of any form, and tells them apart', async () => {
       const worker = await bench.worker();
 
