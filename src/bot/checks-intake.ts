@@ -49,7 +49,7 @@ export async function takeInChecks(event: ChecksEvent, tools: ReviewTools, log: 
 }
 
 /** Whose run made the commit, and how many repairs in a row it ends. Null for a commit of somebody else: people mend what they push. */
-async function whoAsked(github: GitHubRepository, headSha: string, settings: Values): Promise<{ actor: PullEvent['actor']; repairs: number } | null> {
+export async function whoAsked(github: GitHubRepository, headSha: string, settings: Values): Promise<{ actor: PullEvent['actor']; repairs: number } | null> {
   const head = await github.pulls.commit(headSha);
   const { actor, repair: repairs } = readTrailers(head.message);
   if (!head.ours || actor === null) return null;

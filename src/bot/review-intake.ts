@@ -30,7 +30,7 @@ export interface ReviewTools {
   readonly github: GitHub;
   readonly queue: RunQueue & {
     /** Brings the event back after a time, once for its key, also when this process ends before. */
-    later(event: ReviewEvent, delayMs: number): Promise<void>;
+    later<Event extends { readonly key: string; readonly deliveryId: string }>(event: Event, delayMs: number): Promise<void>;
   };
   readonly operator: Operator;
   readonly signal: AbortSignal;
@@ -63,7 +63,11 @@ export async function takeInReview(event: ReviewEvent, tools: ReviewTools, log: 
 }
 
 /** Null while they are broken, which has an issue of its own, and where Mayfly is off. */
-export async function readFollowSettings(github: GitHubRepository, event: PullEvent, { operator }: Pick<ReviewTools, 'operator'>): Promise<Values | null> {
+export async function readFollowSettings(
+  github: GitHubRepository,
+  event: Pick<PullEvent, 'repository'>,
+  { operator }: Pick<ReviewTools, 'operator'>,
+): Promise<Values | null> {
   const settings = await readRepositorySettings({ github, owner: event.repository.owner, operator });
   return 'effective' in settings && settings.effective.values.enabled ? settings.effective.values : null;
 }

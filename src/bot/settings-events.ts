@@ -7,14 +7,20 @@ import { settingsPath } from '../settings/schema.ts';
 import { keepSettingsIssue, readRepositorySettings } from './repository-settings.ts';
 import { settingsCheck } from './settings-texts.ts';
 
-/** The part of the web role's events that is read here. */
-export interface SettingsEvent {
+interface Place {
   readonly deliveryId: string;
   readonly installationId: number;
   readonly repository: Repository;
-  readonly kind: 'settings_pushed' | 'settings_proposed';
-  readonly pull?: { readonly number: number; readonly headSha: string } | undefined;
 }
+
+/** A pull request that may change the settings. */
+export interface ProposalEvent extends Place {
+  readonly kind: 'settings_proposed';
+  readonly pull: { readonly number: number; readonly headSha: string };
+}
+
+/** The part of the web role's events that is read here. */
+type SettingsEvent = ProposalEvent | (Place & { readonly kind: 'pushed' });
 
 export interface SettingsTools {
   readonly github: GitHub;
@@ -24,16 +30,17 @@ export interface SettingsTools {
 
 /** Idempotent. Throws FixErrors of the GitHub port, which the queue tries again. */
 export async function takeInSettings(event: SettingsEvent, tools: SettingsTools, log: Log): Promise<void> {
-  const { repository, deliveryId, pull } = event;
+  const { repository, deliveryId } = event;
   const github = tools.github.repository(event, { deliveryId, signal: tools.signal, records: [] });
   const place = { github, owner: repository.owner, operator: tools.operator };
-  if (event.kind === 'settings_pushed') {
+  if (event.kind === 'pushed') {
     const resolved = await readRepositorySettings(place);
     const problems = 'problems' in resolved ? resolved.problems : [];
     await keepSettingsIssue(github, problems);
     return log.info({ problems: problems.length }, 'settings on the default branch were read');
   }
-  if (!pull || !(await github.changedPaths(pull.number)).includes(settingsPath)) return log.debug('the pull request leaves the settings alone');
+  const { pull } = event;
+  if (!(await github.changedPaths(pull.number)).includes(settingsPath)) return log.debug('the pull request leaves the settings alone');
   const check = settingsCheck(await readRepositorySettings({ ...place, ref: pull.headSha }));
   await github.check({ headSha: pull.headSha, name: 'Mayfly settings', externalId: `settings-${pull.headSha}`, ...check });
   log.info({ conclusion: check.conclusion }, 'settings of a pull request were checked');

@@ -2,17 +2,27 @@
 import type { Log } from '../log.ts';
 import { takeInChecks } from './checks-intake.ts';
 import type { ChecksEvent } from './checks-intake.ts';
+import { takeInPush } from './conflict-intake.ts';
+import type { PushEvent } from './conflict-intake.ts';
 import { takeIn } from './intake.ts';
 import { takeInReview } from './review-intake.ts';
 import type { ReviewEvent, ReviewTools } from './review-intake.ts';
 import type { Intake, IntakeTools } from './scene.ts';
 import { takeInSettings } from './settings-events.ts';
-import type { SettingsEvent } from './settings-events.ts';
+import type { ProposalEvent } from './settings-events.ts';
 
 /** Idempotent: told twice, it does once. */
-export async function takeInEvent(event: Intake | ReviewEvent | ChecksEvent | SettingsEvent, tools: IntakeTools & ReviewTools, log: Log): Promise<void> {
+export async function takeInEvent(
+  event: Intake | ReviewEvent | ChecksEvent | ProposalEvent | PushEvent,
+  tools: IntakeTools & ReviewTools,
+  log: Log,
+): Promise<void> {
   if ('reviewId' in event) return await takeInReview(event, tools, log);
   if ('headSha' in event) return await takeInChecks(event, tools, log);
+  if (event.kind === 'pushed') {
+    if (event.settings) await takeInSettings(event, tools, log);
+    return await takeInPush(event, tools, log);
+  }
   if (!('issue' in event)) return await takeInSettings(event, tools, log);
   await takeIn(event, tools, log);
 }

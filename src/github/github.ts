@@ -102,6 +102,8 @@ export interface PullState {
   readonly headSha: string;
   /** The branch that it is to be merged into. */
   readonly base: string;
+  /** Null while GitHub works it out, and in lists. */
+  readonly mergeable: boolean | null;
 }
 
 export interface CommitState {
@@ -183,6 +185,8 @@ export interface Checks {
 export interface PullRequests {
   /** Null where there is none. */
   read(pull: number): Promise<PullState | null>;
+  /** Open ones of this App that are to be merged into a branch: the newest, as many as are worth a look. */
+  ours(base: string): Promise<readonly number[]>;
   commit(sha: string): Promise<CommitState>;
   compare(base: string, head: string): Promise<Comparison>;
   /** Null when the branch is not where the request says: somebody moved or deleted it. Never forced; found again after a crash. */

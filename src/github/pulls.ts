@@ -17,6 +17,7 @@ export function createPulls(as: Opener, { mint, runKey }: { readonly mint: Mint;
   const ourAppId = mint.credentials.appId;
   return {
     read: async (pull) => await as('talk', async (session) => await readPull(session, pull)),
+    ours: async (base) => await as('talk', async (session) => await listOurs(session, base)),
     commit: async (sha) => await as('read', async (session) => await readCommit(session, sha)),
     compare: async (base, head) => await as('read', async (session) => await compare(session, base, head)),
     push: async (request) => await as('publish', async (session) => await pushCommit(session, request), request.signal),
@@ -39,11 +40,12 @@ const Pull = z.object({
   draft: z.boolean().optional(),
   head: z.object({ ref: z.string(), sha: z.string(), repo: z.object({ full_name: z.string() }).nullable() }),
   base: z.object({ ref: z.string() }),
+  mergeable: z.boolean().nullish(),
 });
 
 /** A pull request whose fork was deleted has no repository at its head. */
 function asState(session: Session, data: PullRequestData): PullState {
-  const { number, html_url: url, title, body, state, draft = false, head, base } = Pull.parse(data);
+  const { number, html_url: url, title, body, state, draft = false, head, base, mergeable = null } = Pull.parse(data);
   return {
     number,
     url,
@@ -56,6 +58,7 @@ function asState(session: Session, data: PullRequestData): PullState {
     branch: head.ref,
     headSha: head.sha,
     base: base.ref,
+    mergeable,
   };
 }
 
@@ -67,6 +70,11 @@ async function readPull(session: Session, number: number): Promise<PullState | n
     if (hasStatus(error, 404)) return null;
     throw error;
   }
+}
+
+async function listOurs(session: Session, base: string): Promise<readonly number[]> {
+  const { data } = await session.octokit.rest.pulls.list({ ...session.at, base, state: 'open', per_page: 100 });
+  return data.filter((pull) => session.isOurs(pull) && isHere(session, pull)).map(({ number }) => number);
 }
 
 async function readCommit({ octokit, at, isOurs }: Session, sha: string): Promise<CommitState> {

@@ -74,6 +74,10 @@ const FollowUps = z.strictObject({
     .boolean()
     .optional()
     .meta({ description: 'Whether failed checks on our own commits start a run, three times in a row at most.', examples: [false] }),
+  conflicts: z
+    .boolean()
+    .optional()
+    .meta({ description: 'Whether the base is merged into a pull request of ours when the two conflict; `/agent merge` does it once.', examples: [true] }),
   foreign: z
     .enum(['pull_request', 'push'])
     .optional()

@@ -42,6 +42,7 @@ export interface Values {
   readonly labels: readonly string[];
   readonly reviewers: readonly string[];
   readonly 'followUps.checks': boolean;
+  readonly 'followUps.conflicts': boolean;
   readonly 'followUps.foreign': 'pull_request' | 'push';
   readonly 'followUps.quietSeconds': number;
   readonly 'protect.refuse': readonly string[];
@@ -87,6 +88,7 @@ export const defaults: Values = {
   labels: [],
   reviewers: [],
   'followUps.checks': true,
+  'followUps.conflicts': false,
   'followUps.foreign': 'pull_request',
   'followUps.quietSeconds': 120,
   'protect.refuse': [],

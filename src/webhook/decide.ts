@@ -88,8 +88,8 @@ function judgePush(payload: z.infer<typeof Push>, delivery: Delivery): Decision 
   const { ref, after, forced, commits, repository } = payload;
   if (ref !== `refs/heads/${repository.default_branch}`) return { ignore: 'another branch' };
   const isTouched = commits.some(({ added, modified, removed }) => [...added, ...modified, ...removed].includes(settingsPath));
-  if (!isTouched && !forced && commits.length < maxListedCommits) return { ignore: 'the settings file did not change' };
-  return { intake: { ...describe(payload, delivery), key: `settings-${repository.id}-${after}`, kind: 'settings_pushed' } };
+  const settings = isTouched || forced || commits.length >= maxListedCommits;
+  return { intake: { ...describe(payload, delivery), key: `push-${repository.id}-${after}`, kind: 'pushed', settings, look: 0 } };
 }
 
 function judgePullChanged(payload: z.infer<typeof PullChanged>, delivery: Delivery): Decision {

@@ -43,8 +43,8 @@ export const IntakeEvent = z.discriminatedUnion('kind', [
     command: z.enum(commandNames),
     instruction: z.string().max(65_536),
   }),
-  /** The settings file on the default branch changed, or may have. */
-  z.object({ ...envelope, kind: z.literal('settings_pushed') }),
+  /** The default branch moved. `settings`: their file changed, or may have. `look`: how often this was put off. */
+  z.object({ ...envelope, kind: z.literal('pushed'), settings: z.boolean(), look: z.number().int() }),
   /** A pull request was opened or got commits; whether they touch the settings file, only GitHub can say. */
   z.object({ ...envelope, kind: z.literal('settings_proposed'), pull: z.object({ number: z.number().int(), headSha: z.string().regex(/^[0-9a-f]{40}$/) }) }),
   /** The issue was closed or deleted: cancels what waits or runs. */

@@ -1,5 +1,6 @@
 /** The base merged into a pull request of ours, with real git in folders of this host. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { PushEvent } from '../../src/bot/conflict-intake.ts';
 import type { FixJob } from '../../src/job.ts';
 import { createFollowWorld } from '../support/follow-world.ts';
 import type { FollowWorld } from '../support/follow-world.ts';
@@ -57,6 +58,23 @@ describe.skipIf(reason)('a merge of the base into a pull request of ours', () =>
       null,
     ]);
     expect(report.patch?.files.map(({ path }) => path).toSorted()).toEqual(['both.txt', 'new.txt', 'src.txt']);
+  });
+
+  it('is made by itself where the settings say so, once for each head, by the person who asked for it', async () => {
+    const { deliveryId, installationId, repository, requestedAt: receivedAt } = world.job;
+    const pushed = (look = 0): PushEvent => {
+      return { kind: 'pushed', key: `push-${look}`, deliveryId, installationId, repository, receivedAt, settings: false, look };
+    };
+    await world.take(pushed());
+    expect(world.queued).toEqual([]);
+    await world.settings({ conflicts: true });
+
+    await world.take(pushed());
+    await world.take(pushed());
+
+    expect(world.queued).toMatchObject([{ work: { kind: 'merge' }, pull: { headSha: world.headSha }, trigger: { kind: 'event', name: 'conflict' } }]);
+    expect(world.queued[0]?.actor.login).toBe('ada');
+    expect(world.delayed).toEqual([]);
   });
 
   it('is refused while a marker is left', async () => {

@@ -41,10 +41,9 @@ const tell = async (pull?: { number: number; headSha: string }): Promise<void> =
     deliveryId: 'd-1',
     installationId,
     repository,
-    ...(pull ? { kind: 'settings_proposed' as const, pull } : { kind: 'settings_pushed' as const }),
   };
   const tools = { github: openPort(standIn, seeded).github, operator: silentOperator, signal: new AbortController().signal };
-  await takeInSettings(event, tools, captureLog().log);
+  await takeInSettings(pull ? { ...event, kind: 'settings_proposed', pull } : { ...event, kind: 'pushed' }, tools, captureLog().log);
 };
 /** Open and closed, the oldest first. */
 async function issues(): Promise<readonly { title: string; state: string; body: string }[]> {

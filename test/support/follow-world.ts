@@ -4,7 +4,7 @@ import { commitMessage } from '../../src/bot/pull-texts.ts';
 import { takeInEvent } from '../../src/bot/take-in-event.ts';
 import type { FixJob, PullRequest } from '../../src/job.ts';
 import { silentOperator } from '../../src/settings/operator.ts';
-import type { IntakeEvent } from '../../src/webhook/event.ts';
+import { IntakeEvent } from '../../src/webhook/event.ts';
 import { createReceiver } from '../../src/webhook/receive.ts';
 import { aPublishRequest, openPort } from './github-port.ts';
 import { createIssueWorld } from './issue-world.ts';
@@ -24,6 +24,8 @@ export interface FollowWorld extends IssueWorld {
   readonly queued: FixJob[];
   /** Waits for the deliveries so far, takes them in, and returns the runs that this queued. */
   takeIn(): Promise<readonly FixJob[]>;
+  /** Takes one event in, as if it had been delivered. */
+  take(event: Parameters<typeof takeInEvent>[0]): Promise<void>;
   /** The same for what was put off. */
   takeInDelayed(): Promise<readonly FixJob[]>;
 }
@@ -87,7 +89,7 @@ export async function createFollowWorld({ files = {}, change = { 'src.txt': 'goo
       tell: () => Promise.resolve('none'),
       later: (event, delayMs) => {
         const known = delayed.some((other) => other.event.key === event.key);
-        if (!known) delayed.push({ event: event as IntakeEvent, delayMs });
+        if (!known) delayed.push({ event: IntakeEvent.parse(event), delayMs });
         return Promise.resolve();
       },
     },
@@ -104,6 +106,7 @@ export async function createFollowWorld({ files = {}, change = { 'src.txt': 'goo
       await standIn.webhooks.settled();
       return await takeAll(events);
     },
+    take: (event) => takeInEvent(event, tools, log),
     takeInDelayed: () => takeAll(delayed.splice(0).map(({ event }) => event)),
     [Symbol.asyncDispose]: () => parts.disposeAsync(),
   };

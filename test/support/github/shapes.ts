@@ -73,6 +73,7 @@ async function correctPull(world: World, body: Json): Promise<Json> {
   const pull = repository?.pulls.get(body.number);
   if (!repository || !pull) return body;
   const { head, base, _links, ...rest } = body;
+  const fits = await mergesCleanly(repository, pull);
   const statuses = `${world.url}/repos/${repository.fullName}/statuses/${pull.headSha}`;
   return {
     ...rest,
@@ -82,9 +83,15 @@ async function correctPull(world: World, body: Json): Promise<Json> {
     base: { ...base, sha: pull.baseSha },
     _links: { ..._links, statuses: { href: statuses } },
     merge_commit_sha: null,
-    mergeable: true,
-    mergeable_state: body.draft ? 'draft' : 'clean',
+    mergeable: fits,
+    mergeable_state: fits ? (body.draft ? 'draft' : 'clean') : 'dirty',
   };
+}
+
+/** With the base as it is now, not as it was when the pull request was opened. */
+async function mergesCleanly(repository: StoredRepository, { baseRef, headSha }: PullState): Promise<boolean> {
+  const tip = await repository.git.resolve(`refs/heads/${baseRef}`);
+  return tip !== null && (await repository.git.read('merge-tree', '--write-tree', tip, headSha)) !== null;
 }
 
 async function pullNumbers(world: World, repository: StoredRepository, pull: PullState): Promise<Json> {

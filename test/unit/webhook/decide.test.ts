@@ -139,23 +139,23 @@ describe('a push', () => {
     decideOn('push', { ...origin, action: undefined, ref: 'refs/heads/trunk', after: 'c'.repeat(40), forced: false, commits: [], ...change });
   const touching = (path: string) => [{ added: [], modified: [path], removed: [] }];
 
-  test('that touches the settings file of the default branch is taken in, whoever made it', () => {
-    const wanted = { intake: { kind: 'settings_pushed', key: `settings-17-${'c'.repeat(40)}` } };
+  test('that touches the settings file of the default branch says so, whoever made it', () => {
+    const wanted = { intake: { kind: 'pushed', key: `push-17-${'c'.repeat(40)}`, settings: true } };
 
     expect(push({ commits: touching('.github/mayfly.yml') })).toMatchObject(wanted);
     expect(push({ commits: touching('.github/mayfly.yml'), sender: bot })).toMatchObject(wanted);
     expect(push({ commits: [{ added: [], modified: [], removed: ['.github/mayfly.yml'] }] })).toMatchObject(wanted);
   });
 
-  test('that may have touched it unseen is taken in, too', () => {
-    expect(push({ forced: true })).toHaveProperty('intake');
-    expect(push({ commits: Array.from({ length: 20 }, () => touching('a')[0]) })).toHaveProperty('intake');
+  test('that may have touched it unseen says so, too', () => {
+    expect(push({ forced: true })).toMatchObject({ intake: { settings: true } });
+    expect(push({ commits: Array.from({ length: 20 }, () => touching('a')[0]) })).toMatchObject({ intake: { settings: true } });
   });
 
-  test('to another branch, or with other files, is not', () => {
+  test('with other files is taken in for what it may conflict with; to another branch it is not', () => {
     expect(push({ commits: touching('.github/mayfly.yml'), ref: 'refs/heads/other' })).toEqual({ ignore: 'another branch' });
     expect(push({ commits: touching('.github/mayfly.yml'), ref: 'refs/tags/trunk' })).toEqual({ ignore: 'another branch' });
-    expect(push({ commits: touching('src/mayfly.yml') })).toEqual({ ignore: 'the settings file did not change' });
+    expect(push({ commits: touching('src/mayfly.yml') })).toMatchObject({ intake: { kind: 'pushed', settings: false, look: 0 } });
   });
 
   test('and a pull request fit the form of an intake event', () => {
