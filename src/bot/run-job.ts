@@ -48,6 +48,7 @@ export async function runJob(job: FixJob, attempt: Attempt, tools: JobTools): Pr
     ...(job.pull && { lastLine: 'Commit' }),
   });
   const onEvent = (runId: string, event: RunEvent): void => {
+    if (event.kind === 'done') attempt.log.info({ phase: event.phase, durationMs: event.durationMs, failed: event.failed }, 'phase ended');
     comment.event(event);
     tools.onEvent(runId, event);
   };
@@ -146,10 +147,6 @@ async function workAndDeliver(context: JobContext, kind: WorkKind, budget: Budge
   const { job, report, tools, attempt, desk } = context;
   await context.comment.begin();
   await beginCheck(context);
-  const onEvent = (event: RunEvent): void => {
-    if (event.kind === 'done') attempt.log.info({ phase: event.phase, durationMs: event.durationMs, failed: event.failed }, 'phase ended');
-    tools.onEvent(job.runId, event);
-  };
   const issue = await kind.ask(context);
   const result = await runFix(
     {
@@ -166,7 +163,7 @@ async function workAndDeliver(context: JobContext, kind: WorkKind, budget: Budge
       takeMessages: desk.take,
       report,
       budget,
-      onEvent,
+      onEvent: (event) => tools.onEvent(job.runId, event),
       signal: attempt.signal,
       log: attempt.log,
     },

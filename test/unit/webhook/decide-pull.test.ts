@@ -6,7 +6,7 @@ import { anIssuesPayload } from '../../support/payloads.ts';
 const { repository, installation, sender } = anIssuesPayload();
 const origin = { repository, installation, sender };
 const bot = { id: 9, login: 'mayfly[bot]', type: 'Bot' };
-const ours: { readonly sender?: object } & Record<string, unknown> = { number: 9, title: 'Fix it', body: null, user: bot };
+const ours = { number: 9, title: 'Fix it', body: null, user: bot };
 const theirs = { ...ours, user: sender };
 const policy = { commandPrefix: '/agent', allowBots: [], appId: 314 };
 
@@ -15,7 +15,7 @@ function decideOn(event: string, payload: object) {
     { event, deliveryId: 'd', bodySha256: 'e'.repeat(64), receivedAt: '2026-01-02T03:04:05.000Z', payload: { ...origin, ...payload } },
     policy,
   );
-  // What does not fit throws here.
+  // The worker parses it again, and refuses what has another shape.
   return 'intake' in decision ? { intake: IntakeEvent.parse(decision.intake) } : decision;
 }
 
@@ -44,13 +44,13 @@ describe('a review', () => {
   });
 
   test.each([
-    ["of a person's pull request", {}, theirs, "a review of a person's pull request"],
-    ['of a bot', { user: bot }, { ...ours, sender: bot }, 'sent by a bot'],
-    ['that somebody else hands in', { user: { ...sender, id: 32 } }, ours, 'the sender did not write the comment'],
-    ['of ours', { body: '<!-- mayfly:answer 1 -->' }, ours, 'our own comment'],
-    ['with another command', { body: '/agent stop' }, ours, 'a command that is not taken in a review'],
-  ])('%s is not', (_what, review: object, { sender: by = sender, ...pull }: typeof ours, ignore) => {
-    expect(submit(review, pull, { sender: by })).toEqual({ ignore });
+    ["of a person's pull request", [{}, theirs], "a review of a person's pull request"],
+    ['of a bot', [{ user: bot }, ours, { sender: bot }], 'sent by a bot'],
+    ['that somebody else hands in', [{ user: { ...sender, id: 32 } }, ours], 'the sender did not write the comment'],
+    ['of ours', [{ body: '<!-- mayfly:answer 1 -->' }, ours], 'our own comment'],
+    ['with another command', [{ body: '/agent stop' }, ours], 'a command that is not taken in a review'],
+  ] as [string, Parameters<typeof submit>, string][])('%s is not', (_what, review, ignore) => {
+    expect(submit(...review)).toEqual({ ignore });
   });
 
   test("of a person's pull request counts with a command in it", () => {
