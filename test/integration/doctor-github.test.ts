@@ -70,7 +70,7 @@ test('an App that was granted too little, and whose webhook leads elsewhere', as
   expect(found['permissions']).toMatchObject({
     status: 'problem',
     found: expect.stringMatching(
-      /^the App lacks contents: write, issues: write, pull_requests: write, checks: write, actions: read, event issue_comment, event pull_request,/,
+      /^the App lacks contents: write, issues: write, pull_requests: write, checks: write, actions: read, event issue_comment, event push, event pull_request, event pull_request_review,/,
     ),
   });
   expect(found['webhook']).toMatchObject({ status: 'warning', advice: expect.stringContaining('WEBHOOK_PATH=/') as string });

@@ -6,7 +6,7 @@ import { anIssuesPayload } from '../../support/payloads.ts';
 const { repository, installation, sender } = anIssuesPayload();
 const origin = { repository, installation, sender };
 const bot = { id: 9, login: 'mayfly[bot]', type: 'Bot' };
-const ours: { readonly sender?: object } & Record<string, unknown> = { number: 9, title: 'Fix it', body: null, user: bot };
+const ours = { number: 9, title: 'Fix it', body: null, user: bot };
 const theirs = { ...ours, user: sender };
 const policy = { commandPrefix: '/agent', allowBots: [], appId: 314 };
 
