@@ -34,7 +34,7 @@ test('the permission of a person is what GitHub says it is, and an outsider has 
     seen.push(await repository.permission('bob'));
   }
 
-  expect(seen).toEqual(['read', 'read', 'write', 'write', 'admin']);
+  expect(seen).toEqual(['read', 'read', 'write', 'maintain', 'admin']);
   expect(await repository.permission('mallory')).toBe('none');
   expect(await repository.permission('nobody-of-this-name')).toBe('none');
   standIn.fault({ path: /collaborators/, status: 500, times: 3 });

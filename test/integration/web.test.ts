@@ -106,13 +106,14 @@ describe.skipIf(redisIsMissing())('the web role', () => {
 
     expect(statuses).toHaveLength(329);
     expect(new Set(statuses)).toEqual(new Set([200]));
-    const seen = await takeIntake(8);
+    const seen = await takeIntake(9);
     expect(seen.map((event) => `${event.kind} ${'issue' in event ? event.issue.number : 'number' in event ? event.number : ''}`.trim()).toSorted()).toEqual([
       'closed 1',
       'closed 2',
       'closed 2',
       'labeled 1',
       'labeled 1',
+      'pushed',
       'settings_proposed',
       'unlabeled 1',
       'unlabeled 1',

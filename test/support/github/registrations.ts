@@ -126,6 +126,8 @@ const permissionOf: Readonly<Record<string, string>> = {
   issue_comment: 'issues',
   pull_request: 'pull_requests',
   pull_request_review: 'pull_requests',
+  pull_request_review_comment: 'pull_requests',
+  check_suite: 'checks',
   check_run: 'checks',
   push: 'contents',
 };
