@@ -39,8 +39,9 @@ export async function takeInPush(event: PushEvent, tools: ReviewTools, log: Log)
     if (pull?.mergeable === false) await askMerge(event, pull, { github, tools, values, log });
     isUnknown ||= pull?.open === true && pull.mergeable === null;
   }
-  if (isUnknown && look < maxLooks)
-    await tools.queue.later({ ...event, key: `${event.key}-${look + 1}`.slice(0, 200), settings: false, look: look + 1 }, nextLookMs);
+  if (!isUnknown || look === maxLooks) return;
+  const again: PushEvent = { ...event, key: `${event.key}-${look + 1}`.slice(0, 200), settings: false, look: look + 1 };
+  await tools.queue.later(again, nextLookMs);
 }
 
 async function askMerge(

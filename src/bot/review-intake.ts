@@ -30,7 +30,7 @@ export interface ReviewTools {
   readonly github: GitHub;
   readonly queue: RunQueue & {
     /** Brings the event back after a time, once for its key, also when this process ends before. */
-    later<Event extends { readonly key: string; readonly deliveryId: string }>(event: Event, delayMs: number): Promise<void>;
+    later(event: { readonly key: string; readonly deliveryId: string }, delayMs: number): Promise<void>;
   };
   readonly operator: Operator;
   readonly signal: AbortSignal;
@@ -88,10 +88,9 @@ async function collect(event: ReviewEvent, { queue }: ReviewTools, delayMs: numb
   const wait = Math.max(delayMs, 1000);
   const stretch = Math.floor((Date.now() + wait) / wait);
   const key = `quiet-${event.repository.id}-${event.number}-${wait}-${stretch}`;
-  await queue.later(
-    { ...event, kind: 'quiet', key, state: 'commented', body: '', instruction: null, receivedAt: new Date(Date.now() + wait).toISOString() },
-    wait,
-  );
+  const receivedAt = new Date(Date.now() + wait).toISOString();
+  const quiet: ReviewEvent = { ...event, kind: 'quiet', key, state: 'commented', body: '', instruction: null, receivedAt };
+  await queue.later(quiet, wait);
 }
 
 async function queueReview(
