@@ -26,7 +26,7 @@ it.skipIf(reason)('fills the template of the repository, and leaves the issue op
   await world.run([good, submit()]);
 
   const [pull] = await world.repository.pullRequests();
-  expect(pull.title).toBe(`Work on #${world.job.issue.number}: It breaks`);
+  expect(pull.title).toBe(`Work on #${world.job.issue.number}: ${world.job.issue.title}`);
   expect(pull.body).toMatch(/^<!-- mayfly:run \w+ -->\nFor #\d+\. The agent does not claim/);
   expect(pull.body).toMatch(/## Description\n\nIn the words of the agent:\n\nDone\.\n\n## Testing\n\nWhat the host saw:/);
   expect(pull.body).toContain('- [x] All tests pass\n- [ ] I signed it\n');
@@ -39,7 +39,7 @@ it.skipIf(reason)('closes the issue when the agent claims it, and the comment ke
   await world.run([good, submit({ resolves: true })]);
 
   const [pull] = await world.repository.pullRequests();
-  expect(pull.title).toBe(`Fix #${world.job.issue.number}: It breaks`);
+  expect(pull.title).toBe(`Fix #${world.job.issue.number}: ${world.job.issue.title}`);
   expect(pull.body).toContain(`Closes #${world.job.issue.number}\n`);
   const [comment = ''] = await world.comments();
   expect(comment).toContain(`Draft pull request #${pull.number} is ready for review. Branch \`mayfly/issue-${world.job.issue.number}\`.`);
