@@ -85,7 +85,7 @@ export function besideBody(job: Pick<FixJob, 'issue' | 'runId' | 'actor'>, repor
   const why = `For #${job.issue.number}, asked for there by ${inlineCode(job.actor.login)}. It goes against that branch, because Mayfly pushes to its own branches only.`;
   const lines = [runMarker(job.runId), why, ''];
   if (report.summary !== '') lines.push('## What the agent says', '', neutralise(report.summary, 4000), '');
-  if (ci === 'hold') lines.push('Workflows have not run on this commit: read it first, then start them.', '');
+  if (ci === 'hold') lines.push('Workflows have not run on this commit: read it first, then start them with a comment: `/agent ci`.', '');
   lines.push('## What the host saw', '', ...whatWasSeen(report), footer(job.runId));
   return lines.join('\n');
 }

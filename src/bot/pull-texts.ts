@@ -56,7 +56,7 @@ export function pullRequestBody(job: Pick<FixJob, 'issue' | 'runId'>, report: Ru
   const seen = [proofSection(report.proof), '', ...notes(report)];
   const parts = template === null ? ownLayout(about, summary, seen) : fillTemplate(template, { about, summary, seen, proof: report.proof });
   const lines = [runMarker(job.runId), ...sensitiveBanner(report), ...parts];
-  if (ci === 'hold') lines.push('Workflows have not run on this commit: read it first, then start them.', '');
+  if (ci === 'hold') lines.push('Workflows have not run on this commit: read it first, then start them with a comment: `/agent ci`.', '');
   if (!signs) lines.push('This GitHub does not sign what an App commits, so the commit may be shown as unverified.', '');
   lines.push(...contextSection(report), ...folded('Hosts that were refused', refusedHosts(report)), ...settingsAdvice(report, null));
   lines.push(spendSentence(report), '', footer(job.runId));
