@@ -20,19 +20,20 @@ export interface Protection {
 /** Nothing relaxes these: the rules themselves, what GitHub takes from no App without another permission, where git fetches code from. */
 const always = ['.github/mayfly.yml', '.github/mayfly.yaml', '.github/workflows/', '.gitmodules', '.lfsconfig'];
 
+// A folder of a monorepo is opened and worked in like a repository of its own; what GitHub and CI services read is at the top only.
 const refused = [
   '.github/',
-  '.husky/',
-  '.devcontainer/',
-  '.vscode/',
-  '.idea/',
-  '.claude/',
-  '.cursor/',
-  '.gemini/',
+  '**/.husky/',
+  '**/.devcontainer/',
+  '**/.vscode/',
+  '**/.idea/',
+  '**/.claude/',
+  '**/.cursor/',
+  '**/.gemini/',
   '.circleci/',
   '.buildkite/',
-  '.yarn/releases/',
-  '.yarn/plugins/',
+  '**/.yarn/releases/',
+  '**/.yarn/plugins/',
   '.gitattributes',
   '.gitconfig',
   '.mailmap',

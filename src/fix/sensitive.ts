@@ -58,10 +58,20 @@ async function findNewHosts(file: PatchFile, base: BaseCommit): Promise<readonly
     .slice(0, maxHosts);
 }
 
-/** Linear: every part has its own characters. */
+/** What installers would connect to, however it is written: any case, with the escapes of JSON, behind names and passwords. Linear. */
 function hostsIn(text: string): readonly string[] {
-  const matches = text.matchAll(/(?:https?|ssh|git):\/\/(?:[^\s/@"']{1,100}@)?([A-Za-z0-9.-]{1,253})/g);
-  return [...new Set([...matches].map(([, host = '']) => host.toLowerCase()))];
+  const plain = text.replace(/\\u([\da-f]{4})|\\\//gi, (_whole, code?: string) => (code === undefined ? '/' : String.fromCodePoint(Number.parseInt(code, 16))));
+  const matches = plain.matchAll(/(?:https?|ssh|git):\/\/([^\s/?#"'<>\\]+)/gi);
+  return [...new Set([...matches].map(([, authority = '']) => hostOf(authority)))].filter((host) => host !== '');
+}
+
+/** Whatever stands before the last `@` is no host, though it may look like one. */
+function hostOf(authority: string): string {
+  const host = authority.slice(authority.lastIndexOf('@') + 1).slice(0, 253);
+  return host
+    .replace(/[,;)]+$/, '')
+    .replace(/:\d*$/, '')
+    .toLowerCase();
 }
 
 async function changesScripts(file: PatchFile, base: BaseCommit): Promise<boolean> {

@@ -119,11 +119,16 @@ function judgePassing(seen: Observations, { base, patched, cap }: { base: Observ
 }
 
 /** What makes a pass after a failure prove less; null when nothing does. */
-function whyLess({ tests }: Observations, base: Observed, patched: Observed): string | null {
-  const [apart] = tests;
-  if (apart?.run.ended === 'exited' && whyUnusable(apart.run) !== null) return 'the tests of the patch could not be run without its fix';
+function whyLess(seen: Observations, base: Observed, patched: Observed): string | null {
+  const apart = whyNotApart(seen);
+  if (apart !== null) return apart;
   if (base.states !== null && patched.states === null) return 'they are not named any more';
   return namesLost(base, patched).length > 0 ? 'tests that passed before did not run with it' : null;
+}
+
+/** A command that was not even found has shown nothing of the fix; tests that hang without it have. */
+function whyNotApart({ tests: [apart] }: Observations): string | null {
+  return apart?.run.ended === 'exited' && whyUnusable(apart.run) !== null ? 'the tests of the patch could not be run without its fix' : null;
 }
 
 /** Passed on the base and are not there any more, and nothing came in their place: names change, but then as many pass. */
@@ -160,7 +165,8 @@ function judgeFailing(seen: Observations, { base, patched, cap }: { base: Observ
   const fixed = namesOfFixed(seen, patched);
   if (fixed.length === 0)
     return { ...none, ...(judgeByNumbers(seen) ?? { verdict: 'still_failing', reason: 'the same tests fail without the patch and with it' }) };
-  if (cap !== null) return { ...none, fixed, verdict: 'not_contradicted', reason: `tests that failed pass with the patch, but ${cap}` };
+  const why = cap ?? whyNotApart(seen);
+  if (why !== null) return { ...none, fixed, verdict: 'not_contradicted', reason: `tests that failed pass with the patch, but ${why}` };
   return { ...none, fixed, verdict: 'proven', reason: 'tests that fail without the fix pass with it, none that passed fails, and the rest fail either way' };
 }
 

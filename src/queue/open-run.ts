@@ -22,9 +22,24 @@ export type AllLimits = Readonly<Record<keyof RunLimits, number>>;
 /** What lies in the queue: a job and its limits, under one signature. */
 const QueuedRun = FixJob.extend({ limits: RunLimits.default({}) });
 
-/** Throws `job_invalid`, also for a job of another version of Mayfly. */
+const JobOfVersion1 = z.looseObject({
+  version: z.literal(1),
+  trigger: z.discriminatedUnion('kind', [z.looseObject({ kind: z.literal('label') }), z.looseObject({ kind: z.literal('comment'), instruction: z.string() })]),
+});
+
+/** What waits while Mayfly is updated is worked on all the same. The version before knew issues only, and only how to fix them. */
+function upgrade(payload: unknown): unknown {
+  const { data } = JobOfVersion1.safeParse(payload);
+  if (data === undefined) return payload;
+  const { trigger } = data;
+  const instruction = trigger.kind === 'comment' && trigger.instruction.trim() !== '' ? trigger.instruction : null;
+  const work = { kind: 'fix', instruction, resume: null, plan: null };
+  return { ...data, version: 2, pull: null, work, trigger: trigger.kind === 'comment' ? { ...trigger, on: 'issue' } : trigger };
+}
+
+/** Throws `job_invalid`, also for a job of a version of Mayfly that is not this one or the one before. */
 export function openRun(lane: Lane, { id, data }: Pick<Job, 'id' | 'data'>): { readonly job: FixJob; readonly limits: RunLimits } {
-  const parsed = QueuedRun.safeParse(lane.open(id, data));
+  const parsed = QueuedRun.safeParse(upgrade(lane.open(id, data)));
   if (!parsed.success) throw new FixError('job_invalid', { cause: parsed.error, details: { jobId: id } });
   const { limits, ...job } = parsed.data;
   return { job, limits };

@@ -74,17 +74,15 @@ function playOn(snapshot: Snapshot, limits: AllLimits, now: number): { order: [s
 function takeTurns(waiting: ReadonlyMap<string, Entry>, scores: Map<string, number>, mayHave: (run: [string, Entry]) => boolean): [string, Entry][] {
   const root = plant(waiting, scores);
   const order: [string, Entry][] = [];
-  let turn = Math.max(0, ...scores.values());
+  let turn = [...scores.values()].reduce((most, score) => Math.max(most, score), 0);
   for (let left = waiting.size; left > 0; left -= 1) {
     const path = pathOfNext(root);
-    const run = path.at(-1)?.line.shift() ?? raise();
-    for (let depth = path.length - 1; depth > 0; depth -= 1) {
-      const node = path[depth];
-      if (node && isEmpty(node)) path[depth - 1]?.children.delete(node.name);
-    }
-    if (!mayHave(run)) continue;
+    const run = path.at(-1)?.line.pop() ?? raise();
+    const served = mayHave(run);
+    for (let depth = path.length - 1; depth > 0; depth -= 1) moveOn(path[depth - 1] ?? raise(), path[depth] ?? raise(), served);
+    if (!served) continue;
     turn += 1;
-    for (const node of path) scores.set(node.scoreName, (node.score = turn));
+    for (const { scoreName } of path) scores.set(scoreName, turn);
     order.push(run);
   }
   return order;
@@ -93,41 +91,52 @@ function takeTurns(waiting: ReadonlyMap<string, Entry>, scores: Map<string, numb
 interface Node {
   readonly name: string;
   readonly scoreName: string;
-  score: number;
   readonly children: Map<string, Node>;
+  /** The children in the order of their turns; those before `at` had theirs, and stand behind again if anything of them is left. */
+  turns: Node[];
+  at: number;
+  /** The last is the next. */
   readonly line: [string, Entry][];
 }
 
-const isEmpty = (node: Node): boolean => node.children.size === 0 && node.line.length === 0;
+const hasMore = ({ turns, at, line }: Node): boolean => at < turns.length || line.length > 0;
+
+/** Whoever had a turn goes to the end, for no other one was served later. */
+function moveOn(parent: Node, child: Node, served: boolean): void {
+  const more = hasMore(child);
+  if (more && !served) return;
+  parent.at += 1;
+  if (more) parent.turns.push(child);
+}
 
 /** Installations, their repositories, their users, and the line of each. */
 function plant(waiting: ReadonlyMap<string, Entry>, scores: ReadonlyMap<string, number>): Node {
-  const grow = (name: string, scoreName: string): Node => ({ name, scoreName, score: scores.get(scoreName) ?? 0, children: new Map(), line: [] });
+  const grow = (name: string, scoreName: string): Node => ({ name, scoreName, children: new Map(), turns: [], at: 0, line: [] });
   const root = grow('', '');
   const child = (parent: Node, name: string, scoreName: string): Node => {
     const known = parent.children.get(name) ?? grow(name, scoreName);
     parent.children.set(name, known);
     return known;
   };
-  for (const [jobId, entry] of [...waiting].toSorted(([, one], [, other]) => one.seq - other.seq)) {
+  for (const [jobId, entry] of [...waiting].toSorted(([, one], [, other]) => other.seq - one.seq)) {
     const { i, r, u } = entry;
     const repository = child(child(root, i, `i:${i}`), r, `r:${i}:${r}`);
     child(repository, u, `u:${i}:${r}:${u}`).line.push([jobId, entry]);
   }
+  orderTurns(root, scores);
   return root;
+}
+
+/** Those served longest ago first. Redis orders equal scores by name. */
+function orderTurns(node: Node, scores: ReadonlyMap<string, number>): void {
+  const scoreOf = ({ scoreName }: Node): number => scores.get(scoreName) ?? 0;
+  node.turns = [...node.children.values()].toSorted((one, other) => scoreOf(one) - scoreOf(other) || (one.name < other.name ? -1 : 1));
+  for (const child of node.turns) orderTurns(child, scores);
 }
 
 function pathOfNext(root: Node): Node[] {
   const path = [root];
-  for (let node = root; node.children.size > 0;) {
-    let next: Node | null = null;
-    // Redis orders equal scores by name.
-    for (const child of node.children.values()) {
-      if (next === null || child.score < next.score || (child.score === next.score && child.name < next.name)) next = child;
-    }
-    node = next ?? raise();
-    path.push(node);
-  }
+  for (let next = root.turns[root.at]; next !== undefined; next = next.turns[next.at]) path.push(next);
   return path;
 }
 

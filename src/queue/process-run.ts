@@ -137,7 +137,8 @@ async function isOwned({ jobId, token }: Pick<Held, 'jobId' | 'token'>, { redis,
 }
 
 /** The error that makes BullMQ do what the row of the error table says. */
-async function endingOf(thrown: unknown, { job, jobId, token, signal }: Held, parts: RunProcessorParts): Promise<Ending> {
+async function endingOf(thrown: unknown, held: Held, parts: RunProcessorParts): Promise<Ending> {
+  const { job, jobId, token, signal } = held;
   const { log, attempts, backoffMs, now } = parts;
   const error = asFixError(thrown);
   const aborted = signal.aborted ? asFixError(signal.reason) : null;
@@ -146,6 +147,7 @@ async function endingOf(thrown: unknown, { job, jobId, token, signal }: Held, pa
     if (aborted.details['reason'] === 'shutdown') await job.moveToWait(token);
     return { kind: 'kept', error: new WaitingError() };
   }
+  if (!(await isOwned(held, parts))) return { kind: 'kept', error: new WaitingError() };
   log.warn({ err: error, jobId, code: error.code, retry: error.row.retry }, 'run attempt failed');
   if (error.code === 'over_limit') return { kind: 'parked', park: { ...holdOf(error), refund: true }, refund: false, error: new DelayedError() };
   const refund = isOurFault(error.code);

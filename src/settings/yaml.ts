@@ -58,7 +58,7 @@ function findExcess(text: string): { readonly line: number; readonly message: st
     if (token.includes('\n')) line += token.split('\n').length - 1;
     else if (++tokens > maxTokens) return { line, message: 'the file holds far more than there are keys' };
     if (token === '[' || token === '{') inFlow++;
-    else if (token === ']' || token === '}') inFlow--;
+    else if (token === ']' || token === '}') inFlow = Math.max(0, inFlow - 1);
     inLine = token === '-' || token === '?' ? inLine + 1 : 0;
     if (inFlow > maxDepth || inLine > maxDepth) return { line, message: deep };
   }

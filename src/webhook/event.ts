@@ -30,7 +30,7 @@ const ofIssue = {
   issue: z.object({ number: z.number().int(), title: z.string().max(1024), body: z.string().max(65_536), isPullRequest: z.boolean() }),
 };
 
-export const IntakeEvent = z.discriminatedUnion('kind', [
+const Current = z.discriminatedUnion('kind', [
   z.object({ ...ofIssue, kind: z.literal('labeled'), label: z.string().max(100) }),
   /** A person took the label away: cancels a run that still waits. */
   z.object({ ...ofIssue, kind: z.literal('unlabeled'), label: z.string().max(100) }),
@@ -56,4 +56,15 @@ export const IntakeEvent = z.discriminatedUnion('kind', [
   /** Checks of the head of a pull request failed. */
   z.object({ ...envelope, kind: z.literal('checks'), number: z.number().int(), headSha: z.string().regex(/^[0-9a-f]{40}$/) }),
 ]);
+
+const OfVersion1 = z.looseObject({ version: z.literal(1), kind: z.enum(['labeled', 'unlabeled', 'command', 'closed']) });
+
+/** Web role and worker are not updated in the same moment, and what waits meanwhile must not be lost. */
+function upgrade(event: unknown): unknown {
+  const { data } = OfVersion1.safeParse(event);
+  return data === undefined ? event : { ...data, version: 2, ...(data.kind === 'command' && { on: 'issue' }) };
+}
+
+/** Reads those of the version before, too. */
+export const IntakeEvent = z.preprocess(upgrade, Current);
 export type IntakeEvent = z.infer<typeof IntakeEvent>;

@@ -184,6 +184,23 @@ describe.skipIf(redisIsMissing())('the fair queue', () => {
     expect(await next.queue.find({ repositoryId: 17, issue: 4 })).toEqual([]);
   });
 
+  test.each([
+    [{ kind: 'label', label: 'mayfly' }, { kind: 'label', label: 'mayfly' }, null],
+    [{ kind: 'comment', commentId: 9, instruction: 'also null' }, { kind: 'comment', commentId: 9, on: 'issue' }, 'also null'],
+    [{ kind: 'comment', commentId: 9, instruction: ' ' }, { kind: 'comment', commentId: 9, on: 'issue' }, null],
+  ])('does what waited when Mayfly was updated: %o', async (before, trigger, instruction) => {
+    const worker = await bench.worker();
+    const { log } = captureLog();
+    const lane = createLane({ name: 'runs', prefix: 'mayfly', signingKey: jobKey, redis: bench.direct, log, jobOptions: {} });
+    const { pull, work, ...same } = aJob({ key: 'old' });
+    await lane.add('old', { ...same, version: 1, trigger: before }, 1_000);
+
+    await worker.consume();
+
+    expect((await worker.run(0)).job).toEqual({ ...same, pull, work: { ...work, instruction }, trigger });
+    await lane.queue.close();
+  });
+
   test('puts back what went past the ring, and refuses what nobody signed, wherever it lies', async () => {
     const worker = await bench.worker({ concurrency: 2 });
     const { log } = captureLog();

@@ -108,6 +108,28 @@ describe.skipIf(redisIsMissing())('a queued run', () => {
       expect(await taken.context.ownsRun()).toBe(true);
     });
 
+    test.each([
+      ['nothing is wrong with it', undefined],
+      ['it may pass by itself', new FixError('lock_lost')],
+      ['it does not', new FixError('setup_failed')],
+    ])('when it is lost unnoticed and the attempt ends here, leaves slot and messages to whoever has the run: %s', async (_how, error) => {
+      const worker = await bench.worker({ lockMs: 60_000 });
+      await worker.consume();
+      await worker.queue.addRun(aJob());
+      const running = await worker.run(0);
+      await worker.queue.tell({ repositoryId: 17, issue: 7 }, { id: 1, login: 'ada', text: 'also null', at: '2026-01-02T03:04:05.000Z' });
+      const [lock = ''] = await bench.direct.keys('mayfly:runs:*:lock');
+      await bench.direct.set(lock, 'somebody else');
+
+      if (error) running.fail(error);
+      else running.finish();
+      await worker.queue.close(15_000);
+
+      expect(await bench.direct.hlen('mayfly:ring:granted')).toBe(1);
+      expect(await bench.direct.hlen('mayfly:ring:jobs')).toBe(0);
+      expect(await bench.direct.keys('mayfly:messages:*')).toHaveLength(1);
+    });
+
     test('when Redis forgot everything aborts the run, and the worker goes on', async () => {
       const worker = await bench.worker();
       await worker.consume();

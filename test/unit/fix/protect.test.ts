@@ -18,6 +18,14 @@ describe('the list of ours', () => {
     expect(verdict(path)).toBe('allow');
   });
 
+  it.each(['apps/web/.claude/settings.json', 'apps/web/.husky/pre-commit', 'a/b/.vscode/tasks.json', 'a/.Cursor/rules/x.mdc', 'a/.yarn/releases/yarn.cjs'])(
+    'refuses %s: whoever opens that folder runs it',
+    (path) => {
+      expect(verdict(path)).toBe('refuse');
+      expect(verdict(path, { allow: ['a/', 'apps/**'] })).toBe('allow');
+    },
+  );
+
   it.each(['AGENTS.md', 'docs/Claude.md', '.VSCODE/tasks.json', '.github/ISSUE_TEMPLATE/a.md', 'ＣＯＤＥＯＷＮＥＲＳ', '.npmrc:stream'])(
     'refuses %s',
     (path) => {

@@ -27,6 +27,27 @@ describe('findSensitive', () => {
     ]);
   });
 
+  it.each([
+    ['in capitals', 'HTTPS://evil.example/a.tgz'],
+    ['with escapes of JSON', String.raw`https:\/\/evil.example\/a.tgz`],
+    ['in characters by number', String.raw`\u0068ttps:\u002F\u002fevil.example/a.tgz`],
+    ['behind a name that looks like one', 'https://registry.npmjs.org@evil.example/a.tgz'],
+    ['behind two names', 'https://a@registry.npmjs.org@evil.example/a.tgz'],
+    ['behind a long password', `https://registry.npmjs.org:${'x'.repeat(300)}@evil.example/a.tgz`],
+    ['with a port', 'https://evil.example:8443/a.tgz'],
+    ['with a protocol of git', 'git+ssh://git@evil.example/a.git'],
+  ])('is not deceived by a host %s', async (_how, address) => {
+    expect(await look({ 'package-lock.json': `{"resolved": "${address}"}` })).toEqual([
+      { path: 'package-lock.json', why: 'packages come from hosts that were not in it before: evil.example' },
+    ]);
+  });
+
+  it('names hosts that are not written in ASCII, and addresses', async () => {
+    const [one] = await look({ 'package-lock.json': '{"a": "https://évil.example/a", "b": "http://[2001:db8::1]:80/a"}' });
+
+    expect(one?.why).toBe('packages come from hosts that were not in it before: évil.example, [2001:db8::1]');
+  });
+
   it('takes the registries that are open anyway for known in a new lockfile', async () => {
     expect(await look({ 'yarn.lock': 'resolved "https://registry.npmjs.org/a"\nresolved "git+ssh://git@evil.example/a.git"' })).toEqual([
       { path: 'yarn.lock', why: 'packages come from hosts that were not in it before: evil.example' },

@@ -98,6 +98,10 @@ describe('report files', () => {
     expect([all.base, all.tests, all.patched].map(([first]) => first?.states?.size ?? null)).toEqual([2, null, 2]);
     const half = withOneSource({ base: [one(few, many)], tests: [], patched: [one(few, null)] });
     expect([half.base, half.patched].map(([first]) => first?.states?.size ?? null)).toEqual([1, 1]);
+    // It ran, and told by itself that tests pass: what only its files would name must not look as if it had not.
+    const passing = { file: 'failed', other: 'passed' } as const;
+    const ran = withOneSource({ base: [one(few, many)], tests: [one(passing, null)], patched: [one(few, many)] });
+    expect([ran.base, ran.tests, ran.patched].map(([first]) => first?.states?.size ?? null)).toEqual([1, 2, 1]);
     const printed = withOneSource({ base: [one(many, few)], tests: [], patched: [one(many, few)] });
     expect(printed.base[0]?.states?.size).toBe(2);
   });

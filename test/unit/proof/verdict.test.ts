@@ -131,6 +131,7 @@ describe('judge, when passing proves less', () => {
     ['prints nothing any more', [run(0, { A: passed, B: passed })], [run(1, { A: passed, N: failed })], [run(0), run(0)]],
     ['leaves tests out', [run(0, { A: passed, B: passed })], [run(1, { A: passed, B: passed, N: failed })], [run(0, { N: passed })]],
     ['could not be run without the fix', [run(0)], [run(127)], [run(0)]],
+    ['is red either way, and could not be run without the fix', [run(1, { A: failed })], [run(127)], [run(1, { A: failed, N: passed })]],
   ])('does not call a suite proven that %s', (_name, base, tests, patched) => {
     expect(verdictOf(base, tests, patched)).toBe('not_contradicted');
   });

@@ -69,6 +69,7 @@ describe('test 32 of the threat model: hostile YAML is refused in no time, and n
     ['a map for a key', '? {a: b}\n: c', 'a key is a plain word'],
     ['lists in lists', '['.repeat(30_000), deep],
     ['lists in lists in one line', `${'- '.repeat(15_000)}x`, deep],
+    ['lists in lists after as many ends', `${']'.repeat(1900)}\n${'['.repeat(1900)}`, deep],
     ['maps in maps', '{a: '.repeat(8000), deep],
     ['maps in maps by indentation', Array.from({ length: 240 }, (_, index) => `${' '.repeat(index)}a:`).join('\n'), 'key'],
     ['questions', `${'? '.repeat(15_000)}x`, deep],
