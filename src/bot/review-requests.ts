@@ -41,6 +41,16 @@ export async function findWaiting(
   return found;
 }
 
+/** An instruction at a line: the words are those of the event, the place is the thread's. Null where GitHub has no such thread. */
+export function requestAt(
+  threads: readonly ReviewThread[],
+  said: { readonly commentId: number; readonly login: string; readonly text: string },
+): ReviewRequest | null {
+  const thread = threads.find(({ comments }) => comments.some(({ id }) => id === said.commentId));
+  const comment = thread?.comments.find(({ id }) => id === said.commentId);
+  return thread === undefined || comment === undefined ? null : asRequest(thread, [{ ...comment, login: said.login, body: said.text }], null);
+}
+
 function asRequest(
   { comments: all, path, line, hunk, outdated }: ReviewThread,
   comments: readonly ThreadComment[],

@@ -38,7 +38,7 @@ const Pull = z.object({
   body: z.string().nullable(),
   state: z.string(),
   draft: z.boolean().optional(),
-  head: z.object({ ref: z.string(), sha: z.string(), repo: z.object({ full_name: z.string() }).nullable() }),
+  head: z.object({ ref: z.string(), sha: z.string(), repo: z.object({ id: z.number() }).nullable() }),
   base: z.object({ ref: z.string() }),
   mergeable: z.boolean().nullish(),
 });
@@ -83,6 +83,7 @@ async function readCommit({ octokit, at, isOurs }: Session, sha: string): Promis
     sha: data.sha,
     parents: data.parents.map((parent) => parent.sha),
     message: data.commit.message,
+    at: data.commit.committer?.date ?? '',
     ours: isOurs({ user: Account.nullable().catch(null).parse(data.author) }),
   };
 }

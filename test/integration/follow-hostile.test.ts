@@ -1,8 +1,13 @@
 /** What people without write access, forks and late words could make of work on a pull request. */
+import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { takeInReview } from '../../src/bot/review-intake.ts';
+import type { FixJob } from '../../src/job.ts';
+import { silentOperator } from '../../src/settings/operator.ts';
 import { createFollowWorld } from '../support/follow-world.ts';
 import type { FollowWorld } from '../support/follow-world.ts';
 import { createUserClient, failOnViolations } from '../support/github/clients.ts';
+import { openPort } from '../support/github-port.ts';
 import { whyNoSshd } from '../support/host-sshd.ts';
 import { bash, submit } from '../support/issue-world.ts';
 
@@ -57,5 +62,43 @@ describe.skipIf(reason)('work on a pull request', () => {
 
     expect((await world.repository.branches())['main']).toBe(before);
     expect(report.outcome).toMatchObject({ kind: 'published', pullRequest: { branch: `mayfly/pull-${number}` } });
+  });
+
+  it('is not asked for by a bot that the operator allows, where the settings do not name it', async () => {
+    await world.repository.commit({ message: 'Settings', files: { '.github/mayfly.yml': 'triggers: { bots: [] }' } });
+    const queued: FixJob[] = [];
+    const queue = { addRun: (job: FixJob) => Promise.resolve(queued.push(job) > 0), hasRun: () => Promise.resolve(false), later: () => Promise.resolve() };
+    const { installationId, repository, deliveryId } = world.job;
+    const { actor } = world.job;
+    const event = {
+      kind: 'review',
+      key: 'k',
+      deliveryId,
+      installationId,
+      repository,
+      number: world.pull,
+      actor,
+      receivedAt: new Date().toISOString(),
+    } as const;
+    const ceilings = { 'triggers.bots': { value: [actor.login], variable: 'ALLOW_BOTS', given: true } };
+    const { github } = openPort(world.standIn, world.repository);
+    const tools = { github, queue, memory: world.memory, operator: { ...silentOperator, ceilings }, signal: new AbortController().signal };
+
+    await takeInReview({ ...event, reviewId: 1, state: 'changes_requested', body: 'Other.', instruction: null }, tools, pino({ level: 'silent' }));
+
+    expect(queued).toEqual([]);
+  });
+
+  it('finds its pull request again when the repository was renamed, and no issue that was moved away', async () => {
+    const { owner, id, name } = world.repository;
+    // As GitHub's redirects lead, which are followed.
+    const moved = (url: string): string => url.replace('/old-name', `/${name}`).replace('/issues/999', `/issues/${world.job.issue.number}`);
+    const send: typeof fetch = async (input, init) => await fetch(typeof input === 'string' ? moved(input) : input, init);
+    const { repository } = openPort(world.standIn, { owner, id, name: 'old-name' }, { fetch: send });
+
+    expect(await repository.pulls.read(world.pull)).toMatchObject({ ours: true, fork: false });
+    expect(await repository.openPullRequest(`mayfly/issue-${world.job.issue.number}`)).toMatchObject({ pullRequest: { number: world.pull } });
+    expect(await repository.issue(world.job.issue.number)).toMatchObject({ open: true });
+    expect(await repository.issue(999)).toMatchObject({ open: false });
   });
 });
