@@ -89,6 +89,20 @@ describe.skipIf(reason)('work on a pull request', () => {
     expect(queued).toEqual([]);
   });
 
+  it('takes no commit for its own that only names this App as its author', async () => {
+    const { owner, name: repo } = world.repository;
+    const ada = createUserClient(world.standIn, 'ada');
+    const { commit } = (await ada.rest.repos.getCommit({ owner, repo, ref: world.headSha })).data;
+    const author = { name: commit.author?.name ?? '', email: commit.author?.email ?? '' };
+    const forged = await ada.rest.git.createCommit({ owner, repo, message: commit.message, tree: commit.tree.sha, parents: [world.headSha], author });
+    const send: typeof fetch = async (input, init) =>
+      await fetch(typeof input === 'string' ? input.replace('https://api.github.com', world.standIn.apiUrl) : input, init);
+    const { repository } = openPort(world.standIn, world.repository, { apiUrl: 'https://api.github.com', fetch: send });
+
+    expect(await repository.pulls.commit(forged.data.sha)).toMatchObject({ ours: false });
+    expect(await repository.pulls.commit(world.headSha)).toMatchObject({ ours: true });
+  });
+
   it('finds its pull request again when the repository was renamed, and no issue that was moved away', async () => {
     const { owner, id, name } = world.repository;
     // As GitHub's redirects lead, which are followed.
