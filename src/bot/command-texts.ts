@@ -54,6 +54,8 @@ export const planOutdatedReply = (login: string): string =>
 export const onlyOnPulls = 'This belongs to a pull request of Mayfly: comment it there.';
 export const onlyOnIssues = 'This belongs to an issue. On a pull request, `/agent <instruction>` says what to change.';
 
+export const ciWhileWorking = 'Not released: a run works on this pull request, and a commit now would end it. Comment `/agent ci` again when it is done.';
+
 export const nothingToStop = 'No run of this issue waits or works.';
 
 export function notTold(login: string, why: 'full' | 'too_long'): string {

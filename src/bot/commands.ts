@@ -3,6 +3,7 @@ import { refuse, say, tellRun } from './answer.ts';
 import type { Obeyed } from './answer.ts';
 import { helpReply, nothingToStop, onlyOnPulls, planOutdatedReply, statusReply } from './command-texts.ts';
 import { estimateFix } from './estimate.ts';
+import type { Work } from '../job.ts';
 import type { Intake, Scene } from './scene.ts';
 import { sayStopped } from './living-comment.ts';
 import { digestPlan, recallHeld, recallPlan, recallWork, subjectOf } from './memory.ts';
@@ -49,21 +50,34 @@ async function approve(scene: Scene): Promise<Obeyed> {
   if (digestPlan({ title, body }, kept) === kept.digest) {
     return await start(now, { kind: 'fix', instruction: kept.instruction, resume: null, plan: kept.plan });
   }
-  const started = await start(now, { kind: 'plan', instruction: kept.instruction });
-  return started === 'started' ? await say(scene, planOutdatedReply(event.actor.login), 'started') : started;
+  return await planAnew(now, kept.instruction);
 }
 
 async function resume(scene: Scene): Promise<Obeyed> {
   const held = await recallHeld(scene.tools.memory, subjectOf(scene.event));
   if (held === null) return await refuse(scene, { why: 'no_held' });
   const { branch, headSha, instruction, plan } = held;
-  return await start(scene, { kind: 'fix', instruction, resume: { branch, headSha }, plan });
+  return await startApproved(scene, { kind: 'fix', instruction, resume: { branch, headSha }, plan });
+}
+
+/** A plan was approved for the issue as it read then: of another text, a new plan comes first. */
+async function startApproved(scene: Scene, work: Work): Promise<Obeyed> {
+  if (work.kind !== 'fix' || work.plan === null) return await start(scene, work);
+  const { plan, instruction } = work;
+  const kept = await recallPlan(scene.tools.memory, subjectOf(scene.event));
+  if (kept !== null && digestPlan(scene.event.issue, { plan, instruction }) === kept.digest) return await start(scene, work);
+  return await planAnew(scene, instruction);
+}
+
+async function planAnew(scene: Scene, instruction: string | null): Promise<Obeyed> {
+  const started = await start(scene, { kind: 'plan', instruction });
+  return started === 'started' ? await say(scene, planOutdatedReply(scene.event.actor.login), 'started') : started;
 }
 
 async function retry(scene: Scene): Promise<Obeyed> {
   const work = await recallWork(scene.tools.memory, subjectOf(scene.event));
   if (work === null) return await refuse(scene, { why: 'no_job' });
-  return await start(scene, work);
+  return await startApproved(scene, work);
 }
 
 async function status(scene: Scene): Promise<Obeyed> {

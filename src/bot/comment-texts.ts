@@ -72,12 +72,20 @@ export function stoppedLines(next: string = 'Label the issue again to start anew
 }
 
 /** How it ended, what was seen, what it cost. */
-export function doneLines(report: RunReport, outcome: FixOutcome, elapsedMs: number | null = null): readonly string[] {
+export function doneLines(
+  report: RunReport,
+  outcome: FixOutcome,
+  elapsedMs: number | null = null,
+  job: Pick<FixJob, 'pull'> = { pull: null },
+): readonly string[] {
   const branch = outcome.kind === 'published' ? ` Branch ${inlineCode(outcome.pullRequest.branch)}.` : '';
   const lines = [`**Mayfly: ${stateOf(outcome)}.** ${sentence(outcome)}${branch}`, ''];
   if (outcome.kind === 'no_change' && report.summary !== '') lines.push('What the agent says:', '', quoted(report.summary, 2000), '');
   if (report.heldBranch !== null)
-    lines.push(`The work so far is on the branch ${inlineCode(report.heldBranch)}. No workflow has run on it. \`/agent resume\` goes on from there.`, '');
+    lines.push(
+      `The work so far is on the branch ${inlineCode(report.heldBranch)}. No workflow has run on it.${job.pull === null ? ' `/agent resume` goes on from there.' : ''}`,
+      '',
+    );
   if (outcome.kind === 'refused' && outcome.reason === 'regressed') lines.push(proofSection(report.proof), '');
   else if (report.proof) lines.push(proofSentence(report.proof), '');
   lines.push(...notes(report), `${elapsedMs === null ? '' : `${duration(elapsedMs)}, `}${spendSentence(report)}`, '');

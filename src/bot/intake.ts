@@ -9,7 +9,7 @@ import type { Operator } from '../settings/operator.ts';
 import type { Resolved } from '../settings/resolve.ts';
 import { defaults } from '../settings/values.ts';
 import { obey, stopRuns } from './commands.ts';
-import { maySteer, readRepositorySettings } from './repository-settings.ts';
+import { isUnnamedBot, maySteer, readRepositorySettings } from './repository-settings.ts';
 import type { Intake, IntakeTools, Scene } from './scene.ts';
 import { start } from './start.ts';
 
@@ -48,16 +48,16 @@ const isTriggerLabel = ({ label }: Intake, settings: Resolved, operator: Operato
 function whyUnheard(event: Intake, permission: Permission, { settings, operator }: { settings: Resolved; operator: Operator }): string | null {
   if (event.kind === 'labeled' && !isTriggerLabel(event, settings, operator)) return 'another label';
   if ('problems' in settings) return null;
-  const { 'triggers.permission': least, 'triggers.bots': bots } = settings.effective.values;
-  if (!maySteer(permission, least)) return 'trigger ignored: the settings ask for more than write access';
-  const login = event.actor.login.toLowerCase();
-  const isBot = login.endsWith('[bot]') || (operator.ceilings['triggers.bots']?.value ?? []).some((bot) => bot.toLowerCase() === login);
-  return isBot && bots !== null && !bots.some((bot) => bot.toLowerCase() === login) ? 'trigger ignored: the settings do not name this bot' : null;
+  const { values } = settings.effective;
+  if (!maySteer(permission, values['triggers.permission'])) return 'trigger ignored: the settings ask for more than write access';
+  return isUnnamedBot(event.actor.login, values, operator) ? 'trigger ignored: the settings do not name this bot' : null;
 }
 
 /** A sign and no more: what cannot be reacted to (the comment was deleted, the issue is locked) can still be worked on. */
 async function react({ event, github, log }: Scene, content: 'eyes' | 'rocket' | 'confused'): Promise<void> {
   const { commentId, on, issue } = event;
+  // GitHub has none for a review: https://docs.github.com/en/rest/reactions/reactions
+  if (on === 'review') return;
   const kind = commentId === undefined ? 'issue' : on === 'diff' ? 'review_comment' : 'issue_comment';
   await github.react({ kind, id: commentId ?? issue.number }, content).catch((thrown: unknown) => {
     if (asFixError(thrown).code !== 'github_refused') throw thrown;

@@ -16,7 +16,7 @@ import type { RunEntry } from './run-history.ts';
 import { createThrottle } from './throttle.ts';
 
 type Comments = Pick<GitHubRepository, 'livingComment'>;
-type Asked = Pick<FixJob, 'runId' | 'issue' | 'actor' | 'requestedAt'>;
+type Asked = Pick<FixJob, 'runId' | 'issue' | 'actor' | 'requestedAt'> & Partial<Pick<FixJob, 'pull'>>;
 
 const leastGapMs = 10_000;
 /** So that the time that it shows is not much older. */
@@ -88,7 +88,10 @@ export function createLivingComment(options: LivingCommentOptions): LivingCommen
       await throttle.close(settleMs);
       closing.abort();
       if (await isOurs(options))
-        await writeEnd(last, job, { own: endedEntry(job, outcome, { report, ms: elapsedMs() }), lines: doneLines(report, outcome, elapsedMs()) });
+        await writeEnd(last, job, {
+          own: endedEntry(job, outcome, { report, ms: elapsedMs() }),
+          lines: doneLines(report, outcome, elapsedMs(), { pull: job.pull ?? null }),
+        });
     },
   };
 }

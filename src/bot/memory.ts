@@ -45,7 +45,13 @@ const Held = z.object({
 export type Held = z.infer<typeof Held>;
 
 /** A plan that waits for approval. */
-const KeptPlan = z.object({ digest: z.string().length(64), plan: z.string().min(1).max(16_384), instruction: z.string().max(65_536).nullable() });
+const KeptPlan = z.object({
+  digest: z.string().length(64),
+  plan: z.string().min(1).max(16_384),
+  instruction: z.string().max(65_536).nullable(),
+  /** That made it. */
+  runId: z.string().max(20).default(''),
+});
 export type KeptPlan = z.infer<typeof KeptPlan>;
 
 export const subjectOf = ({ repository, issue }: Pick<FixJob, 'repository'> & { readonly issue: { readonly number: number } }): Subject => {

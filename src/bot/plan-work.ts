@@ -4,12 +4,19 @@ import { FixError } from '../errors.ts';
 import { planReply } from './command-texts.ts';
 import { estimateFix } from './estimate.ts';
 import { fixWork } from './fix-work.ts';
-import { digestPlan, subjectOf } from './memory.ts';
+import { digestPlan, recallPlan, subjectOf } from './memory.ts';
 import type { KeptPlan } from './memory.ts';
 import type { JobContext, WorkKind } from './work.ts';
 
 export const planWork: WorkKind = {
   ...fixWork,
+  async check(context) {
+    const found = await fixWork.check(context);
+    if (found !== null) return found;
+    // An earlier attempt ended between keeping and telling: a second plan would be another one.
+    const kept = await recallPlan(context.tools.memory, subjectOf(context.job));
+    return kept?.runId === context.job.runId ? await sayPlan(context, kept) : null;
+  },
   async ask(context) {
     return { ...(await fixWork.ask(context)), planOnly: true };
   },
@@ -17,11 +24,16 @@ export const planWork: WorkKind = {
 };
 
 /** Keeps the plan for the approval, then shows it. */
-export async function presentPlan({ job, github, tools }: JobContext, text: string): Promise<FixOutcome> {
+export async function presentPlan(context: JobContext, text: string): Promise<FixOutcome> {
+  const { job, tools } = context;
   const plan = text.trim();
   const instruction = instructionOf(job.work);
-  const kept: KeptPlan = { digest: digestPlan(job.issue, { plan, instruction }), plan, instruction };
+  const kept: KeptPlan = { digest: digestPlan(job.issue, { plan, instruction }), plan, instruction, runId: job.runId };
   await tools.memory.keep(subjectOf(job), 'plan', kept);
+  return await sayPlan(context, kept);
+}
+
+async function sayPlan({ job, github, tools }: JobContext, { plan }: KeptPlan): Promise<FixOutcome> {
   const estimate = estimateFix(await tools.memory.past(job.repository.id));
   await github.reply(job.issue.number, planReply(plan, { login: job.actor.login, estimate }));
   return { kind: 'planned' };

@@ -2,10 +2,11 @@
 import type { Work } from '../job.ts';
 import { refuse, say, tellRun } from './answer.ts';
 import type { Obeyed } from './answer.ts';
-import { onlyOnIssues } from './command-texts.ts';
+import { ciWhileWorking, onlyOnIssues } from './command-texts.ts';
 import { recallWork, subjectOf } from './memory.ts';
 import { askPull } from './pull-intake.ts';
 import { releaseCi } from './release-ci.ts';
+import { requestAt } from './review-requests.ts';
 import type { Intake, Scene } from './scene.ts';
 import { readValues, triggerOf } from './start.ts';
 
@@ -14,7 +15,7 @@ type Command = (scene: Scene) => Promise<Obeyed>;
 const ofIssues: Command = async (scene) => await say(scene, onlyOnIssues, 'refused');
 
 export const pullCommands: Partial<Record<NonNullable<Intake['command']>, Command>> = {
-  fix: async (scene) => (await tellRun(scene)) ?? (await ask(scene, { kind: 'revise', instruction: scene.event.instruction || null, requests: [] })),
+  fix: async (scene) => (await tellRun(scene)) ?? (await ask(scene, await reviseOf(scene))),
   merge: async (scene) => await ask(scene, { kind: 'merge' }),
   async retry(scene) {
     const work = await recallWork(scene.tools.memory, subjectOf(scene.event));
@@ -22,12 +23,28 @@ export const pullCommands: Partial<Record<NonNullable<Intake['command']>, Comman
   },
   async ci(scene) {
     const { event, github, tools } = scene;
-    return await say(scene, await releaseCi(github, { number: event.issue.number, actor: event.actor, signal: tools.signal }), 'done');
+    const [first] = await tools.queue.find(subjectOf(event));
+    // A commit now would take the ground from under its work.
+    if (first?.state === 'working') return await say(scene, ciWhileWorking, 'refused');
+    return await say(
+      scene,
+      await releaseCi(github, { number: event.issue.number, actor: event.actor, saidAt: event.saidAt ?? event.receivedAt, signal: tools.signal }),
+      'done',
+    );
   },
   plan: ofIssues,
   approve: ofIssues,
   resume: ofIssues,
 };
+
+/** Said at a line, it is about that line, and is answered there. */
+async function reviseOf({ event, github }: Scene): Promise<Work> {
+  const { commentId, on, actor, issue } = event;
+  const instruction = event.instruction || null;
+  if (on !== 'diff' || commentId === undefined || instruction === null) return { kind: 'revise', instruction, requests: [] };
+  const request = requestAt(await github.pulls.threads(issue.number), { commentId, login: actor.login, text: instruction });
+  return request === null ? { kind: 'revise', instruction, requests: [] } : { kind: 'revise', instruction: null, requests: [request] };
+}
 
 async function ask(scene: Scene, work: Work): Promise<Obeyed> {
   const { event, github, tools, log } = scene;

@@ -1,11 +1,11 @@
 /** What the kinds of work on a pull request share: its state before, one more commit on its branch after. */
 import { FixError, asFixError } from '../errors.ts';
 import { createTimer } from '../fix/report.ts';
-import type { PullState } from '../github/github.ts';
+import type { CommitState, GitHubRepository, PullState } from '../github/github.ts';
 import type { FixJob, FixOutcome, PatchFile, PinnedPull, PullRequest } from '../job.ts';
 import { followMessage, readTrailers, withLatest } from './follow-texts.ts';
 import type { CommitFacts } from './follow-texts.ts';
-import type { JobContext } from './work.ts';
+import type { JobContext, TalkContext } from './work.ts';
 
 /** Throws `job_invalid` for a job without one. */
 export function pullOf({ pull }: Pick<FixJob, 'pull'>): PinnedPull {
@@ -27,9 +27,38 @@ export async function checkPull({ job, github }: JobContext): Promise<FixOutcome
   if (!pull?.open) return { kind: 'refused', reason: 'pull_request_closed' };
   if (pull.fork) return { kind: 'refused', reason: 'pull_request_fork' };
   if (pull.headSha === pinned.headSha && pull.branch === pinned.branch) return null;
-  const head = await github.pulls.commit(pull.headSha);
-  const isOfRun = head.ours && head.parents[0] === pinned.headSha && readTrailers(head.message).runId === job.runId;
-  return isOfRun ? { kind: 'pushed', pullRequest: asPullRequest(pull, pull.headSha) } : { kind: 'refused', reason: 'stale_base' };
+  // Also where somebody has pushed on it since.
+  const since = await commitsSince(github, pull.headSha, pinned.headSha);
+  const own = since?.find(({ ours, message }) => ours && readTrailers(message).runId === job.runId);
+  return own === undefined ? { kind: 'refused', reason: 'stale_base' } : { kind: 'pushed', pullRequest: asPullRequest(pull, own.sha) };
+}
+
+const maxCommits = 10;
+
+/** By first parents, the newest first; null when they do not lead there. */
+async function commitsSince(github: GitHubRepository, headSha: string, sinceSha: string): Promise<readonly CommitState[] | null> {
+  const found: CommitState[] = [];
+  for (let sha: string | undefined = headSha; sha !== sinceSha; sha = found.at(-1)?.parents[0]) {
+    if (sha === undefined || found.length === maxCommits) return null;
+    found.push(await github.pulls.commit(sha));
+  }
+  return found;
+}
+
+/**
+ * A run that waited while another one of ours put a commit on the branch goes on from there: nobody else has touched it.
+ * The checks that a repair is for are those of one commit.
+ */
+export async function followOwn({ job, github }: Pick<TalkContext, 'job' | 'github'>): Promise<FixJob> {
+  const pinned = job.pull;
+  if (pinned === null || job.work.kind === 'repair') return job;
+  const pull = await github.pulls.read(job.issue.number);
+  if (!pull?.ours || !pull.open || pull.branch !== pinned.branch) return job;
+  const since = (await commitsSince(github, pull.headSha, pinned.headSha)) ?? [];
+  // An earlier attempt of this run may have put its own there: then it began below that.
+  const before = since.slice(since.findIndex(({ ours, message }) => ours && readTrailers(message).runId === job.runId) + 1);
+  const headSha = before[0]?.sha ?? pinned.headSha;
+  return before.every(({ ours }) => ours) ? { ...job, pull: { ...pinned, headSha } } : job;
 }
 
 export interface PullCommit extends CommitFacts {

@@ -42,6 +42,13 @@ export async function keepSettingsIssue(
   return await github.livingIssue(settingsMarker, problems.length === 0 ? null : brokenSettingsIssue(problems));
 }
 
+/** A bot that the operator lets trigger, and these settings do not name. */
+export function isUnnamedBot(login: string, { 'triggers.bots': bots }: Values, { ceilings }: Operator): boolean {
+  const isSame = (bot: string): boolean => bot.toLowerCase() === login.toLowerCase();
+  const isBot = login.toLowerCase().endsWith('[bot]') || (ceilings['triggers.bots']?.value ?? []).some(isSame);
+  return isBot && bots !== null && !bots.some(isSame);
+}
+
 /** Whether that permission is enough to start a run; less than `write` never is. */
 export function maySteer(permission: Permission, least: Values['triggers.permission'] = 'write'): boolean {
   return permission !== 'read' && permission !== 'none' && permissions.indexOf(permission) >= permissions.indexOf(least);

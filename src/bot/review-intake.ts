@@ -7,10 +7,11 @@ import type { GitHub, GitHubRepository, PullState } from '../github/github.ts';
 import type { Log } from '../log.ts';
 import type { Operator } from '../settings/operator.ts';
 import type { Values } from '../settings/values.ts';
+import type { Memory } from './memory.ts';
 import { askPull } from './pull-intake.ts';
 import { queuePullJob } from './queue-pull-job.ts';
 import type { PullEvent, RunQueue } from './queue-pull-job.ts';
-import { maySteer, readRepositorySettings } from './repository-settings.ts';
+import { isUnnamedBot, maySteer, readRepositorySettings } from './repository-settings.ts';
 import { findWaiting } from './review-requests.ts';
 import type { Waiting } from './review-requests.ts';
 
@@ -33,6 +34,7 @@ export interface ReviewTools {
     later(event: { readonly key: string; readonly deliveryId: string }, delayMs: number): Promise<void>;
   };
   readonly operator: Operator;
+  readonly memory: Pick<Memory, 'keep'>;
   readonly signal: AbortSignal;
 }
 
@@ -44,6 +46,7 @@ export async function takeInReview(event: ReviewEvent, tools: ReviewTools, log: 
   if (settings === null) return log.info('review ignored: the settings are broken, or say that nothing is done here');
   const mayWrite = async (login: string): Promise<boolean> => maySteer(await github.permission(login), settings['triggers.permission']);
   if (!(await mayWrite(event.actor.login))) return log.info('review ignored: the settings ask for more than write access');
+  if (isUnnamedBot(event.actor.login, settings, tools.operator)) return log.info('review ignored: the settings do not name this bot');
   const pull = await github.pulls.read(event.number);
   const trigger = { kind: 'review' as const, reviewId: event.reviewId };
   if (event.instruction !== null && !(pull?.ours && pull.open)) {
@@ -101,6 +104,8 @@ async function queueReview(
   const instruction = instructionOf(event, waiting);
   if (waiting.length === 0 && instruction === null && !(await tools.queue.hasRun(event.key))) return log.info('the review asks for nothing');
   const work = { kind: 'revise' as const, instruction, requests: waiting.map(({ request }) => request) };
+  // For `/agent retry`; a second look at the same event finds less.
+  if (!(await tools.queue.hasRun(event.key))) await tools.memory.keep({ repositoryId: event.repository.id, issue: event.number }, 'job', work);
   await queuePullJob(event, pull, { work, trigger: { kind: 'review', reviewId: event.reviewId } }, { github, queue: tools.queue, values, log });
   // Afterwards, because it also says that a run has taken the comment up.
   for (const { id } of waiting.flatMap(({ comments }) => comments)) {

@@ -92,11 +92,17 @@ function showRequest({ commentId, login, path, line, body, hunk, outdated }: Rev
 
 async function deliver(context: JobContext, ready: Ready): Promise<FixOutcome> {
   const { job, tools, report } = context;
-  if (!pullOf(job).ours && context.settings.values['followUps.foreign'] === 'pull_request') {
+  if (!mayPush(context)) {
     const timed = createTimer({ report, onEvent: (event) => tools.onEvent(job.runId, event) });
     return await timed('publish', () => openBeside(context, ready));
   }
   return await pushToPull(context, { files: ready.patch.files, mergedSha: null, subject: subjectOf(job), ci: ready.plan.ci });
+}
+
+/** Anybody can open a pull request from the default branch into another one, so that branch is nobody's to allow. */
+function mayPush({ job, settings }: JobContext): boolean {
+  const { ours, branch } = pullOf(job);
+  return ours || (settings.values['followUps.foreign'] === 'push' && branch !== job.repository.defaultBranch);
 }
 
 function subjectOf({ issue, trigger }: FixJob): string {

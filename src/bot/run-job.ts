@@ -14,6 +14,7 @@ import type { Values } from '../settings/values.ts';
 import { unheardReply } from './command-texts.ts';
 import { endingReply } from './comment-texts.ts';
 import { beginCheck, checkCommit, endCheck } from './commit-check.ts';
+import { followOwn } from './pull-commit.ts';
 import { fixWork, resumeOf } from './fix-work.ts';
 import { createLivingComment } from './living-comment.ts';
 import { subjectOf, summariseRun } from './memory.ts';
@@ -53,9 +54,10 @@ export async function runJob(job: FixJob, attempt: Attempt, tools: JobTools): Pr
     tools.onEvent(runId, event);
   };
   const desk = openMessageDesk(attempt.takeMessages, ({ id, login, text }, givenAtStep) => comment.message({ id: String(id), login, text, givenAtStep }));
-  const context: TalkContext = { job, attempt, tools: { ...tools, onEvent }, github: open(attempt.signal), report, comment, desk };
+  let context: TalkContext = { job, attempt, tools: { ...tools, onEvent }, github: open(attempt.signal), report, comment, desk };
   let outcome: FixOutcome;
   try {
+    context = { ...context, job: await followOwn(context) };
     outcome = await attemptRun(context, kindOf(job));
   } catch (thrown) {
     const error = attempt.signal.aborted ? asFixError(attempt.signal.reason, 'cancelled') : asFixError(thrown);
@@ -176,6 +178,7 @@ async function workAndDeliver(context: JobContext, kind: WorkKind, budget: Budge
   }
   const outcome = await kind.deliver(context, result);
   if (outcome.kind === 'published' || outcome.kind === 'pushed') await checkCommit(context, outcome.pullRequest.headSha);
+  else await holdWork(context, kind, outcome);
   return outcome;
 }
 
@@ -193,7 +196,8 @@ async function fetchRef({ github, tools }: JobContext, ref: string, signal: Abor
 async function holdWork(context: JobContext, kind: WorkKind, outcome: FixOutcome): Promise<void> {
   const { job, github, report, attempt, tools } = context;
   const unfinished = outcome.kind === 'gave_up' || outcome.kind === 'stopped' || outcome.kind === 'cancelled';
-  if (!(unfinished || (outcome.kind === 'refused' && outcome.reason === 'regressed')) || report.patch === null) return;
+  const nowhereToGo = outcome.kind === 'refused' && (outcome.reason === 'regressed' || outcome.reason === 'stale_base');
+  if (!(unfinished || nowhereToGo) || report.patch === null) return;
   const { baseSha, files } = report.patch;
   const { signal, ownsRun } = attempt;
   try {
@@ -223,7 +227,9 @@ async function tell(context: TalkContext, outcome: FixOutcome): Promise<void> {
   if (!isDone) ways.push(() => github.reply(issue.number, endingReply(job, outcome)));
   const target = reactionTarget(job);
   if (target !== null) ways.push(() => github.react(target, isDone ? 'rocket' : 'confused'));
-  for (const way of ways) await way().catch((thrown: unknown) => attempt.log.error({ err: asFixError(thrown) }, 'outcome could not be told'));
+  // A worker that lost the run leaves its end to the one that has it.
+  const tellOwn = async (way: () => Promise<void>): Promise<void> => ((await attempt.ownsRun()) ? await way() : undefined);
+  for (const way of ways) await tellOwn(way).catch((thrown: unknown) => attempt.log.error({ err: asFixError(thrown) }, 'outcome could not be told'));
 }
 
 async function answerUnheard({ job, github, attempt }: TalkContext, outcome: FixOutcome, unheard: readonly PersonMessage[]): Promise<void> {

@@ -20,9 +20,11 @@ export interface Intake {
   readonly receivedAt: string;
   readonly label?: string | undefined;
   readonly commentId?: number | undefined;
-  readonly on?: 'issue' | 'diff' | undefined;
+  readonly on?: 'issue' | 'diff' | 'review' | undefined;
   readonly command?: 'fix' | 'plan' | 'approve' | 'stop' | 'resume' | 'retry' | 'status' | 'ci' | 'merge' | 'help' | 'unknown' | undefined;
   readonly instruction?: string | undefined;
+  /** By GitHub's clock. */
+  readonly saidAt?: string | undefined;
 }
 
 export interface IntakeTools {

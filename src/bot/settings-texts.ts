@@ -29,11 +29,15 @@ export function brokenSettingsReply(login: string, issue: { readonly number: num
 
 export const disabledReply = (login: string): string => `@${login} Not done: ${inlineCode(settingsPath)} says ${inlineCode('enabled: false')}.`;
 
+/** GitHub takes 65,536 characters, and a file of 32 KiB has room for thousands of mistakes. */
+const maxProblems = 30;
+
 function problemTable(problems: readonly Problem[]): readonly string[] {
-  const rows = problems.map(({ file, line, column, key, message }) => {
+  const rows = problems.slice(0, maxProblems).map(({ file, line, column, key, message }) => {
     return `| ${[cell(file, 200), `${line}:${column}`, key === '' ? '-' : cell(key, 100), cell(message, 500)].join(' | ')} |`;
   });
-  return ['| file | line | key | what to do |', '| --- | --- | --- | --- |', ...rows];
+  const more = problems.length > maxProblems ? ['', `And ${problems.length - maxProblems} more.`] : [];
+  return ['| file | line | key | what to do |', '| --- | --- | --- | --- |', ...rows, ...more];
 }
 
 /** In code spans, because a message may quote the file. */

@@ -90,7 +90,9 @@ function planFirst(work: Work, required: boolean): Work {
 }
 
 export function triggerOf(event: Intake): FixJob['trigger'] {
-  return event.commentId === undefined ? { kind: 'label', label: event.label ?? '' } : { kind: 'comment', commentId: event.commentId, on: event.on ?? 'issue' };
+  const { commentId, on = 'issue', label = '' } = event;
+  if (commentId === undefined) return { kind: 'label', label };
+  return on === 'review' ? { kind: 'review', reviewId: commentId } : { kind: 'comment', commentId, on };
 }
 
 function toJob(event: Intake, work: Work): FixJob {

@@ -5,6 +5,9 @@
 
 const joiner = '\u200b';
 
+/** In a code span nobody sees HTML as such, but we would: our own hidden markers are looked for in the source of a text. */
+const unmark = (text: string): string => text.replaceAll('<!--', `<!${joiner}--`);
+
 /** Model prose as inert Markdown, at most `maxLength` characters. */
 export function neutralise(text: string, maxLength: number): string {
   return clip(visible(text), maxLength)
@@ -24,7 +27,7 @@ export function neutralise(text: string, maxLength: number): string {
 
 /** Output of a command as a fenced block: a fence longer than any run of backticks inside it. */
 export function fenced(text: string, maxLength: number): string {
-  const body = clip(visible(text), maxLength);
+  const body = unmark(clip(visible(text), maxLength));
   const longest = Math.max(2, ...[...body.matchAll(/`+/g)].map((match) => match[0].length));
   const fence = '`'.repeat(longest + 1);
   return `${fence}text\n${body.trimEnd()}\n${fence}`;
@@ -32,7 +35,7 @@ export function fenced(text: string, maxLength: number): string {
 
 /** A short piece (path, host, command) as inline code: one line, no way out of the code span. */
 export function inlineCode(text: string, maxLength = 200): string {
-  const body = clip(visible(text).replace(/\s+/g, ' '), maxLength);
+  const body = unmark(clip(visible(text).replace(/\s+/g, ' '), maxLength));
   const longest = Math.max(0, ...[...body.matchAll(/`+/g)].map((match) => match[0].length));
   const fence = '`'.repeat(longest + 1);
   if (body === '') return '';

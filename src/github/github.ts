@@ -110,6 +110,8 @@ export interface CommitState {
   readonly sha: string;
   readonly parents: readonly string[];
   readonly message: string;
+  /** When it was committed; of a commit of ours, by GitHub's clock. */
+  readonly at: string;
   /** Whether this App is its author, as far as GitHub can tell. */
   readonly ours: boolean;
 }
@@ -192,7 +194,7 @@ export interface PullRequests {
   /** Null when the branch is not where the request says: somebody moved or deleted it. Never forced; found again after a crash. */
   push(request: BranchCommitRequest): Promise<{ readonly headSha: string } | null>;
   threads(pull: number): Promise<readonly ReviewThread[]>;
-  /** In the thread that begins with the comment. The same text in the same run is not said twice. */
+  /** In the thread that begins with the comment, once for a delivery: an attempt that is made again has less to say. */
   answer(pull: number, commentId: number, body: string): Promise<void>;
   rewrite(pull: number, body: string): Promise<void>;
   checks(sha: string): Promise<Checks>;

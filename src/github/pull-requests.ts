@@ -14,7 +14,7 @@ export interface PullRequestData extends Authored {
   readonly body: string | null;
   readonly state: string;
   readonly draft?: boolean | undefined;
-  readonly head: { readonly ref: string; readonly sha: string; readonly repo: { readonly full_name: string } | null };
+  readonly head: { readonly ref: string; readonly sha: string; readonly repo: { readonly id: number } | null };
   readonly base: { readonly ref: string };
 }
 
@@ -71,7 +71,7 @@ export function isOfRun(session: Session, pull: PullRequestData, marker: string)
   return session.isOurs(pull) && (pull.body ?? '').includes(marker);
 }
 
-/** A fork may have a branch of the same name. */
-export function isHere({ at }: Session, pull: PullRequestData): boolean {
-  return pull.head.repo?.full_name.toLowerCase() === `${at.owner}/${at.repo}`.toLowerCase();
+/** A fork may have a branch of the same name; and a repository that was renamed answers to its old name, under its new one. */
+export function isHere({ repositoryId }: Session, pull: PullRequestData): boolean {
+  return pull.head.repo?.id === repositoryId;
 }

@@ -18,7 +18,7 @@ export function createPulls(as: Opener, { mint, runKey }: { readonly mint: Mint;
   return {
     read: async (pull) => await as('talk', async (session) => await readPull(session, pull)),
     ours: async (base) => await as('talk', async (session) => await listOurs(session, base)),
-    commit: async (sha) => await as('read', async (session) => await readCommit(session, sha)),
+    commit: async (sha) => await as('read', async (session) => await readCommit(session, sha, { signs: signsForApps(mint.client.apiUrl) })),
     compare: async (base, head) => await as('read', async (session) => await compare(session, base, head)),
     push: async (request) => await as('publish', async (session) => await pushCommit(session, request), request.signal),
     threads: async (pull) => await as('talk', async (session) => await readThreads(session, pull)),
@@ -38,7 +38,7 @@ const Pull = z.object({
   body: z.string().nullable(),
   state: z.string(),
   draft: z.boolean().optional(),
-  head: z.object({ ref: z.string(), sha: z.string(), repo: z.object({ full_name: z.string() }).nullable() }),
+  head: z.object({ ref: z.string(), sha: z.string(), repo: z.object({ id: z.number() }).nullable() }),
   base: z.object({ ref: z.string() }),
   mergeable: z.boolean().nullish(),
 });
@@ -77,13 +77,18 @@ async function listOurs(session: Session, base: string): Promise<readonly number
   return data.filter((pull) => session.isOurs(pull) && isHere(session, pull)).map(({ number }) => number);
 }
 
-async function readCommit({ octokit, at, isOurs }: Session, sha: string): Promise<CommitState> {
+/** GitHub Enterprise Server signs what an App commits only where its operator set that up. */
+const signsForApps = (apiUrl: string): boolean => /^https:\/\/api\.(?:github\.com|[\w-]+\.ghe\.com)(?:\/|$)/.test(apiUrl);
+
+/** Anybody who may push can name us as the author, by our address; but GitHub signs for us alone what we make over its API. */
+async function readCommit({ octokit, at, isOurs }: Session, sha: string, { signs }: { readonly signs: boolean }): Promise<CommitState> {
   const { data } = await octokit.rest.repos.getCommit({ ...at, ref: sha });
   return {
     sha: data.sha,
     parents: data.parents.map((parent) => parent.sha),
     message: data.commit.message,
-    ours: isOurs({ user: Account.nullable().catch(null).parse(data.author) }),
+    at: data.commit.committer?.date ?? '',
+    ours: isOurs({ user: Account.nullable().catch(null).parse(data.author) }) && (!signs || data.commit.verification?.verified === true),
   };
 }
 

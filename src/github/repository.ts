@@ -30,6 +30,7 @@ export interface RepositoryOptions {
 const Access = z.object({ permission: z.enum(['admin', 'write', 'read', 'none']), role_name: z.string().optional() });
 const Label = z.union([z.string(), z.object({ name: z.string().nullish() }).transform(({ name }) => name ?? '')]);
 const IssueAnswer = z.object({
+  number: z.number().int(),
   state: z.string(),
   locked: z.boolean().optional(),
   pull_request: z.unknown().optional(),
@@ -108,6 +109,7 @@ async function withSession<T>(
     return await work({
       octokit,
       at: { owner: repository.owner, repo: repository.name },
+      repositoryId: repository.id,
       signal,
       login: ourLogin,
       isOurs: ({ user, performed_via_github_app: app }) => app?.id === mint.credentials.appId || (user?.type === 'Bot' && user.login === ourLogin),
@@ -143,6 +145,8 @@ async function readIssue({ octokit, at }: Session, number: number): Promise<Issu
     const issue = IssueAnswer.safeParse(data);
     if (!issue.success) throw new FixError('github_unavailable', { cause: issue.error });
     const { state, locked = false, pull_request: pull, labels, title, body } = issue.data;
+    // GitHub leads from an issue that was moved to its new place, under another number.
+    if (issue.data.number !== number) return noIssue;
     return { open: state === 'open', locked, isPullRequest: pull !== undefined, labels, title, body: body ?? '' };
   } catch (error) {
     if (hasStatus(error, 404, 410)) return noIssue;

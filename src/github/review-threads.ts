@@ -112,10 +112,10 @@ function asComment(session: Session, { fullDatabaseId: id, body, createdAt, last
 /** 1,000 comments. */
 const maxCommentPages = 10;
 
-/** Answers the comment that a thread begins with; GitHub takes no answer to an answer. */
+/** Answers the comment that a thread begins with, once for a run, whatever it would say the next time; GitHub takes no answer to an answer. */
 export async function answerThread(session: Session, said: { pull: number; commentId: number; body: string; runKey: string }): Promise<void> {
   const { octokit, at } = session;
-  const digest = createHash('sha256').update(`${said.runKey}\n${said.commentId}\n${said.body}`).digest('hex').slice(0, 16);
+  const digest = createHash('sha256').update(`${said.runKey}\n${said.commentId}`).digest('hex').slice(0, 16);
   const marker = `<!-- mayfly:answer ${digest} -->`;
   const find = async (): Promise<number | null> => {
     let pages = 0;

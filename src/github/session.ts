@@ -7,6 +7,8 @@ export interface Session {
   readonly octokit: Octokit;
   /** As Octokit wants it in every request. */
   readonly at: { readonly owner: string; readonly repo: string };
+  /** What stays when it is renamed. */
+  readonly repositoryId: number;
   readonly signal: AbortSignal;
   /** Whether this App wrote it: only then a marker in it counts, because anybody can copy one. */
   isOurs(written: Authored): boolean;

@@ -19,10 +19,24 @@ export function judgeReview(payload: z.infer<typeof ReviewSubmitted>, delivery: 
   const why = whyNotHeard(payload, { ...review, body }, policy);
   if (why !== null) return { ignore: why };
   const found = findCommand(body, policy.commandPrefix);
-  if (found !== null && found.command !== 'fix') return { ignore: 'a command that is not taken in a review' };
   if (found === null && !isBots(pull)) return { ignore: "a review of a person's pull request" };
   const state = review.state === 'approved' || review.state === 'changes_requested' ? review.state : 'commented';
   const key = `review-${payload.repository.id}-${review.id}`;
+  // Its comments at lines come by themselves, too, and are collected.
+  if (found !== null && found.command !== 'fix') {
+    return {
+      intake: {
+        ...describe(payload, delivery),
+        key,
+        issue: asIssue(pull),
+        kind: 'command',
+        commentId: review.id,
+        on: 'review',
+        saidAt: review.submitted_at ?? undefined,
+        ...found,
+      },
+    };
+  }
   const instruction = found === null ? null : found.instruction;
   return { intake: { ...describe(payload, delivery), key, kind: 'review', number: pull.number, reviewId: review.id, state, body, instruction } };
 }
@@ -34,7 +48,7 @@ export function judgeReviewComment(payload: z.infer<typeof ReviewCommentCreated>
   const key = `review-comment-${comment.id}`;
   const common = { ...describe(payload, delivery), key };
   const found = findCommand(comment.body, policy.commandPrefix);
-  if (found) return { intake: { ...common, issue: asIssue(pull), kind: 'command', commentId: comment.id, on: 'diff', ...found } };
+  if (found) return { intake: { ...common, issue: asIssue(pull), kind: 'command', commentId: comment.id, on: 'diff', saidAt: comment.created_at, ...found } };
   if (!isBots(pull)) return { ignore: "a comment on a person's pull request" };
   const reviewId = comment.pull_request_review_id ?? comment.id;
   return { intake: { ...common, kind: 'remark', number: pull.number, reviewId, state: 'commented', body: '', instruction: null } };

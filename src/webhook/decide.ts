@@ -57,6 +57,7 @@ const judges = {
   'issues.unlabeled': of(IssueLabeled, judgeUnlabeled),
   'issues.closed': of(IssueClosed, judgeClosed),
   'issues.deleted': of(IssueClosed, judgeClosed),
+  'issues.transferred': of(IssueClosed, judgeClosed),
   'issue_comment.created': of(IssueComment, judgeComment),
   'pull_request_review.submitted': of(ReviewSubmitted, judgeReview),
   'pull_request_review_comment.created': of(ReviewCommentCreated, judgeReviewComment),
@@ -124,7 +125,16 @@ function judgeComment(payload: z.infer<typeof IssueComment>, delivery: Delivery,
   if (!found) return { ignore: 'no command' };
   const key = `comment-${comment.id}`;
   return {
-    intake: { ...describe(payload, delivery), key, issue: issueOf(issue), kind: 'command', commentId: comment.id, on: 'issue', ...found },
+    intake: {
+      ...describe(payload, delivery),
+      key,
+      issue: issueOf(issue),
+      kind: 'command',
+      commentId: comment.id,
+      on: 'issue',
+      saidAt: comment.created_at,
+      ...found,
+    },
   };
 }
 

@@ -38,9 +38,11 @@ const Current = z.discriminatedUnion('kind', [
     ...ofIssue,
     kind: z.literal('command'),
     commentId: z.number().int(),
-    /** A comment on an issue or a pull request, or at a line of a diff. */
-    on: z.enum(['issue', 'diff']),
+    /** A comment on an issue or a pull request, at a line of a diff, or the words of a review: then the id is the review's. */
+    on: z.enum(['issue', 'diff', 'review']),
     command: z.enum(commandNames),
+    /** By GitHub's clock; a delivery may come much later. */
+    saidAt: z.iso.datetime().optional(),
     instruction: z.string().max(65_536),
   }),
   /** The default branch moved. `settings`: their file changed, or may have. `look`: how often this was put off. */

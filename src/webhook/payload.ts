@@ -33,6 +33,7 @@ const Comment = z.object({
   body: clipped(65_536),
   user: Account.nullable(),
   performed_via_github_app: z.object({ id: z.number().int() }).nullish(),
+  created_at: z.iso.datetime().optional().catch(undefined),
 });
 export type Comment = z.infer<typeof Comment>;
 
@@ -54,7 +55,7 @@ const PullRequest = Issue.extend({ user: Account.nullish() });
 export const PullRequestClosed = Origin.extend({ pull_request: PullRequest });
 export const ReviewSubmitted = Origin.extend({
   pull_request: PullRequest,
-  review: Comment.extend({ body: clipped(65_536).nullish(), state: z.string() }),
+  review: Comment.extend({ body: clipped(65_536).nullish(), state: z.string(), submitted_at: z.iso.datetime().nullish().catch(null) }),
 });
 export const ReviewCommentCreated = Origin.extend({
   pull_request: PullRequest,

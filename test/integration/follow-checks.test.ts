@@ -21,8 +21,10 @@ describe.skipIf(reason)('checks of a pull request of ours', () => {
   });
 
   const head = async (): Promise<string> => (await world.repository.branches())[world.branch] ?? '';
-  const release = async (): Promise<string> =>
-    await releaseCi(openPort(world.standIn, world.repository).repository, { number: world.pull, actor: world.job.actor, signal: new AbortController().signal });
+  const release = async (saidAt = new Date().toISOString()): Promise<string> => {
+    const { repository } = openPort(world.standIn, world.repository);
+    return await releaseCi(repository, { number: world.pull, actor: world.job.actor, saidAt, signal: new AbortController().signal });
+  };
   const fail = async (runs: readonly { name: string; conclusion: string; log?: string }[]): Promise<readonly FixJob[]> => {
     await world.repository.runWorkflows({ sha: await head(), conclusion: 'failure', runs });
     return await world.takeIn();
@@ -32,6 +34,10 @@ describe.skipIf(reason)('checks of a pull request of ours', () => {
 
   it('are held until somebody releases them, by a commit with the same files that forces nothing', async () => {
     await expect(world.repository.runWorkflows({ sha: world.headSha, conclusion: 'failure', runs: [broken] })).rejects.toThrow('skip-checks');
+
+    // Nobody has read a commit that came after the words.
+    expect(await release('2026-01-02T03:04:05Z')).toMatch(/^[0-9a-f]{7} came after you asked/);
+    expect(await head()).toBe(world.headSha);
 
     const sentence = await release();
 

@@ -27,6 +27,17 @@ describe.skipIf(reason)('a queued run', () => {
     await world[Symbol.asyncDispose]();
   });
 
+  it('shows the plan that it made, and makes no other one, when it is taken up again', async () => {
+    const job = { work: { kind: 'plan' as const, instruction: null } };
+    await world.run([submit({ summary: 'Do it.' })], { job });
+
+    const { boots, report } = await world.run([], { job });
+
+    expect(boots).toEqual([]);
+    expect(report.outcome).toEqual({ kind: 'planned' });
+    expect((await world.comments()).filter((text) => text.includes('This is the plan'))).toHaveLength(1);
+  });
+
   async function seed(files: Record<string, string>): Promise<void> {
     await world[Symbol.asyncDispose]();
     world = await createIssueWorld(files);

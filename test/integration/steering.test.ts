@@ -147,6 +147,21 @@ describe.skipIf(reason)('steering', { timeout: 120_000 }, () => {
     expect(textOf(world.model.questions[1])).toContain('It should say better');
   });
 
+  it('makes a new plan on retry, too, when the issue has changed since the plan was approved', async () => {
+    const world = await start({ replies: [submit({ summary: 'The first plan.' }), submit({ noChange: true }), submit({ summary: 'The second plan.' })] });
+    await world.comment('/agent plan');
+    await world.nextReport();
+    await world.comment('/agent approve');
+    expect((await world.nextReport()).outcome).toEqual({ kind: 'no_change' });
+    await world.edit({ body: 'It should say better, as its name promises to everybody.' });
+
+    await world.comment('/agent retry');
+    const last = await world.nextReport();
+
+    expect(last.outcome).toEqual({ kind: 'planned' });
+    expect((await world.comments()).at(-1)).toContain('The second plan.');
+  });
+
   it('makes a plan first where that is required, also for a label, and does the last thing again on retry', async () => {
     const world = await start({ settings: 'plan: always\n', replies: [submit({ summary: 'One.' }), submit({ summary: 'Two.' })] });
 

@@ -45,6 +45,13 @@ describe('fenced and inlineCode', () => {
     expect(inlineCode('a\nb')).toBe('`a b`');
     expect(inlineCode('')).toBe('');
   });
+
+  it.each([(text: string) => inlineCode(text), (text: string) => fenced(text, 100)])(
+    'hold none of the marks that texts of ours are found again by',
+    (quote) => {
+      expect(quote('<!-- mayfly:status -->')).not.toContain('<!-- mayfly:status -->');
+    },
+  );
 });
 
 describe('titleText', () => {

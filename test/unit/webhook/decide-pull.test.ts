@@ -48,9 +48,14 @@ describe('a review', () => {
     ['of a bot', [{ user: bot }, ours, { sender: bot }], 'sent by a bot'],
     ['that somebody else hands in', [{ user: { ...sender, id: 32 } }, ours], 'the sender did not write the comment'],
     ['of ours', [{ body: '<!-- mayfly:answer 1 -->' }, ours], 'our own comment'],
-    ['with another command', [{ body: '/agent stop' }, ours], 'a command that is not taken in a review'],
   ] as [string, Parameters<typeof submit>, string][])('%s is not', (_what, review, ignore) => {
     expect(submit(...review)).toEqual({ ignore });
+  });
+
+  test.each([ours, theirs])('with another command is that command', (pull) => {
+    expect(submit({ body: '/agent stop', submitted_at: '2026-01-02T03:04:00Z' }, pull)).toMatchObject({
+      intake: { kind: 'command', command: 'stop', on: 'review', commentId: 71, saidAt: '2026-01-02T03:04:00Z', issue: { number: 9, isPullRequest: true } },
+    });
   });
 
   test("of a person's pull request counts with a command in it", () => {

@@ -60,8 +60,8 @@ describe('a label', () => {
   });
 });
 
-describe('a closed or deleted issue', () => {
-  test.each(['closed', 'deleted'])('(%s) cancels, whoever did it', (action) => {
+describe('a closed, deleted or moved issue', () => {
+  test.each(['closed', 'deleted', 'transferred'])('(%s) cancels, whoever did it', (action) => {
     expect(decideOn('issues', anIssuesPayload({ action, sender: bot, issue: { state: 'closed' } }))).toMatchObject({
       intake: { kind: 'closed', key: `closed-17-7-${bodySha256}` },
     });
