@@ -58,7 +58,7 @@ describe('GitHub’s description of its API', () => {
 
     const unknown = await violationsOf(() => bot.request('GET /repos/{owner}/{repo}/isues', at(repository)));
     const absent = await violationsOf(() => bot.rest.pulls.merge({ ...at(repository), pull_number: 1 }));
-    // Mayfly speaks no GraphQL, so the stand-in has none: whoever begins to is told at once.
+    // Mayfly asks one question by GraphQL: whoever begins with another is told at once.
     const graphql = await violationsOf(() => bot.request('POST /graphql', { query: '{ viewer { login } }' }));
 
     expect(unknown).toMatchObject({ refused: { status: 404 }, violations: [expect.stringContaining('no such operation')] });
@@ -66,7 +66,7 @@ describe('GitHub’s description of its API', () => {
       refused: { status: 501 },
       violations: [expect.stringContaining('the stand-in has no PUT /repos/{owner}/{repo}/pulls/{pull_number}/merge')],
     });
-    expect(graphql).toMatchObject({ refused: { status: 404 }, violations: [expect.stringContaining('no such operation')] });
+    expect(graphql).toMatchObject({ refused: { status: 422 }, violations: [expect.stringContaining('knows no such query')] });
   });
 });
 
