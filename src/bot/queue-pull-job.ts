@@ -4,6 +4,8 @@ import { newRunId } from '../job.ts';
 import type { FixJob } from '../job.ts';
 import type { Log } from '../log.ts';
 import { sayQueued } from './living-comment.ts';
+import { subjectOf } from './memory.ts';
+import type { Memory } from './memory.ts';
 
 /** What every event says of where it comes from. */
 export interface PullEvent {
@@ -22,16 +24,25 @@ export interface RunQueue {
   hasRun(key: string): Promise<boolean>;
 }
 
-/** True when the run is queued now, or was before. */
+export interface PullTools {
+  readonly github: GitHubRepository;
+  readonly queue: RunQueue;
+  readonly memory: Pick<Memory, 'keep'>;
+  readonly log: Log;
+}
+
+/** The run is queued when it resolves, now or before. */
 export async function queuePullJob(
   event: PullEvent,
   pull: PullState,
   { work, trigger }: Pick<FixJob, 'work' | 'trigger'>,
-  { github, queue, log }: { github: GitHubRepository; queue: RunQueue; log: Log },
+  { github, queue, memory, log }: PullTools,
 ): Promise<void> {
   // This event was taken in before, up to here: the comment is the run's by now.
   if (await queue.hasRun(event.key)) return log.info('run was queued before');
   const job = makeJob(event, pull, { work, trigger });
+  // Whatever it was asked by: `/agent retry` does this again, and not what was asked before it.
+  await memory.keep(subjectOf(job), 'job', work);
   // The comment comes first: written after the job is queued, it could overwrite what a fast worker has said by then.
   await sayQueued(github, job, null);
   const added = await queue.addRun(job);

@@ -9,7 +9,7 @@ import type { Operator } from '../settings/operator.ts';
 import type { Values } from '../settings/values.ts';
 import { askPull } from './pull-intake.ts';
 import { queuePullJob } from './queue-pull-job.ts';
-import type { PullEvent, RunQueue } from './queue-pull-job.ts';
+import type { PullEvent, PullTools, RunQueue } from './queue-pull-job.ts';
 import { maySteer, readRepositorySettings } from './repository-settings.ts';
 import { findWaiting } from './review-requests.ts';
 import type { Waiting } from './review-requests.ts';
@@ -32,6 +32,7 @@ export interface ReviewTools {
     /** Brings the event back after a time, once for its key, also when this process ends before. */
     later(event: ReviewEvent, delayMs: number): Promise<void>;
   };
+  readonly memory: PullTools['memory'];
   readonly operator: Operator;
   readonly signal: AbortSignal;
 }
@@ -47,7 +48,7 @@ export async function takeInReview(event: ReviewEvent, tools: ReviewTools, log: 
   const pull = await github.pulls.read(event.number);
   const trigger = { kind: 'review' as const, reviewId: event.reviewId };
   if (event.instruction !== null && !(pull?.ours && pull.open)) {
-    await askPull({ ...event, trigger, work: { kind: 'revise', instruction: event.instruction, requests: [] } }, { github, queue: tools.queue, log });
+    await askPull({ ...event, trigger, work: { kind: 'revise', instruction: event.instruction, requests: [] } }, { ...tools, github, log });
     return;
   }
   if (!pull?.ours || !pull.open) return log.info('not an open pull request of ours');
@@ -95,7 +96,7 @@ async function queueReview(
   const instruction = instructionOf(event, waiting);
   if (waiting.length === 0 && instruction === null && !(await tools.queue.hasRun(event.key))) return log.info('the review asks for nothing');
   const work = { kind: 'revise' as const, instruction, requests: waiting.map(({ request }) => request) };
-  await queuePullJob(event, pull, { work, trigger: { kind: 'review', reviewId: event.reviewId } }, { github, queue: tools.queue, log });
+  await queuePullJob(event, pull, { work, trigger: { kind: 'review', reviewId: event.reviewId } }, { ...tools, github, log });
   // Afterwards, because it also says that a run has taken the comment up.
   for (const { id } of waiting.flatMap(({ comments }) => comments)) {
     await github.react({ kind: 'review_comment', id }, 'eyes').catch((thrown: unknown) => {

@@ -36,7 +36,7 @@ describe.skipIf(reason)('a merge of the base into a pull request of ours', () =>
     const wish = { key: 'merge-1', deliveryId, installationId, repository: at, number: world.pull, actor, receivedAt };
     await askPull(
       { ...wish, work: { kind: 'merge' }, trigger: { kind: 'event', name: 'conflict' } },
-      { github: repository, queue, log: pino({ level: 'silent' }) },
+      { github: repository, queue, memory: world.memory, log: pino({ level: 'silent' }) },
     );
     return jobs[0];
   }
