@@ -57,8 +57,8 @@ export interface StandInRepository {
   /** Pull requests among them, by number. */
   allIssues(): Promise<readonly Json[]>;
   branches(): Promise<Readonly<Record<string, string>>>;
-  /** What a commit comes from, oldest first, in git's order by time; ends with itself. */
-  history(sha: string): Promise<readonly { readonly sha: string; readonly subject: string }[]>;
+  /** Commits of a branch by their first parents, oldest first; of main without its root, of other branches those that main has not. */
+  history(branch: string): Promise<readonly { readonly sha: string; readonly subject: string }[]>;
   /** Check runs on a commit, the newest of each name. */
   checks(sha: string): Promise<readonly Json[]>;
   pullRequests(): Promise<readonly Json[]>;
@@ -116,12 +116,11 @@ export function createRepositoryHandle(world: World, stored: StoredRepository, w
     reactions: (issue) => (stored.reactions.get(`issue/${issue}`) ?? []).map(({ content }) => content),
     commentReactions: (comment) => (stored.reactions.get(`comment/${comment}`) ?? []).map(({ content }) => content),
     allIssues: async () => await api(owner, 'GET', '/issues?state=all&sort=created&direction=asc&per_page=100'),
-    async history(sha) {
-      const lines = (await stored.git.read('log', '--reverse', '--topo-order', '--format=%H %s', sha)) ?? '';
-      return lines
-        .split('\n')
-        .filter(Boolean)
-        .map((line) => ({ sha: line.slice(0, 40), subject: line.slice(41) }));
+    async history(branch) {
+      const from = branch === 'main' ? [] : ['^refs/heads/main'];
+      const lines = (await stored.git.read('log', '--reverse', '--first-parent', '--format=%H %s', `refs/heads/${branch}`, ...from)) ?? '';
+      const commits = lines.split('\n').flatMap((line) => (line === '' ? [] : [{ sha: line.slice(0, 40), subject: line.slice(41) }]));
+      return branch === 'main' ? commits.slice(1) : commits;
     },
     async branches() {
       const refs = await stored.git.refs('refs/heads');
