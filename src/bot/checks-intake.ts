@@ -45,7 +45,7 @@ export async function takeInChecks(event: ChecksEvent, tools: ReviewTools, log: 
     });
   }
   const asJob = { work: { kind: 'repair' as const, attempt }, trigger: { kind: 'event' as const, name: 'checks' as const } };
-  await queuePullJob({ ...event, key, actor: asked.actor }, pull, asJob, { github, queue: tools.queue, values: settings, log });
+  await queuePullJob({ ...event, key, actor: asked.actor }, pull, asJob, { ...tools, github, values: settings, log });
 }
 
 /** Whose run made the commit, and how many repairs in a row it ends. Null for a commit of somebody else: people mend what they push. */

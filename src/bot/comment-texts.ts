@@ -35,7 +35,7 @@ const holds = {
 /** The whole comment: the run that it is about, what else there is of this issue, and what the next writer has to know. */
 export function livingComment(lines: readonly string[], own: RunEntry, runs: readonly RunEntry[], now: Date): string {
   const others = runs.filter(({ id }) => id !== own.id);
-  const live = others.filter(isLive).map((run) => `Another run of this ${run.state === 'queued' ? 'waits' : 'works'}: ${runName(run, now)}.`);
+  const live = others.filter(isLive).map((run) => `Another run of this ${run.state === 'running' ? 'works' : 'waits'}: ${runName(run, now)}.`);
   const ended = others.filter((run) => !isLive(run)).map((run) => `- ${endedLine(run, now)}`);
   const count = ended.length === 1 ? 'One earlier run' : `${ended.length} earlier runs`;
   const parts = [...lines, '', ...live.flatMap((line) => [line, '']), ...folded(count, ended), footer(own.id), hiddenRuns(runs)];

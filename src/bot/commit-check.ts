@@ -1,4 +1,7 @@
-/** The check run beside a commit: in progress while a run works on it, then the outcome. */
+/**
+ * The check runs beside a commit: what was proven of it, and, on the head of a pull request, the run that works on it.
+ * Two names, because GitHub shows the newest check of each: a run that comes to nothing must not hide the proof.
+ */
 import { asFixError } from '../errors.ts';
 import { sentence } from '../fix/outcome-text.ts';
 import { proofCheck } from '../fix/proof-text.ts';
@@ -8,11 +11,15 @@ import { stateOf } from './comment-texts.ts';
 import { spendSentence } from './report-texts.ts';
 import type { TalkContext } from './work.ts';
 
+const proofName = 'Mayfly proof';
+const runName = 'Mayfly run';
+
 /** Where a commit is there already: the head of a pull request. */
 export async function beginCheck(context: TalkContext): Promise<void> {
   const { pull } = context.job;
   if (pull === null) return;
   await write(context, {
+    name: runName,
     headSha: pull.headSha,
     conclusion: null,
     title: 'Working',
@@ -23,7 +30,7 @@ export async function beginCheck(context: TalkContext): Promise<void> {
 /** A commit of ours: the proof is about it. */
 export async function checkCommit(context: TalkContext, headSha: string): Promise<void> {
   const { proof } = context.report;
-  if (proof !== null) await write(context, { headSha, ...proofCheck(proof) });
+  if (proof !== null) await write(context, { name: proofName, headSha, ...proofCheck(proof) });
 }
 
 /** The commit that the run began with. It says how the run ended, and nothing about what that commit does: another one was proven. */
@@ -34,13 +41,13 @@ export async function endCheck(context: TalkContext, outcome: FixOutcome): Promi
   const title = `${state[0]?.toUpperCase()}${state.slice(1)}`;
   const next = outcome.kind === 'published' ? `The work is in ${outcome.pullRequest.headSha}, with a check of its own.` : sentence(outcome);
   const conclusion = outcome.kind === 'cancelled' ? 'cancelled' : 'neutral';
-  await write(context, { headSha: job.pull.headSha, conclusion, title, summary: `${next}\n\n${spendSentence(report)}` });
+  await write(context, { name: runName, headSha: job.pull.headSha, conclusion, title, summary: `${next}\n\n${spendSentence(report)}` });
 }
 
 /** What is published stands whatever becomes of the check, also when the run is stopped here. */
-async function write({ job, github, attempt }: TalkContext, check: Omit<CheckRequest, 'name' | 'externalId'>): Promise<void> {
+async function write({ job, github, attempt }: TalkContext, check: Omit<CheckRequest, 'externalId'>): Promise<void> {
   try {
-    await github.check({ name: 'Mayfly proof', externalId: job.runId, ...check });
+    await github.check({ externalId: job.runId, ...check });
   } catch (thrown) {
     attempt.log.error({ err: asFixError(thrown) }, 'check could not be written');
   }

@@ -54,5 +54,5 @@ async function askMerge(
   if (asked === null) return log.info({ pull: pull.number }, 'the head is not a commit that somebody with write access asked us for');
   const key = `conflict-${repository.id}-${pull.headSha}`;
   const event = { key, deliveryId, installationId, repository, number: pull.number, actor: asked.actor, receivedAt };
-  await queuePullJob(event, pull, { work: { kind: 'merge' }, trigger: { kind: 'event', name: 'conflict' } }, { github, queue: tools.queue, values, log });
+  await queuePullJob(event, pull, { work: { kind: 'merge' }, trigger: { kind: 'event', name: 'conflict' } }, { ...tools, github, values, log });
 }

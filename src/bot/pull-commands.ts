@@ -51,6 +51,5 @@ async function ask(scene: Scene, work: Work): Promise<Obeyed> {
   const values = await readValues(scene);
   if ('refusal' in values) return values.refusal === null ? 'refused' : await say(scene, values.refusal, 'refused');
   const { issue, ...origin } = event;
-  await tools.memory.keep(subjectOf(event), 'job', work);
-  return await askPull({ ...origin, number: issue.number, work, trigger: triggerOf(event) }, { github, queue: tools.queue, values, log });
+  return await askPull({ ...origin, number: issue.number, work, trigger: triggerOf(event) }, { ...tools, github, values, log });
 }

@@ -7,6 +7,8 @@ import type { Values } from '../settings/values.ts';
 import { sayQueued } from './living-comment.ts';
 import { limitsOf } from './run-limits.ts';
 import type { RunLimits } from './run-limits.ts';
+import { subjectOf } from './memory.ts';
+import type { Memory } from './memory.ts';
 
 /** What every event says of where it comes from. */
 export interface PullEvent {
@@ -28,21 +30,24 @@ export interface RunQueue {
 export interface PullTools {
   readonly github: GitHubRepository;
   readonly queue: RunQueue;
+  readonly memory: Pick<Memory, 'keep'>;
   /** Of the repository's settings. */
   readonly values: Values;
   readonly log: Log;
 }
 
-/** Queued once for the key of the event. */
+/** The run is queued when it resolves, now or before. */
 export async function queuePullJob(
   event: PullEvent,
   pull: PullState,
   { work, trigger }: Pick<FixJob, 'work' | 'trigger'>,
-  { github, queue, values, log }: PullTools,
+  { github, queue, memory, values, log }: PullTools,
 ): Promise<void> {
   // This event was taken in before, up to here: the comment is the run's by now.
   if (await queue.hasRun(event.key)) return log.info('run was queued before');
   const job = makeJob(event, pull, { work, trigger });
+  // Whatever it was asked by: `/agent retry` does this again, and not what was asked before it.
+  await memory.keep(subjectOf(job), 'job', work);
   // The comment comes first: written after the job is queued, it could overwrite what a fast worker has said by then.
   await sayQueued(github, job, null);
   const added = await queue.addRun(job, limitsOf(values));

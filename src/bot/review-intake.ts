@@ -50,10 +50,7 @@ export async function takeInReview(event: ReviewEvent, tools: ReviewTools, log: 
   const pull = await github.pulls.read(event.number);
   const trigger = { kind: 'review' as const, reviewId: event.reviewId };
   if (event.instruction !== null && !(pull?.ours && pull.open)) {
-    await askPull(
-      { ...event, trigger, work: { kind: 'revise', instruction: event.instruction, requests: [] } },
-      { github, queue: tools.queue, values: settings, log },
-    );
+    await askPull({ ...event, trigger, work: { kind: 'revise', instruction: event.instruction, requests: [] } }, { ...tools, github, values: settings, log });
     return;
   }
   if (!pull?.ours || !pull.open) return log.info('not an open pull request of ours');
@@ -104,9 +101,7 @@ async function queueReview(
   const instruction = instructionOf(event, waiting);
   if (waiting.length === 0 && instruction === null && !(await tools.queue.hasRun(event.key))) return log.info('the review asks for nothing');
   const work = { kind: 'revise' as const, instruction, requests: waiting.map(({ request }) => request) };
-  // For `/agent retry`; a second look at the same event finds less.
-  if (!(await tools.queue.hasRun(event.key))) await tools.memory.keep({ repositoryId: event.repository.id, issue: event.number }, 'job', work);
-  await queuePullJob(event, pull, { work, trigger: { kind: 'review', reviewId: event.reviewId } }, { github, queue: tools.queue, values, log });
+  await queuePullJob(event, pull, { work, trigger: { kind: 'review', reviewId: event.reviewId } }, { ...tools, github, values, log });
   // Afterwards, because it also says that a run has taken the comment up.
   for (const { id } of waiting.flatMap(({ comments }) => comments)) {
     await github.react({ kind: 'review_comment', id }, 'eyes').catch((thrown: unknown) => {

@@ -54,12 +54,16 @@ export const hiddenRuns = (runs: readonly RunEntry[]): string => `<!-- mayfly:ru
 
 /**
  * With `own` brought up to date. A worker that begins a run closes the older ones that look alive: their last word was
- * lost, or they will say again that they live.
+ * lost, or they will say again that they live. A plan waits for nobody any more once something newer was asked for.
  */
 export function withRun(before: readonly RunEntry[], own: RunEntry): readonly RunEntry[] {
-  const others = before.filter(({ id }) => id !== own.id);
-  const settled = own.state === 'running' ? others.map((run) => (run.id < own.id && isLive(run) ? { ...run, state: 'ended' as const } : run)) : others;
-  const all = [...settled, own].toSorted((one, other) => (one.id < other.id ? 1 : -1));
+  const others = before.filter(({ id }) => id !== own.id).map((run) => (run.id < own.id ? settle(run, own) : run));
+  const all = [...others, own].toSorted((one, other) => (one.id < other.id ? 1 : -1));
   const ended = all.filter((run) => !isLive(run) && run.id !== own.id).slice(0, maxEnded);
   return all.filter((run) => run.id === own.id || isLive(run) || ended.includes(run)).slice(0, maxEntries);
+}
+
+function settle(older: RunEntry, { state }: RunEntry): RunEntry {
+  if (older.state === 'waiting for you') return { ...older, state: 'planned' };
+  return state === 'running' && isLive(older) ? { ...older, state: 'ended' } : older;
 }

@@ -84,13 +84,13 @@ const settingsPath = '.github/mayfly.yml';
 /** GitHub lists no more commits than these; beyond, and where history was rewritten, the file may have changed unseen. */
 const maxListedCommits = 20;
 
-/** Who pushed does not matter: what stands on the default branch does. */
+/** Who pushed does not matter: what stands on the default branch does. A branch may come back to a commit that it had before, so the key is no commit. */
 function judgePush(payload: z.infer<typeof Push>, delivery: Delivery): Decision {
-  const { ref, after, forced, commits, repository } = payload;
+  const { ref, forced, commits, repository } = payload;
   if (ref !== `refs/heads/${repository.default_branch}`) return { ignore: 'another branch' };
   const isTouched = commits.some(({ added, modified, removed }) => [...added, ...modified, ...removed].includes(settingsPath));
   const settings = isTouched || forced || commits.length >= maxListedCommits;
-  return { intake: { ...describe(payload, delivery), key: `push-${repository.id}-${after}`, kind: 'pushed', settings, look: 0 } };
+  return { intake: { ...describe(payload, delivery), key: `push-${repository.id}-${delivery.bodySha256}`, kind: 'pushed', settings, look: 0 } };
 }
 
 function judgePullChanged(payload: z.infer<typeof PullChanged>, delivery: Delivery): Decision {

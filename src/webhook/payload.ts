@@ -42,7 +42,6 @@ const Paths = z.array(z.string()).default([]);
 /** https://docs.github.com/en/webhooks/webhook-events-and-payloads#push */
 export const Push = Origin.extend({
   ref: z.string().max(1024),
-  after: Sha,
   forced: z.boolean().default(false),
   commits: z.array(z.object({ added: Paths, modified: Paths, removed: Paths })).default([]),
 });

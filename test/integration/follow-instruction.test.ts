@@ -51,6 +51,21 @@ describe.skipIf(reason)('an instruction on a pull request of ours', () => {
     expect(told).toContain('say better');
   });
 
+  it('leaves the check with the proof of the head as it is, and has one of its own', async () => {
+    await ask('/agent say better');
+    const [first] = await world.takeIn();
+    await world.run([bash('echo good, better > src.txt'), submit()], { job: first });
+    const checks = async () => (await world.repository.checks((await head()) ?? '')).map(({ name, conclusion, output }) => [name, conclusion, output.title]);
+    const [proof] = await checks();
+
+    await ask('/agent say best');
+    const [second] = await world.takeIn();
+    await world.run([submit({ noChange: true })], { job: second });
+
+    expect(proof?.[0]).toBe('Mayfly proof');
+    expect(await checks()).toEqual([['Mayfly run', 'neutral', 'No change'], proof]);
+  });
+
   it('6: ends as stale when the head was moved before it began', async () => {
     await ask('/agent say better');
     const [job] = await world.takeIn();

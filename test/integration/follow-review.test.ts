@@ -64,6 +64,19 @@ describe.skipIf(reason)('a review of a pull request of ours', () => {
     expect(world.repository.reviewReactions(two)).toEqual(['eyes', 'rocket']);
   });
 
+  it('is what a retry does again, with all its comments, and not what was asked before it', async () => {
+    await world.repository.comment({ as: 'ada', issue: world.pull, body: '/agent say better' });
+    const { comments } = await world.repository.review({ as: 'ada', pull: world.pull, event: 'REQUEST_CHANGES', comments: [at(2, 'Say deux.')] });
+    const [, review] = await world.takeIn();
+
+    await world.repository.comment({ as: 'ada', issue: world.pull, body: '/agent retry' });
+    const [again] = await world.takeIn();
+
+    expect(review?.work).toMatchObject({ kind: 'revise', instruction: null, requests: [{ commentId: comments[0] }] });
+    expect(again?.work).toEqual(review?.work);
+    expect(again?.trigger.kind).toBe('comment');
+  });
+
   it('that approves and says nothing at lines starts nothing, and so does one of an outsider', async () => {
     await world.repository.review({ as: 'ada', pull: world.pull, event: 'APPROVE', body: 'Good.' });
     await world.repository.review({ as: 'ada', pull: world.pull, event: 'COMMENT', body: 'Interesting.' });

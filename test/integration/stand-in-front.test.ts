@@ -66,7 +66,7 @@ describe('GitHub’s description of its API', () => {
       refused: { status: 501 },
       violations: [expect.stringContaining('the stand-in has no PUT /repos/{owner}/{repo}/pulls/{pull_number}/merge')],
     });
-    expect(graphql).toMatchObject({ refused: { status: 422 }, violations: [expect.stringContaining('no such query')] });
+    expect(graphql).toMatchObject({ refused: { status: 422 }, violations: [expect.stringContaining('knows no such query')] });
   });
 });
 

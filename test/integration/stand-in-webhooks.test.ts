@@ -112,6 +112,59 @@ describe('a delivery', () => {
     });
   });
 
+  it('comes for each branch that is pushed to, whichever way, before the pull request on it', async () => {
+    const repository = await seed();
+    const bot = await createBotClient(standIn);
+    const { main = '' } = await repository.branches();
+
+    const sha = await repository.commit({ branch: 'topic', message: 'One', files: { a: null, b: 'b' }, by: 'ada' });
+    const { data: pull } = await bot.rest.pulls.create({ ...at(repository), head: 'topic', base: 'main', title: 'Topic' });
+    const next = await repository.commit({ branch: 'topic', message: 'Two', files: { b: 'c' }, by: 'ada' });
+    await bot.rest.git.updateRef({ ...at(repository), ref: 'heads/topic', sha, force: true });
+    await bot.rest.git.deleteRef({ ...at(repository), ref: 'heads/topic' });
+    await standIn.webhooks.settled();
+
+    const all = standIn.webhooks.deliveries.map(({ event, action, rawBody }) => ({ event, action, payload: JSON.parse(rawBody) }));
+    const ours = all.filter(({ payload }) => payload.repository.id === repository.id);
+    expect(ours.map(({ event, action }) => (action === null ? event : `${event}.${action}`))).toEqual([
+      'push',
+      'pull_request.opened',
+      'push',
+      'pull_request.synchronize',
+      'push',
+      'pull_request.synchronize',
+      'push',
+      'pull_request.closed',
+    ]);
+    const [made, moved, forced, gone] = ours.filter(({ event }) => event === 'push').map(({ payload }) => payload);
+    const ref = 'refs/heads/topic';
+    expect(made).toMatchObject({
+      ref,
+      after: sha,
+      created: true,
+      sender: { login: 'ada' },
+      commits: [{ id: sha, added: ['b'], removed: ['a'], modified: [] }],
+    });
+    expect(moved).toMatchObject({ ref, before: sha, after: next, forced: false, commits: [{ id: next, message: 'Two', modified: ['b'] }] });
+    expect(forced).toMatchObject({ ref, before: next, after: sha, forced: true, commits: [], sender: { login: 'mayfly[bot]' } });
+    expect(gone).toMatchObject({ ref, before: sha, after: '0'.repeat(40), deleted: true, head_commit: null });
+    expect(made.before).toBe('0'.repeat(40));
+    expect(pull.base.sha).toBe(main);
+  });
+
+  it('comes for the end of the checks of the App itself', async () => {
+    const repository = await seed();
+    const bot = await createBotClient(standIn);
+    const { main: head_sha = '' } = await repository.branches();
+
+    const { data: check } = await bot.rest.checks.create({ ...at(repository), name: 'Proof', head_sha, status: 'in_progress' });
+    await bot.rest.checks.update({ ...at(repository), check_run_id: check.id, status: 'completed', conclusion: 'failure' });
+    await standIn.webhooks.settled();
+
+    expect(receiver.names()).toEqual(['check_suite.completed']);
+    expect(receiver.find('check_suite.completed').check_suite).toMatchObject({ head_sha, conclusion: 'failure', app: { id: standIn.app.appId } });
+  });
+
   it('comes for what the App itself did, with its bot as sender', async () => {
     const { repository, issue } = await seedWithIssue();
     const bot = await createBotClient(standIn);
@@ -137,10 +190,11 @@ describe('a delivery', () => {
     await bot.rest.git.deleteRef({ ...at(repository), ref: 'heads/fix' });
     await standIn.webhooks.settled();
 
-    expect(standIn.webhooks.deliveries.slice(-4).map(({ event, action }) => `${event}.${action}`)).toEqual([
+    expect(standIn.webhooks.deliveries.slice(-5).map(({ event, action }) => `${event}.${action}`)).toEqual([
       'pull_request.opened',
       'pull_request.review_requested',
       'issue_comment.created',
+      'push.null',
       'pull_request.closed',
     ]);
     expect(receiver.received.at(0)?.body).toMatchObject({

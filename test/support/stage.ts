@@ -1,6 +1,8 @@
 /** Mayfly whole with replies written down, and what a test watches of it. */
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { Queue } from 'bullmq';
+import { Redis } from 'ioredis';
 import { expect } from 'vitest';
 import { loadConfig } from '../../src/config.ts';
 import type { Config } from '../../src/config.ts';
@@ -23,6 +25,8 @@ export interface Stage {
   readonly logged: () => string;
   /** Resolves at the first event that the test waits for. */
   readonly until: (wanted: (event: RunEvent) => boolean) => Promise<void>;
+  /** Resolves when everything that GitHub sent was answered and taken in, nothing is put off, and no run waits or works. */
+  readonly idle: () => Promise<void>;
 }
 
 export interface StageChange {
@@ -31,6 +35,8 @@ export interface StageChange {
   readonly provider?: 'qemu' | 'oci';
   readonly files?: Readonly<Record<string, string>>;
   readonly config?: Partial<Config>;
+  /** Default: each run hears the whole list. */
+  readonly replies?: 'turn' | 'request';
 }
 
 /** Taken down by the stack; `signal` ends what waits. */
@@ -39,7 +45,7 @@ export async function setStage(
   change: StageChange,
   { stack, signal }: { stack: AsyncDisposableStack; signal: AbortSignal },
 ): Promise<Stage> {
-  const endpoint = await startScriptedEndpoint(script, 'turn');
+  const endpoint = await startScriptedEndpoint(script, change.replies ?? 'turn');
   stack.defer(() => endpoint.close());
   const secrets = createSecrets();
   secrets.protect(modelKey);
@@ -58,7 +64,25 @@ export async function setStage(
   const onEvent = (_runId: string, event: RunEvent): void => waiting.filter(({ wanted }) => wanted(event)).forEach(({ resolve }) => resolve());
   const repository = { ...people.repository, private: change.private ?? true, files: { ...people.repository.files, ...change.files } };
   const system = stack.use(await startSystem({ ...people, repository, config, log, secrets, signal, onEvent }));
-  return { system, logged: () => lines.join(''), until: (wanted) => new Promise((resolve) => waiting.push({ wanted, resolve })) };
+  const idle = createIdle(system, stack);
+  return { system, logged: () => lines.join(''), until: (wanted) => new Promise((resolve) => waiting.push({ wanted, resolve })), idle };
+}
+
+function createIdle({ config, standIn }: System, stack: AsyncDisposableStack): () => Promise<void> {
+  const redis = new Redis(config.REDIS_URL ?? '', { maxRetriesPerRequest: null });
+  const queues = ['intake', 'runs'].map((name) => new Queue(name, { connection: redis, prefix: 'mayfly' }));
+  stack.defer(async () => {
+    await Promise.all(queues.map((queue) => queue.close()));
+    redis.disconnect();
+  });
+  return async () => {
+    await standIn.webhooks.settled();
+    const left = async (): Promise<number> => {
+      const counts = await Promise.all(queues.map((queue) => queue.getJobCountByTypes('active', 'wait', 'prioritized', 'delayed')));
+      return counts.reduce((sum, count) => sum + count, 0);
+    };
+    await expect.poll(left, { timeout: 120_000, interval: 50 }).toBe(0);
+  };
 }
 
 export async function expectNothingLeft({ system }: Stage, runId: string): Promise<void> {

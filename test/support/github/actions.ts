@@ -10,7 +10,7 @@ export interface SuiteWish {
   readonly runs: readonly { readonly name: string; readonly conclusion: string | null; readonly log?: string }[];
 }
 
-const app = { id: 15368, slug: 'github-actions', name: 'GitHub Actions' };
+const actions = { id: 15368, slug: 'github-actions', name: 'GitHub Actions' };
 
 /** The suite and, when it is at its end, the event that tells so. GitHub starts no workflow for a commit that says so. */
 export async function addSuite(world: World, repository: StoredRepository, wish: SuiteWish): Promise<readonly Change[]> {
@@ -21,6 +21,14 @@ export async function addSuite(world: World, repository: StoredRepository, wish:
   repository.suites.push(suite);
   if (suite.conclusion === null) return [];
   return [{ event: 'check_suite', payload: { action: 'completed', check_suite: suiteBody(world, repository, suite) } }];
+}
+
+/** What GitHub tells an App of its own checks, too: its suite is at its end. */
+export function endOfOwnSuite({ world, repository }: Pick<Call, 'world' | 'repository'>, check: Json): readonly Change[] {
+  if (check.status !== 'completed') return [];
+  const suite: StoredSuite = { id: check.check_suite?.id ?? check.id, sha: check.head_sha, conclusion: check.conclusion, runs: [] };
+  const { appId: id, slug } = world.app;
+  return [{ event: 'check_suite', payload: { action: 'completed', check_suite: { ...suiteBody(world, repository, suite), app: { id, slug, name: slug } } } }];
 }
 
 function suiteBody(world: World, repository: StoredRepository, suite: StoredSuite): Json {
@@ -45,7 +53,7 @@ function suiteBody(world: World, repository: StoredRepository, suite: StoredSuit
       head: { ref: pull.headRef, sha: pull.headSha, repo: place },
       base: { ref: pull.baseRef, sha: pull.baseSha, repo: place },
     })),
-    app,
+    app: actions,
     created_at: at,
     updated_at: at,
     latest_check_runs_count: suite.runs.length,
@@ -86,7 +94,7 @@ export function runsOf(world: World, repository: StoredRepository, sha: string):
         status: run.conclusion === null ? 'in_progress' : 'completed',
         conclusion: run.conclusion,
         url,
-        app,
+        app: actions,
         check_suite: { id: suite.id },
         output: { title: null, summary: null, text: null, annotations_count: 0, annotations_url: `${url}/annotations` },
       };

@@ -1,5 +1,5 @@
 /** Small operations that the emulator lacks, or answers from a git of its own. */
-import { runsOf } from './actions.ts';
+import { endOfOwnSuite, runsOf } from './actions.ts';
 import type { BareCall } from './app-routes.ts';
 import { granted } from './access.ts';
 import { longCommit } from './git-files.ts';
@@ -116,8 +116,14 @@ export async function createCheck(call: Call): Promise<Reply> {
   const sha = call.body.head_sha;
   if ((await git.type(sha)) !== 'commit') throw new Refusal(422, `No commit found for SHA: ${sha}`);
   const reply = await forward(call);
-  if (reply.status === 201) checks.set(sha, [...(checks.get(sha) ?? []), reply.body.id]);
-  return reply;
+  if (reply.status !== 201) return reply;
+  checks.set(sha, [...(checks.get(sha) ?? []), reply.body.id]);
+  return { ...reply, events: endOfOwnSuite(call, reply.body) };
+}
+
+export async function updateCheck(call: Call): Promise<Reply> {
+  const reply = await forward(call);
+  return reply.status === 200 ? { ...reply, events: endOfOwnSuite(call, reply.body) } : reply;
 }
 
 export async function listChecks(call: Call): Promise<Reply> {

@@ -5,19 +5,19 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { demand, identify } from './access.ts';
 import { readLog } from './actions.ts';
-import { changesBetween, completePayload, look, type Change, type Moment, type Subject } from './events.ts';
+import { changesBetween, look, type Moment, type Subject } from './events.ts';
 import type { Fault, Faults } from './faults.ts';
 import { isGitPath, serveGit } from './git-http.ts';
 import { readArchive } from './git-files.ts';
 import { answerThreads, graphqlProblems } from './graphql.ts';
 import type { Description } from './openapi.ts';
-import { followBranches } from './pulls.ts';
+import { announceBranches, emitChanges } from './pushes.ts';
 import type { RateLimits } from './rate-limits.ts';
 import { isRegistrationPath, type Registrations } from './registrations.ts';
 import type { Route } from './routes.ts';
 import { correct } from './shapes.ts';
 import type { Webhooks } from './webhooks.ts';
-import { callerId, notFound, Refusal, type Call, type Caller, type Json, type Reply, type StoredRepository, type World } from './world.ts';
+import { callerId, notFound, Refusal, type Call, type Caller, type Json, type Reply, type World } from './world.ts';
 
 export interface RecordedRequest {
   readonly method: string;
@@ -210,24 +210,10 @@ async function momentOf(call: Call, reply: Reply | null): Promise<Moment> {
 }
 
 async function announce(parts: FrontParts, call: Call, before: Moment, reply: Reply): Promise<void> {
-  if (reply.events) return emit(parts, call.repository, call.caller, await correct(call.world, null, reply.events));
+  if (reply.events) return emitChanges(parts, call.repository, call.caller, await correct(call.world, null, reply.events));
   if (call.target.includes('/git/refs')) return announceBranches(parts, call.repository, call.caller);
   const after = await momentOf(call, reply);
-  await emit(parts, call.repository, call.caller, changesBetween(before, after));
-}
-
-async function announceBranches(parts: FrontParts, repository: StoredRepository, caller: Caller): Promise<void> {
-  for (const { pull, before } of await followBranches(parts.world, repository)) {
-    const now = await look(parts.world, repository, { number: pull.number, commentId: null });
-    const action = pull.open ? { action: 'synchronize', before, after: pull.headSha } : { action: 'closed' };
-    await emit(parts, repository, caller, [{ event: 'pull_request', payload: { ...action, number: pull.number, pull_request: now.pull } }]);
-  }
-}
-
-async function emit(parts: FrontParts, repository: StoredRepository, caller: Caller, changes: readonly Change[]): Promise<void> {
-  const { world, webhooks } = parts;
-  if (!repository.installed || repository.owner !== world.app.account || world.suspended) return;
-  for (const change of changes) webhooks.emit(change.event, await completePayload(world, repository, caller, change));
+  await emitChanges(parts, call.repository, call.caller, changesBetween(before, after));
 }
 
 async function afterPush(parts: FrontParts, request: IncomingMessage, url: URL, status: number): Promise<void> {

@@ -1,11 +1,10 @@
 /** A seeded repository in the hands of a test or the demo: people act through the public API, the rest reads back. */
 import { Agent, request } from 'undici';
 import { addSuite, type SuiteWish } from './actions.ts';
-import { completePayload } from './events.ts';
-import { followBranches } from './pulls.ts';
+import { announceBranches, emitChanges } from './pushes.ts';
 import { writeFiles, type SeedFiles } from './seed.ts';
 import type { Webhooks } from './webhooks.ts';
-import { Refusal, type Json, type Role, type StoredRepository, type World } from './world.ts';
+import { Refusal, type Caller, type Json, type Role, type StoredRepository, type World } from './world.ts';
 
 export interface PullRequestView {
   /** As `GET /pulls/{n}` shows it. */
@@ -54,7 +53,12 @@ export interface StandInRepository {
   issue(number: number): Promise<Json>;
   comments(issue: number): Promise<readonly Json[]>;
   reactions(issue: number): readonly string[];
+  commentReactions(comment: number): readonly string[];
+  /** Pull requests among them, by number. */
+  allIssues(): Promise<readonly Json[]>;
   branches(): Promise<Readonly<Record<string, string>>>;
+  /** Commits of a branch by their first parents, oldest first; of main without its root, of other branches those that main has not. */
+  history(branch: string): Promise<readonly { readonly sha: string; readonly subject: string }[]>;
   /** Check runs on a commit, the newest of each name. */
   checks(sha: string): Promise<readonly Json[]>;
   pullRequests(): Promise<readonly Json[]>;
@@ -68,6 +72,7 @@ export function createRepositoryHandle(world: World, stored: StoredRepository, w
   const api = async (as: string, method: string, path: string, body?: Json): Promise<Json> =>
     callApi({ world, as, method, target: `/repos/${stored.fullName}${path}`, body, accept: json });
   const owner = world.emulator.ownerOf(stored.owner);
+  const person = (login: string): Caller => ({ kind: 'user', login, token: world.tokens.user(login) });
   return {
     id: stored.id,
     owner: stored.owner,
@@ -92,13 +97,12 @@ export function createRepositoryHandle(world: World, stored: StoredRepository, w
     resolveThread: (comment) => void stored.resolved.add(comment),
     outdateThread: (comment) => void stored.outdated.add(comment),
     async runWorkflows(wish) {
-      const caller = { kind: 'user', login: owner, token: world.tokens.user(owner) } as const;
-      for (const change of await addSuite(world, stored, wish)) webhooks.emit(change.event, await completePayload(world, stored, caller, change));
+      await emitChanges({ world, webhooks }, stored, person(owner), await addSuite(world, stored, wish));
     },
     closeIssue: async ({ as, issue }) => void (await api(as, 'PATCH', `/issues/${issue}`, { state: 'closed' })),
     async commit({ branch = 'main', message, files, by = owner }) {
       const sha = await writeFiles(stored.git, { branch, message, files, by, atMs: world.now() });
-      await followBranches(world, stored);
+      await announceBranches({ world, webhooks }, stored, person(world.emulator.knows(by) ? by : owner));
       return sha;
     },
     async setPermission(login, role) {
@@ -110,6 +114,14 @@ export function createRepositoryHandle(world: World, stored: StoredRepository, w
     issue: (number) => api(owner, 'GET', `/issues/${number}`),
     comments: (issue) => api(owner, 'GET', `/issues/${issue}/comments?per_page=100`),
     reactions: (issue) => (stored.reactions.get(`issue/${issue}`) ?? []).map(({ content }) => content),
+    commentReactions: (comment) => (stored.reactions.get(`comment/${comment}`) ?? []).map(({ content }) => content),
+    allIssues: async () => await api(owner, 'GET', '/issues?state=all&sort=created&direction=asc&per_page=100'),
+    async history(branch) {
+      const from = branch === 'main' ? [] : ['^refs/heads/main'];
+      const lines = (await stored.git.read('log', '--reverse', '--first-parent', '--format=%H %s', `refs/heads/${branch}`, ...from)) ?? '';
+      const commits = lines.split('\n').flatMap((line) => (line === '' ? [] : [{ sha: line.slice(0, 40), subject: line.slice(41) }]));
+      return branch === 'main' ? commits.slice(1) : commits;
+    },
     async branches() {
       const refs = await stored.git.refs('refs/heads');
       return Object.fromEntries(refs.map(({ ref, sha }) => [ref.replace('refs/heads/', ''), sha]));

@@ -93,7 +93,7 @@ function repositoryRoutes(): Record<string, Route> {
     'GET commits/{ref}/statuses': needs('read', ['statuses'])(extras.listStatuses),
     'GET commits/{ref}/status': needs('read', ['statuses'])(extras.combinedStatus),
     'POST check-runs': needs('write', ['checks'], 'admin')(extras.createCheck),
-    'PATCH check-runs/{check_run_id}': needs('write', ['checks'], 'admin')(issues.forward),
+    'PATCH check-runs/{check_run_id}': needs('write', ['checks'], 'admin')(extras.updateCheck),
     'GET check-runs/{check_run_id}': needs('read', ['checks'])(issues.forward),
     'GET commits/{ref}/check-runs': needs('read', ['checks'])(extras.listChecks),
     'GET commits/{ref}/check-suites': needs('read', ['checks'])(actions.listSuites),

@@ -56,12 +56,14 @@ export async function seedRepository(world: World, directory: string, seed: Seed
     statuses: new Map(),
     checks: new Map(),
     verified: new Set(),
+    told: { heads: new Map(), last: Promise.resolve() },
   };
   for (const { login, permission } of seed.collaborators ?? []) {
     await emulator.call('PUT', `/repos/${stored.fullName}/collaborators/${login}`, { as: boss, body: { permission: grants[permission] } });
   }
   await wakeBot(world, stored);
   await writeHistory(world, stored, seed, boss);
+  stored.told.heads = new Map((await stored.git.refs('refs/heads')).map(({ ref, sha }) => [ref, sha]));
   world.repositories.set(stored.fullName, stored);
   return stored;
 }

@@ -89,6 +89,8 @@ export interface StoredRepository {
   readonly checks: Map<string, number[]>;
   /** Commits that GitHub itself would have signed. */
   readonly verified: Set<string>;
+  /** Heads of branches as events have told of them; `last` ends when nobody looks at them any more. */
+  readonly told: { heads: ReadonlyMap<string, string>; last: Promise<unknown> };
 }
 
 /** The App as a consumer is configured with it. */

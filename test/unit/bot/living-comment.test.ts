@@ -107,6 +107,22 @@ describe('the living comment', () => {
     expect(page).toMatchObject({ body, writes });
   });
 
+  it('calls a plan planned, and no run that works, once something newer was asked for', async () => {
+    const plan = open();
+    await plan.begin();
+    await plan.end(page, { kind: 'planned' }, createReport(job.runId));
+    expect(readRuns(page.body)).toMatchObject([{ id: job.runId, state: 'waiting for you' }]);
+
+    await sayQueued(page, later, null);
+
+    expect(readRuns(page.body)).toMatchObject([
+      { id: later.runId, state: 'queued' },
+      { id: job.runId, state: 'planned' },
+    ]);
+    expect(page.body).not.toContain('Another run');
+    expect(page.body).toContain('- **planned**, ');
+  });
+
   it('fails no run when GitHub fails', async () => {
     using comment = open();
     page.failure = new FixError('github_unavailable');
