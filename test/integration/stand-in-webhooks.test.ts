@@ -197,7 +197,7 @@ describe('a delivery', () => {
       'push.null',
       'pull_request.closed',
     ]);
-    expect(receiver.received.at(0)?.body).toMatchObject({
+    expect(receiver.find('pull_request.opened')).toMatchObject({
       number: pull.number,
       pull_request: { number: pull.number, draft: true, changed_files: 1, head: { ref: 'fix', sha } },
     });
