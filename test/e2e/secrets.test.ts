@@ -92,7 +92,9 @@ describe('no secret of the operator is seen', () => {
       skip(skipped[provider]);
       const fix = replies.filter((reply) => reply.tools?.some(({ name }) => name === 'edit' || name === 'submit'));
       const look = (standIn: StandInGitHub) => [{ tools: [{ name: 'bash', input: { command: lookAround(standIn) } }] }, ...fix];
-      await using installation = await startInstallation({ settings: { ...canaries, MAYFLY_PROVIDER: provider, LOG_LEVEL: 'trace' }, replies: look });
+      const settings = { ...canaries, MAYFLY_PROVIDER: provider, MAYFLY_ALLOW_ROOT: '1', LOG_LEVEL: 'trace' };
+      // Who is root in the VM sees more: what is not there for root is not there.
+      await using installation = await startInstallation({ settings, replies: look, files: { '.github/mayfly.yml': 'sandbox:\n  root: true\n' } });
       const { standIn, redis, repository, processes } = installation;
       await installation.startWeb();
       const worker = await installation.startWorker();
