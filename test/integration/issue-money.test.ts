@@ -39,8 +39,8 @@ describe.skipIf(reason)('a run', () => {
     await expect(world.run([], { models: onlyModel(createScriptedModel([])), attempt: { openBudget } })).rejects.toMatchObject({ code: 'over_limit' });
 
     expect(wanted).toEqual([
-      { costUsd: 5, tokens: 100_000 },
-      { costUsd: null, tokens: 100_000 },
+      { costUsd: 5, tokens: 100_000, costUsdPerDay: 25 },
+      { costUsd: null, tokens: 100_000, costUsdPerDay: 25 },
     ]);
   });
 

@@ -106,13 +106,15 @@ describe.skipIf(redisIsMissing())('the web role', () => {
 
     expect(statuses).toHaveLength(329);
     expect(new Set(statuses)).toEqual(new Set([200]));
-    const seen = await takeIntake(9);
+    const seen = await takeIntake(11);
     expect(seen.map((event) => `${event.kind} ${'issue' in event ? event.issue.number : 'number' in event ? event.number : ''}`.trim()).toSorted()).toEqual([
+      'closed 1',
       'closed 1',
       'closed 2',
       'closed 2',
       'labeled 1',
       'labeled 1',
+      'pushed',
       'pushed',
       'settings_proposed',
       'unlabeled 1',
