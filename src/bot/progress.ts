@@ -34,6 +34,7 @@ const shownPhases: readonly (readonly [Phase, string])[] = [
   ['boot', 'VM booted'],
   ['clone', 'Repository cloned'],
   ['setup', 'Setup'],
+  ['tests', 'Tests on the base'],
   ['solve', 'Agent'],
   ['prove', 'Proof in a second VM'],
 ];

@@ -124,10 +124,17 @@ async function attemptRun(talk: TalkContext, kind: WorkKind): Promise<FixOutcome
   } catch (thrown) {
     // What a person stops is kept; an issue that was closed is nobody's wish any more, and its author needs no write access to close it.
     if (isPersonsStop(attempt.signal)) await holdWork(afterStop(context), kind, { kind: 'cancelled' });
+    else if (isLastFailure(thrown, attempt)) await holdWork(context, kind, { kind: 'failed', code: asFixError(thrown).code });
     throw thrown;
   } finally {
     await budget.close();
   }
+}
+
+/** Nothing comes after it: a model that went away, say. */
+function isLastFailure(thrown: unknown, { signal, lastAttempt }: Attempt): boolean {
+  const { code, row } = asFixError(thrown);
+  return !signal.aborted && code !== 'lock_lost' && code !== 'over_limit' && (row.retry !== 'later' || lastAttempt);
 }
 
 /** The run's own signal has fired. */
@@ -195,7 +202,7 @@ async function fetchRef({ github, tools }: JobContext, ref: string, signal: Abor
 /** Work that is not good enough to be delivered is kept on a branch, where nothing runs it. The outcome stands without. */
 async function holdWork(context: JobContext, kind: WorkKind, outcome: FixOutcome): Promise<void> {
   const { job, github, report, attempt, tools } = context;
-  const unfinished = outcome.kind === 'gave_up' || outcome.kind === 'stopped' || outcome.kind === 'cancelled';
+  const unfinished = outcome.kind === 'gave_up' || outcome.kind === 'stopped' || outcome.kind === 'cancelled' || outcome.kind === 'failed';
   const nowhereToGo = outcome.kind === 'refused' && (outcome.reason === 'regressed' || outcome.reason === 'stale_base');
   if (!(unfinished || nowhereToGo) || report.patch === null) return;
   const { baseSha, files } = report.patch;

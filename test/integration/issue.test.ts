@@ -91,6 +91,7 @@ describe.skipIf(reason)('a queued run', () => {
 
     expect(report).toMatchObject({ outcome: { kind: 'failed', code: 'model_refused' }, steps: 1, costUsd: 0.11 });
     expect(report.patch?.files.map(({ path }) => path)).toEqual(['src.txt']);
+    expect(report.heldBranch).toBe(`mayfly/issue-${world.job.issue.number}-held`);
     expect((await world.comments())[0]).toContain('1 step, 110 tokens, 0.11 USD');
   });
 
