@@ -7,6 +7,7 @@ import { silentOperator } from '../../src/settings/operator.ts';
 import { createFollowWorld } from '../support/follow-world.ts';
 import type { FollowWorld } from '../support/follow-world.ts';
 import { createUserClient, failOnViolations } from '../support/github/clients.ts';
+import { forkPullReply } from '../../src/bot/follow-texts.ts';
 import { openPort } from '../support/github-port.ts';
 import { whyNoSshd } from '../support/host-sshd.ts';
 import { bash, submit } from '../support/issue-world.ts';
@@ -87,6 +88,16 @@ describe.skipIf(reason)('work on a pull request', () => {
     await takeInReview({ ...event, reviewId: 1, state: 'changes_requested', body: 'Other.', instruction: null }, tools, pino({ level: 'silent' }));
 
     expect(queued).toEqual([]);
+  });
+
+  it.each(['/agent handle null, too', '/agent merge', '/agent ci'])('45: %s on a pull request of a fork is answered with one sentence', async (body) => {
+    world.repository.moveToFork(world.pull, 'mallory');
+    await world.repository.comment({ as: 'ada', issue: world.pull, body });
+
+    expect(await world.takeIn()).toEqual([]);
+
+    const replies = (await world.repository.comments(world.pull)).filter((comment) => comment.user.login === 'mayfly[bot]');
+    expect(replies.map((comment) => (comment.body as string).split('\n')[0])).toEqual([forkPullReply]);
   });
 
   it('takes no commit for its own that only names this App as its author', async () => {

@@ -50,6 +50,14 @@ describe.skipIf(reason)('a patch', () => {
   });
 
   it.each([
+    ['to a file of the machine', 'ln -s /etc/passwd link'],
+    ['to the repository itself', 'ln -s .git link'],
+    ['to a folder, in the place of one with a file below it', 'git rm -rq --cached folder; rm -rf folder; ln -s /etc folder'],
+  ])('test 16: that holds a symbolic link %s', async (_what, command) => {
+    expect(await attempt(command, { 'folder/file': 'x\n' })).toEqual(refused('patch_mode'));
+  });
+
+  it.each([
     ['moves a file into the list', 'mkdir -p .github/workflows && git mv src.txt .github/workflows/x.yml', 'patch_protected_path', {}],
     ['moves a file out of it', 'git mv .github/workflows/ci.yml ci.yml', 'patch_protected_path', { '.github/workflows/ci.yml': 'on: push' }],
     ['has another case', write('.GITHUB/Workflows/x.yml'), 'patch_protected_path', {}],

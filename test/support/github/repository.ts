@@ -47,6 +47,8 @@ export interface StandInRepository {
   runWorkflows(wish: SuiteWish): Promise<void>;
   /** A push by somebody outside of the API: a commit on top of a branch. Null as content deletes. Resolves with the SHA. */
   commit(options: { branch?: string; message: string; files: SeedFiles; by?: string }): Promise<string>;
+  /** From now on the branch of a pull request lies in the fork of somebody. */
+  moveToFork(pull: number, login: string): void;
   /** Null takes the collaborator's access away. */
   setPermission(login: string, role: Role | null): Promise<void>;
   protect(branch: string): void;
@@ -104,6 +106,11 @@ export function createRepositoryHandle(world: World, stored: StoredRepository, w
       const sha = await writeFiles(stored.git, { branch, message, files, by, atMs: world.now() });
       await announceBranches({ world, webhooks }, stored, person(world.emulator.knows(by) ? by : owner));
       return sha;
+    },
+    moveToFork(pull, login) {
+      const moved = stored.pulls.get(pull);
+      if (!moved) throw new Error(`there is no pull request ${pull}`);
+      moved.fork = login;
     },
     async setPermission(login, role) {
       const words: Readonly<Record<Role, string>> = { read: 'pull', triage: 'triage', write: 'push', maintain: 'maintain', admin: 'admin' };

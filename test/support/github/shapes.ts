@@ -79,13 +79,20 @@ async function correctPull(world: World, body: Json): Promise<Json> {
     ...rest,
     ...(await pullNumbers(world, repository, pull)),
     statuses_url: statuses,
-    head: { ...head, sha: pull.headSha },
+    head: { ...head, sha: pull.headSha, ...(pull.fork !== undefined && inFork(head, pull.fork)) },
     base: { ...base, sha: pull.baseSha },
     _links: { ..._links, statuses: { href: statuses } },
     merge_commit_sha: null,
     mergeable: fits,
     mergeable_state: fits ? (body.draft ? 'draft' : 'clean') : 'dirty',
   };
+}
+
+/** A fork is a repository of its own, with an id, an owner and the same name. */
+function inFork(head: Json, login: string): Json {
+  const { repo, user } = head;
+  const owner = { ...user, login, id: 900_001 };
+  return { label: `${login}:${head.ref}`, user: owner, repo: { ...repo, id: repo.id + 1_000_000, full_name: `${login}/${repo.name}`, owner, fork: true } };
 }
 
 /** With the base as it is now, not as it was when the pull request was opened. */

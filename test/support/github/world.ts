@@ -25,6 +25,8 @@ export interface PullState {
   readonly baseRef: string;
   readonly baseSha: string;
   open: boolean;
+  /** Whose fork its branch lies in; undefined for a branch of the repository itself. */
+  fork?: string;
 }
 
 export interface StoredReview {
