@@ -174,9 +174,9 @@ export interface Usage {
   readonly cachedInputTokens: number;
 }
 
-/** What may be spent in one day (UTC) by all runs of a repository, or of an installation. */
+/** What may be spent in one day (UTC) by all runs of a repository, of an installation, or of one person in it. */
 export interface Budget {
-  readonly scope: 'repository' | 'installation';
+  readonly scope: 'repository' | 'installation' | 'user';
   readonly unit: 'usd' | 'tokens';
   readonly limit: number;
 }

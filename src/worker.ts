@@ -132,8 +132,10 @@ function dailyLimits(config: Config): DailyLimits {
   return {
     costUsdPerRepository: config.MAYFLY_DAILY_COST_USD_PER_REPOSITORY,
     costUsdPerInstallation: config.MAYFLY_DAILY_COST_USD_PER_INSTALLATION,
+    costUsdPerUser: config.MAYFLY_DAILY_COST_USD_PER_USER,
     tokensPerRepository: config.MAYFLY_DAILY_TOKENS_PER_REPOSITORY,
     tokensPerInstallation: config.MAYFLY_DAILY_TOKENS_PER_INSTALLATION,
+    tokensPerUser: config.MAYFLY_DAILY_TOKENS_PER_USER,
   };
 }
 

@@ -73,7 +73,7 @@ export function sentence(outcome: FixOutcome): string {
 
 function budgetName({ scope, unit, limit }: Budget): string {
   const amount = unit === 'usd' ? `${limit} USD` : `${limit.toLocaleString('en')} tokens`;
-  return `today's budget of this ${scope} (${amount})`;
+  return `today's budget of ${scope === 'user' ? 'the person who asked' : `this ${scope}`} (${amount})`;
 }
 
 function budgetAdvice({ scope, unit }: Budget): string {

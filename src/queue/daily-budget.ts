@@ -1,5 +1,5 @@
 /**
- * What the runs of a repository, and of an installation, may spend in one day (UTC), over all workers.
+ * What the runs of a repository, of an installation, and of one person in it, may spend in one day (UTC), over all workers.
  *
  * Reserve, then settle: a run that begins sets its share of what is left aside, so two runs at once never get the same
  * dollar; what it spends moves from there to the day's sum as it goes, so a run that is killed has spent it all the same;
@@ -16,8 +16,11 @@ import type { Lane } from './lane.ts';
 export interface DailyLimits {
   readonly costUsdPerRepository: number;
   readonly costUsdPerInstallation: number;
+  readonly costUsdPerUser: number;
   readonly tokensPerRepository: number;
   readonly tokensPerInstallation: number;
+  /** One person in one installation. */
+  readonly tokensPerUser: number;
 }
 
 /** What a run may spend at most. */
@@ -63,19 +66,21 @@ export function createDailyBudgets(options: { redis: Redis; lane: Lane; limits: 
     [
       { scope: 'repository', usd: Math.min(limits.costUsdPerRepository, costUsdPerDay), tokens: limits.tokensPerRepository },
       { scope: 'installation', usd: limits.costUsdPerInstallation, tokens: limits.tokensPerInstallation },
+      { scope: 'user', usd: limits.costUsdPerUser, tokens: limits.tokensPerUser },
     ] as const;
   return {
     async open(job, { jobId, token }, wanted) {
       const at = now();
       const budgets = budgetsFor(wanted);
       const day = at.toISOString().slice(0, 10);
-      const keys = [`${lane.prefix}:spend:repository:${job.repository.id}:${day}`, `${lane.prefix}:spend:installation:${job.installationId}:${day}`];
+      const owners = [`repository:${job.repository.id}`, `installation:${job.installationId}`, `user:${job.installationId}:${job.actor.id}`];
+      const keys = owners.map((owner) => `${lane.prefix}:spend:${owner}:${day}`);
       const id = crypto.randomUUID();
       const wantedCost = wanted.costUsd === null ? -1 : Math.ceil(wanted.costUsd * perUsd);
       const limitsInOrder = budgets.flatMap(({ usd, tokens }) => [Math.floor(usd * perUsd), Math.floor(tokens)]);
       const asked = redis.eval(
         openScript,
-        2,
+        keys.length,
         ...keys,
         id,
         jobId,

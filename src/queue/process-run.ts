@@ -149,7 +149,7 @@ async function endingOf(thrown: unknown, held: Held, parts: RunProcessorParts): 
   }
   if (!(await isOwned(held, parts))) return { kind: 'kept', error: new WaitingError() };
   log.warn({ err: error, jobId, code: error.code, retry: error.row.retry }, 'run attempt failed');
-  if (error.code === 'over_limit') return { kind: 'parked', park: { ...holdOf(error), refund: true }, refund: false, error: new DelayedError() };
+  if (error.code === 'over_limit') return { kind: 'parked', park: { ...holdOf(error, now()), refund: true }, refund: false, error: new DelayedError() };
   const refund = isOurFault(error.code);
   // What BullMQ keeps of an error is its message; a code is all that anyone may read there.
   if (error.row.retry === 'never') return { kind: 'over', refund, error: new UnrecoverableError(error.code) };
@@ -159,8 +159,12 @@ async function endingOf(thrown: unknown, held: Held, parts: RunProcessorParts): 
   return { kind: 'parked', park: { hold }, refund, error: again };
 }
 
-function holdOf({ details }: FixError): ParkOptions {
+/** A person's budget holds that person's runs only: each asks again by itself, because others may give back what they did not spend. */
+const userAgainMs = 15 * 60_000;
+
+function holdOf({ details }: FixError, now: number): ParkOptions {
   const { reached, freeAt } = details as { reached?: { scope?: unknown }; freeAt?: unknown };
+  if (reached?.scope === 'user') return { hold: { limit: 'daily_budget', freeAt: Math.min(Number(freeAt), now + userAgainMs) } };
   const scope = reached?.scope === 'installation' ? 'installation' : 'repository';
   return { holdAll: { scope, hold: { limit: 'daily_budget', freeAt: Number(freeAt) } } };
 }

@@ -68,7 +68,14 @@ export const abortMs = 60_000;
 const closeMs = 5_000;
 const defaultLockMs = 30_000;
 const watchMs = 2_000;
-const unlimited: DailyLimits = { costUsdPerRepository: 1e6, costUsdPerInstallation: 1e6, tokensPerRepository: 1e12, tokensPerInstallation: 1e12 };
+const unlimited: DailyLimits = {
+  costUsdPerRepository: 1e6,
+  costUsdPerInstallation: 1e6,
+  costUsdPerUser: 1e6,
+  tokensPerRepository: 1e12,
+  tokensPerInstallation: 1e12,
+  tokensPerUser: 1e12,
+};
 
 const unlimitedRuns = 1e9;
 

@@ -10,7 +10,14 @@ import type { BenchWorker, QueueBench, Running } from '../support/queue-bench.ts
 import { redisIsMissing } from '../support/redis.ts';
 import { jobKey } from '../support/web-role.ts';
 
-const daily: DailyLimits = { costUsdPerRepository: 2, costUsdPerInstallation: 3, tokensPerRepository: 1_000, tokensPerInstallation: 1_500 };
+const daily: DailyLimits = {
+  costUsdPerRepository: 2,
+  costUsdPerInstallation: 3,
+  costUsdPerUser: 3,
+  tokensPerRepository: 1_000,
+  tokensPerInstallation: 1_500,
+  tokensPerUser: 1_500,
+};
 const wanted = { costUsd: 1.5, tokens: 600 };
 
 let bench: QueueBench;
@@ -129,6 +136,20 @@ describe.skipIf(redisIsMissing())('the budgets of a day', () => {
     await lane.queue.close();
   });
 
+  test('have one for each person, whatever the repository, that leaves other people theirs', async () => {
+    const { budgets, lane, holder } = await aClock(() => new Date('2026-01-01T12:00:00Z'), { ...daily, costUsdPerUser: 0.5 });
+    const by = (login: string, id: number, repositoryId: number) => ({ ...aJob({ repositoryId }), actor: { id, login } });
+    const share = await budgets.open(by('ada', 1, 5), holder, wanted);
+    if ('reached' in share) throw new Error('there is nothing left at the beginning of a day');
+    expect(share.usd).toEqual({ amount: 0.5, budget: { scope: 'user', unit: 'usd', limit: 0.5 } });
+    await share.tell({ costUsd: 0.5, tokens: 1 });
+    await share.close();
+
+    expect(await budgets.open(by('ada', 1, 6), holder, wanted)).toMatchObject({ reached: { scope: 'user', unit: 'usd' } });
+    expect(await budgets.open(by('grace', 2, 6), holder, wanted)).toMatchObject({ usd: { amount: 0.5 } });
+    await lane.queue.close();
+  });
+
   test('are as narrow as the settings of the repository want them, for that repository alone', async () => {
     const share = await begin().then((run) => run.context.openBudget({ ...wanted, costUsdPerDay: 0.25 }));
     expect(share.usd).toEqual({ amount: 0.25, budget: { scope: 'repository', unit: 'usd', limit: 0.25 } });
@@ -196,6 +217,7 @@ describe.skipIf(redisIsMissing())('the budgets of a day', () => {
     expect(keys.toSorted()).toEqual([
       expect.stringMatching(/^mayfly:spend:installation:55:\d{4}-\d\d-\d\d$/),
       expect.stringMatching(/^mayfly:spend:repository:1:\d{4}-\d\d-\d\d$/),
+      expect.stringMatching(/^mayfly:spend:user:55:31:\d{4}-\d\d-\d\d$/),
     ]);
     for (const key of keys) {
       expect(await bench.direct.hgetall(key)).toEqual({ cost: '1', tokens: '1' });

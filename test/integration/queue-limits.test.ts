@@ -10,7 +10,14 @@ import { redisIsMissing } from '../support/redis.ts';
 const noon = Date.parse('2026-03-04T12:20:00Z');
 const inAnHour = new Date('2026-03-04T13:00:00Z');
 const midnight = new Date('2026-03-05T00:00:00Z');
-const daily = { costUsdPerRepository: 2, costUsdPerInstallation: 3, tokensPerRepository: 1_000, tokensPerInstallation: 1_500 };
+const daily = {
+  costUsdPerRepository: 2,
+  costUsdPerInstallation: 3,
+  costUsdPerUser: 3,
+  tokensPerRepository: 1_000,
+  tokensPerInstallation: 1_500,
+  tokensPerUser: 1_500,
+};
 const wanted = { costUsd: 1.5, tokens: 600 };
 const failed = (code: 'model_unavailable' | 'setup_failed'): FixOutcome => ({ kind: 'failed', code });
 
