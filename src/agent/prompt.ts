@@ -138,7 +138,7 @@ function listParts(task: Task): readonly Part[] {
       source: 'the host, in the same machine',
       trust: 'repository',
       name: 'tests',
-      head: 'The host ran the test command once before you came, and put the tree back. What fails here was not broken by you:',
+      head: 'The host ran the test command once before you came, and put the tree back. A failure here is not yours:',
       shown: [visibleText(task.baseTests ?? '')],
     },
   ];

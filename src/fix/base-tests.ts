@@ -26,11 +26,21 @@ export async function tryTests(
   { baselineSha, proofTimeoutMs, signal }: { baselineSha: string; proofTimeoutMs: number; signal: AbortSignal },
 ): Promise<TestRun> {
   const timeoutMs = Math.round(Math.min(longestMs, proofTimeoutMs * share));
-  const { run } = await runTests(sandbox, command, { timeoutMs, signal });
+  const { run, failing } = await runTests(sandbox, command, { timeoutMs, signal });
   // Where this does not succeed, what the tests left is seen in the patch.
   await sandbox.exec(['sh', '-c', restoreScript, 'sh', baselineSha], { signal, timeoutMs: 60_000 });
   signal.throwIfAborted();
-  return run;
+  const { results } = run;
+  // Some reporters name what failed in a list of its own and nothing else.
+  const isNamed = results === null || results.failing.length > 0 || failing === null;
+  return isNamed ? run : { ...run, results: { ...results, failing: [...failing] } };
+}
+
+/** Whole lines, and a mark where there was more. */
+function endOf(output: string): string {
+  if (output.length <= maxTailCharacters) return output;
+  const tail = output.slice(-maxTailCharacters);
+  return `[... the beginning is left out ...]\n${tail.slice(tail.indexOf('\n') + 1)}`;
 }
 
 const maxNames = 20;
@@ -42,10 +52,15 @@ export function describeBaseTests(run: TestRun): string {
   const seconds = Math.round(durationMs / 1000);
   const unusable = whyUnusable(run);
   const counts = results === null ? '' : `: ${results.passed} passed, ${results.failed} failed, ${results.skipped} skipped`;
-  const head = unusable ?? `exit code ${exitCode ?? 'none'} after ${seconds} s${counts}`;
+  const head =
+    unusable === null
+      ? `exit code ${exitCode ?? 'none'} after ${seconds} s${counts}`
+      : run.ended === 'timeout'
+        ? `${unusable}; this was a short trial, and the proof has more time`
+        : unusable;
   if (exitCode === 0) return head;
   const failing = results?.failing ?? [];
-  if (failing.length === 0) return [head, 'The end of the output:', output.trimEnd().slice(-maxTailCharacters)].join('\n');
+  if (failing.length === 0) return [head, 'The end of the output:', endOf(output.trimEnd())].join('\n');
   const more = Math.max(failing.length, results?.failed ?? 0) - maxNames;
   return [`${head}. Failing:`, ...failing.slice(0, maxNames).map((name) => `- ${name}`), ...(more > 0 ? [`and ${more} more`] : [])].join('\n');
 }

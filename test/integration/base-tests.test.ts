@@ -40,8 +40,15 @@ describe.skipIf(reason)('the tests on the base, before the agent', () => {
   it('are not waited for when they take long, and the agent knows', async () => {
     const { briefing, report } = await run('sleep 600', { limits: { proofTimeoutMs: 8000 } });
 
-    expect(briefing).toMatch(/<tests-\w+>\nthe tests did not end within 1 s\n/);
+    expect(briefing).toMatch(/<tests-\w+>\nthe tests did not end within 1 s; this was a short trial, and the proof has more time\n/);
     expect(report.proof?.verdict).toBe('could_not_run');
+  });
+
+  it('name what failed also where a reporter has names in its list of failures only', async () => {
+    const said = ['', '  .!', '', '  1 passing (3ms)', '  1 failing', '', '  1) add', '       forgets nothing:', '     AssertionError: 1 == 2', ''];
+    const { briefing } = await run(`printf '%s\\n' ${said.map((line) => `'${line}'`).join(' ')}; exit 1`);
+
+    expect(briefing).toMatch(/1 passed, 1 failed, 0 skipped\. Failing:\n- add > forgets nothing\n/);
   });
 
   it('show their output when no failing test is named', async () => {
