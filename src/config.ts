@@ -11,6 +11,7 @@ import { FixError } from './errors.ts';
 export type Role = 'web' | 'worker' | 'all' | 'tool';
 
 const count = (fallback: number, description: string) => z.coerce.number().int().positive().default(fallback).meta({ description });
+const countOrNone = (fallback: number, description: string) => z.coerce.number().int().min(0).max(1000).default(fallback).meta({ description });
 const usd = (fallback: number, description: string) => z.coerce.number().positive().max(1e6).default(fallback).meta({ description });
 /** https://www.debian.org/doc/debian-policy/ch-controlfields.html#source; one that ends in `-` would tell apt to remove. */
 const debianPackage = /^[a-z0-9][a-z0-9+.-]{0,98}[a-z0-9+.]$/;
@@ -105,6 +106,7 @@ const Environment = z.object({
     .enum(['auto', 'qemu', 'oci'])
     .default('auto')
     .meta({ description: 'What boots the VMs: qemu (micro-VMs), oci (gVisor), auto (qemu where KVM works, else oci, else emulation).' }),
+  MAYFLY_POOL_SIZE: countOrNone(1, 'VMs that stand ready, so that a run has one at once; 0 for none. One that waits takes some 60 MiB.'),
   MAYFLY_GUEST_MEMORY_MIB: count(4096, 'Memory of a VM, in MiB.'),
   MAYFLY_GUEST_VCPUS: count(2, 'Virtual processors of a VM.'),
   MAYFLY_GUEST_DISK_GIB: count(10, 'Disk of a VM, in GiB.'),

@@ -14,6 +14,7 @@ import type { DailyLimits } from './queue/daily-budget.ts';
 import type { AllLimits } from './queue/open-run.ts';
 import { createWorkerQueue } from './queue/worker-queue.ts';
 import { createFetch, createMirrorsFrom, createRunTools } from './run-tools.ts';
+import { createPool } from './sandbox/pool.ts';
 import { version } from './version.ts';
 import { IntakeEvent } from './webhook/event.ts';
 
@@ -66,34 +67,42 @@ export async function startWorker(config: Config, options: WorkerOptions): Promi
     paced: options.paced ?? true,
   });
   const { slug } = await github.whoAmI(signal);
-  const runTools = await createRunTools(config, { log, secrets, model: config.MAYFLY_MODEL });
-  const swept = await runTools.provider.sweep();
-  log.info({ slug, swept, provider: runTools.provider.name, because: runTools.providerReason }, 'worker starts');
-  const tools: Omit<JobTools, 'memory'> = {
-    ...runTools,
-    github,
-    mirrors: createMirrorsFrom(config, log),
-    onEvent: options.onEvent ?? (() => {}),
-    onReport: options.onReport ?? (() => {}),
-  };
+  const { provider, ...runTools } = await createRunTools(config, { log, secrets, model: config.MAYFLY_MODEL });
+  const swept = await provider.sweep();
+  log.info({ slug, swept, provider: provider.name, because: runTools.providerReason }, 'worker starts');
   const queue = await createWorkerQueue({
     redisUrl,
     signingKey,
     concurrency: config.MAYFLY_CONCURRENCY,
     limits: runLimits(config),
     daily: dailyLimits(config),
-    about: { version, provider: runTools.provider.name },
+    about: { version, provider: provider.name },
     lockMs: config.MAYFLY_LOCK_SECONDS * 1000,
     log,
   });
   const memory: JobTools['memory'] = { ...queue.keepsakes, remember: queue.remember, past: queue.past };
-  const jobTools: JobTools = { ...tools, memory };
+  // Last of what can fail: from here on VMs of ours may be alive.
+  const pool = createPool({
+    provider,
+    size: config.MAYFLY_POOL_SIZE,
+    vm: { cpus: config.MAYFLY_GUEST_VCPUS, memoryMib: config.MAYFLY_GUEST_MEMORY_MIB },
+    log,
+  });
+  const jobTools: JobTools = {
+    ...runTools,
+    provider: pool,
+    github,
+    mirrors: createMirrorsFrom(config, log),
+    onEvent: options.onEvent ?? (() => {}),
+    onReport: options.onReport ?? (() => {}),
+    memory,
+  };
   const handlers: Parameters<typeof queue.consume>[0] = {
     intake: createIntakeHandler({ github, queue, memory, operator: runTools.operator }),
     run: (job, context) => runJob(job, context, jobTools),
   };
   await queue.consume(handlers).catch(async (error: unknown) => {
-    await queue.close(0);
+    await Promise.all([queue.close(0), pool.drain()]);
     throw error;
   });
   const closing = new AbortController();
@@ -103,7 +112,8 @@ export async function startWorker(config: Config, options: WorkerOptions): Promi
     close: async (graceMs) => {
       stopRedelivery();
       closing.abort();
-      await queue.close(graceMs);
+      // Runs that still end meanwhile boot what they need by themselves.
+      await Promise.all([queue.close(graceMs), pool.drain()]);
     },
   };
 }

@@ -19,6 +19,7 @@ export async function bootSandbox(host: HostOptions, template: Template, spec: S
       isolation: accel === 'kvm' ? 'hardware' : 'emulation',
       networkCards: 0,
       restored: template.snapshot !== null,
+      pooled: false,
       bootMs,
     });
   });

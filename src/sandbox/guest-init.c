@@ -8,6 +8,9 @@
  * As `init --container` it is PID 1 of a gVisor sandbox: that has its kernel, mounts and loopback already, and the
  * port is its standard input, a socket for both directions.
  *
+ * As `init --again machine` or `--again container` it is no PID 1: started over SSH in a machine that stands ready, it
+ * waits for the second thaw message on its standard input, and ends with it.
+ *
  * The host speaks first with a thaw message on the virtio-serial port. Every clone of a template wakes with the same
  * random pool, the same clock and the same name; thaw gives it its own. It fails closed: whatever goes wrong, the
  * answer is "error <what>", sshd never gets a key, and the machine powers off.
@@ -38,10 +41,10 @@
 #include <time.h>
 #include <unistd.h>
 
-static bool in_container;
+static bool owns_machine;
 
 _Noreturn void power_off(void) {
-  if (in_container) _exit(1); /* a container ends with its PID 1 */
+  if (!owns_machine) _exit(1); /* a container ends with its PID 1; of a second thaw the host throws the machine away */
   reboot(RB_POWER_OFF);
   reboot(RB_AUTOBOOT); /* a microvm without ACPI ends by triple fault; QEMU runs with -no-reboot */
   for (;;) pause();
@@ -236,6 +239,7 @@ static int prepare_rehearsal(void) {
 
 /* From power-on to the port. */
 static struct port start_machine(void) {
+  owns_machine = true;
   mount_at("devtmpfs", "/dev", MS_NOSUID, "mode=0755");
   int console = open("/dev/console", O_RDWR);
   if (console >= 0) dup2(console, 0), dup2(console, 1), dup2(console, 2);
@@ -266,7 +270,6 @@ static void replace_sudo(void) {
 
 /* What this program says by itself must not get between the lines of the port. */
 static struct port start_container(void) {
-  in_container = true;
   int port = fcntl(0, F_DUPFD_CLOEXEC, 3);
   must(port, "port");
   dup2(2, 0);
@@ -276,6 +279,10 @@ static struct port start_container(void) {
 }
 
 int main(int argc, char *argv[]) {
+  if (argc == 3 && strcmp(argv[1], "--again") == 0) {
+    thaw_again((struct port){0, 1}, strcmp(argv[2], "machine") == 0 ? OWN_KERNEL : HOST_KERNEL);
+    return 0;
+  }
   sigset_t all;
   sigfillset(&all);
   sigprocmask(SIG_SETMASK, &all, NULL);
@@ -285,11 +292,11 @@ int main(int argc, char *argv[]) {
   struct port port = argc == 2 && strcmp(argv[1], "--container") == 0 ? start_container() : start_machine();
   int key;
   pid_t sshd = start_sshd(port, &key);
-  int rehearsal = in_container ? -1 : prepare_rehearsal();
+  int rehearsal = owns_machine ? prepare_rehearsal() : -1;
   say(port, "ready\n");
   poll(&(struct pollfd){.fd = port.in, .events = POLLIN}, 1, -1);
   close(rehearsal);
-  thaw(port, key, in_container ? HOST_KERNEL : OWN_KERNEL);
+  thaw(port, key, owns_machine ? OWN_KERNEL : HOST_KERNEL);
   close(port.in);
   close(port.out);
   for (;;) {

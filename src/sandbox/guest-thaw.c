@@ -11,6 +11,9 @@
  *   end
  *
  * The answer is "ok" or "error <what>". After "ok" sshd speaks: only then it is given its key.
+ *
+ * A machine that waited after its thaw is thawed again when it is handed over, with the lines that grow old: version,
+ * time, entropy, end.
  */
 #define _GNU_SOURCE
 #include "guest-thaw.h"
@@ -152,4 +155,16 @@ void thaw(struct port port, int key, enum kernel kernel) {
   if (write(key, host_key, (size_t)bytes) != bytes) die("host key");
   close(key);
   explicit_bzero(message, sizeof message);
+}
+
+void thaw_again(struct port port, enum kernel kernel) {
+  static char message[max_message_bytes + 1];
+  read_message(port, message);
+  char *cursor = message;
+  if (strcmp(take(port, &cursor, "mayfly-thaw"), "1") != 0) refuse(port, "version");
+  char *time = take(port, &cursor, "time"), *entropy = take(port, &cursor, "entropy");
+  if (!cursor || strcmp(cursor, "end\n") != 0) refuse(port, "syntax");
+  if (kernel == OWN_KERNEL) set_clock(port, time), reseed(port, entropy);
+  explicit_bzero(message, sizeof message);
+  say(port, "ok\n");
 }

@@ -29,4 +29,7 @@ enum kernel { OWN_KERNEL, HOST_KERNEL };
  */
 void thaw(struct port port, int key, enum kernel kernel);
 
+/* The same for a machine that is awake and has its keys: time and entropy only. */
+void thaw_again(struct port port, enum kernel kernel);
+
 #endif

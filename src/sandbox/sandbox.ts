@@ -47,12 +47,14 @@ export interface SandboxInfo {
   readonly networkCards: 0;
   /** True when the VM came from saved memory, false after a cold boot. */
   readonly restored: boolean;
-  /** From the request to the first command done. */
+  /** True when the VM stood ready before it was asked for. */
+  readonly pooled: boolean;
+  /** From the request to the first command done; of a pooled VM, to its hand-over. */
   readonly bootMs: number;
 }
 
 export interface Sandbox extends AsyncDisposable {
-  /** The run's id plus a suffix; every process, directory and cgroup of the VM carries it. */
+  /** What the boot was asked for, or what the VM was called in its pool; every process, directory and cgroup of the VM carries it. */
   readonly id: string;
   readonly info: SandboxInfo;
   /** Aborts (with a FixError `sandbox_lost`) when the VM dies by itself. */

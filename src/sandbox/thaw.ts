@@ -53,6 +53,11 @@ export function thawMessage(identity: Identity, nowMs: number): string {
   ].join('\n');
 }
 
+/** For a machine that waited after its thaw: what of it has grown old. */
+export function thawAgainMessage(nowMs: number): string {
+  return ['mayfly-thaw 1', `time ${nowMs}`, `entropy ${randomBytes(128).toString('base64')}`, 'end\n'].join('\n');
+}
+
 /** Waits until a booting guest says that it can be thawed. A restored one has said so before it was saved. */
 export async function awaitReady(stream: Duplex): Promise<void> {
   const line = await readLine(stream, 'sandbox_boot');

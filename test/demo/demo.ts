@@ -36,8 +36,8 @@ export async function runDemo(context: CommandContext, { json }: { json: boolean
   await using _endpoint = endpoint;
   const system = await startSystem({
     ...context,
-    // The micro-VM is what there is to see, unless the operator names another.
-    config: { ...config, MAYFLY_PROVIDER: config.MAYFLY_PROVIDER === 'auto' ? 'qemu' : config.MAYFLY_PROVIDER },
+    // The micro-VM is what there is to see, unless the operator names another; and so is its start.
+    config: { ...config, MAYFLY_POOL_SIZE: 0, MAYFLY_PROVIDER: config.MAYFLY_PROVIDER === 'auto' ? 'qemu' : config.MAYFLY_PROVIDER },
     signal,
     users: [asker],
     repository: { ...repository, collaborators: [{ login: asker, permission: 'write' }] },

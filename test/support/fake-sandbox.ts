@@ -21,7 +21,7 @@ export function createFakeSandbox(options: { files?: Readonly<Record<string, str
   const lost = new AbortController();
   return {
     id: 'fake',
-    info: { provider: 'fake', accel: 'tcg', isolation: 'emulation', networkCards: 0, restored: false, bootMs: 0 },
+    info: { provider: 'fake', accel: 'tcg', isolation: 'emulation', networkCards: 0, restored: false, pooled: false, bootMs: 0 },
     lost: lost.signal,
     files,
     executed,

@@ -101,7 +101,7 @@ export async function createHostSandbox(host: HostSshd): Promise<Sandbox> {
   };
   return {
     id: 'host',
-    info: { provider: 'host', accel: 'kvm', isolation: 'emulation', networkCards: 0, restored: false, bootMs: 0 },
+    info: { provider: 'host', accel: 'kvm', isolation: 'emulation', networkCards: 0, restored: false, pooled: false, bootMs: 0 },
     lost: lost.signal,
     exec: channel.exec,
     put: channel.put,

@@ -79,6 +79,7 @@ export async function startInstallation({ settings, replies, files = {} }: Insta
     PORT: '0',
     // One person labels them all.
     MAYFLY_RUNS_PER_USER_AND_HOUR: '100',
+    MAYFLY_POOL_SIZE: '0',
     ...settings,
   };
   const processes: MayflyProcess[] = [];

@@ -7,7 +7,7 @@ import { barePlan } from '../../support/plan.ts';
 const issue: AskedIssue = { title: 'Crash', body: 'It crashes.', instruction: null, conversation: null };
 const plan: Plan = { ...barePlan, map: '1 files' };
 const machine: Machine = {
-  info: { provider: 'qemu', accel: 'kvm', isolation: 'hardware', networkCards: 0, restored: true, bootMs: 1 },
+  info: { provider: 'qemu', accel: 'kvm', isolation: 'hardware', networkCards: 0, restored: true, pooled: false, bootMs: 1 },
   node: { version: '26.10.0', remark: null },
   packages: [],
   tests: null,

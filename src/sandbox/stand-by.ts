@@ -1,0 +1,51 @@
+/**
+ * A VM that waits for a run. While it waits its clock and its random pool grow old, so it is thawed a second time when it
+ * is handed over; the program that does it in the guest stands ready, as its start would be most of what that takes.
+ */
+import { PassThrough, Writable } from 'node:stream';
+import { FixError } from '../errors.ts';
+import type { Sandbox } from './sandbox.ts';
+import { thawAgainMessage } from './thaw.ts';
+
+/** A VM that is there and does not answer within this is none to give to anybody. */
+const answerMs = 5_000;
+const maxAnswerBytes = 256;
+
+/** Gives the guest the time and the entropy of now. Once; throws `sandbox_thaw`, `sandbox_lost`. */
+export type HandOver = () => Promise<void>;
+
+/** Resolves when the VM can be handed over at once, and its next command begin at once. Throws `sandbox_thaw`, `sandbox_lost`. */
+export async function standBy(sandbox: Sandbox): Promise<HandOver> {
+  const message = new PassThrough();
+  const { line, sink } = readOneLine();
+  const kernel = sandbox.info.isolation === 'syscall' ? 'container' : 'machine';
+  const over = sandbox.exec(['/usr/lib/mayfly/init', '--again', kernel], { user: 'root', cwd: '/', stdin: message, stdout: sink });
+  over.catch(() => {}); // whoever hands over, or disposes, learns of it
+  // The sessions that the hand-over and the next command take are open once a command has gone through beside the waiting one.
+  const first = await sandbox.exec(['/bin/true'], { cwd: '/' });
+  if (first.exitCode !== 0) throw new FixError('sandbox_thaw', { details: { why: 'a command failed', first } });
+  return async () => {
+    sandbox.lost.throwIfAborted();
+    message.end(thawAgainMessage(Date.now()));
+    const late = AbortSignal.timeout(answerMs);
+    const said = await Promise.race([line, over.then(({ stderr }) => `it ended: ${stderr.slice(-200)}`), aborted(late)]);
+    if (said !== 'ok') throw new FixError('sandbox_thaw', { details: { why: said } });
+  };
+}
+
+function aborted(signal: AbortSignal): Promise<string> {
+  return new Promise((resolve) => signal.addEventListener('abort', () => resolve('it did not answer in time'), { once: true }));
+}
+
+function readOneLine(): { readonly line: Promise<string>; readonly sink: Writable } {
+  const { promise: line, resolve } = Promise.withResolvers<string>();
+  let text = '';
+  const sink = new Writable({
+    write(chunk: Buffer, _encoding, done) {
+      text = `${text}${chunk.toString('latin1')}`.slice(0, maxAnswerBytes);
+      if (text.includes('\n')) resolve(text.slice(0, text.indexOf('\n')));
+      done();
+    },
+  });
+  return { line, sink };
+}
