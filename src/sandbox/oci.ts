@@ -90,7 +90,15 @@ async function bootContainer(options: OciOptions, parts: Parts, spec: SandboxSpe
       const stream = launched.process.socket(port);
       await awaitReady(stream);
       const { channel, bootMs } = await greet({ id: spec.id, stream, signal, log: options.log, startedAt });
-      return createSandbox(launched, channel, { provider: 'oci', accel: 'systrap', isolation: 'syscall', networkCards: 0, restored: false, pooled: false, bootMs });
+      return createSandbox(launched, channel, {
+        provider: 'oci',
+        accel: 'systrap',
+        isolation: 'syscall',
+        networkCards: 0,
+        restored: false,
+        pooled: false,
+        bootMs,
+      });
     },
   );
 }

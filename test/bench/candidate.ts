@@ -7,6 +7,8 @@ import type { Log } from '../../src/log.ts';
 import { vmOptions } from '../../src/run-tools.ts';
 import { createOciProvider } from '../../src/sandbox/oci.ts';
 import { createQemuProvider } from '../../src/sandbox/qemu.ts';
+import { createPool } from '../../src/sandbox/pool.ts';
+import type { Pool } from '../../src/sandbox/pool.ts';
 import type { Provider } from '../../src/sandbox/sandbox.ts';
 import { buildTemplate } from '../../src/sandbox/template.ts';
 import type { Template } from '../../src/sandbox/vm.ts';
@@ -16,6 +18,8 @@ export interface Candidate {
   readonly provider: Provider;
   /** From power-on; null when that is all there is. */
   readonly cold: Provider | null;
+  /** A pool of one of them; whoever opens it drains it. */
+  readonly openPool: () => Pool;
   /** The steps of the boots of `provider` so far. */
   readonly steps: readonly Steps[];
   /** What the alternatives are given, so that all run the same kernel and files. */
@@ -36,9 +40,12 @@ export async function openCandidate({ name, config, stateDir, signal }: Candidat
   const steps: Steps[] = [];
   const options = { ...vmOptions(config, createStepLog(steps)), stateDir };
   const template = await buildTemplate(options, { signal, onProgress: (line) => void process.stderr.write(`template: ${line}\n`) });
-  if (name === 'oci') return { provider: createOciProvider(options), cold: null, steps, template };
-  const cold = createQemuProvider({ ...options, log: pino({ level: 'silent' }), coldBoot: true });
-  return { provider: createQemuProvider(options), cold, steps, template };
+  const silent = { ...options, log: pino({ level: 'silent' }) };
+  const create = name === 'oci' ? createOciProvider : createQemuProvider;
+  const { memoryMib, vcpus: cpus } = options;
+  const openPool = (): Pool => createPool({ provider: create(silent), size: 1, vm: { cpus, memoryMib }, log: silent.log });
+  const cold = name === 'oci' ? null : createQemuProvider({ ...silent, coldBoot: true });
+  return { provider: create(options), cold, openPool, steps, template };
 }
 
 /** Where the VMs of a run live: gone, with all that is in it, when the run was clean. */

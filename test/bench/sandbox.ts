@@ -43,7 +43,7 @@ export async function benchSandbox(bench: SandboxBench): Promise<SandboxSeries> 
   const steps = bench.candidate.steps.slice(1);
   return {
     info: first.info,
-    starting,
+    starting: [...starting, ...(await measureHandOvers(bench))],
     steps,
     running: await measureCommands(bench),
     together: await measureTogether(bench),
@@ -69,6 +69,37 @@ async function measureStarts({ candidate, alternatives, ...bench }: SandboxBench
     }
   }
   return [start, ...(candidate.cold ? [cold] : []), ...others.map(({ series }) => series), dispose];
+}
+
+/** A VM that stands ready when it is asked for, as a worker has it. */
+async function measureHandOvers({ candidate, ...bench }: SandboxBench): Promise<Series[]> {
+  const handOver = createSeries('hand-over', 'ms', 'request of a VM that stands ready -> it has the time and the entropy of now');
+  const first = createSeries('hand-over and first command', 'ms', 'request of a VM that stands ready -> its first command has ended');
+  const pool = candidate.openPool();
+  try {
+    for (let round = 0; round < bench.n; round += 1) {
+      bench.onProgress(`hand-overs: round ${round + 1} of ${bench.n}`);
+      await pool.full();
+      await pause(idleMs, undefined, { signal: bench.signal });
+      const startedAt = performance.now();
+      let sandbox: Sandbox | null = null;
+      await addSample(handOver, bench.signal, async () => {
+        sandbox = await bootOne(pool, bench);
+        if (!sandbox.info.pooled) throw new Error('none stood ready');
+        return performance.now() - startedAt;
+      });
+      const given = sandbox as Sandbox | null;
+      if (given === null) continue;
+      await addSample(first, bench.signal, async () => {
+        await runTrue(given);
+        return performance.now() - startedAt;
+      });
+      await disposeOf(given);
+    }
+  } finally {
+    for (const name of await pool.drain()) countFailure(handOver, `left behind: ${name}`);
+  }
+  return [handOver, first];
 }
 
 async function bootAndDispose(provider: Provider, bench: Pick<SandboxBench, 'signal'>, dispose: Series): Promise<number> {

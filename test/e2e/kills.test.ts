@@ -163,6 +163,20 @@ describe.skipIf(skipped).concurrent('one draft pull request comes of each issue,
     await expectDoneOnce(installation, [first, second]);
   });
 
+  it('when a worker with a pool is killed at work, and the next is told to stop', async () => {
+    await using installation = await start({ ...small, MAYFLY_POOL_SIZE: '2' });
+    const worker = await installation.startWorker();
+
+    const issue = await installation.label();
+    await worker.logged((line) => line.msg === 'a VM of the pool is handed over');
+    await worker.kill();
+    const next = await installation.startWorker();
+
+    expect(await finished(next, issue)).toMatchObject({ outcome: { kind: 'published' } });
+    expect(await next.stop()).toBe(0);
+    await expectDoneOnce(installation, [issue]);
+  });
+
   it('when the worker is told to stop: it takes nothing new, ends its run, and exits with 0', async () => {
     await using installation = await start();
     const worker = await installation.startWorker();

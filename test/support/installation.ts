@@ -119,9 +119,12 @@ export async function startInstallation({ settings, replies, files = {} }: Insta
 
 async function findTraces(stateDir: string, processes: readonly MayflyProcess[]): Promise<readonly string[]> {
   const vms = join(stateDir, 'vms');
+  const pooled = processes.flatMap(({ lines }) => lines.flatMap((line) => /"sandboxId":"(pool-[^"]+)"/.exec(line)?.[1] ?? []));
   const runIds = new Set(processes.flatMap(({ lines }) => lines.flatMap((line) => /"runId":"([^"]+)"/.exec(line)?.[1] ?? [])));
   const ids = [...runIds].flatMap((runId) => ['agent', 'proof', 'proof2', 'proof3', 'proof4'].map((suffix) => `${runId}-${suffix}`));
-  const ofVms = await Promise.all(ids.map(async (id) => [...(await findProcesses(id)).map((pid) => `process ${pid} of ${id}`), ...(await findCgroups(id))]));
+  const ofVms = await Promise.all(
+    [...ids, ...pooled].map(async (id) => [...(await findProcesses(id)).map((pid) => `process ${pid} of ${id}`), ...(await findCgroups(id))]),
+  );
   return [...ofVms.flat(), ...(await findLoops(vms)), ...(await findMounts(vms)), ...(await readdir(vms))];
 }
 
