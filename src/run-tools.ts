@@ -18,8 +18,11 @@ import { findPrice } from './model/prices.ts';
 import { createOperator, modelNames } from './operator.ts';
 import { chooseProvider } from './sandbox/choose-provider.ts';
 import { readGuestNodeVersion } from './sandbox/image.ts';
+import { createPool } from './sandbox/pool.ts';
+import type { Pool } from './sandbox/pool.ts';
 import { pruneTemplates } from './sandbox/prune.ts';
 import type { QemuOptions } from './sandbox/qemu.ts';
+import type { Provider } from './sandbox/sandbox.ts';
 import { buildTemplate } from './sandbox/template.ts';
 import type { Building } from './sandbox/template.ts';
 import { settingsPath } from './settings/schema.ts';
@@ -77,6 +80,12 @@ export async function ensureTemplate(config: Config, log: Log, building: Buildin
   const removed = await pruneTemplates(template, options);
   if (removed.length > 0) building.onProgress(`removed ${removed.length} old guest images and snapshots`);
   return { directory: template.image.directory, accel: template.shape.accel };
+}
+
+/** The same provider with VMs that stand ready; whoever opens it drains it. */
+export function openPool(config: Config, provider: Provider, log: Log): Pool {
+  const { MAYFLY_POOL_SIZE: size, MAYFLY_GUEST_VCPUS: cpus, MAYFLY_GUEST_MEMORY_MIB: memoryMib } = config;
+  return createPool({ provider, size, vm: { cpus, memoryMib }, log });
 }
 
 export function createMirrorsFrom(config: Config, log: Log): Mirrors {

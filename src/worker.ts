@@ -13,8 +13,7 @@ import type { Log, Secrets } from './log.ts';
 import type { DailyLimits } from './queue/daily-budget.ts';
 import type { AllLimits } from './queue/open-run.ts';
 import { createWorkerQueue } from './queue/worker-queue.ts';
-import { createFetch, createMirrorsFrom, createRunTools } from './run-tools.ts';
-import { createPool } from './sandbox/pool.ts';
+import { createFetch, createMirrorsFrom, createRunTools, openPool } from './run-tools.ts';
 import { version } from './version.ts';
 import { IntakeEvent } from './webhook/event.ts';
 
@@ -82,12 +81,7 @@ export async function startWorker(config: Config, options: WorkerOptions): Promi
   });
   const memory: JobTools['memory'] = { ...queue.keepsakes, remember: queue.remember, past: queue.past };
   // Last of what can fail: from here on VMs of ours may be alive.
-  const pool = createPool({
-    provider,
-    size: config.MAYFLY_POOL_SIZE,
-    vm: { cpus: config.MAYFLY_GUEST_VCPUS, memoryMib: config.MAYFLY_GUEST_MEMORY_MIB },
-    log,
-  });
+  const pool = openPool(config, provider, log);
   const jobTools: JobTools = {
     ...runTools,
     provider: pool,
