@@ -48,13 +48,13 @@ type Quiet = Pick<CommandContext, 'log' | 'secrets'> & Pick<SandboxLooks, 'whyNo
 function allChecks(config: Config, { log, secrets, whyNoGvisor }: Quiet): Check[] {
   const readHost = once((signal) => readFacts({ searchPath: config.PATH, signal }));
   const fetch = boundedFetch(createFetch(config));
-  const { uidRange, diskGib, memoryMib, ...template } = vmOptions(config, log);
+  const { uidRange, maxDiskGib, memoryMib, ...template } = vmOptions(config, log);
   const concurrency = config.MAYFLY_CONCURRENCY;
   return [
     ...hostChecks(readHost, template),
     userIdCheck(uidRange),
     memoryCheck({ guestMib: memoryMib, concurrency }),
-    diskCheck({ guestGib: diskGib, concurrency, paths: [template.cacheDir, template.stateDir] }),
+    diskCheck({ guestGib: maxDiskGib, concurrency, paths: [template.cacheDir, template.stateDir] }),
     clockCheck({ apiUrl: config.apiUrl, fetch }),
     ...sandboxChecks({ readHost, whyNoGvisor, isWanted: wantedProvider(config) === 'oci' }, vmOptions(config, log)),
     ...redisChecks({ redisUrl: config.REDIS_URL, hasJobKey: config.MAYFLY_JOB_KEY !== null }),

@@ -110,6 +110,12 @@ const Environment = z.object({
   MAYFLY_GUEST_MEMORY_MIB: count(4096, 'Memory of a VM, in MiB.'),
   MAYFLY_GUEST_VCPUS: count(2, 'Virtual processors of a VM.'),
   MAYFLY_GUEST_DISK_GIB: count(10, 'Disk of a VM, in GiB.'),
+  MAYFLY_MAX_GUEST_DISK_GIB: z.coerce
+    .number()
+    .int()
+    .positive()
+    .optional()
+    .meta({ description: 'Largest disk that the settings of a repository may ask for, in GiB. Default: MAYFLY_GUEST_DISK_GIB.' }),
   MAYFLY_GUEST_PACKAGES: packageList(
     'Debian packages that every VM has beside the usual ones, with a space or a comma between them. With others, another template is built.',
   ),
@@ -204,9 +210,10 @@ export function describeSettings(): readonly Setting[] {
   });
 }
 
-export interface Config extends Readonly<Omit<Environment, 'MAYFLY_CACHE_DIR' | 'MAYFLY_STATE_DIR'>> {
+export interface Config extends Readonly<Omit<Environment, 'MAYFLY_CACHE_DIR' | 'MAYFLY_STATE_DIR' | 'MAYFLY_MAX_GUEST_DISK_GIB'>> {
   readonly MAYFLY_CACHE_DIR: string;
   readonly MAYFLY_STATE_DIR: string;
+  readonly MAYFLY_MAX_GUEST_DISK_GIB: number;
   /** PEM, from PRIVATE_KEY or PRIVATE_KEY_PATH; null when neither is given. */
   readonly privateKey: string | null;
   /** Variables that are set; the others have their defaults. */
@@ -233,6 +240,8 @@ export function loadConfig(role: Role, environment: NodeJS.ProcessEnv = process.
   else if ((role === 'worker' || role === 'all') && key === null) problems.push('PRIVATE_KEY_PATH (or PRIVATE_KEY) is not set');
   if (values.WEBHOOK_SECRET !== null && values.WEBHOOK_SECRET.length < 16) problems.push('WEBHOOK_SECRET is shorter than 16 characters');
   if (values.MAYFLY_JOB_KEY !== null && values.MAYFLY_JOB_KEY.length < 32) problems.push('MAYFLY_JOB_KEY is shorter than 32 characters');
+  const { MAYFLY_GUEST_DISK_GIB: diskGib, MAYFLY_MAX_GUEST_DISK_GIB: maxDiskGib = diskGib } = values;
+  if (maxDiskGib < diskGib) problems.push('MAYFLY_MAX_GUEST_DISK_GIB is smaller than MAYFLY_GUEST_DISK_GIB');
   if (problems.length > 0) throw new FixError('config_invalid', { details: { problems } });
   const home = homeDirectory();
   return Object.freeze({
@@ -241,6 +250,7 @@ export function loadConfig(role: Role, environment: NodeJS.ProcessEnv = process.
     given: new Set(Object.keys(Environment.shape).filter((name) => (environment[name] ?? '') !== '')),
     MAYFLY_CACHE_DIR: values.MAYFLY_CACHE_DIR ?? (asRoot ? '/var/cache/mayfly' : join(home, '.cache/mayfly')),
     MAYFLY_STATE_DIR: values.MAYFLY_STATE_DIR ?? (asRoot ? '/var/lib/mayfly' : join(home, '.local/state/mayfly')),
+    MAYFLY_MAX_GUEST_DISK_GIB: maxDiskGib,
     apiUrl: values.GITHUB_API_URL ?? (values.GHE_HOST ? `https://${values.GHE_HOST}/api/v3` : 'https://api.github.com'),
     webUrl: values.GITHUB_SERVER_URL ?? `https://${values.GHE_HOST ?? 'github.com'}`,
     gitEnvironment: gitEnvironment(environment),

@@ -123,7 +123,11 @@ export const errorTable = {
     exitCode: 3,
     user: 'No control group is writable, so a VM could not be limited. Run as root, or set MAYFLY_ALLOW_UNLIMITED_VMS=1 if you accept that.',
   },
-  guest_disk_full: { retry: 'never', exitCode: 1, user: 'The disk of the micro-VM is full. Raise MAYFLY_GUEST_DISK_GIB or make the setup smaller.' },
+  guest_disk_full: {
+    retry: 'never',
+    exitCode: 1,
+    user: 'The disk of the micro-VM is full. Raise sandbox.diskGib in the settings (MAYFLY_MAX_GUEST_DISK_GIB is the most), or make the setup smaller.',
+  },
   guest_memory_full: {
     retry: 'never',
     exitCode: 1,

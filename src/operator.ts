@@ -21,19 +21,22 @@ export function createOperator(config: Config, model = config.MAYFLY_MODEL): Ope
     'sandbox.cpus': word('MAYFLY_GUEST_VCPUS', config.MAYFLY_GUEST_VCPUS),
     'sandbox.memoryMib': word('MAYFLY_GUEST_MEMORY_MIB', config.MAYFLY_GUEST_MEMORY_MIB),
   };
+  const disk = word('MAYFLY_GUEST_DISK_GIB', config.MAYFLY_GUEST_DISK_GIB);
   const hosts = word('MAYFLY_ALLOWED_HOSTS', config.MAYFLY_ALLOWED_HOSTS);
   return {
-    defaults: { ...limits, label: word('MAYFLY_LABEL', config.MAYFLY_LABEL), model: word('MAYFLY_MODEL', model) },
+    defaults: { ...limits, label: word('MAYFLY_LABEL', config.MAYFLY_LABEL), model: word('MAYFLY_MODEL', model), 'sandbox.diskGib': disk },
     ceilings: {
       ...limits,
       'triggers.permission': word('MAYFLY_MIN_PERMISSION', config.MAYFLY_MIN_PERMISSION),
       'triggers.bots': word('MAYFLY_ALLOW_BOTS', config.MAYFLY_ALLOW_BOTS),
       ...(hosts.value.length > 0 && { 'allow.setup': hosts, 'allow.agent': hosts, 'allow.proof': hosts }),
       'sandbox.isolation': word('MAYFLY_MIN_ISOLATION', config.MAYFLY_MIN_ISOLATION),
+      'sandbox.diskGib': word('MAYFLY_MAX_GUEST_DISK_GIB', config.MAYFLY_MAX_GUEST_DISK_GIB),
       'sandbox.root': word('MAYFLY_ALLOW_ROOT', config.MAYFLY_ALLOW_ROOT),
       ...(config.MAYFLY_HOLD_CI && { ci: word('MAYFLY_HOLD_CI', defaults.ci) }),
       'protect.refuse': word('MAYFLY_PROTECTED_PATHS', config.MAYFLY_PROTECTED_PATHS),
     },
+    floors: { 'sandbox.diskGib': disk },
     models: model === null ? null : modelNames(config, model),
   };
 }

@@ -66,6 +66,7 @@ export function vmOptions(config: Config, log: Log): QemuOptions {
     memoryMib: config.MAYFLY_GUEST_MEMORY_MIB,
     vcpus: config.MAYFLY_GUEST_VCPUS,
     diskGib: config.MAYFLY_GUEST_DISK_GIB,
+    maxDiskGib: config.MAYFLY_MAX_GUEST_DISK_GIB,
     extraPackages: config.MAYFLY_GUEST_PACKAGES,
     uidRange: { first: config.MAYFLY_UID_FIRST, count: 1000 },
     allowUnlimited: config.MAYFLY_ALLOW_UNLIMITED_VMS,

@@ -45,8 +45,8 @@ export interface Plan {
   readonly map: string;
   /** TZ and LANG, as far as the settings name them: the same in setup, agent and proof. */
   readonly environment: { readonly TZ?: string; readonly LANG?: string };
-  /** At most so large; whether sudo works after setup. */
-  readonly sandbox: { readonly cpus: number; readonly memoryMib: number; readonly root: boolean };
+  /** How large, as far as the host has it so; whether sudo works after setup. */
+  readonly sandbox: { readonly cpus: number; readonly memoryMib: number; readonly diskGib: number; readonly root: boolean };
   readonly protect: ProtectedPaths;
   /** How the repository wants its pull requests. */
   readonly manners: { readonly title: TitleStyle; readonly template: readonly TemplateSection[] | null };
@@ -90,7 +90,12 @@ export async function makePlan(
     map: drawMap({ tree, packageJson: manifest, makefile: (await text('GNUmakefile')) ?? (await text('Makefile')) }),
     manners: { title: findTitleStyle(await snapshot.subjects(subjectsForStyle, signal)), template: await readPullTemplate(snapshot, signal) },
     environment: { ...(timezone !== null && { TZ: timezone }), ...(locale !== null && { LANG: locale }) },
-    sandbox: { cpus: settings['sandbox.cpus'], memoryMib: settings['sandbox.memoryMib'], root: settings['sandbox.root'] },
+    sandbox: {
+      cpus: settings['sandbox.cpus'],
+      memoryMib: settings['sandbox.memoryMib'],
+      diskGib: settings['sandbox.diskGib'],
+      root: settings['sandbox.root'],
+    },
     protect: { refuse: settings['protect.refuse'], ask: settings['protect.ask'], allow: settings['protect.allow'] },
   };
 }

@@ -1,17 +1,28 @@
 /** From a template to a sandbox: start, wake, greet. */
+import { FixError } from '../errors.ts';
+import type { Channel } from './channel.ts';
 import type { HostOptions } from './claim.ts';
 import { createSandbox, greet } from './greet.ts';
+import { diskNode } from './qemu-arguments.ts';
 import type { Sandbox, SandboxSpec } from './sandbox.ts';
 import { createIdentity } from './thaw.ts';
 import { wake, withVm } from './vm.ts';
 import type { Template } from './vm.ts';
 
+export interface BootSpec extends SandboxSpec {
+  /** A disk larger than the template's. */
+  readonly diskBytes?: number;
+}
+
 /** Boots and connects. Throws `cancelled`, `sandbox_boot`, `sandbox_thaw`, `sandbox_unlimited`; nothing is left then. */
-export async function bootSandbox(host: HostOptions, template: Template, spec: SandboxSpec, createId = createIdentity): Promise<Sandbox> {
+export async function bootSandbox(host: HostOptions, template: Template, spec: BootSpec, createId = createIdentity): Promise<Sandbox> {
   const startedAt = performance.now();
   return withVm(host, template, spec, async (vm, signal) => {
     await wake(vm, template);
+    const diskBytes = spec.diskBytes ?? null;
+    if (diskBytes !== null) await vm.qmp.execute('block_resize', { 'node-name': diskNode, size: diskBytes });
     const { channel, bootMs } = await greet({ id: spec.id, stream: vm.machine.channel, signal, log: host.log, startedAt, createId });
+    if (diskBytes !== null) await growFileSystem(channel, diskBytes, signal);
     const { accel } = template.shape;
     return createSandbox({ claim: vm.claim, process: vm.machine }, channel, {
       provider: 'qemu',
@@ -23,4 +34,19 @@ export async function bootSandbox(host: HostOptions, template: Template, spec: S
       bootMs,
     });
   });
+}
+
+/** The disk has grown under a running guest, whose kernel hears of it a moment later; then the file system follows, mounted as it is. */
+const growScript = `
+tries=0
+while [ "$(cat /sys/class/block/vda/size)" -lt "$1" ]; do
+  tries=$((tries + 1))
+  [ $tries -lt 1000 ] || exit 97
+  sleep 0.01
+done
+exec resize2fs /dev/vda`;
+
+async function growFileSystem(channel: Channel, diskBytes: number, signal: AbortSignal): Promise<void> {
+  const grown = await channel.exec(['sh', '-c', growScript, 'sh', `${diskBytes / 512}`], { user: 'root', cwd: '/', signal });
+  if (grown.exitCode !== 0) throw new FixError('sandbox_boot', { details: { why: 'its disk could not be made larger', grown } });
 }

@@ -13,6 +13,8 @@ import { makeCappedDisk, withCappedDisk } from './capped-disk.ts';
 import { cgroupPath } from './cgroup.ts';
 import { checkVmId, processName } from './claim.ts';
 import type { Claim, HostOptions } from './claim.ts';
+import { chooseDiskGib } from './disk-size.ts';
+import type { DiskSizes } from './disk-size.ts';
 import { createSandbox, greet, hostNameOf } from './greet.ts';
 import { startHostProcess } from './host-process.ts';
 import type { HostProcess } from './host-process.ts';
@@ -25,13 +27,11 @@ import type { Runsc } from './runsc.ts';
 import type { Provider, Sandbox, SandboxSpec } from './sandbox.ts';
 import { awaitReady } from './thaw.ts';
 
-export interface OciOptions extends HostOptions {
+export interface OciOptions extends HostOptions, DiskSizes {
   readonly cacheDir: string;
   readonly memoryMib: number;
   readonly vcpus: number;
-  /** Part of the image's key, and what a guest may write. */
-  readonly diskGib: number;
-  /** What a guest may write, when that is less. */
+  /** What a guest may write, whatever its disk should be. */
   readonly layerBytes?: number;
   readonly extraPackages: readonly string[];
 }
@@ -85,7 +85,7 @@ async function bootContainer(options: OciOptions, parts: Parts, spec: SandboxSpe
   return launch(
     options,
     { id: spec.id, signal: spec.signal, limits, deadlineMs, ownUser: false },
-    (claim) => startContainer(claim, options, parts),
+    (claim) => startContainer(claim, parts, options.layerBytes ?? chooseDiskGib(options, spec.size) * 2 ** 30),
     async (launched, signal) => {
       const stream = launched.process.socket(port);
       await awaitReady(stream);
@@ -103,11 +103,7 @@ async function bootContainer(options: OciOptions, parts: Parts, spec: SandboxSpe
   );
 }
 
-async function startContainer(
-  { id, directory, cgroups }: Claim,
-  { diskGib, layerBytes = diskGib * 2 ** 30 }: OciOptions,
-  { image, runsc }: Parts,
-): Promise<HostProcess> {
+async function startContainer({ id, directory, cgroups }: Claim, { image, runsc }: Parts, layerBytes: number): Promise<HostProcess> {
   const at = (name: string): string => join(directory, name);
   for (const name of ['bundle', 'state', 'layer']) await mkdir(at(name), { mode: 0o700 });
   const config = describeContainer({ rootfs: image.rootfs, hostname: hostNameOf(id), cgroupsPath: cgroupPath(id) });

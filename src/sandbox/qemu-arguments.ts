@@ -32,6 +32,9 @@ export interface MachinePlan {
 /** File descriptors that QEMU inherits; 0 to 2 are nothing, stdout, stderr. */
 export const inherited = { console: 3, monitor: 4, toGuest: 5, fromGuest: 6, state: 7 } as const;
 
+/** The name of the guest's disk for QEMU's monitor. */
+export const diskNode = 'disk';
+
 const translationCacheMib = 256;
 
 export function qemuArguments(plan: MachinePlan): string[] {
@@ -98,7 +101,7 @@ function disk(plan: MachinePlan): BlockNode {
   const base = readOnly(plan.image.disk, null);
   return {
     driver: 'qcow2',
-    'node-name': 'disk',
+    'node-name': diskNode,
     discard: 'unmap',
     // A throwaway disk need not survive the host: the guest's fsync costs nothing.
     cache: { 'no-flush': true },

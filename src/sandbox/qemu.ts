@@ -1,13 +1,15 @@
 /** The `qemu` provider: throwaway micro-VMs on any Linux host, with KVM where it works and emulation where not. */
 import { bootSandbox } from './boot.ts';
 import { checkVmId } from './claim.ts';
+import { chooseDiskGib } from './disk-size.ts';
+import type { DiskSizes } from './disk-size.ts';
 import { sweep } from './reaper.ts';
 import type { Provider, SandboxSpec } from './sandbox.ts';
 import { findTemplate } from './template.ts';
 import type { TemplateOptions } from './template.ts';
 import type { Template } from './vm.ts';
 
-export interface QemuOptions extends TemplateOptions {
+export interface QemuOptions extends TemplateOptions, DiskSizes {
   /** Each VM has a directory under `vms` here while it lives. */
   readonly stateDir: string;
 }
@@ -33,7 +35,8 @@ export function createQemuProvider(options: QemuOptions): Provider {
     name: 'qemu',
     async boot(spec) {
       checkVmId(spec.id);
-      return bootSandbox(options, resize(await find(), spec.size), spec);
+      const diskGib = chooseDiskGib(options, spec.size);
+      return bootSandbox(options, resize(await find(), spec.size), diskGib > options.diskGib ? { ...spec, diskBytes: diskGib * 2 ** 30 } : spec);
     },
     sweep: () => sweep(options),
   };

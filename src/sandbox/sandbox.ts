@@ -75,8 +75,8 @@ export interface SandboxSpec {
   /** Unique; at most 40 characters of [a-z0-9-]. */
   readonly id: string;
   readonly signal: AbortSignal;
-  /** At most; a provider never gives more than the operator lets it. Default: all of that. */
-  readonly size?: { readonly cpus: number; readonly memoryMib: number };
+  /** A provider never gives more than the operator lets it, and no disk is smaller than the template's. Default: the template's. */
+  readonly size?: { readonly cpus: number; readonly memoryMib: number; readonly diskGib: number };
 }
 
 /** Boots VMs. One per process; holds no VM itself. */

@@ -33,6 +33,7 @@ const narrowing: { readonly [K in Key]?: Narrow<Values[K]> } = {
   'sandbox.isolation': strongest,
   'sandbox.cpus': least,
   'sandbox.memoryMib': least,
+  'sandbox.diskGib': least,
   'sandbox.root': both,
   ci: (wanted, ceiling) => (ceiling === 'hold' ? 'hold' : wanted),
   'protect.refuse': alsoThese,

@@ -15,9 +15,11 @@ export interface Operator {
   readonly defaults: { readonly [K in Key]?: Word<Values[K]> };
   /** What no file can go beyond. Of hosts: all that may be opened. Of `protect.refuse`: what is always refused. */
   readonly ceilings: { readonly [K in Key]?: Word<Values[K]> };
+  /** What no file can go below, because the host has it no smaller. */
+  readonly floors: { readonly [K in Key]?: Word<Values[K]> };
   /** All models that a repository may name; null: not known here. */
   readonly models: readonly string[] | null;
 }
 
 /** An operator who leaves everything to the repositories. */
-export const silentOperator: Operator = { defaults: {}, ceilings: {}, models: null };
+export const silentOperator: Operator = { defaults: {}, ceilings: {}, floors: {}, models: null };

@@ -50,7 +50,7 @@ function resolveKey<K extends Key>(key: K, layers: Layers): Said<K> {
   const said = readLayer(key, repository, 'repository') ??
     readLayer(key, organization?.file ?? null, `organization ${organization?.name ?? ''}`) ??
     readWord<K>(operator.defaults[key]) ?? { value: defaults[key], origin: 'default', who: 'default' };
-  return applyCeiling(key, said, operator.ceilings[key]);
+  return applyFloor(applyCeiling(key, said, operator.ceilings[key]), operator.floors[key]);
 }
 
 interface Layer<K extends Key> extends Said<K> {
@@ -73,6 +73,13 @@ function applyCeiling<K extends Key>(key: K, { value, origin }: Said<K>, ceiling
   if (key === 'protect.refuse') return { value: narrowed, origin: `${origin}; operator adds ${showValue(ceiling.value)} (${ceiling.variable})` };
   const bound = `operator's ceiling ${showValue(ceiling.value)} (${ceiling.variable})`;
   return { value: narrowed, origin: origin === 'default' ? bound : `${origin} asked ${showValue(value)}, ${bound}` };
+}
+
+/** What the host has no smaller. */
+function applyFloor<K extends Key>(said: Said<K>, floor: Word<Values[K]> | undefined): Said<K> {
+  const { value, origin } = said;
+  if (typeof value !== 'number' || typeof floor?.value !== 'number' || value >= floor.value) return said;
+  return { value: floor.value, origin: `${origin} asked ${showValue(value)}, the least here is ${showValue(floor.value)} (${floor.variable})` };
 }
 
 /** A value on one line, for people. */

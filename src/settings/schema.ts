@@ -104,6 +104,7 @@ const Sandbox = z.strictObject({
     }),
   cpus: whole(1, 64).meta({ description: 'Virtual processors of the VM.', examples: [1] }),
   memoryMib: whole(512, 1_048_576).meta({ description: 'Memory of the VM, in MiB.', examples: [2048] }),
+  diskGib: whole(1, 4096).meta({ description: 'Disk of the VM, in GiB. None is smaller than what the operator gives every VM.', examples: [20] }),
   root: z
     .boolean()
     .optional()

@@ -34,6 +34,7 @@ export interface Values {
   readonly 'sandbox.isolation': Isolation;
   readonly 'sandbox.cpus': number;
   readonly 'sandbox.memoryMib': number;
+  readonly 'sandbox.diskGib': number;
   readonly 'sandbox.root': boolean;
   readonly plan: 'asked' | 'always';
   readonly ci: 'hold' | 'run';
@@ -80,6 +81,7 @@ export const defaults: Values = {
   'sandbox.isolation': 'emulation',
   'sandbox.cpus': 2,
   'sandbox.memoryMib': 4096,
+  'sandbox.diskGib': 10,
   'sandbox.root': false,
   plan: 'asked',
   ci: 'hold',

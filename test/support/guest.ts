@@ -61,6 +61,7 @@ export async function openGuestHost(create: (options: GuestOptions) => Provider 
     memoryMib: config.MAYFLY_GUEST_MEMORY_MIB,
     vcpus: config.MAYFLY_GUEST_VCPUS,
     diskGib: config.MAYFLY_GUEST_DISK_GIB,
+    maxDiskGib: config.MAYFLY_GUEST_DISK_GIB + 4,
     extraPackages: config.MAYFLY_GUEST_PACKAGES,
     uidRange: { first: config.MAYFLY_UID_FIRST, count: 1000 },
     allowUnlimited: config.MAYFLY_ALLOW_UNLIMITED_VMS,

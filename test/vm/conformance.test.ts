@@ -1,8 +1,9 @@
 /** The sandbox contract on real guests of each provider, made from the template that `mayfly setup` built. */
-import { afterAll } from 'vitest';
+import { afterAll, describe } from 'vitest';
 import { createOciProvider } from '../../src/sandbox/oci.ts';
 import { isSkipped, lacksForGvisor, openGuestHost } from '../support/guest.ts';
 import { sandboxContract } from '../support/sandbox-contract.ts';
+import { testDiskSizes } from '../support/sandbox-contract/disk.ts';
 
 const qemu = await openGuestHost();
 const oci = await openGuestHost(createOciProvider);
@@ -12,4 +13,12 @@ afterAll(async () => {
 });
 
 sandboxContract('a qemu guest', () => qemu.boot());
-sandboxContract('a gVisor guest', () => oci.boot(), isSkipped('the sandbox contract under gVisor', await lacksForGvisor()));
+const skipsGvisor = isSkipped('the sandbox contract under gVisor', await lacksForGvisor());
+sandboxContract('a gVisor guest', () => oci.boot(), skipsGvisor);
+
+describe('the disk of a qemu guest', () => {
+  testDiskSizes(() => qemu);
+});
+describe.skipIf(skipsGvisor)('the disk of a gVisor guest', () => {
+  testDiskSizes(() => oci);
+});

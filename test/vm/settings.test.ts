@@ -32,7 +32,7 @@ for (const { name, create, readCpus, lacking } of guests) {
     let sandbox: Sandbox;
     beforeAll(async () => {
       host = await openGuestHost(create);
-      const size = { cpus: 1, memoryMib: 1024 };
+      const size = { cpus: 1, memoryMib: 1024, diskGib: host.options.diskGib };
       sandbox = await host.provider().boot({ id: newVmId(), signal: AbortSignal.timeout(120_000), size });
     }, 180_000);
     afterAll(async () => {

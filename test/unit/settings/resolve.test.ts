@@ -107,6 +107,19 @@ describe("the operator's ceiling", () => {
   });
 
   it.each([
+    [14, 14, 'repository, line 1'],
+    [4, 10, 'repository, line 1 asked 4, the least here is 10 (MAYFLY_GUEST_DISK_GIB)'],
+    [50, 20, "repository, line 1 asked 50, operator's ceiling 20 (MAYFLY_MAX_GUEST_DISK_GIB)"],
+  ])('and the least that the host has, for a disk of %i GiB', async (wanted, value, origin) => {
+    const operator = {
+      ceilings: { 'sandbox.diskGib': word(20, 'MAYFLY_MAX_GUEST_DISK_GIB') },
+      floors: { 'sandbox.diskGib': word(10, 'MAYFLY_GUEST_DISK_GIB') },
+    };
+
+    expect(await say('sandbox.diskGib', { repository: `sandbox: {diskGib: ${wanted}}`, operator })).toEqual([value, origin]);
+  });
+
+  it.each([
     ['example.org', 'example.org', true],
     ['EXAMPLE.org', 'example.ORG', true],
     ['*.example.org', 'a.b.example.org', true],
