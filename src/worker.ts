@@ -90,9 +90,10 @@ export async function startWorker(config: Config, options: WorkerOptions): Promi
     onEvent: options.onEvent ?? (() => {}),
     onReport: options.onReport ?? (() => {}),
     memory,
+    inTurn: queue.inTurn,
   };
   const handlers: Parameters<typeof queue.consume>[0] = {
-    intake: createIntakeHandler({ github, queue, memory, operator: runTools.operator }),
+    intake: createIntakeHandler({ github, queue, memory, inTurn: queue.inTurn, operator: runTools.operator }),
     run: (job, context) => runJob(job, context, jobTools),
   };
   await queue.consume(handlers).catch(async (error: unknown) => {

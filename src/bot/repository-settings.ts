@@ -7,7 +7,7 @@ import type { FoundFile } from '../settings/read.ts';
 import type { Resolved } from '../settings/resolve.ts';
 import { permissions } from '../settings/schema.ts';
 import type { Values } from '../settings/values.ts';
-import { brokenSettingsIssue, settingsMarker } from './settings-texts.ts';
+import { brokenSettingsIssue, correctedSettingsIssue, settingsMarker } from './settings-texts.ts';
 
 export interface SettingsPlace {
   readonly github: GitHubRepository;
@@ -34,12 +34,28 @@ function asFound(found: Buffer | 'too_large' | null): FoundFile {
   return found === 'too_large' ? { unreadable: 'too_large' } : { text: found.toString('utf8') };
 }
 
-/** The one issue about broken settings says these problems; without problems it is closed. Returns its address, if there is one. */
+/** Where the issue about broken settings is, and how one worker of all writes it at a time. */
+export interface SettingsIssuePlace {
+  readonly github: GitHubRepository;
+  readonly repositoryId: number;
+  readonly inTurn: <T>(name: string, signal: AbortSignal, work: () => Promise<T>) => Promise<T>;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * The one issue about broken settings says these problems; without problems it is closed. Returns its address, if there
+ * is one. When the file has changed, one that a person has closed is brought up to date as well, or the same mistake,
+ * made again, would seem to be the one that nobody wanted to hear of.
+ */
 export async function keepSettingsIssue(
-  github: GitHubRepository,
+  { github, repositoryId, inTurn, signal }: SettingsIssuePlace,
   problems: readonly Problem[],
+  fileChanged = false,
 ): Promise<{ readonly number: number; readonly url: string } | null> {
-  return await github.livingIssue(settingsMarker, problems.length === 0 ? null : brokenSettingsIssue(problems));
+  const among = fileChanged ? 'all' : 'open';
+  if (problems.length === 0) return await github.livingIssue({ ...correctedSettingsIssue(), marker: settingsMarker, open: false, among });
+  const wanted = { ...brokenSettingsIssue(problems), marker: settingsMarker, open: true };
+  return await inTurn(`settings:${repositoryId}`, signal, async () => await github.livingIssue(wanted));
 }
 
 /** A bot that the operator lets trigger, and these settings do not name. */

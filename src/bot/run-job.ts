@@ -108,7 +108,7 @@ async function attemptRun(talk: TalkContext, kind: WorkKind): Promise<FixOutcome
   const read = await readRepositorySettings({ github, owner: job.repository.owner, operator: tools.operator });
   const refused = 'problems' in read ? refuseBroken(read.problems) : refuseEarly(read.effective.values, permission, tools);
   if (refused !== null || 'problems' in read) {
-    if ('problems' in read) await keepSettingsIssue(github, read.problems);
+    if ('problems' in read) await keepSettingsIssue({ github, repositoryId: job.repository.id, inTurn: tools.inTurn, signal: attempt.signal }, read.problems);
     // The label is a command that was taken, as below.
     if (job.trigger.kind === 'label') await github.removeLabel(job.issue.number, job.trigger.label);
     return refused ?? { kind: 'refused', reason: 'settings_invalid' };

@@ -7,6 +7,7 @@ import type { Resolved } from '../settings/resolve.ts';
 import type { PlaceOfRun } from './command-texts.ts';
 import type { RunLimits } from './run-limits.ts';
 import type { Memory, Subject } from './memory.ts';
+import type { SettingsIssuePlace } from './repository-settings.ts';
 
 /** The part of the web role's event that intake reads; parsed at the door of the worker. */
 export interface Intake {
@@ -50,6 +51,7 @@ export interface IntakeTools {
   readonly memory: Pick<Memory, 'keep' | 'recall' | 'past'>;
   /** How many triggers of people without write access there were so far, with this one. */
   readonly countOutsider: () => number;
+  readonly inTurn: SettingsIssuePlace['inTurn'];
   readonly signal: AbortSignal;
 }
 

@@ -5,6 +5,7 @@ import type { Log } from '../log.ts';
 import type { Operator } from '../settings/operator.ts';
 import { settingsPath } from '../settings/schema.ts';
 import { keepSettingsIssue, readRepositorySettings } from './repository-settings.ts';
+import type { SettingsIssuePlace } from './repository-settings.ts';
 import { settingsCheck } from './settings-texts.ts';
 
 interface Place {
@@ -26,6 +27,7 @@ export interface SettingsTools {
   readonly github: GitHub;
   readonly operator: Operator;
   readonly signal: AbortSignal;
+  readonly inTurn: SettingsIssuePlace['inTurn'];
 }
 
 /** Idempotent. Throws FixErrors of the GitHub port, which the queue tries again. */
@@ -36,7 +38,7 @@ export async function takeInSettings(event: SettingsEvent, tools: SettingsTools,
   if (event.kind === 'pushed') {
     const resolved = await readRepositorySettings(place);
     const problems = 'problems' in resolved ? resolved.problems : [];
-    await keepSettingsIssue(github, problems);
+    await keepSettingsIssue({ ...tools, github, repositoryId: repository.id }, problems, true);
     return log.info({ problems: problems.length }, 'settings on the default branch were read');
   }
   const { pull } = event;

@@ -10,16 +10,34 @@ import type { Values } from '../settings/values.ts';
 /** Hidden in the one issue about broken settings. */
 export const settingsMarker = '<!-- mayfly:settings -->';
 
-export function brokenSettingsIssue(problems: readonly Problem[]): { readonly title: string; readonly body: string } {
+interface IssueText {
+  readonly title: string;
+  readonly body: string;
+}
+
+const title = `Action required: correct ${settingsPath}`;
+
+/** Other words than those of any problem: what is closed and says them was closed by us, not by a person. */
+export function correctedSettingsIssue(): IssueText {
+  const body = [
+    settingsMarker,
+    `Corrected: Mayfly understands every key of ${inlineCode(settingsPath)} on the default branch.`,
+    '',
+    'Should the file break again, this issue is opened again and says where.',
+  ];
+  return { title, body: body.join('\n') };
+}
+
+export function brokenSettingsIssue(problems: readonly Problem[]): IssueText {
   const body = [
     settingsMarker,
     `Mayfly does nothing in this repository until ${inlineCode(settingsPath)} on the default branch is corrected:`,
     '',
     ...problemTable(problems),
     '',
-    'This issue is kept up to date, and closes by itself when the file is right.',
+    'This issue is kept up to date, and closes by itself when the file is right. Closed by hand, it stays closed until the problems change.',
   ];
-  return { title: `Action required: correct ${settingsPath}`, body: body.join('\n') };
+  return { title, body: body.join('\n') };
 }
 
 /** To the person who asked for a run. */

@@ -45,13 +45,14 @@ export async function start(scene: Scene, wanted: Work): Promise<'started' | 're
 }
 
 /** Nothing runs by settings that are broken, and the issue about them is kept up to date. */
-export async function readValues({ event, github, settings }: Scene): Promise<Values | { readonly refusal: string | null }> {
+export async function readValues({ event, github, settings, tools }: Scene): Promise<Values | { readonly refusal: string | null }> {
   const { login } = event.actor;
+  const place = { ...tools, github, repositoryId: event.repository.id };
   if ('problems' in settings) {
-    const issue = await keepSettingsIssue(github, settings.problems);
+    const issue = await keepSettingsIssue(place, settings.problems);
     return { refusal: issue === null ? null : brokenSettingsReply(login, issue) };
   }
-  await keepSettingsIssue(github, []);
+  await keepSettingsIssue(place, []);
   const { values } = settings.effective;
   return values.enabled ? values : { refusal: disabledReply(login) };
 }

@@ -10,11 +10,13 @@ import type { Effective } from '../settings/resolve.ts';
 import type { LivingComment } from './living-comment.ts';
 import type { Memory } from './memory.ts';
 import type { MessageDesk, PersonMessage } from './message-desk.ts';
+import type { SettingsIssuePlace } from './repository-settings.ts';
 
 export interface JobTools extends RunTools {
   readonly github: GitHub;
   readonly mirrors: Mirrors;
   readonly memory: Memory;
+  readonly inTurn: SettingsIssuePlace['inTurn'];
   /** For people who watch (the demo's timeline); nothing depends on it. */
   readonly onEvent: (runId: string, event: RunEvent) => void;
   readonly onReport: (report: RunReport) => void;

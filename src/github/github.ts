@@ -202,6 +202,19 @@ export interface PullRequests {
   jobLog(jobId: number, maxBytes: number): Promise<string | null>;
 }
 
+export interface LivingIssue {
+  readonly marker: string;
+  readonly title: string;
+  readonly body: string;
+  /**
+   * True: there is something to do. An issue is made where there is none, and a closed one is opened again, but for one
+   * that somebody closed while it said just this. False: there is nothing to do, so the issue that is there says this and is closed.
+   */
+  readonly open: boolean;
+  /** Of what is to be closed: only an open one, which is found by one request, or also one that somebody has closed. */
+  readonly among?: 'open' | 'all';
+}
+
 export interface GitHubRepository {
   readonly pulls: PullRequests;
   readonly cloneUrl: string;
@@ -214,11 +227,8 @@ export interface GitHubRepository {
   organizationFile(path: string, options: { readonly maxBytes: number }): Promise<Buffer | 'too_large' | null>;
   /** Paths that a pull request changes, both names of moved files; the first 3,000. */
   changedPaths(pullRequest: number): Promise<readonly string[]>;
-  /** The one open issue of ours with a hidden marker says this afterwards; null closes it. Returns its address, or null. */
-  livingIssue(
-    marker: string,
-    says: { readonly title: string; readonly body: string } | null,
-  ): Promise<{ readonly number: number; readonly url: string } | null>;
+  /** The one issue of ours with a hidden marker says this afterwards. Returns its address where there is something to do. */
+  livingIssue(wanted: LivingIssue): Promise<{ readonly number: number; readonly url: string } | null>;
   /** What was said before a run was asked for: by people, not edited since, bounded. */
   conversation(issue: number, before: { readonly at: string; readonly commentId: number | null }): Promise<Conversation>;
   /** The open pull request of a branch that this App made for the issue, if there is one. */

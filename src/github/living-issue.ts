@@ -1,5 +1,7 @@
-/** One issue of ours that says how something stands: found again by a hidden marker, closed when there is nothing to say. */
+/** One issue of ours that says how something stands: found again by a hidden marker, for ever the same one. */
+import { setTimeout } from 'node:timers/promises';
 import { withMarker } from './comments.ts';
+import type { LivingIssue } from './github.ts';
 import { makeOnce } from './session.ts';
 import type { Authored, Session } from './session.ts';
 
@@ -7,35 +9,54 @@ interface Issue extends Authored {
   readonly number: number;
   readonly html_url: string;
   readonly title: string;
+  readonly state: string;
   readonly body?: string | null | undefined;
   readonly pull_request?: unknown;
 }
 
-/** 1,000 open issues of ours. */
+/** 1,000 issues and pull requests of ours. */
 const maxPages = 10;
+/** GitHub may list a thing a moment later than it made it. */
+const settles = { tries: 8, everyMs: 250 } as const;
 
-export async function writeLivingIssue(
-  session: Session,
-  marker: string,
-  says: { readonly title: string; readonly body: string } | null,
-): Promise<{ readonly number: number; readonly url: string } | null> {
+/** Callers take turns: two that look at the same moment would both find none. */
+export async function writeLivingIssue(session: Session, wanted: LivingIssue): Promise<{ readonly number: number; readonly url: string } | null> {
   const { octokit, at } = session;
-  if (says === null) {
-    const found = await findIssue(session, marker);
-    if (found) await octokit.rest.issues.update({ ...at, issue_number: found.number, state: 'closed', state_reason: 'completed' });
+  const { title } = wanted;
+  const body = withMarker(wanted.body, wanted.marker);
+  const saysSo = (issue: Issue): boolean => issue.body === body && issue.title === title;
+  const find = async (): Promise<Issue | null> =>
+    (await findIssue(session, wanted.marker, 'open')) ?? (wanted.open || wanted.among === 'all' ? await findIssue(session, wanted.marker, 'closed') : null);
+  if (!wanted.open) {
+    const found = await find();
+    if (found && (found.state === 'open' || !saysSo(found))) {
+      await octokit.rest.issues.update({ ...at, issue_number: found.number, title, body, state: 'closed', state_reason: 'completed' });
+    }
     return null;
   }
-  const { title } = says;
-  const body = withMarker(says.body, marker);
-  const find = async (): Promise<Issue | null> => await findIssue(session, marker);
-  const written = await makeOnce(session, find, async () => (await octokit.rest.issues.create({ ...at, title, body })).data);
-  if (written.body !== body || written.title !== title) await octokit.rest.issues.update({ ...at, issue_number: written.number, title, body });
-  return { number: written.number, url: written.html_url };
+  const create = async (): Promise<Issue> => {
+    const { data } = await octokit.rest.issues.create({ ...at, title, body });
+    await untilListed(session, wanted.marker);
+    return data;
+  };
+  const issue = await makeOnce(session, find, create);
+  if (!saysSo(issue)) await octokit.rest.issues.update({ ...at, issue_number: issue.number, title, body, ...(issue.state === 'closed' && { state: 'open' }) });
+  return { number: issue.number, url: issue.html_url };
 }
 
-async function findIssue({ octokit, at, isOurs, login }: Session, marker: string): Promise<Issue | null> {
+/** So that whoever looks next finds it. */
+async function untilListed(session: Session, marker: string): Promise<void> {
+  for (let tries = 1; tries < settles.tries; tries++) {
+    if ((await findIssue(session, marker, 'open')) !== null) return;
+    await setTimeout(settles.everyMs, undefined, { signal: session.signal });
+  }
+}
+
+/** The one that changed last. */
+async function findIssue({ octokit, at, isOurs, login }: Session, marker: string, state: 'open' | 'closed'): Promise<Issue | null> {
   let pages = 0;
-  for await (const { data } of octokit.paginate.iterator(octokit.rest.issues.listForRepo, { ...at, state: 'open', creator: login, per_page: 100 })) {
+  const query = { ...at, state, creator: login, sort: 'updated', direction: 'desc', per_page: 100 } as const;
+  for await (const { data } of octokit.paginate.iterator(octokit.rest.issues.listForRepo, query)) {
     const found = data.find((issue) => issue.pull_request === undefined && isOurs(issue) && (issue.body ?? '').includes(marker));
     if (found) return found;
     if (++pages === maxPages) break;

@@ -57,7 +57,7 @@ export function createRepository(options: RepositoryOptions): GitHubRepository {
     organizationFile: async (path, wanted) =>
       await withSession(options, { use: 'read', signal }, async (session) => await readOrganizationFile(mint, session, { path, ...wanted })),
     changedPaths: async (pullRequest) => await talk(async (session) => await listChangedPaths(session, pullRequest)),
-    livingIssue: async (marker, says) => await talk(async (session) => await writeLivingIssue(session, marker, says)),
+    livingIssue: async (wanted) => await talk(async (session) => await writeLivingIssue(session, wanted)),
     conversation: async (issue, before) =>
       await talk(async (session) => {
         const mayWrite = async (login: string): Promise<boolean> => !['read', 'none'].includes(await readPermission(session, login));

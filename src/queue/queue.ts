@@ -8,6 +8,7 @@ import type { RunLimits } from './open-run.ts';
 import type { PlaceChange } from './place-book.ts';
 import type { Place } from './places.ts';
 import type { Subject } from './subjects.ts';
+import type { InTurn } from './turns.ts';
 
 export interface IntakeQueue {
   /** Durable when it returns. Throws `redis_unavailable` after `deadlineMs`, whatever the Redis client does. */
@@ -60,6 +61,8 @@ export interface WorkerQueue {
   find(subject: Subject): Promise<readonly Place[]>;
   /** Hands a message to the run that works on an issue, or to the first that waits for it. Told twice, it is heard once. */
   tell(subject: Subject, message: Message): Promise<'working' | 'waiting' | 'none' | 'full' | 'too_long'>;
+  /** Of all workers, one at a time does work of that name. */
+  readonly inTurn: InTurn;
   /**
    * Calls back when places in the queue changed, or what holds a run, on one worker of all. Default: every 2 s at most,
    * and not before the call before has settled. Ends with `close`.

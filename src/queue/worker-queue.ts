@@ -35,6 +35,7 @@ import type { Ring } from './ring.ts';
 import { createSeal } from './seal.ts';
 import { createSubjects } from './subjects.ts';
 import type { Subject, Subjects } from './subjects.ts';
+import { createInTurn } from './turns.ts';
 
 export interface WorkerQueueOptions {
   readonly redisUrl: string;
@@ -126,6 +127,7 @@ export async function createWorkerQueue(options: WorkerQueueOptions): Promise<Wo
       const put = await within(addMs, parts.inbox.put(jobId, message));
       return put === 'kept' ? state : put;
     },
+    inTurn: createInTurn(parts.redis, options.prefix ?? 'mayfly'),
     onPlaces: (callback, everyMs = watchMs) => void parts.watches.push(parts.places.watch(callback, everyMs)),
     remember: (repositoryId, summary) => within(addMs, history.remember(repositoryId, summary)),
     past: (repositoryId) => within(addMs, history.past(repositoryId)),

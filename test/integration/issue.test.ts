@@ -9,6 +9,7 @@ import type { FixJob } from '../../src/job.ts';
 import { failOnViolations } from '../support/github/clients.ts';
 import { openPort } from '../support/github-port.ts';
 import { whyNoSshd } from '../support/host-sshd.ts';
+import { alone } from '../support/in-turn.ts';
 import { bash, createIssueWorld, submit } from '../support/issue-world.ts';
 import type { IssueWorld } from '../support/issue-world.ts';
 import { calls } from '../support/scripted-model.ts';
@@ -198,6 +199,7 @@ describe.skipIf(reason)('a queued run', () => {
           signal: new AbortController().signal,
           queue: { ...idleQueue, ...queue },
           memory: world.memory,
+          inTurn: alone,
           countOutsider: () => 1,
         },
         log,

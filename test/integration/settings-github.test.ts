@@ -11,6 +11,7 @@ import type { StandInRepository } from '../support/github/repository.ts';
 import { createStandInGitHub } from '../support/github/stand-in.ts';
 import type { StandInGitHub } from '../support/github/stand-in.ts';
 import { openPort } from '../support/github-port.ts';
+import { alone } from '../support/in-turn.ts';
 import { captureLog } from '../support/capture-log.ts';
 import { createMemory } from '../support/memory.ts';
 
@@ -42,7 +43,7 @@ const tell = async (pull?: { number: number; headSha: string }): Promise<void> =
     installationId,
     repository,
   };
-  const tools = { github: openPort(standIn, seeded).github, operator: silentOperator, signal: new AbortController().signal };
+  const tools = { github: openPort(standIn, seeded).github, operator: silentOperator, inTurn: alone, signal: new AbortController().signal };
   await takeInSettings(pull ? { ...event, kind: 'settings_proposed', pull } : { ...event, kind: 'pushed' }, tools, captureLog().log);
 };
 /** Open and closed, the oldest first. */
@@ -108,9 +109,11 @@ describe('a push to the default branch', () => {
     await tell();
     expect((await issues()).map(({ state }) => state)).toEqual(['closed']);
 
-    await commit('test: [broken\n');
+    expect((await issues())[0]?.body).toContain('Corrected: Mayfly understands every key');
+
+    await commit('tset: npm test\n');
     await tell();
-    expect((await issues()).map(({ state }) => state)).toEqual(['closed', 'open']);
+    expect((await issues()).map(({ state }) => state)).toEqual(['open']);
   });
 
   it('opens nothing when there is nothing to say', async () => {
@@ -210,6 +213,7 @@ describe('what a trigger finds', () => {
         queue,
         memory: createMemory(),
         countOutsider: () => 1,
+        inTurn: alone,
         signal: new AbortController().signal,
       },
       captureLog().log,

@@ -6,6 +6,7 @@ import type { FixJob, PullRequest } from '../../src/job.ts';
 import { silentOperator } from '../../src/settings/operator.ts';
 import { IntakeEvent } from '../../src/webhook/event.ts';
 import { createReceiver } from '../../src/webhook/receive.ts';
+import { alone } from './in-turn.ts';
 import { aPublishRequest, openPort } from './github-port.ts';
 import { createIssueWorld } from './issue-world.ts';
 import type { IssueWorld } from './issue-world.ts';
@@ -80,6 +81,7 @@ export async function createFollowWorld({ files = {}, change = { 'src.txt': 'goo
     operator: silentOperator,
     memory: world.memory,
     countOutsider: () => 1,
+    inTurn: alone,
     signal: new AbortController().signal,
     queue: {
       addRun: (job) => Promise.resolve(queued.push(job) > 0),

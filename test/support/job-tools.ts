@@ -8,6 +8,7 @@ import { createSecrets } from '../../src/log.ts';
 import type { Models } from '../../src/model/model.ts';
 import { silentOperator } from '../../src/settings/operator.ts';
 import { createHostProvider } from './host-provider.ts';
+import { alone } from './in-turn.ts';
 
 export interface JobToolsParts {
   /** For mirrors. */
@@ -42,6 +43,7 @@ export function createJobTools({ directory, github, models, memory, onBoot }: Jo
     github,
     mirrors: createMirrors({ directory, environment: { PATH: '/usr/bin:/bin' }, log: pino({ level: 'silent' }) }),
     memory,
+    inTurn: alone,
     onEvent: () => {},
     onReport: () => {},
   };

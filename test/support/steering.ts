@@ -96,6 +96,7 @@ export async function startSteering(options: SteeringOptions = {}): Promise<Stee
     github,
     queue,
     memory,
+    inTurn: queue.inTurn,
     operator: silentOperator,
     countOutsider: () => (outsiders += 1),
     signal: new AbortController().signal,
