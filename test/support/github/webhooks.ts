@@ -44,6 +44,9 @@ export interface WebhookOptions {
   readonly now: () => number;
 }
 
+/** What every App is sent, whatever it subscribes to: https://docs.github.com/en/webhooks/webhook-events-and-payloads#installation */
+const unasked: readonly string[] = ['installation', 'installation_repositories'];
+
 export function createWebhooks(options: WebhookOptions): Webhooks {
   const deliveries: Delivery[] = [];
   const underWay = new Set<Promise<Delivery>>();
@@ -80,7 +83,7 @@ export function createWebhooks(options: WebhookOptions): Webhooks {
     url: options.url,
     deliveries,
     emit(event, payload) {
-      if (webhooks.url === null || !options.app.events.includes(event)) return;
+      if (webhooks.url === null || !(options.app.events.includes(event) || unasked.includes(event))) return;
       const draft = { guid: randomUUID(), event, action: payload.action ?? null, redelivery: false, rawBody: JSON.stringify(payload) };
       if (held) held.push(() => void send(draft));
       else void send(draft);
