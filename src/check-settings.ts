@@ -1,10 +1,11 @@
 /** `mayfly settings`: whether a settings file is right, and what holds in a repository, by whose word. */
-import { open } from 'node:fs/promises';
+import { open, stat } from 'node:fs/promises';
 import { basename, resolve } from 'node:path';
 import type { CommandContext } from './command-line.ts';
 import { FixError, errorTable } from './errors.ts';
 import { readBaseSettings } from './fix/base-settings.ts';
 import { visible } from './fix/neutral.ts';
+import type { NamedRepository } from './github/github.ts';
 import { createOperator } from './operator.ts';
 import { createMirrorsFrom } from './run-tools.ts';
 import { formatProblem } from './settings/problem.ts';
@@ -12,10 +13,11 @@ import type { Problem } from './settings/problem.ts';
 import { readSettings } from './settings/read.ts';
 import type { FoundFile } from './settings/read.ts';
 import { showValue } from './settings/resolve.ts';
-import type { Effective } from './settings/resolve.ts';
+import type { Effective, Resolved } from './settings/resolve.ts';
 import { settingsPath } from './settings/schema.ts';
 import { keys, whatNullMeans } from './settings/values.ts';
 import type { Key } from './settings/values.ts';
+import { readGitHubSettings, readName } from './show-github-settings.ts';
 
 const brokenExitCode = errorTable.config_invalid.exitCode;
 const longestValue = 60;
@@ -37,14 +39,11 @@ export interface ShowOptions {
   readonly json?: boolean;
 }
 
-/** Returns the exit code, as `validateSettings` does. Throws `repository_unreachable` and the like. */
-export async function showSettings(options: ShowOptions, { config, log, signal }: CommandContext): Promise<number> {
-  const mirrors = createMirrorsFrom(config, log);
-  const fetch = (url: string, ref: string | null) => mirrors.fetch({ url: locate(url), token: null, ref }, signal);
-  const snapshot = await fetch(options.repo, options.base ?? null);
-  const { organization: shared } = options;
-  const organization = shared === undefined ? null : { name: nameOf(shared), snapshot: await fetch(shared, null) };
-  const resolved = await readBaseSettings({ snapshot, organization }, createOperator(config), signal);
+/** Returns the exit code, as `validateSettings` does. A folder goes before a repository on GitHub of the same name. Throws `usage`, `repository_unreachable` and the like. */
+export async function showSettings(options: ShowOptions, context: CommandContext): Promise<number> {
+  const named = readName(options.repo);
+  const onGitHub = named !== null && !(await isFolder(options.repo));
+  const resolved = onGitHub ? await showOnGitHub(named, options, context) : await readCommitted(options, context);
   if ('problems' in resolved) {
     if (options.json) console.log(JSON.stringify({ problems: resolved.problems }));
     else printProblems(resolved.problems);
@@ -54,6 +53,24 @@ export async function showSettings(options: ShowOptions, { config, log, signal }
   else printTable(resolved.effective);
   return 0;
 }
+
+async function showOnGitHub(named: NamedRepository, { base, organization }: ShowOptions, context: CommandContext): Promise<Resolved> {
+  if (organization !== undefined) {
+    throw new FixError('usage', { details: { reason: '--organization goes with a folder or a URL; for owner/name, GitHub is asked for that repository too' } });
+  }
+  return await readGitHubSettings({ ...named, ...(base !== undefined && { ref: base }) }, context);
+}
+
+async function readCommitted(options: ShowOptions, { config, log, signal }: CommandContext): Promise<Resolved> {
+  const mirrors = createMirrorsFrom(config, log);
+  const fetch = (url: string, ref: string | null) => mirrors.fetch({ url: locate(url), token: null, ref }, signal);
+  const snapshot = await fetch(options.repo, options.base ?? null);
+  const { organization: shared } = options;
+  const organization = shared === undefined ? null : { name: nameOf(shared), snapshot: await fetch(shared, null) };
+  return await readBaseSettings({ snapshot, organization }, createOperator(config), signal);
+}
+
+const isFolder = async (path: string): Promise<boolean> => (await stat(path).catch(() => null))?.isDirectory() ?? false;
 
 /** At most one byte more than is taken is ever read. */
 async function readFound(file: string, maxBytes: number): Promise<FoundFile> {

@@ -229,9 +229,9 @@ function addSettings(program: Command, context: MakeContext, outcome: { exitCode
   settings
     .command('show')
     .description('Show every key with its value, and whose word that is: default, operator, organization or repository.')
-    .requiredOption('--repo <dir|url>', 'the repository; what is committed counts')
-    .option('--base <ref>', 'branch, tag or commit (default: HEAD)')
-    .option('--organization <dir|url>', 'the repository `.github` of the organization, for `extends: organization`')
+    .requiredOption('--repo <dir|url|owner/name>', 'the repository; what is committed counts. owner/name is read from GitHub by the App, as a run reads it')
+    .option('--base <ref>', 'branch, tag or commit (default: HEAD; on GitHub the default branch)')
+    .option('--organization <dir|url>', 'the repository `.github` of the organization, for `extends: organization`; owner/name finds it by itself')
     .option('--json', 'print one JSON object')
     .action(async (options: ShowOptions) => {
       const { showSettings } = await import('./check-settings.ts');

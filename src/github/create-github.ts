@@ -8,6 +8,7 @@ import type { AppCredentials } from './app-credentials.ts';
 import type { ClientOptions } from './client.ts';
 import { redeliverFailed } from './deliveries.ts';
 import { asGitHubError, gitHubError, hasStatus } from './failure.ts';
+import { findRepository } from './find-repository.ts';
 import type { GitHub } from './github.ts';
 import { createRepository } from './repository.ts';
 
@@ -41,6 +42,7 @@ export function createGitHub(options: GitHubOptions): GitHub {
 
   return {
     whoAmI,
+    find: async (wanted, signal) => await findRepository({ credentials, client, secrets, log, records: [] }, wanted, signal),
     repository(ref, { deliveryId, signal, records }) {
       // GitHub keeps the user agent in its audit log, and ignores headers that it does not know.
       const scoped = { ...client, userAgent: `${userAgent} delivery/${deliveryId.replaceAll(/[^\w-]/g, '')}`, log: log.child({ deliveryId }) };

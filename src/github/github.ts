@@ -249,7 +249,22 @@ export interface GitHubRepository {
   check(request: CheckRequest): Promise<void>;
 }
 
+/** As a person names it. */
+export interface NamedRepository {
+  readonly owner: string;
+  readonly name: string;
+  /** A branch, a tag or a commit. */
+  readonly ref?: string;
+}
+
+/** `not_in_installation`: its owner has the App, but not for this one, or there is none of that name, which GitHub does not tell apart. */
+export type FoundRepository =
+  | (RepositoryRef & { /** Of `ref`. */ readonly sha?: string })
+  | { readonly problem: 'not_installed' | 'not_in_installation' | 'no_such_ref' };
+
 export interface GitHub {
+  /** Where the App may read that repository. */
+  find(wanted: NamedRepository, signal: AbortSignal): Promise<FoundRepository>;
   /** `records` collects every token minted through the returned object. */
   repository(ref: RepositoryRef, options: { deliveryId: string; signal: AbortSignal; records: TokenRecord[] }): GitHubRepository;
   /** Whether the App's credentials work; throws `github_credentials`. Asked once at the start of a worker. */

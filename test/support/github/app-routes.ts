@@ -54,6 +54,12 @@ export async function readRepositoryInstallation({ world, params }: BareCall): P
   return { status: 200, body: installationBody(world) };
 }
 
+/** Of a person or an organization, as GitHub has it. */
+export async function readAccountInstallation({ world, params }: BareCall): Promise<Reply> {
+  if (params['username']?.toLowerCase() !== world.app.account.toLowerCase()) throw notFound();
+  return { status: 200, body: installationBody(world) };
+}
+
 const ranks: Readonly<Record<string, number>> = { read: 1, write: 2, admin: 3 };
 
 /** Mints a token: never more than the installation has, and only names on GitHub's closed list. */

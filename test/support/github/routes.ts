@@ -64,6 +64,7 @@ function appRoutes({ webhooks, rateLimits, registrations, permissionNames }: Rou
     'GET /app/installations/{installation_id}': { as: 'app', answer: apps.readInstallation },
     'POST /app/installations/{installation_id}/access_tokens': { as: 'app', answer: (call) => apps.mintToken(call, permissionNames) },
     'GET /repos/{owner}/{repo}/installation': { as: 'app', answer: apps.readRepositoryInstallation },
+    'GET /users/{username}/installation': { as: 'app', answer: apps.readAccountInstallation },
     'GET /app/hook/config': { as: 'app', answer: (call) => apps.readHookConfig(call, webhooks) },
     'GET /app/hook/deliveries': { as: 'app', answer: (call) => apps.listDeliveries(call, webhooks) },
     'GET /app/hook/deliveries/{delivery_id}': { as: 'app', answer: (call) => apps.readDelivery(call, webhooks) },
