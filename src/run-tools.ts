@@ -85,8 +85,8 @@ export async function ensureTemplate(config: Config, log: Log, building: Buildin
 
 /** The same provider with VMs that stand ready; whoever opens it drains it. */
 export function openPool(config: Config, provider: Provider, log: Log): Pool {
-  const { MAYFLY_POOL_SIZE: size, MAYFLY_GUEST_VCPUS: cpus, MAYFLY_GUEST_MEMORY_MIB: memoryMib } = config;
-  return createPool({ provider, size, vm: { cpus, memoryMib }, log });
+  const { MAYFLY_POOL_SIZE: size, MAYFLY_GUEST_VCPUS: cpus, MAYFLY_GUEST_MEMORY_MIB: memoryMib, MAYFLY_GUEST_DISK_GIB: diskGib } = config;
+  return createPool({ provider, size, vm: { cpus, memoryMib, diskGib }, log });
 }
 
 export function createMirrorsFrom(config: Config, log: Log): Mirrors {

@@ -15,7 +15,7 @@ export interface PoolOptions {
   /** VMs that wait at most. */
   readonly size: number;
   /** Of the provider's VMs; one of another size is booted when it is asked for. */
-  readonly vm: { readonly cpus: number; readonly memoryMib: number };
+  readonly vm: { readonly cpus: number; readonly memoryMib: number; readonly diskGib: number };
   /** How long one waits before another takes its place. Default: 15 minutes. */
   readonly maxAgeMs?: number;
   /** How long after a boot that failed, or for want of memory, the next one is tried. Default: 30 seconds. */
@@ -92,7 +92,7 @@ class StandingPool implements Pool {
 
   #isUsual({ size }: SandboxSpec): boolean {
     const { vm } = this.#options;
-    return size === undefined || (size.cpus >= vm.cpus && size.memoryMib >= vm.memoryMib);
+    return size === undefined || (size.cpus >= vm.cpus && size.memoryMib >= vm.memoryMib && size.diskGib <= vm.diskGib);
   }
 
   /** The one that waited longest; the next takes its place. */

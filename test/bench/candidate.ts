@@ -42,8 +42,8 @@ export async function openCandidate({ name, config, stateDir, signal }: Candidat
   const template = await buildTemplate(options, { signal, onProgress: (line) => void process.stderr.write(`template: ${line}\n`) });
   const silent = { ...options, log: pino({ level: 'silent' }) };
   const create = name === 'oci' ? createOciProvider : createQemuProvider;
-  const { memoryMib, vcpus: cpus } = options;
-  const openPool = (): Pool => createPool({ provider: create(silent), size: 1, vm: { cpus, memoryMib }, log: silent.log });
+  const { memoryMib, vcpus: cpus, diskGib } = options;
+  const openPool = (): Pool => createPool({ provider: create(silent), size: 1, vm: { cpus, memoryMib, diskGib }, log: silent.log });
   const cold = name === 'oci' ? null : createQemuProvider({ ...silent, coldBoot: true });
   return { provider: create(options), cold, openPool, steps, template };
 }

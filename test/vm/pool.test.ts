@@ -18,8 +18,8 @@ describe.for([
   { name: 'gVisor', host: oci, isSkipped: noGvisor },
 ])('a pool of $name guests', ({ host, isSkipped: skipped }) => {
   test.skipIf(skipped)('gives each away once, awake and with the time of now, and leaves nothing', async () => {
-    const { memoryMib, vcpus: cpus, log } = host.options;
-    const pool = createPool({ provider: host.provider(), size: 1, vm: { cpus, memoryMib }, availableMib: () => memoryMib, log });
+    const { memoryMib, vcpus: cpus, diskGib, log } = host.options;
+    const pool = createPool({ provider: host.provider(), size: 1, vm: { cpus, memoryMib, diskGib }, availableMib: () => memoryMib, log });
     const boot = async () => {
       await pool.full();
       return await pool.boot({ id: newVmId(), signal: AbortSignal.timeout(60_000) });

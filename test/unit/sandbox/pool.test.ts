@@ -8,7 +8,7 @@ import type { Pool, PoolOptions } from '../../../src/sandbox/pool.ts';
 import type { Provider, Sandbox, SandboxSpec } from '../../../src/sandbox/sandbox.ts';
 import { createFakeSandbox } from '../../support/fake-sandbox.ts';
 
-const vm = { cpus: 2, memoryMib: 1024 };
+const vm = { cpus: 2, memoryMib: 1024, diskGib: 10 };
 
 interface Made extends Sandbox {
   readonly lose: () => void;
@@ -77,7 +77,7 @@ test('a VM that waits is handed over thawed again, once, and another takes its p
   await pool.drain();
 });
 
-test('who finds it empty, or asks for a smaller VM, gets one as if there were no pool', async () => {
+test('who finds it empty, or asks for a smaller VM, or one with a larger disk, gets one as if there were no pool', async () => {
   const stand = createStand();
   const none = open(stand, { size: 0 });
   await none.full();
@@ -85,10 +85,14 @@ test('who finds it empty, or asks for a smaller VM, gets one as if there were no
 
   const pool = open(stand);
   await pool.full();
-  const smaller = { cpus: 1, memoryMib: 512 };
-  const [small, whole] = [await boot(pool, 'run-2', smaller), await boot(pool, 'run-3', vm)];
+  const smaller = { ...vm, cpus: 1, memoryMib: 512 };
+  const small = await boot(pool, 'run-2', smaller);
+  const large = await boot(pool, 'run-4', { ...vm, diskGib: 12 });
+  // No disk is smaller than the one that waits.
+  const whole = await boot(pool, 'run-3', { ...vm, diskGib: 4 });
 
   expect([small.id, small.info.pooled]).toEqual(['run-2', false]);
+  expect([large.id, large.info.pooled]).toEqual(['run-4', false]);
   expect(stand.asked.find(({ id }) => id === 'run-2')?.size).toEqual(smaller);
   expect(whole.info.pooled).toBe(true);
   expect(await pool.sweep()).toEqual(['swept']);
