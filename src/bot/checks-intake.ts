@@ -5,8 +5,8 @@ import type { Values } from '../settings/values.ts';
 import { commentMarker } from './comment-texts.ts';
 import { readFailedChecks } from './failed-checks.ts';
 import { checksComment, readTrailers } from './follow-texts.ts';
-import { queuePullJob } from './queue-pull-job.ts';
-import type { PullEvent } from './queue-pull-job.ts';
+import { queueJob } from './queue-job.ts';
+import type { PullEvent } from './queue-job.ts';
 import { isLive, readRuns } from './run-history.ts';
 import { maySteer } from './repository-settings.ts';
 import { readFollowSettings } from './review-intake.ts';
@@ -45,7 +45,7 @@ export async function takeInChecks(event: ChecksEvent, tools: ReviewTools, log: 
     });
   }
   const asJob = { work: { kind: 'repair' as const, attempt }, trigger: { kind: 'event' as const, name: 'checks' as const } };
-  await queuePullJob({ ...event, key, actor: asked.actor }, pull, asJob, { ...tools, github, values: settings, log });
+  await queueJob({ ...event, key, actor: asked.actor }, { issue: pull, pull, ...asJob }, { ...tools, github, values: settings, log });
 }
 
 /** Whose run made the commit, and how many repairs in a row it ends. Null for a commit of somebody else: people mend what they push. */

@@ -6,7 +6,7 @@ import type { Log } from '../log.ts';
 import type { Repository } from '../job.ts';
 import type { Values } from '../settings/values.ts';
 import { whoAsked } from './checks-intake.ts';
-import { queuePullJob } from './queue-pull-job.ts';
+import { queueJob } from './queue-job.ts';
 import { readFollowSettings } from './review-intake.ts';
 import type { ReviewTools } from './review-intake.ts';
 import type { GitHubRepository, PullState } from '../github/github.ts';
@@ -53,6 +53,6 @@ async function askMerge(
   const asked = await whoAsked(github, pull.headSha, values);
   if (asked === null) return log.info({ pull: pull.number }, 'the head is not a commit that somebody with write access asked us for');
   const key = `conflict-${repository.id}-${pull.headSha}`;
-  const event = { key, deliveryId, installationId, repository, number: pull.number, actor: asked.actor, receivedAt };
-  await queuePullJob(event, pull, { work: { kind: 'merge' }, trigger: { kind: 'event', name: 'conflict' } }, { ...tools, github, values, log });
+  const origin = { key, deliveryId, installationId, repository, actor: asked.actor, receivedAt };
+  await queueJob(origin, { issue: pull, pull, work: { kind: 'merge' }, trigger: { kind: 'event', name: 'conflict' } }, { ...tools, github, values, log });
 }

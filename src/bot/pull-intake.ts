@@ -1,9 +1,9 @@
 /** An instruction for a pull request, in its conversation or at a line: pinned to the head that GitHub shows now. */
-import type { PullState } from '../github/github.ts';
+import type { GitHubRepository, PullState } from '../github/github.ts';
 import type { FixJob, Work } from '../job.ts';
 import { closedPullReply, foreignMergeReply, forkPullReply } from './follow-texts.ts';
-import { queuePullJob } from './queue-pull-job.ts';
-import type { PullEvent, PullTools } from './queue-pull-job.ts';
+import { queueJob } from './queue-job.ts';
+import type { PullEvent, QueueTools } from './queue-job.ts';
 
 export interface PullRequestWish extends PullEvent {
   readonly work: Work;
@@ -11,13 +11,13 @@ export interface PullRequestWish extends PullEvent {
 }
 
 /** The sender may write here, which was asked before. Says in one sentence why there is no run when there is none. */
-export async function askPull(wish: PullRequestWish, tools: PullTools): Promise<'started' | 'refused'> {
+export async function askPull(wish: PullRequestWish, tools: QueueTools & { readonly github: GitHubRepository }): Promise<'started' | 'refused'> {
   const { github } = tools;
   const pull = await github.pulls.read(wish.number);
   const why = whyNot(pull, wish.work);
   if (why !== null) await github.reply(wish.number, why);
   if (pull === null || why !== null) return 'refused';
-  await queuePullJob(wish, pull, wish, tools);
+  await queueJob(wish, { issue: pull, pull, work: wish.work, trigger: wish.trigger }, tools);
   return 'started';
 }
 

@@ -9,8 +9,8 @@ import type { Operator } from '../settings/operator.ts';
 import type { Values } from '../settings/values.ts';
 import type { Memory } from './memory.ts';
 import { askPull } from './pull-intake.ts';
-import { queuePullJob } from './queue-pull-job.ts';
-import type { PullEvent, RunQueue } from './queue-pull-job.ts';
+import { queueJob } from './queue-job.ts';
+import type { PullEvent, RunQueue } from './queue-job.ts';
 import { isUnnamedBot, maySteer, readRepositorySettings } from './repository-settings.ts';
 import { findWaiting } from './review-requests.ts';
 import type { Waiting } from './review-requests.ts';
@@ -101,7 +101,7 @@ async function queueReview(
   const instruction = instructionOf(event, waiting);
   if (waiting.length === 0 && instruction === null && !(await tools.queue.hasRun(event.key))) return log.info('the review asks for nothing');
   const work = { kind: 'revise' as const, instruction, requests: waiting.map(({ request }) => request) };
-  await queuePullJob(event, pull, { work, trigger: { kind: 'review', reviewId: event.reviewId } }, { ...tools, github, values, log });
+  await queueJob(event, { issue: pull, pull, work, trigger: { kind: 'review', reviewId: event.reviewId } }, { ...tools, github, values, log });
   // Afterwards, because it also says that a run has taken the comment up.
   for (const { id } of waiting.flatMap(({ comments }) => comments)) {
     await github.react({ kind: 'review_comment', id }, 'eyes').catch((thrown: unknown) => {

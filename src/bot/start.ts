@@ -1,16 +1,14 @@
 /** From a wish to a queued run, or one sentence that says why not: before any VM. */
 import { countVisible } from '../fix/enough.ts';
 import type { IssueState } from '../github/github.ts';
-import { newRunId } from '../job.ts';
 import type { FixJob, Work } from '../job.ts';
 import type { Values } from '../settings/values.ts';
 import { noStartReply } from './command-texts.ts';
 import type { NoStart } from './command-texts.ts';
 import { branchName } from './fix-work.ts';
-import { sayQueued } from './living-comment.ts';
 import type { Intake, Scene } from './scene.ts';
-import { limitsOf } from './run-limits.ts';
 import { subjectOf } from './memory.ts';
+import { queueJob } from './queue-job.ts';
 import { keepSettingsIssue } from './repository-settings.ts';
 import { brokenSettingsReply, disabledReply } from './settings-texts.ts';
 
@@ -20,7 +18,7 @@ const leastVisibleCharacters = 40;
 /** `done` when there is nothing to start any more, and nothing to say. */
 export async function start(scene: Scene, wanted: Work): Promise<'started' | 'refused' | 'done'> {
   const { event, github, tools, log } = scene;
-  // This event was taken in before, up to here: the comment is the run's by now.
+  // Taken in before: the run that is there would be the reason against it.
   if (await tools.queue.hasRun(event.key)) {
     log.info('run was queued before');
     return 'started';
@@ -35,12 +33,7 @@ export async function start(scene: Scene, wanted: Work): Promise<'started' | 're
   const reason = await findReason(scene, { work: wanted, issue, branch: branchName(values, event.issue.number) });
   if (reason !== null) return await refuse(scene, noStartReply(event.actor.login, reason));
   const work = planFirst(wanted, values.plan === 'always');
-  const job = toJob(event, work);
-  await tools.memory.keep(subjectOf(job), 'job', work);
-  // The comment comes first: written after the job is queued, it could overwrite what a fast worker has said by then.
-  await sayQueued(github, job, null);
-  const added = await tools.queue.addRun(job, limitsOf(values));
-  log.info({ runId: job.runId, kind: work.kind, added }, added ? 'run queued' : 'run was queued before');
+  await queueJob(event, { issue: event.issue, pull: null, work, trigger: triggerOf(event) }, { ...tools, github, values, log });
   return 'started';
 }
 
@@ -93,23 +86,4 @@ export function triggerOf(event: Intake): FixJob['trigger'] {
   const { commentId, on = 'issue', label = '' } = event;
   if (commentId === undefined) return { kind: 'label', label };
   return on === 'review' ? { kind: 'review', reviewId: commentId } : { kind: 'comment', commentId, on };
-}
-
-function toJob(event: Intake, work: Work): FixJob {
-  const { key, deliveryId, installationId, repository, issue, actor } = event;
-  const { number, title, body } = issue;
-  return {
-    version: 2,
-    runId: newRunId(),
-    key,
-    deliveryId,
-    installationId,
-    repository,
-    issue: { number, title, body },
-    pull: null,
-    work,
-    actor,
-    trigger: triggerOf(event),
-    requestedAt: event.receivedAt,
-  };
 }
