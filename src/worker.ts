@@ -5,7 +5,7 @@ import { runJob } from './bot/run-job.ts';
 import type { IntakeTools } from './bot/scene.ts';
 import type { ReviewTools } from './bot/review-intake.ts';
 import { takeInEvent } from './bot/take-in-event.ts';
-import { tellPlaces } from './bot/tell-places.ts';
+import { createPlaceTeller } from './bot/tell-places.ts';
 import type { JobTools } from './bot/work.ts';
 import { createGitHub } from './github/create-github.ts';
 import type { GitHub } from './github/github.ts';
@@ -100,7 +100,7 @@ export async function startWorker(config: Config, options: WorkerOptions): Promi
     throw error;
   });
   const closing = new AbortController();
-  queue.onPlaces(async (changes) => await tellPlaces(changes, { github, log, signal: closing.signal }), placesEveryMs);
+  queue.onPlaces(createPlaceTeller({ github, log, signal: closing.signal }), placesEveryMs);
   const stopRedelivery = startRedelivery(github, log, signal);
   return {
     close: async (graceMs) => {

@@ -1,4 +1,4 @@
-/** The places of all that waits: worked out when something changed, and told to one worker, which tells people. */
+/** The places of all that waits: worked out when something changed, and told on one worker, which tells people. */
 import { randomUUID } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import type { FixJob } from '../job.ts';
@@ -14,7 +14,7 @@ import type { Ring } from './ring.ts';
 const freshMs = 5_000;
 const tellerMs = 15_000;
 
-export interface PlaceChange {
+export interface WaitingRun {
   readonly place: Place;
   /** Null when it is gone by now. */
   job(): Promise<FixJob | null>;
@@ -24,10 +24,10 @@ export interface PlaceBook {
   /** By job id. */
   read(): Promise<ReadonlyMap<string, Place>>;
   /**
-   * Calls back with the waiting runs whose place, or what holds them, changed, after `callback` is done with those before:
-   * on one worker of all. The first call on it has all that wait. Returns what ends it.
+   * Calls back with all that wait, in their order, on one worker of all; with none on the others. Not before `callback`
+   * is done with those before. Returns what ends it.
    */
-  watch(callback: (changes: readonly PlaceChange[]) => Promise<void>, everyMs: number): () => void;
+  watch(callback: (waiting: readonly WaitingRun[]) => Promise<void>, everyMs: number): () => void;
 }
 
 export interface PlaceBookParts {
@@ -54,34 +54,30 @@ export function createPlaceBook(parts: PlaceBookParts): PlaceBook {
     read,
     watch(callback, everyMs) {
       const workerId = randomUUID();
-      let told = new Map<string, string>();
-      let busy = false;
-      const look = async (): Promise<void> => {
-        if (!(await isTeller(parts, workerId))) {
-          told = new Map();
-          return;
-        }
-        const places = [...(await read())].filter(([, { state }]) => state === 'waiting');
-        const changed = places.filter(([jobId, place]) => told.get(jobId) !== textOf(place));
-        told = new Map(places.map(([jobId, place]) => [jobId, textOf(place)]));
-        if (changed.length > 0) await callback(changed.map(([jobId, place]) => ({ place, job: () => openJob(parts.lane, jobId) })));
-      };
-      const timer = setInterval(() => {
-        if (busy) return;
-        busy = true;
-        look()
-          .catch((err: unknown) => log.warn({ err }, 'places could not be told'))
-          .finally(() => {
-            busy = false;
-          });
-      }, everyMs);
+      const waiting = async (): Promise<WaitingRun[]> =>
+        [...(await read())].flatMap(([jobId, place]) => (place.state === 'waiting' ? [{ place, job: () => openJob(parts.lane, jobId) }] : []));
+      const tell = oneAtATime(async (isOurs: boolean) => await callback(isOurs ? await waiting() : []), log);
+      // Also while the callback works, or another worker would begin beside it.
+      const ask = oneAtATime(async () => tell(await isTeller(parts, workerId)), log);
+      const timer = setInterval(ask, everyMs);
       return () => clearInterval(timer);
     },
   };
 }
 
-/** How many wait behind it is no news. */
-const textOf = ({ place, heldBy }: Place): string => JSON.stringify([place, heldBy]);
+/** A call while one is under way does nothing. */
+function oneAtATime<T extends unknown[]>(work: (...given: T) => Promise<void>, log: Log): (...given: T) => void {
+  let busy = false;
+  return (...given) => {
+    if (busy) return;
+    busy = true;
+    work(...given)
+      .catch((err: unknown) => log.warn({ err }, 'places could not be told'))
+      .finally(() => {
+        busy = false;
+      });
+  };
+}
 
 async function isTeller({ redis, lane }: PlaceBookParts, workerId: string): Promise<boolean> {
   const key = `${lane.prefix}:places-teller`;

@@ -5,7 +5,7 @@ import type { RunSummary } from './history.ts';
 import type { Message } from './inbox.ts';
 import type { Keepsakes } from './keepsakes.ts';
 import type { RunLimits } from './open-run.ts';
-import type { PlaceChange } from './place-book.ts';
+import type { WaitingRun } from './place-book.ts';
 import type { Place } from './places.ts';
 import type { Subject } from './subjects.ts';
 
@@ -61,10 +61,10 @@ export interface WorkerQueue {
   /** Hands a message to the run that works on an issue, or to the first that waits for it. Told twice, it is heard once. */
   tell(subject: Subject, message: Message): Promise<'working' | 'waiting' | 'none' | 'full' | 'too_long'>;
   /**
-   * Calls back when places in the queue changed, or what holds a run, on one worker of all. Default: every 2 s at most,
+   * Calls back with all that wait, in their order, on one worker of all; with none on the others. Default: every 2 s,
    * and not before the call before has settled. Ends with `close`.
    */
-  onPlaces(callback: (changes: readonly PlaceChange[]) => Promise<void>, everyMs?: number): void;
+  onPlaces(callback: (waiting: readonly WaitingRun[]) => Promise<void>, everyMs?: number): void;
   /** Keeps what a run was like, for `past`: the last 50 of each repository. */
   remember(repositoryId: number, summary: RunSummary): Promise<void>;
   /** The newest first. */

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { FixError } from '../../src/errors.ts';
 import type { Message } from '../../src/queue/inbox.ts';
-import type { PlaceChange } from '../../src/queue/place-book.ts';
+import type { WaitingRun } from '../../src/queue/place-book.ts';
 import { newRunId } from '../../src/job.ts';
 import { aJob } from '../support/jobs.ts';
 import { abortReason, createQueueBench } from '../support/queue-bench.ts';
@@ -139,16 +139,16 @@ describe.skipIf(redisIsMissing())('while a run waits or works', () => {
     expect((await abortReason(await worker.run(0))) as FixError).toHaveProperty('details', { reason: 'stop' });
   });
 
-  test('its place is found, and changes are told to one worker of all', async () => {
+  test('its place is found, and told on one worker of all', async () => {
     const workers = [await bench.worker({ concurrency: 1 }), await bench.worker({ concurrency: 1 })];
-    const told: PlaceChange[][] = [[], []];
+    const told: (readonly WaitingRun[])[] = [[], []];
     const [worker] = workers;
     if (!worker) throw new Error('there is none');
     await worker.consume();
     const jobs = [1, 2, 3].map((issue) => aJob({ issue }));
     for (const job of jobs) await worker.queue.addRun(job);
     const running = await worker.run(0);
-    for (const [index, { queue }] of workers.entries()) queue.onPlaces(async (changes) => void told[index]?.push(...changes), 20);
+    for (const [index, { queue }] of workers.entries()) queue.onPlaces(async (waiting) => void (told[index] = waiting), 20);
     const places = () => told.flat().map(({ place }) => [place.runId, place.place, place.heldBy?.limit]);
 
     await expect.poll(places).toEqual([
@@ -161,9 +161,31 @@ describe.skipIf(redisIsMissing())('while a run waits or works', () => {
     running.finish();
     await worker.run(1);
 
-    await expect.poll(places).toEqual([expect.anything(), expect.anything(), [jobs[2]?.runId, 1, 'repository']]);
+    await expect.poll(places).toEqual([[jobs[2]?.runId, 1, 'repository']]);
     await worker.queue.cancelIssue(17, 3, 'stop');
     expect(await worker.queue.find({ repositoryId: 17, issue: 3 })).toEqual([]);
+  });
+
+  test('places stay with the worker that tells them, however long that takes', async () => {
+    const workers = [await bench.worker(), await bench.worker()];
+    const told = [0, 0];
+    const ended = Promise.withResolvers<void>();
+    for (const [index, { queue }] of workers.entries()) {
+      const callback = async (waiting: readonly WaitingRun[]) => {
+        if (waiting.length === 0) return;
+        told[index] = (told[index] ?? 0) + 1;
+        await ended.promise;
+      };
+      queue.onPlaces(callback, 20);
+    }
+    await workers[0]?.queue.addRun(aJob());
+    await expect.poll(() => told.toSorted()).toEqual([0, 1]);
+
+    await bench.direct.pexpire('mayfly:places-teller', 1_000);
+
+    await expect.poll(() => bench.direct.pttl('mayfly:places-teller')).toBeGreaterThan(10_000);
+    expect(told.toSorted()).toEqual([0, 1]);
+    ended.resolve();
   });
 
   test('what runs were like is kept for each repository, the last 50, the newest first, each once', async () => {
