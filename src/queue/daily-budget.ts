@@ -5,6 +5,7 @@
  * dollar; what it spends moves from there to the day's sum as it goes, so a run that is killed has spent it all the same;
  * the rest is given back at its end. A share is worth something as long as BullMQ's lock of its job is held with the same
  * token: a worker that died needs nobody to clean up. Totals are told, not differences, so telling twice counts once.
+ * Which day it is says the clock of Redis: one for all workers.
  */
 import type { Redis } from 'ioredis';
 import type { Budget, BudgetShare, FixJob } from '../job.ts';
@@ -45,7 +46,7 @@ export interface RefundableShare extends BudgetShare {
 
 export interface Reached {
   readonly reached: Budget;
-  /** When there is a new one. */
+  /** When there is a new one, by the clock of Redis. */
   readonly freeAt: number;
 }
 
@@ -54,14 +55,23 @@ export interface DailyBudgets {
   open(job: FixJob, holder: Holder, wanted: Wanted): Promise<RefundableShare | Reached>;
 }
 
+interface DailyBudgetOptions {
+  readonly redis: Redis;
+  readonly lane: Lane;
+  readonly limits: DailyLimits;
+  readonly log: Log;
+  /** Added to the clock of Redis. */
+  readonly aheadMs: () => number;
+}
+
 /** Longer than a run may last that began before midnight. */
 const keptSeconds = 3 * 24 * 60 * 60;
 const answerMs = 10_000;
 const perUsd = 1e6;
 const dayMs = 24 * 60 * 60_000;
 
-export function createDailyBudgets(options: { redis: Redis; lane: Lane; limits: DailyLimits; log: Log; now?: () => Date }): DailyBudgets {
-  const { redis, lane, limits, now = () => new Date() } = options;
+export function createDailyBudgets(options: DailyBudgetOptions): DailyBudgets {
+  const { redis, lane, limits, aheadMs } = options;
   const budgetsFor = ({ costUsdPerDay = Infinity }: Wanted) =>
     [
       { scope: 'repository', usd: Math.min(limits.costUsdPerRepository, costUsdPerDay), tokens: limits.tokensPerRepository },
@@ -70,9 +80,9 @@ export function createDailyBudgets(options: { redis: Redis; lane: Lane; limits: 
     ] as const;
   return {
     async open(job, { jobId, token }, wanted) {
-      const at = now();
+      const at = aheadMs() + (await clockOf(redis));
       const budgets = budgetsFor(wanted);
-      const day = at.toISOString().slice(0, 10);
+      const day = new Date(at).toISOString().slice(0, 10);
       const owners = [`repository:${job.repository.id}`, `installation:${job.installationId}`, `user:${job.installationId}:${job.actor.id}`];
       const keys = owners.map((owner) => `${lane.prefix}:spend:${owner}:${day}`);
       const id = crypto.randomUUID();
@@ -101,10 +111,15 @@ export function createDailyBudgets(options: { redis: Redis; lane: Lane; limits: 
       const tokens = leastOf(
         budgets.map(({ scope, tokens: limit }, index) => ({ amount: left[2 * index + 1] ?? 0, budget: { scope, unit: 'tokens', limit } })),
       );
-      if (opened !== 1) return { reached: usd.amount === 0 ? usd.budget : tokens.budget, freeAt: (Math.floor(at.getTime() / dayMs) + 1) * dayMs };
+      if (opened !== 1) return { reached: usd.amount === 0 ? usd.budget : tokens.budget, freeAt: (Math.floor(at / dayMs) + 1) * dayMs };
       return createShare({ ...options, keys, id, limitsInOrder }, { usd, tokens });
     },
   };
+}
+
+async function clockOf(redis: Redis): Promise<number> {
+  const [seconds, microseconds] = await within(answerMs, redis.time());
+  return Number(seconds) * 1000 + Math.floor(Number(microseconds) / 1000);
 }
 
 type Left = BudgetShare['usd'];

@@ -28,11 +28,10 @@ export interface DispatcherOptions {
   /** Silent for so long, a worker has no hands. */
   readonly lockMs: number;
   readonly log: Log;
-  readonly now: () => number;
 }
 
 export function createDispatcher(options: DispatcherOptions): Dispatcher {
-  const { ring, hands, lockMs, log, now } = options;
+  const { ring, hands, lockMs, log } = options;
   const workerId = randomUUID();
   const sweepEveryMs = Math.min(longestSweepMs, lockMs / 3);
   let working = false;
@@ -42,22 +41,22 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   let wake: NodeJS.Timeout | undefined;
   const offer = async (): Promise<void> => {
     offered = hands();
-    await ring.offer(workerId, { number: offered, freeAt: now() + lockMs });
+    await ring.offer(workerId, { number: offered, keptMs: lockMs });
   };
   const turnOnce = async (): Promise<void> => {
     try {
       if (working && hands() !== offered) await offer();
-      const { promote, nextAt } = await ring.turn();
+      const { promote, nextMs } = await ring.turn();
       await Promise.all(promote.map((jobId) => promoteJob(jobId, options)));
-      wakeAt(nextAt);
+      wakeIn(nextMs);
     } catch (err) {
       log.warn({ err }, 'no run could be started now');
     }
   };
   const turn = shareCalls(turnOnce);
-  const wakeAt = (nextAt: number | null): void => {
+  const wakeIn = (nextMs: number | null): void => {
     clearTimeout(wake);
-    if (working && nextAt !== null && nextAt - now() < sweepEveryMs) wake = setTimeout(() => void turn(), Math.max(0, nextAt - now()) + 1);
+    if (working && nextMs !== null && nextMs < sweepEveryMs) wake = setTimeout(() => void turn(), nextMs + 1);
   };
   const sweep = async (): Promise<void> => {
     // While Redis is away its client keeps commands: one of them is enough.

@@ -18,5 +18,5 @@ export function runJobOptions(attempts: number): JobsOptions {
 
 /** A pause that grows, and that no two runs share. */
 export function retryPauseMs(backoffMs: number, attemptsMade: number): number {
-  return backoffMs * 2 ** attemptsMade * (0.5 + Math.random() / 2);
+  return Math.ceil(backoffMs * 2 ** attemptsMade * (0.5 + Math.random() / 2));
 }

@@ -36,18 +36,17 @@ export interface PlaceBookParts {
   readonly ring: Ring;
   readonly limits: AllLimits;
   readonly log: Log;
-  readonly now: () => number;
 }
 
 export function createPlaceBook(parts: PlaceBookParts): PlaceBook {
-  const { ring, limits, log, now } = parts;
+  const { ring, limits, log } = parts;
   let known: { version: string; at: number; places: ReadonlyMap<string, Place> } | null = null;
   const read = async (): Promise<ReadonlyMap<string, Place>> => {
     const version = await ring.version();
-    if (known?.version === version && now() - known.at < freshMs) return known.places;
+    if (known?.version === version && performance.now() - known.at < freshMs) return known.places;
     const snapshot = await ring.snapshot();
-    const places = placesOf(snapshot, limits, now());
-    known = { version: snapshot.version, at: now(), places };
+    const places = placesOf(snapshot, limits);
+    known = { version: snapshot.version, at: performance.now(), places };
     return places;
   };
   return {

@@ -26,7 +26,7 @@ const hourMs = 60 * 60_000;
 const dayMs = 24 * hourMs;
 
 /** By job id. */
-export function placesOf(snapshot: Snapshot, limits: AllLimits, now: number): Map<string, Place> {
+export function placesOf(snapshot: Snapshot, limits: AllLimits): Map<string, Place> {
   const starting = [...snapshot.granted].filter(([jobId]) => !snapshot.working.has(jobId));
   const of = starting.length + snapshot.waiting.size;
   const places = new Map<string, Place>();
@@ -34,7 +34,7 @@ export function placesOf(snapshot: Snapshot, limits: AllLimits, now: number): Ma
     const entry = snapshot.granted.get(jobId);
     if (entry) places.set(jobId, { runId: entry.runId, state: 'working', place: 0, of, heldBy: null });
   }
-  const { order, held } = playOn(snapshot, limits, now);
+  const { order, held } = playOn(snapshot, limits);
   const slots = createSlotLook(snapshot, limits);
   const all: [string, Entry, HeldBy | null][] = [
     ...starting.map(([jobId, entry]): [string, Entry, null] => [jobId, entry, null]),
@@ -54,12 +54,12 @@ interface Held {
 }
 
 /** Takes one after the other as the ring would if every run ended at once; what is held goes the same way after it. */
-function playOn(snapshot: Snapshot, limits: AllLimits, now: number): { order: [string, Entry][]; held: Held[] } {
+function playOn(snapshot: Snapshot, limits: AllLimits): { order: [string, Entry][]; held: Held[] } {
   const scores = new Map(snapshot.scores);
   const counts = new Map(snapshot.counts);
   const holds = new Map<string, Hold>();
   const isFree = ([jobId, entry]: [string, Entry]): boolean => {
-    const hold = holdOf(entry, { snapshot, counts, limits, now });
+    const hold = holdOf(entry, { snapshot, counts, limits });
     if (hold !== null) holds.set(jobId, hold);
     else if (!entry.counted) for (const name of countNames(entry)) counts.set(name, (counts.get(name) ?? 0) + 1);
     return hold === null;
@@ -146,11 +146,10 @@ interface Look {
   readonly snapshot: Snapshot;
   readonly counts: ReadonlyMap<string, number>;
   readonly limits: AllLimits;
-  readonly now: number;
 }
 
-function holdOf(entry: Entry, { snapshot, counts, limits, now }: Look): Hold | null {
-  const { holds } = snapshot;
+function holdOf(entry: Entry, { snapshot, counts, limits }: Look): Hold | null {
+  const { holds, now } = snapshot;
   for (const hold of [holds.get(`i:${entry.i}`), holds.get(`r:${entry.r}`), entry.hold]) if (hold && hold.freeAt > now) return hold;
   if (entry.counted) return null;
   const [user, repository] = countNames(entry);

@@ -36,7 +36,6 @@ export interface RunProcessorParts {
   /** How long Redis may be silent before we no longer say that the run is ours. */
   readonly lockMs: number;
   readonly log: Log;
-  readonly now: () => number;
   readonly run: (job: FixJob, context: RunContext) => Promise<FixOutcome | void>;
 }
 
@@ -139,7 +138,7 @@ async function isOwned({ jobId, token }: Pick<Held, 'jobId' | 'token'>, { redis,
 /** The error that makes BullMQ do what the row of the error table says. */
 async function endingOf(thrown: unknown, held: Held, parts: RunProcessorParts): Promise<Ending> {
   const { job, jobId, token, signal } = held;
-  const { log, attempts, backoffMs, now } = parts;
+  const { log, attempts, backoffMs } = parts;
   const error = asFixError(thrown);
   const aborted = signal.aborted ? asFixError(signal.reason) : null;
   if (aborted?.code === 'lock_lost') {
@@ -149,24 +148,24 @@ async function endingOf(thrown: unknown, held: Held, parts: RunProcessorParts): 
   }
   if (!(await isOwned(held, parts))) return { kind: 'kept', error: new WaitingError() };
   log.warn({ err: error, jobId, code: error.code, retry: error.row.retry }, 'run attempt failed');
-  if (error.code === 'over_limit') return { kind: 'parked', park: { ...holdOf(error, now()), refund: true }, refund: false, error: new DelayedError() };
+  if (error.code === 'over_limit') return { kind: 'parked', park: { ...pauseFor(error), refund: true }, refund: false, error: new DelayedError() };
   const refund = isOurFault(error.code);
   // What BullMQ keeps of an error is its message; a code is all that anyone may read there.
   if (error.row.retry === 'never') return { kind: 'over', refund, error: new UnrecoverableError(error.code) };
   const again = new Error(error.code);
   if (job.attemptsMade + 1 >= (job.opts.attempts ?? attempts)) return { kind: 'over', refund, error: again };
-  const hold = { limit: 'retry' as const, freeAt: now() + retryPauseMs(backoffMs, job.attemptsMade) };
-  return { kind: 'parked', park: { hold }, refund, error: again };
+  const pause = { limit: 'retry' as const, pauseMs: retryPauseMs(backoffMs, job.attemptsMade) };
+  return { kind: 'parked', park: { pause }, refund, error: again };
 }
 
 /** A person's budget holds that person's runs only: each asks again by itself, because others may give back what they did not spend. */
 const userAgainMs = 15 * 60_000;
 
-function holdOf({ details }: FixError, now: number): ParkOptions {
+function pauseFor({ details }: FixError): ParkOptions {
   const { reached, freeAt } = details as { reached?: { scope?: unknown }; freeAt?: unknown };
-  if (reached?.scope === 'user') return { hold: { limit: 'daily_budget', freeAt: Math.min(Number(freeAt), now + userAgainMs) } };
-  const scope = reached?.scope === 'installation' ? 'installation' : 'repository';
-  return { holdAll: { scope, hold: { limit: 'daily_budget', freeAt: Number(freeAt) } } };
+  const pause = { limit: 'daily_budget' as const, freeAt: Number(freeAt) };
+  if (reached?.scope === 'user') return { pause: { ...pause, pauseMs: userAgainMs } };
+  return { pauseAll: { scope: reached?.scope === 'installation' ? 'installation' : 'repository', pause } };
 }
 
 /** Before BullMQ is told: a worker that dies in between leaves a job that comes back, and waits for its turn. */

@@ -8,15 +8,32 @@
  * or day); `hold:r:<r>`, `hold:i:<i>` (nothing of it begins before a moment); `hands` (worker -> its hands and until when
  * they count); `version`, `seq`, `turns`.
  *
- * ARGV of each: prefix of the keys, prefix of BullMQ's keys, now in ms, the operator's limits as JSON, then its own.
+ * The clock is that of Redis: one for all workers, however wrong theirs are.
+ *
+ * ARGV of each: prefix of the keys, prefix of BullMQ's keys, ms to add to the clock, the operator's limits as JSON, then
+ * its own.
  */
 const shared = `
-local base, bull, now, limits = ARGV[1], ARGV[2], tonumber(ARGV[3]), cjson.decode(ARGV[4])
+local base, bull, limits = ARGV[1], ARGV[2], cjson.decode(ARGV[4])
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000) + tonumber(ARGV[3])
 local hour, day = 3600000, 86400000
-local function get(name, id)
-  local text = redis.call('HGET', base .. name, id)
-  return text and cjson.decode(text)
+local function decode(text)
+  local ok, value = pcall(cjson.decode, text)
+  return ok and type(value) == 'table' and value or nil
 end
+-- What has not this form stops no one: a sweep writes it anew.
+local form = { i = 'string', r = 'string', u = 'string', runId = 'string', issue = 'number', seq = 'number', limits = 'table' }
+local function entryOf(text)
+  local job = decode(text)
+  if not job then return nil end
+  for name, kind in pairs(form) do if type(job[name]) ~= kind then return nil end end
+  for _, limit in pairs(job.limits) do if type(limit) ~= 'number' then return nil end end
+  if job.hold ~= nil and (type(job.hold) ~= 'table' or type(job.hold.freeAt) ~= 'number') then return nil end
+  if job.counted ~= nil and type(job.counted) ~= 'table' then return nil end
+  return job
+end
+local function get(name, id) return entryOf(redis.call('HGET', base .. name, id)) end
 local function bump() redis.call('INCR', base .. 'version') end
 local function usersKey(job) return base .. 'u:' .. job.i .. ':' .. job.r end
 local function lineKey(job) return base .. 'l:' .. job.i .. ':' .. job.r .. ':' .. job.u end
@@ -47,24 +64,29 @@ end
 local function userCount(job) return base .. 'count:u:' .. job.i .. ':' .. job.u .. ':' .. math.floor(now / hour) end
 local function repositoryCount(job) return base .. 'count:r:' .. job.r .. ':' .. math.floor(now / day) end
 local function holdOf(name)
-  local text = redis.call('GET', base .. 'hold:' .. name)
-  local hold = text and cjson.decode(text)
-  return hold and hold.freeAt > now and hold or nil
+  local hold = decode(redis.call('GET', base .. 'hold:' .. name))
+  return hold and type(hold.freeAt) == 'number' and hold.freeAt > now and hold or nil
 end
 local function handsNow()
   local total = 0
   local fields = redis.call('HGETALL', base .. 'hands')
   for at = 1, #fields, 2 do
-    local hands = cjson.decode(fields[at + 1])
-    if hands.freeAt > now then total = total + hands.number else redis.call('HDEL', base .. 'hands', fields[at]) end
+    local hands = decode(fields[at + 1])
+    if hands and (tonumber(hands.freeAt) or 0) > now then total = total + (tonumber(hands.number) or 0)
+    else redis.call('HDEL', base .. 'hands', fields[at]) end
   end
   return total
 end
 `;
 
+/** ARGV: worker, how many hands it has, for how many ms they count. */
+export const offerScript = `${shared}
+redis.call('HSET', base .. 'hands', ARGV[5], cjson.encode({ number = tonumber(ARGV[6]), freeAt = now + tonumber(ARGV[7]) }))
+`;
+
 /** ARGV: job id, entry without `seq`. Nothing happens to one that is known. */
 export const enterScript = `${shared}
-if redis.call('HEXISTS', base .. 'jobs', ARGV[5]) == 1 or redis.call('HEXISTS', base .. 'granted', ARGV[5]) == 1 then return 0 end
+if get('jobs', ARGV[5]) or redis.call('HEXISTS', base .. 'granted', ARGV[5]) == 1 then return 0 end
 local job = cjson.decode(ARGV[6])
 job.seq = redis.call('INCR', base .. 'seq')
 stand(ARGV[5], job)
@@ -72,38 +94,50 @@ return 1
 `;
 
 /**
- * ARGV: job id, hold of this job or '', hold of its repository or installation or '', 'r' or 'i', '1' when its count is
- * given back. A granted job stands again where it stood; its slots are free.
+ * ARGV: job id, pause of this job or '', pause of its repository or installation or '', 'r' or 'i', '1' when its count
+ * is given back, a key. Returns 0, and does nothing, when there is that key. A granted job stands again where it stood;
+ * its slots are free.
  */
 export const parkScript = `${shared}
 local id = ARGV[5]
-local job = get('granted', id)
-if job then redis.call('HDEL', base .. 'granted', id) else job = get('jobs', id) end
-if not job then return 0 end
-job.hold = ARGV[6] ~= '' and cjson.decode(ARGV[6]) or nil
-if ARGV[7] ~= '' then redis.call('SET', base .. 'hold:' .. ARGV[8] .. ':' .. job[ARGV[8]], ARGV[7], 'PX', math.max(1, cjson.decode(ARGV[7]).freeAt - now)) end
+if redis.call('EXISTS', ARGV[10]) == 1 then return 0 end
+local function holdFor(text)
+  local pause = text ~= '' and cjson.decode(text)
+  return pause and { limit = pause.limit, freeAt = math.min(pause.freeAt or math.huge, now + (pause.pauseMs or math.huge)) } or nil
+end
+local job = get('granted', id) or get('jobs', id)
+redis.call('HDEL', base .. 'granted', id)
+if not job then return 1 end
+job.hold = holdFor(ARGV[6])
+local all = holdFor(ARGV[7])
+if all then redis.call('SET', base .. 'hold:' .. ARGV[8] .. ':' .. job[ARGV[8]], cjson.encode(all), 'PX', math.max(1, all.freeAt - now)) end
 if ARGV[9] == '1' then uncount(job) end
 stand(id, job)
 return 1
 `;
 
-/** ARGV: job id, '1' when its count is given back. What a run did not spend is there for others, so holds are tried again. */
+/**
+ * ARGV: job id, '1' when its count is given back, then, of a run that is over, a key that says so, what it says, and for
+ * how many seconds: written in the same step, because a worker may die before BullMQ knows. What a run did not spend is
+ * there for others, so holds are tried again.
+ */
 export const releaseScript = `${shared}
 local id = ARGV[5]
-local job = get('granted', id)
-if job then redis.call('HDEL', base .. 'granted', id); bump()
-else
-  job = get('jobs', id)
-  if not job then return 0 end
-  step(id, job)
+if ARGV[7] then redis.call('SET', ARGV[7], ARGV[8], 'EX', ARGV[9]) end
+local job = get('granted', id) or get('jobs', id)
+redis.call('HDEL', base .. 'granted', id)
+if not job then
+  redis.call('HDEL', base .. 'jobs', id)
+  return 0
 end
+step(id, job)
 if ARGV[6] == '1' then uncount(job) end
 redis.call('DEL', base .. 'hold:r:' .. job.r, base .. 'hold:i:' .. job.i)
 return 1
 `;
 
 /**
- * Gives free slots to those whose turn it is. Returns when something is free that waits for a moment (0: nothing does),
+ * Gives free slots to those whose turn it is. Returns in how many ms something is free that waits for a moment (-1: nothing does),
  * then the ids that BullMQ has to promote: also those of an earlier call whose caller died before it did.
  */
 export const turnScript = `${shared}
@@ -125,7 +159,8 @@ for at = 1, #fields, 2 do
     redis.call('HDEL', base .. 'granted', id)
     bump()
   else
-    occupy(cjson.decode(fields[at + 1]), 1)
+    local job = entryOf(fields[at + 1])
+    if job then occupy(job, 1) else taken = taken + 1 end
     if redis.call('ZSCORE', bull .. 'delayed', id) then promote[#promote + 1] = id end
   end
 end
@@ -142,11 +177,15 @@ end
 local function pickOf(i, r, u)
   for _, id in ipairs(redis.call('ZRANGE', base .. 'l:' .. i .. ':' .. r .. ':' .. u, 0, -1)) do
     local job = get('jobs', id)
-    if redis.call('EXISTS', bull .. id) == 0 then step(id, job)
-    elseif isFull(job) then return nil
-    elseif job.hold and job.hold.freeAt > now then later(job.hold.freeAt)
-    elseif isOver(job) then return nil
-    else return id, job end
+    if redis.call('EXISTS', bull .. id) == 0 then step(id, { i = i, r = r, u = u })
+    elseif job then
+      if isFull(job) then return nil end
+      if not job.hold or job.hold.freeAt <= now then
+        if isOver(job) then return nil end
+        return id, job
+      end
+      later(job.hold.freeAt)
+    end
   end
 end
 local function pick()
@@ -189,19 +228,25 @@ while taken < hands do
   if not id then break end
   grant(id, job)
 end
-return { string.format('%.0f', nextAt), unpack(promote) }
+return { string.format('%.0f', nextAt == 0 and -1 or math.max(0, nextAt - now)), unpack(promote) }
 `;
 
-/** ARGV: BullMQ jobs that wait for the ring, of which the ring knows nothing: their ids. A crash between the two leaves one, a loss of the ring all. */
+/**
+ * Returns the ids of BullMQ's jobs that wait for the ring, and of which the ring knows nothing, or nothing readable. A crash
+ * between the two leaves one, a loss of the ring all. What is not readable and of no job is dropped.
+ */
 export const straysScript = `${shared}
 local strays = {}
+for _, id in ipairs(redis.call('HKEYS', base .. 'jobs')) do
+  if redis.call('EXISTS', bull .. id) == 0 and not get('jobs', id) then redis.call('HDEL', base .. 'jobs', id) end
+end
 for _, id in ipairs(redis.call('ZRANGE', bull .. 'delayed', 0, -1)) do
-  if redis.call('HEXISTS', base .. 'jobs', id) == 0 and redis.call('HEXISTS', base .. 'granted', id) == 0 then strays[#strays + 1] = id end
+  if not get('jobs', id) and redis.call('HEXISTS', base .. 'granted', id) == 0 then strays[#strays + 1] = id end
 end
 return strays
 `;
 
-/** Everything that decides who is next. Returns version, hands, then lists of pairs: waiting, granted, scores, holds, counts; then the granted ids that a worker has. */
+/** Everything that decides who is next. Returns version, hands, now, then lists of pairs: waiting, granted, scores, holds, counts; then the granted ids that a worker has. */
 export const snapshotScript = `${shared}
 local scores, holds, counts, working = {}, {}, {}, {}
 local function note(list, name, value) list[#list + 1] = name; list[#list + 1] = value end
@@ -229,5 +274,5 @@ local granted = redis.call('HGETALL', base .. 'granted')
 for at = 1, #granted, 2 do
   if redis.call('EXISTS', bull .. granted[at] .. ':lock') == 1 then working[#working + 1] = granted[at] end
 end
-return { redis.call('GET', base .. 'version') or '0', handsNow(), redis.call('HGETALL', base .. 'jobs'), granted, scores, holds, counts, working }
+return { redis.call('GET', base .. 'version') or '0', handsNow(), now, redis.call('HGETALL', base .. 'jobs'), granted, scores, holds, counts, working }
 `;

@@ -12,10 +12,11 @@
 import type { Redis } from 'ioredis';
 import { z } from 'zod';
 import type { FixJob } from '../job.ts';
+import type { Log } from '../log.ts';
 import type { Lane } from './lane.ts';
 import { RunLimits } from './open-run.ts';
 import type { AllLimits } from './open-run.ts';
-import { enterScript, parkScript, releaseScript, snapshotScript, straysScript, turnScript } from './ring-scripts.ts';
+import { enterScript, offerScript, parkScript, releaseScript, snapshotScript, straysScript, turnScript } from './ring-scripts.ts';
 
 /** What holds a run that waits: slots, which others have; counts, which begin anew; money; or a pause after a failure. */
 export const holdLimits = ['repository', 'installation', 'total', 'user_hour', 'repository_day', 'daily_budget', 'retry'] as const;
@@ -42,6 +43,8 @@ export type Entry = z.infer<typeof Entry>;
 
 export interface Snapshot {
   readonly version: string;
+  /** By the clock of Redis, like every time in it. */
+  readonly now: number;
   /** Runs at once over all workers. */
   readonly hands: number;
   readonly waiting: ReadonlyMap<string, Entry>;
@@ -55,11 +58,18 @@ export interface Snapshot {
   readonly working: ReadonlySet<string>;
 }
 
+/** Ends at the earlier of the two: at a moment of Redis' clock, or after a time. */
+export interface Pause {
+  readonly limit: HoldLimit;
+  readonly freeAt?: number;
+  readonly pauseMs?: number;
+}
+
 export interface ParkOptions {
   /** Of this run alone. */
-  readonly hold?: Hold;
+  readonly pause?: Pause;
   /** Of everything in its repository or installation, until one of their runs ends. */
-  readonly holdAll?: { readonly scope: 'repository' | 'installation'; readonly hold: Hold };
+  readonly pauseAll?: { readonly scope: 'repository' | 'installation'; readonly pause: Pause };
   /** It did not begin, so it does not count. */
   readonly refund?: boolean;
 }
@@ -73,11 +83,11 @@ export interface Ring {
   /** A run is over, or does not wait any more. */
   release(jobId: string, options?: { readonly refund?: boolean }): Promise<void>;
   /** Gives slots away; the ids are to be promoted. */
-  turn(): Promise<{ readonly promote: readonly string[]; readonly nextAt: number | null }>;
+  turn(): Promise<{ readonly promote: readonly string[]; readonly nextMs: number | null }>;
   /** Jobs in BullMQ of which the ring does not know. */
   strays(): Promise<readonly string[]>;
-  /** Says for how many runs a worker has hands; after `freeAt` it has none. */
-  offer(workerId: string, hands: { readonly number: number; readonly freeAt: number } | null): Promise<void>;
+  /** Says for how many runs a worker has hands; after `keptMs` it has none. */
+  offer(workerId: string, hands: { readonly number: number; readonly keptMs: number } | null): Promise<void>;
   /** Changes whenever anything does that `snapshot` tells. */
   version(): Promise<string>;
   snapshot(): Promise<Snapshot>;
@@ -87,13 +97,15 @@ export interface RingOptions {
   readonly redis: Redis;
   readonly lane: Lane;
   readonly limits: AllLimits;
-  readonly now: () => number;
+  readonly log: Log;
+  /** Added to the clock of Redis. */
+  readonly aheadMs: () => number;
 }
 
-export function createRing({ redis, lane, limits, now }: RingOptions): Ring {
+export function createRing({ redis, lane, limits, log, aheadMs }: RingOptions): Ring {
   const base = `${lane.prefix}:ring:`;
   const ask = (script: string, ...parameters: string[]): Promise<unknown> =>
-    redis.eval(script, 0, base, lane.queue.toKey(''), now(), JSON.stringify(limits), ...parameters);
+    redis.eval(script, 0, base, lane.queue.toKey(''), Math.round(aheadMs()), JSON.stringify(limits), ...parameters);
   return {
     async enter(jobId, job, runLimits) {
       const { installationId, repository, actor, runId, issue } = job;
@@ -105,45 +117,67 @@ export function createRing({ redis, lane, limits, now }: RingOptions): Ring {
       await redis.incr(`${base}version`);
       return true;
     },
-    async park(jobId, { hold, holdAll, refund = false }) {
-      const all = [holdAll ? JSON.stringify(holdAll.hold) : '', holdAll?.scope === 'installation' ? 'i' : 'r'];
-      await ask(parkScript, jobId, hold ? JSON.stringify(hold) : '', ...all, refund ? '1' : '0');
+    async park(jobId, { pause, pauseAll, refund = false }) {
+      const all = [pauseAll ? JSON.stringify(pauseAll.pause) : '', pauseAll?.scope === 'installation' ? 'i' : 'r'];
+      await ask(parkScript, jobId, pause ? JSON.stringify(pause) : '', ...all, refund ? '1' : '0', '');
     },
     release: async (jobId, { refund = false } = {}) => void (await ask(releaseScript, jobId, refund ? '1' : '0')),
     async turn() {
-      const [nextAt = '0', ...promote] = (await ask(turnScript)) as string[];
-      return { promote, nextAt: nextAt === '0' ? null : Number(nextAt) };
+      const [nextMs = '-1', ...promote] = (await ask(turnScript)) as string[];
+      return { promote, nextMs: nextMs === '-1' ? null : Number(nextMs) };
     },
     strays: async () => (await ask(straysScript)) as string[],
     async offer(workerId, hands) {
       if (hands === null) await redis.hdel(`${base}hands`, workerId);
-      else await redis.hset(`${base}hands`, workerId, JSON.stringify(hands));
+      else await ask(offerScript, workerId, String(hands.number), String(hands.keptMs));
     },
     version: async () => (await redis.get(`${base}version`)) ?? '0',
-    snapshot: async () => parseSnapshot((await ask(snapshotScript)) as RawSnapshot),
+    async snapshot() {
+      const { unreadable, ...snapshot } = parseSnapshot((await ask(snapshotScript)) as RawSnapshot);
+      if (unreadable.length > 0) log.warn({ count: unreadable.length, first: unreadable.slice(0, 5) }, 'the ring has entries that this version cannot read');
+      return snapshot;
+    },
   };
 }
 
-type RawSnapshot = [string, number, string[], string[], string[], string[], string[], string[]];
+type RawSnapshot = [string, number, number, string[], string[], string[], string[], string[], string[]];
 
-function parseSnapshot([version, hands, waiting, granted, scores, holds, counts, working]: RawSnapshot): Snapshot {
+function parseSnapshot([version, hands, now, ...lists]: RawSnapshot): Snapshot & { readonly unreadable: readonly string[] } {
+  const [waiting, granted, scores, holds, counts, working] = lists;
+  const unreadable: string[] = [];
+  const parsePairs = <T>(flat: readonly string[], type: z.ZodType<T>): Map<string, T> => {
+    const map = new Map<string, T>();
+    for (let at = 0; at + 1 < flat.length; at += 2) {
+      const name = flat[at] ?? '';
+      const parsed = type.safeParse(flat[at + 1]);
+      if (parsed.success) map.set(name, parsed.data);
+      else unreadable.push(name);
+    }
+    return map;
+  };
   return {
     version,
     hands,
-    waiting: parsePairs(waiting, parseEntry),
-    granted: parsePairs(granted, parseEntry),
-    scores: parsePairs(scores, Number),
-    holds: parsePairs(holds, (text) => Hold.parse(JSON.parse(text))),
-    counts: parsePairs(counts, Number),
+    now,
+    waiting: parsePairs(waiting, inJson(Entry)),
+    granted: parsePairs(granted, inJson(Entry)),
+    scores: parsePairs(scores, z.coerce.number()),
+    holds: parsePairs(holds, inJson(Hold)),
+    counts: parsePairs(counts, z.coerce.number()),
     working: new Set(working),
+    unreadable,
   };
 }
 
-/** Lua's JSON writes an empty table as an object, whatever it was. */
-const parseEntry = (text: string): Entry => Entry.parse(JSON.parse(text));
-
-function parsePairs<T>(flat: readonly string[], parse: (text: string) => T): Map<string, T> {
-  const map = new Map<string, T>();
-  for (let at = 0; at + 1 < flat.length; at += 2) map.set(flat[at] ?? '', parse(flat[at + 1] ?? ''));
-  return map;
-}
+const inJson = <T>(type: z.ZodType<T>) =>
+  z
+    .string()
+    .transform((text, context): unknown => {
+      try {
+        return JSON.parse(text);
+      } catch {
+        context.addIssue('not JSON');
+        return z.NEVER;
+      }
+    })
+    .pipe(type);

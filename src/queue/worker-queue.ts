@@ -56,8 +56,8 @@ export interface WorkerQueueOptions {
   readonly about?: Pick<Heartbeat, 'version' | 'provider'>;
   readonly heartbeat?: HeartbeatTiming;
   readonly log: Log;
-  /** The clock of limits and pauses. */
-  readonly now?: () => number;
+  /** Added to the clock of Redis, which decides about limits and pauses: for tests that cannot wait for midnight. */
+  readonly aheadMs?: () => number;
 }
 
 const startMs = 5_000;
@@ -78,6 +78,7 @@ const unlimited: DailyLimits = {
 };
 
 const unlimitedRuns = 1e9;
+const onTime = (): number => 0;
 
 type Handlers = Parameters<WorkerQueue['consume']>[0];
 
@@ -161,7 +162,7 @@ async function placesFor(subject: Subject, { subjects, places }: Parts): Promise
 }
 
 function createParts(options: WorkerQueueOptions): Parts {
-  const { redisUrl, prefix = 'mayfly', signingKey, attempts = 3, lockMs = defaultLockMs, concurrency, log, now = Date.now } = options;
+  const { redisUrl, prefix = 'mayfly', signingKey, attempts = 3, lockMs = defaultLockMs, concurrency, log, aheadMs = onTime } = options;
   const limits: AllLimits = { perRepository: 1, perInstallation: 3, perUserAndHour: unlimitedRuns, perRepositoryAndDay: unlimitedRuns, ...options.limits };
   const redis = connect(redisUrl, log);
   const shared = { prefix, signingKey, redis, log };
@@ -169,7 +170,7 @@ function createParts(options: WorkerQueueOptions): Parts {
   const runs = createLane({ ...shared, name: 'runs', jobOptions: runJobOptions(attempts) });
   const active = createActiveRuns();
   const state = { draining: false };
-  const ring = createRing({ redis, lane: runs, limits, now });
+  const ring = createRing({ redis, lane: runs, limits, log, aheadMs });
   const hands = (): number => (state.draining ? active.ids().length : concurrency);
   const inbox = createInbox({ redis, prefix, seal: createSeal(signingKey, 'messages') });
   const subjects = createSubjects(redis, runs);
@@ -179,8 +180,8 @@ function createParts(options: WorkerQueueOptions): Parts {
     intake,
     runs,
     ring,
-    dispatcher: createDispatcher({ ring, lane: runs, hands, lockMs, log, now }),
-    places: createPlaceBook({ redis, lane: runs, ring, limits, log, now }),
+    dispatcher: createDispatcher({ ring, lane: runs, hands, lockMs, log }),
+    places: createPlaceBook({ redis, lane: runs, ring, limits, log }),
     subjects,
     inbox,
     active,
@@ -194,11 +195,11 @@ function createParts(options: WorkerQueueOptions): Parts {
 
 function createLoops(handlers: Handlers, parts: Parts, options: WorkerQueueOptions): QueueLoop[] {
   const { redis, intake, runs, active } = parts;
-  const { attempts = 3, backoffMs = 10_000, lockMs = defaultLockMs, daily = unlimited, log, concurrency, now = Date.now } = options;
+  const { attempts = 3, backoffMs = 10_000, lockMs = defaultLockMs, daily = unlimited, log, concurrency, aheadMs = onTime } = options;
   const { idleMs = 5_000, silentMs = 60_000 } = options.heartbeat ?? {};
   const shared = { redis, lockMs, log, idleMs, silentMs };
-  const budgets = createDailyBudgets({ redis, lane: runs, limits: daily, log, now: () => new Date(now()) });
-  const runProcessor = createRunProcessor({ ...parts, lane: runs, budgets, attempts, backoffMs, lockMs, log, now, run: handlers.run });
+  const budgets = createDailyBudgets({ redis, lane: runs, limits: daily, log, aheadMs });
+  const runProcessor = createRunProcessor({ ...parts, lane: runs, budgets, attempts, backoffMs, lockMs, log, run: handlers.run });
   const intakeLoop = createLoop(intake, createIntakeProcessor(intake, handlers.intake, log), { ...shared, concurrency: intakeConcurrency });
   const runLoop = createLoop(runs, runProcessor, { ...shared, concurrency });
   // BullMQ only tells that a lock could not be renewed; the run would go on beside the worker that takes it next.

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { FixError } from '../../src/errors.ts';
 import type { FixOutcome } from '../../src/job.ts';
 import type { WorkerQueueOptions } from '../../src/queue/worker-queue.ts';
@@ -25,7 +25,7 @@ let bench: QueueBench;
 let now: number;
 
 async function start(options: Partial<WorkerQueueOptions>): Promise<BenchWorker> {
-  const worker = await bench.worker({ concurrency: 1, now: () => now, ...options });
+  const worker = await bench.worker({ concurrency: 1, aheadMs: () => now - Date.now(), ...options });
   await worker.consume();
   return worker;
 }
@@ -55,6 +55,33 @@ describe.skipIf(redisIsMissing())('what is over a limit', () => {
 
     now = inAnHour.getTime();
     expect((await worker.run(3)).job.issue.number).toBe(3);
+  });
+
+  test('waits for the hour and the day of Redis, however wrong the clock of the worker is', async () => {
+    const aheadMs = noon - Date.now();
+    const worker = await start({ aheadMs: () => aheadMs, daily, limits: { perUserAndHour: 1 }, backoffMs: 60_000 });
+    await worker.queue.addRun(aJob({ issue: 1 }));
+    const first = await worker.run(0);
+    await first.context.openBudget({ ...wanted, costUsd: 2 });
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 30 * 60 * 60_000 });
+    try {
+      expect(await first.context.openBudget(wanted).catch((thrown: unknown) => thrown)).toMatchObject({ details: { freeAt: midnight.getTime() } });
+      first.fail(new FixError('setup_failed'));
+      await bench.count('failed', 1);
+      await worker.queue.addRun(aJob({ issue: 2 }));
+      await worker.queue.addRun(aJob({ issue: 3, userId: 2 }));
+      const other = await worker.run(1);
+      other.fail(new FixError('model_unavailable'));
+      await bench.count('delayed', 2);
+
+      expect(await place(worker, 2)).toMatchObject({ heldBy: { limit: 'user_hour', until: inAnHour } });
+      const { heldBy } = (await place(worker, 3)) ?? {};
+      expect(heldBy?.limit).toBe('retry');
+      expect(heldBy?.until?.getTime()).toBeLessThan(inAnHour.getTime());
+      expect(worker.started).toHaveLength(2);
+    } finally {
+      vi.useRealTimers();
+    }
   });
 
   test('waits for the next day when a repository has begun enough; settings may narrow it, not widen it', async () => {
