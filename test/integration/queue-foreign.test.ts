@@ -1,0 +1,64 @@
+/** What another version of Mayfly, or a hand in Redis, left in the queue: it stops nothing else. */
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { FixError } from '../../src/errors.ts';
+import { aJob } from '../support/jobs.ts';
+import { createQueueBench } from '../support/queue-bench.ts';
+import type { QueueBench } from '../support/queue-bench.ts';
+import { redisIsMissing } from '../support/redis.ts';
+
+let bench: QueueBench;
+
+/** Of a run that is queued for this issue of repository 17. */
+const idOf = async (issue: number): Promise<string> => (await bench.direct.smembers(`mayfly:issue:17:${issue}`))[0] ?? '';
+
+describe.skipIf(redisIsMissing())('what is foreign in the queue', () => {
+  beforeEach(async () => {
+    bench = await createQueueBench();
+  });
+  afterEach(() => bench[Symbol.asyncDispose]());
+
+  test('entries that cannot be read are left out and said, and their runs have their turn all the same', async () => {
+    const worker = await bench.worker({ concurrency: 1 });
+    for (const issue of [1, 2, 3]) await worker.queue.addRun(aJob({ issue }));
+    const [first, second] = [await idOf(1), await idOf(2)];
+    await bench.direct.hset('mayfly:ring:jobs', { [first]: '{"i":', [second]: '{"form":9}', ghost: 'null' });
+    await bench.direct.hset('mayfly:ring:granted', { ghost: '[]' });
+    await bench.direct.hset('mayfly:ring:hands', { ghost: '"many"', other: '{"number":"x","freeAt":9e15}' });
+    await bench.direct.set('mayfly:ring:hold:r:17', '{"freeAt":"never"}');
+
+    expect(await worker.queue.find({ repositoryId: 17, issue: 3 })).toMatchObject([{ state: 'waiting', place: 1, of: 1 }]);
+    const said = worker.lines.filter((line) => line.includes('the ring has entries that this version cannot read'));
+    // Of the runs: the hands, and a hold, are nobody's.
+    expect(JSON.parse(said[0] ?? '{}')).toMatchObject({ count: 4, first: expect.arrayContaining([first, second, 'ghost']) as unknown });
+
+    await worker.consume();
+    const issues: number[] = [];
+    for (let index = 0; index < 3; index += 1) {
+      const { job, finish } = await worker.run(index);
+      issues.push(job.issue.number);
+      finish();
+    }
+    expect(issues.toSorted()).toEqual([1, 2, 3]);
+    await bench.count('completed', 3);
+    expect(await bench.direct.exists('mayfly:ring:jobs', 'mayfly:ring:granted')).toBe(0);
+  });
+
+  test('a run that works keeps its slot, and can wait again, when its entry cannot be read', async () => {
+    const worker = await bench.worker({ concurrency: 2 });
+    await worker.consume();
+    await worker.queue.addRun(aJob({ issue: 1 }));
+    const running = await worker.run(0);
+    await bench.direct.hset('mayfly:ring:granted', await idOf(1), 'broken');
+    for (const [index, repositoryId] of [2, 3].entries()) await worker.queue.addRun(aJob({ repositoryId, issue: index + 1 }));
+    await worker.run(1);
+    expect(await worker.queue.find({ repositoryId: 3, issue: 2 })).toMatchObject([{ state: 'waiting' }]);
+
+    running.fail(new FixError('model_unavailable'));
+
+    expect((await worker.run(2)).job.repository.id).toBe(3);
+    worker.started[1]?.finish();
+    const again = await worker.run(3);
+    expect([again.job.issue.number, again.context.attempt]).toEqual([1, 2]);
+    expect(await bench.direct.hlen('mayfly:ring:granted')).toBe(2);
+  });
+});
