@@ -153,6 +153,11 @@ export const errorTable = {
     exitCode: 1,
     user: 'The worker went away twice in the middle of the run, so it was given up. Look at the logs of the workers, then trigger it again.',
   },
+  job_newer: {
+    retry: 'later',
+    exitCode: 1,
+    user: 'A newer version of Mayfly queued this, and this one cannot read it. It waits for a worker of that version: update the others, too.',
+  },
   job_invalid: { retry: 'never', exitCode: 1, user: 'A queued job was not made by this Mayfly, so it was refused.' },
   disk_full: { retry: 'later', exitCode: 3, user: 'The disk of this host is full. Free some space and try again.' },
   internal: { retry: 'never', ours: true, exitCode: 1, user: 'Something went wrong on our side. The log has the details under the run id.' },

@@ -102,6 +102,11 @@ export const FixJob = z.object({
 });
 export type FixJob = z.infer<typeof FixJob>;
 
+/** Whether something that crossed Redis was written by a version of Mayfly that is newer than the one that wrote `version`. */
+export function isNewer(payload: unknown, version: number): boolean {
+  return z.looseObject({ version: z.number().gt(version) }).safeParse(payload).success;
+}
+
 /** A new run id: `r`, eight characters of time, seven of chance; sorts by time, safe in file names and DNS labels. */
 export function newRunId(now = Date.now()): string {
   const chance = randomBytes(5).readUIntBE(0, 5) % 36 ** 7;

@@ -1,8 +1,10 @@
 /**
  * Stopping a run on whatever worker it is: a key that says so, and a message that makes the owner look at once.
  * The key is written before the message is sent, and a worker looks at it after it has begun to listen, so no order of
- * events loses it; after a broken connection it looks again, because messages of the meantime are gone.
+ * events loses it; after a broken connection it looks again, because messages of the meantime are gone. A run waits again
+ * only if the key is not there, in one step of Redis: so whoever stops it finds it waiting, or its worker ends it.
  */
+import { setTimeout } from 'node:timers/promises';
 import type { Job } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { z } from 'zod';
@@ -11,12 +13,17 @@ import type { Log } from '../log.ts';
 import type { ActiveRuns } from './active-runs.ts';
 import { connectAgain } from './connection.ts';
 import type { Lane } from './lane.ts';
-import { openRun } from './open-run.ts';
+import { runIdOf } from './open-run.ts';
 import type { StoppedRun } from './queue.ts';
+import { cancelledKey } from './ring.ts';
+import type { Ring } from './ring.ts';
 import type { Seal } from './seal.ts';
 import type { Subject, Subjects } from './subjects.ts';
 
 const keptSeconds = 14 * 24 * 60 * 60;
+/** BullMQ still holds the lock of a run that waits again for some milliseconds; of one whose worker died just then, for longer. */
+const unlockMs = 1_000;
+const lookEveryMs = 20;
 
 /** Why a run was stopped, and by whom where a person said it. */
 const Cause = z.object({ reason: z.enum(['stop', 'unlabeled', 'closed']), login: z.string().max(100).optional() });
@@ -34,6 +41,7 @@ export interface Cancellation {
 export interface CancellationParts {
   readonly redis: Redis;
   readonly lane: Lane;
+  readonly ring: Ring;
   readonly active: ActiveRuns;
   readonly subjects: Subjects;
   readonly seal: Seal;
@@ -42,26 +50,31 @@ export interface CancellationParts {
   readonly log: Log;
 }
 
-export function createCancellation({ redis, lane, active, subjects, seal, onGone, log }: CancellationParts): Cancellation {
+export function createCancellation({ redis, lane, ring, active, subjects, seal, onGone, log }: CancellationParts): Cancellation {
   const subscriber = connectAgain(redis, log);
   const channel = `${lane.prefix}:cancelled`;
-  const cancelledKey = (jobId: string): string => `${lane.prefix}:cancelled:${jobId}`;
 
   const check = async (jobId: string): Promise<void> => {
-    const text = await redis.get(cancelledKey(jobId));
+    const text = await redis.get(cancelledKey(lane.prefix, jobId));
     if (text !== null) active.abort(jobId, new FixError('cancelled', { details: readCause(seal, jobId, text) }));
   };
   const checkAll = async (): Promise<void> => {
     await subscriber.subscribe(channel);
     await Promise.all(active.ids().map(check));
   };
+  const takeOut = async (job: Job): Promise<boolean> => {
+    for (const until = performance.now() + unlockMs; ; await setTimeout(lookEveryMs)) {
+      if (await removeWaiting(job)) return true;
+      if (performance.now() > until || !(await ring.waits(job.id ?? ''))) return false;
+    }
+  };
   /** True when it waited and is gone. */
   const cancelJob = async (job: Job, cause: Cause): Promise<boolean> => {
     const jobId = job.id ?? '';
-    await redis.set(cancelledKey(jobId), JSON.stringify(seal.close(jobId, cause)), 'EX', keptSeconds);
+    await redis.set(cancelledKey(lane.prefix, jobId), JSON.stringify(seal.close(jobId, cause)), 'EX', keptSeconds);
     // Otherwise a redelivery of the trigger could bring back what waits and is removed now.
     await lane.remember(jobId);
-    if (await removeWaiting(job)) {
+    if (await takeOut(job)) {
       await onGone(jobId);
       return true;
     }
@@ -75,8 +88,8 @@ export function createCancellation({ redis, lane, active, subjects, seal, onGone
       const stopped: StoppedRun[] = [];
       for (const jobId of await subjects.jobsOf(subject)) {
         const job = await unfinishedJob(lane, jobId);
-        if (!job) continue;
-        stopped.push({ runId: openRun(lane, job).job.runId, waited: await cancelJob(job, cause) });
+        const runId = job && runIdOf(lane, job);
+        if (job && runId !== null) stopped.push({ runId, waited: await cancelJob(job, cause) });
       }
       return stopped;
     },

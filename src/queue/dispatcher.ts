@@ -3,6 +3,7 @@
  * something waits, and now and then in case that whoever should have done it is dead.
  */
 import { randomUUID } from 'node:crypto';
+import { asFixError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { within } from './deadline.ts';
 import type { Lane } from './lane.ts';
@@ -109,6 +110,7 @@ async function promoteJob(jobId: string, { lane, log }: DispatcherOptions): Prom
 }
 
 async function enterStrays({ ring, lane, log }: DispatcherOptions): Promise<void> {
+  const newer: string[] = [];
   for (const jobId of await ring.strays()) {
     const job = await lane.queue.getJob(jobId);
     if (!job) continue;
@@ -116,9 +118,11 @@ async function enterStrays({ ring, lane, log }: DispatcherOptions): Promise<void
       const run = openRun(lane, job);
       await ring.enter(jobId, run.job, run.limits);
       log.warn({ jobId }, 'a run was found that waited outside of the ring');
-    } catch {
+    } catch (thrown) {
+      if (asFixError(thrown).code === 'job_newer') newer.push(jobId);
       // Not signed by us: it is refused where all of those are.
-      await job.promote().catch((err: unknown) => log.debug({ err, jobId }, 'run was not promoted'));
+      else await job.promote().catch((err: unknown) => log.debug({ err, jobId }, 'run was not promoted'));
     }
   }
+  if (newer.length > 0) log.warn({ count: newer.length, first: newer.slice(0, 5) }, 'runs of a newer version wait for a worker of that version; update this one');
 }

@@ -16,7 +16,7 @@ import { isConnectionError } from './connection.ts';
 import { within } from './deadline.ts';
 import { createSeal } from './seal.ts';
 
-const seenSeconds = 14 * 24 * 60 * 60;
+export const seenSeconds = 14 * 24 * 60 * 60;
 
 export interface LaneOptions {
   readonly name: 'intake' | 'runs';
@@ -41,6 +41,7 @@ export interface Lane {
   open(jobId: string | undefined, data: unknown): unknown;
   /** Makes the key outlive the job. */
   remember(jobId: string): Promise<void>;
+  readonly seenKey: (jobId: string) => string;
 }
 
 /** Throws `config_invalid` for a signing key that is too short. */
@@ -67,6 +68,7 @@ export function createLane({ name, prefix, signingKey, redis, log, jobOptions }:
     has: (key) => has(jobIdOf(key)),
     add: (key, payload, deadlineMs, delayMs = 0) => within(deadlineMs, add(key, payload, { until: Date.now() + deadlineMs, delayMs })),
     open: seal.open,
+    seenKey,
     async remember(jobId) {
       await redis.set(seenKey(jobId), '1', 'EX', seenSeconds, 'NX');
     },

@@ -2,7 +2,7 @@
 import type { Job } from 'bullmq';
 import { z } from 'zod';
 import { FixError } from '../errors.ts';
-import { FixJob } from '../job.ts';
+import { FixJob, isNewer } from '../job.ts';
 import type { Lane } from './lane.ts';
 
 const count = z.number().int().positive().optional();
@@ -37,10 +37,23 @@ function upgrade(payload: unknown): unknown {
   return { ...data, version: 2, pull: null, work, trigger: trigger.kind === 'comment' ? { ...trigger, on: 'issue' } : trigger };
 }
 
-/** Throws `job_invalid`, also for a job of a version of Mayfly that is not this one or the one before. */
+const readVersion = FixJob.shape.version.value;
+
+/** Throws `job_newer`; `job_invalid` for what we did not sign, or of a version older than the one before. */
 export function openRun(lane: Lane, { id, data }: Pick<Job, 'id' | 'data'>): { readonly job: FixJob; readonly limits: RunLimits } {
-  const parsed = QueuedRun.safeParse(upgrade(lane.open(id, data)));
+  const payload = lane.open(id, data);
+  if (isNewer(payload, readVersion)) throw new FixError('job_newer', { details: { jobId: id } });
+  const parsed = QueuedRun.safeParse(upgrade(payload));
   if (!parsed.success) throw new FixError('job_invalid', { cause: parsed.error, details: { jobId: id } });
   const { limits, ...job } = parsed.data;
   return { job, limits };
+}
+
+/** Also of a job of a newer version. Null for what we did not sign. */
+export function runIdOf(lane: Lane, { id, data }: Pick<Job, 'id' | 'data'>): string | null {
+  try {
+    return FixJob.pick({ runId: true }).parse(lane.open(id, data)).runId;
+  } catch {
+    return null;
+  }
 }

@@ -15,11 +15,13 @@ import { parkedMs, retryPauseMs } from './job-options.ts';
 import type { Lane } from './lane.ts';
 import { openRun } from './open-run.ts';
 import type { RunContext } from './queue.ts';
-import type { ParkOptions, Ring } from './ring.ts';
+import type { Over, ParkOptions, Ring } from './ring.ts';
 import type { Subjects } from './subjects.ts';
 
 /** A run whose worker died is taken again this often. */
 const maxLost = 1;
+/** Until a run of a newer version is offered to some worker again. */
+const newerAgainMs = 30_000;
 
 export interface RunProcessorParts {
   readonly redis: Redis;
@@ -59,9 +61,11 @@ type Ending =
 export function createRunProcessor(parts: RunProcessorParts): (job: Job, token?: string) => Promise<void> {
   return async (job, token = '') => {
     const jobId = job.id ?? '';
-    const queued = await openOrRefuse(job, parts);
+    const queued = await openOrLeave(job, token, parts);
     if (!(await parts.ring.take(jobId))) {
-      // Put back by hand, by a worker of an older version, or by BullMQ after a crash at its end.
+      const over = await parts.ring.over(jobId, job.attemptsMade);
+      if (over) return await finish(over, { jobId, fixJob: queued.job }, parts);
+      // Put back by hand, or by a worker of an older version.
       await parts.ring.enter(jobId, queued.job, queued.limits);
       await leave(job, token, parts);
     }
@@ -69,6 +73,8 @@ export function createRunProcessor(parts: RunProcessorParts): (job: Job, token?:
     let ending: Ending = { kind: 'kept', error: new WaitingError() };
     try {
       ending = await work(held, parts);
+      // Stopped on its way back: all that is left to do is to tell.
+      if (ending.kind === 'parked' && !(await park(ending, held, parts))) ending = await work(held, parts);
     } finally {
       await settle(ending, held, parts);
     }
@@ -77,14 +83,28 @@ export function createRunProcessor(parts: RunProcessorParts): (job: Job, token?:
   };
 }
 
-async function openOrRefuse(job: Job, { lane, ring, log }: RunProcessorParts): Promise<ReturnType<typeof openRun>> {
+async function openOrLeave(job: Job, token: string, parts: RunProcessorParts): Promise<ReturnType<typeof openRun>> {
+  const { lane, ring, log } = parts;
+  const { id: jobId = '' } = job;
   try {
     return openRun(lane, job);
   } catch (err) {
-    log.error({ err, jobId: job.id }, 'job refused');
-    await ring.release(job.id ?? '');
-    throw new UnrecoverableError(asFixError(err).code);
+    const { code } = asFixError(err);
+    if (code === 'job_newer') {
+      log.warn({ jobId, againMs: newerAgainMs }, 'a run of a newer version is left for a worker of that version; update this one');
+      await ring.park(jobId, { pause: { limit: 'retry', pauseMs: newerAgainMs }, refund: true, stopped: true });
+      return await leave(job, token, parts);
+    }
+    log.error({ err, jobId }, 'job refused');
+    await ring.release(jobId);
+    throw new UnrecoverableError(code);
   }
+}
+
+/** Its worker died before BullMQ knew of the end. */
+async function finish({ code }: Over, run: Pick<Held, 'jobId' | 'fixJob'>, parts: RunProcessorParts): Promise<void> {
+  await forget(run, parts);
+  if (code !== null) throw new UnrecoverableError(code);
 }
 
 /** Back into the set of those that wait for the ring; whoever looks next may promote it at once. */
@@ -169,16 +189,31 @@ function pauseFor({ details }: FixError): ParkOptions {
 }
 
 /** Before BullMQ is told: a worker that dies in between leaves a job that comes back, and waits for its turn. */
+async function park({ park: options, refund }: Ending & { kind: 'parked' }, { jobId, shares }: Held, { ring }: RunProcessorParts): Promise<boolean> {
+  if (refund) await refundAll(shares);
+  return await ring.park(jobId, options);
+}
+
+/** Before BullMQ is told: a worker that dies in between leaves a job that comes back, and is finished. */
 async function settle(ending: Ending, held: Held, parts: RunProcessorParts): Promise<void> {
-  const { jobId, fixJob, shares } = held;
-  const { active, ring, inbox, subjects, dispatcher } = parts;
+  const { job, jobId, shares } = held;
+  const { active, ring, dispatcher } = parts;
   active.end(jobId);
   if (ending.kind === 'kept') return;
-  if (ending.refund) for (const share of shares) await share.refund();
-  if (ending.kind === 'parked') await ring.park(jobId, ending.park);
-  else {
-    await ring.release(jobId, { refund: ending.refund });
-    await Promise.all([inbox.clear(jobId), subjects.forget(jobId, fixJob)]);
+  if (ending.kind === 'over') {
+    const { refund, error } = ending;
+    if (refund) await refundAll(shares);
+    await ring.release(jobId, { refund, over: { code: error?.message ?? null, attemptsMade: job.attemptsMade } });
+    await forget(held, parts);
   }
   void dispatcher.turn();
+}
+
+/** What is given back is not there to be given back again. */
+async function refundAll(shares: RefundableShare[]): Promise<void> {
+  for (const share of shares.splice(0)) await share.refund();
+}
+
+async function forget({ jobId, fixJob }: Pick<Held, 'jobId' | 'fixJob'>, { inbox, subjects }: RunProcessorParts): Promise<void> {
+  await Promise.all([inbox.clear(jobId), subjects.forget(jobId, fixJob)]);
 }

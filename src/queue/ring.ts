@@ -13,6 +13,7 @@ import type { Redis } from 'ioredis';
 import { z } from 'zod';
 import type { FixJob } from '../job.ts';
 import type { Log } from '../log.ts';
+import { seenSeconds } from './lane.ts';
 import type { Lane } from './lane.ts';
 import { RunLimits } from './open-run.ts';
 import type { AllLimits } from './open-run.ts';
@@ -72,16 +73,26 @@ export interface ParkOptions {
   readonly pauseAll?: { readonly scope: 'repository' | 'installation'; readonly pause: Pause };
   /** It did not begin, so it does not count. */
   readonly refund?: boolean;
+  /** Also one that was stopped. */
+  readonly stopped?: boolean;
 }
+
+/** How a run ended: with a code of the error table when BullMQ has to hear that it failed, and after so many attempts. */
+const Over = z.object({ code: z.string().max(50).nullable(), attemptsMade: z.number() });
+export type Over = z.infer<typeof Over>;
 
 export interface Ring {
   enter(jobId: string, job: FixJob, limits: RunLimits): Promise<void>;
   /** Whether a worker that was handed this run may do it. */
   take(jobId: string): Promise<boolean>;
-  /** A run that was begun waits again, in its old place. */
-  park(jobId: string, options: ParkOptions): Promise<void>;
+  /** A run that was begun waits again, in its old place. False, and nothing happens, when it was stopped meanwhile. */
+  park(jobId: string, options: ParkOptions): Promise<boolean>;
+  /** Whether it waits for its turn. */
+  waits(jobId: string): Promise<boolean>;
   /** A run is over, or does not wait any more. */
-  release(jobId: string, options?: { readonly refund?: boolean }): Promise<void>;
+  release(jobId: string, options?: { readonly refund?: boolean; readonly over?: Over }): Promise<void>;
+  /** How a run ended of which BullMQ does not know that it did, because its worker died just then. */
+  over(jobId: string, attemptsMade: number): Promise<Over | null>;
   /** Gives slots away; the ids are to be promoted. */
   turn(): Promise<{ readonly promote: readonly string[]; readonly nextMs: number | null }>;
   /** Jobs in BullMQ of which the ring does not know. */
@@ -102,6 +113,9 @@ export interface RingOptions {
   readonly aheadMs: () => number;
 }
 
+/** Is there when a run was stopped: while it waits, while it works, or on its way between the two. */
+export const cancelledKey = (prefix: string, jobId: string): string => `${prefix}:cancelled:${jobId}`;
+
 export function createRing({ redis, lane, limits, log, aheadMs }: RingOptions): Ring {
   const base = `${lane.prefix}:ring:`;
   const ask = (script: string, ...parameters: string[]): Promise<unknown> =>
@@ -117,11 +131,20 @@ export function createRing({ redis, lane, limits, log, aheadMs }: RingOptions): 
       await redis.incr(`${base}version`);
       return true;
     },
-    async park(jobId, { pause, pauseAll, refund = false }) {
+    async park(jobId, { pause, pauseAll, refund = false, stopped = false }) {
       const all = [pauseAll ? JSON.stringify(pauseAll.pause) : '', pauseAll?.scope === 'installation' ? 'i' : 'r'];
-      await ask(parkScript, jobId, pause ? JSON.stringify(pause) : '', ...all, refund ? '1' : '0', '');
+      const unless = stopped ? '' : cancelledKey(lane.prefix, jobId);
+      return (await ask(parkScript, jobId, pause ? JSON.stringify(pause) : '', ...all, refund ? '1' : '0', unless)) === 1;
     },
-    release: async (jobId, { refund = false } = {}) => void (await ask(releaseScript, jobId, refund ? '1' : '0')),
+    waits: async (jobId) => (await redis.hexists(`${base}jobs`, jobId)) === 1,
+    async release(jobId, { refund = false, over } = {}) {
+      const mark = over ? [lane.seenKey(jobId), JSON.stringify(over), String(seenSeconds)] : [];
+      await ask(releaseScript, jobId, refund ? '1' : '0', ...mark);
+    },
+    async over(jobId, attemptsMade) {
+      const { data } = inJson(Over).safeParse(await redis.get(lane.seenKey(jobId)));
+      return data?.attemptsMade === attemptsMade ? data : null;
+    },
     async turn() {
       const [nextMs = '-1', ...promote] = (await ask(turnScript)) as string[];
       return { promote, nextMs: nextMs === '-1' ? null : Number(nextMs) };

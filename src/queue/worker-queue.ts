@@ -185,7 +185,7 @@ function createParts(options: WorkerQueueOptions): Parts {
     subjects,
     inbox,
     active,
-    cancellation: createCancellation({ redis, lane: runs, active, subjects, seal: createSeal(signingKey, 'cancelled'), onGone, log }),
+    cancellation: createCancellation({ redis, lane: runs, ring, active, subjects, seal: createSeal(signingKey, 'cancelled'), onGone, log }),
     loops: [],
     watches: [],
     state,

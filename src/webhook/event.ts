@@ -6,8 +6,11 @@ import { Repository } from '../job.ts';
 const commandNames = ['fix', 'plan', 'approve', 'stop', 'resume', 'retry', 'status', 'ci', 'merge', 'help', 'unknown'] as const;
 export type CommandName = (typeof commandNames)[number];
 
+/** A worker reads this one and the one before. */
+export const eventVersion = 2;
+
 const envelope = {
-  version: z.literal(2),
+  version: z.literal(eventVersion),
   /** Semantic key (design.md section 3): label = repository id, issue, SHA-256 of the raw body; comment = its id. */
   key: z.string().max(200),
   deliveryId: z.string().max(100),
@@ -64,7 +67,7 @@ const OfVersion1 = z.looseObject({ version: z.literal(1), kind: z.enum(['labeled
 /** Web role and worker are not updated in the same moment, and what waits meanwhile must not be lost. */
 function upgrade(event: unknown): unknown {
   const { data } = OfVersion1.safeParse(event);
-  return data === undefined ? event : { ...data, version: 2, ...(data.kind === 'command' && { on: 'issue' }) };
+  return data === undefined ? event : { ...data, version: eventVersion, ...(data.kind === 'command' && { on: 'issue' }) };
 }
 
 /** Reads those of the version before, too. */

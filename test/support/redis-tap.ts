@@ -8,6 +8,8 @@ import { join } from 'node:path';
 
 export interface RedisTap {
   readonly url: string;
+  /** Lets go what is held, and everything that comes later. */
+  release(): void;
   close(): Promise<void>;
 }
 
@@ -18,15 +20,18 @@ export async function tapRedis(redisUrl: string, judge: (sent: string) => Verdic
   const directory = await mkdtemp(join(tmpdir(), 'mayfly-tap-'));
   const url = join(directory, 'tap.sock');
   const sockets = new Set<Socket>();
+  const held: (() => void)[] = [];
+  let released = false;
   const server = createServer((client) => {
     const upstream = connect(redisUrl);
     let deaf = false;
     let mute = false;
     client.on('data', (chunk) => {
-      const verdict = deaf ? 'hold' : judge(chunk.toString('latin1'));
+      const verdict = released ? 'pass' : deaf ? 'hold' : judge(chunk.toString('latin1'));
       mute ||= verdict === 'pass_but_hold_the_reply';
       deaf ||= verdict !== 'pass';
-      if (verdict !== 'hold') upstream.write(chunk);
+      if (verdict === 'hold') held.push(() => upstream.write(chunk));
+      else upstream.write(chunk);
     });
     upstream.on('data', (chunk) => mute || client.write(chunk));
     for (const [socket, other] of [
@@ -41,6 +46,10 @@ export async function tapRedis(redisUrl: string, judge: (sent: string) => Verdic
   await once(server, 'listening');
   return {
     url,
+    release() {
+      released = true;
+      for (const write of held.splice(0)) write();
+    },
     async close() {
       for (const socket of sockets) socket.destroy();
       server.close();
