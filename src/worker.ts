@@ -8,7 +8,6 @@ import { takeInEvent } from './bot/take-in-event.ts';
 import { createPlaceTeller } from './bot/tell-places.ts';
 import type { JobTools } from './bot/work.ts';
 import { createGitHub } from './github/create-github.ts';
-import { isNewer } from './job.ts';
 import type { GitHub } from './github/github.ts';
 import type { Log, Secrets } from './log.ts';
 import type { DailyLimits } from './queue/daily-budget.ts';
@@ -16,7 +15,7 @@ import type { AllLimits } from './queue/open-run.ts';
 import { createWorkerQueue } from './queue/worker-queue.ts';
 import { createFetch, createMirrorsFrom, createRunTools, openPool } from './run-tools.ts';
 import { version } from './version.ts';
-import { IntakeEvent, eventVersion } from './webhook/event.ts';
+import { readEvent } from './webhook/event.ts';
 
 /** For one event. A shutdown does not cut it short: an event that ends as stopped is not tried again, and GitHub sends it once. */
 const intakeMs = 5 * 60_000;
@@ -126,10 +125,9 @@ function createIntakeHandler(tools: Omit<IntakeTools & ReviewTools, 'countOutsid
   // Since the start of this worker; it is in the log, with each of them.
   let outsiders = 0;
   return async (event, log) => {
-    const parsed = IntakeEvent.safeParse(event);
-    if (!parsed.success) throw new FixError(isNewer(event, eventVersion) ? 'job_newer' : 'job_invalid', { cause: parsed.error });
+    const known = readEvent(event);
     using deadline = startDeadline();
-    await takeInEvent(parsed.data, { ...tools, countOutsider: () => (outsiders += 1), signal: deadline.signal }, log);
+    await takeInEvent(known, { ...tools, countOutsider: () => (outsiders += 1), signal: deadline.signal }, log);
   };
 }
 

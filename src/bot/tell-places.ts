@@ -30,7 +30,15 @@ const editMs = 60_000;
  * One turn of telling: is given all that wait, in their order, and writes what their comments do not say yet, a bounded
  * number of them. What could not be written, or is left, has its turn later.
  */
-export function createPlaceTeller({ github, log, signal }: { github: GitHub; log: Log; signal: AbortSignal }): (waiting: readonly WaitingRun[]) => Promise<void> {
+export function createPlaceTeller({
+  github,
+  log,
+  signal,
+}: {
+  github: GitHub;
+  log: Log;
+  signal: AbortSignal;
+}): (waiting: readonly WaitingRun[]) => Promise<void> {
   let told = new Map<string, Told>();
   let turn = 0;
   const write = async ({ place, job: open }: WaitingRun): Promise<void> => {

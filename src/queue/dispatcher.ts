@@ -124,5 +124,6 @@ async function enterStrays({ ring, lane, log }: DispatcherOptions): Promise<void
       else await job.promote().catch((err: unknown) => log.debug({ err, jobId }, 'run was not promoted'));
     }
   }
-  if (newer.length > 0) log.warn({ count: newer.length, first: newer.slice(0, 5) }, 'runs of a newer version wait for a worker of that version; update this one');
+  if (newer.length > 0)
+    log.warn({ count: newer.length, first: newer.slice(0, 5) }, 'runs of a newer version wait for a worker of that version; update this one');
 }

@@ -1,13 +1,13 @@
 /** What the web process learns from a payload alone, and puts on the intake queue. No GitHub call was made for it. */
 import { z } from 'zod';
-import { Repository } from '../job.ts';
+import { FixError } from '../errors.ts';
+import { Repository, isNewer } from '../job.ts';
 
 /** What can be asked for. `fix` is also what has no word of its own; `unknown` is one single word that nobody knows. */
 const commandNames = ['fix', 'plan', 'approve', 'stop', 'resume', 'retry', 'status', 'ci', 'merge', 'help', 'unknown'] as const;
 export type CommandName = (typeof commandNames)[number];
 
-/** A worker reads this one and the one before. */
-export const eventVersion = 2;
+const eventVersion = 2;
 
 const envelope = {
   version: z.literal(eventVersion),
@@ -73,3 +73,10 @@ function upgrade(event: unknown): unknown {
 /** Reads those of the version before, too. */
 export const IntakeEvent = z.preprocess(upgrade, Current);
 export type IntakeEvent = z.infer<typeof IntakeEvent>;
+
+/** What came through Redis. Throws `job_newer`, which a worker of that version may read, and `job_invalid`. */
+export function readEvent(event: unknown): IntakeEvent {
+  const { data, error } = IntakeEvent.safeParse(event);
+  if (data === undefined) throw new FixError(isNewer(event, eventVersion) ? 'job_newer' : 'job_invalid', { cause: error });
+  return data;
+}

@@ -166,7 +166,11 @@ describe.skipIf(redisIsMissing())('the budgets of a day', () => {
   async function aClock(now: () => Date, limits = daily) {
     const lane = createLane({ name: 'runs', prefix: 'other', signingKey: jobKey, redis: bench.direct, log: worker.log, jobOptions: {} });
     await bench.direct.set(lane.queue.toKey('j:lock'), 't');
-    return { lane, holder: { jobId: 'j', token: 't' }, budgets: createDailyBudgets({ redis: bench.direct, lane, limits, log: worker.log, aheadMs: () => now().getTime() - Date.now() }) };
+    return {
+      lane,
+      holder: { jobId: 'j', token: 't' },
+      budgets: createDailyBudgets({ redis: bench.direct, lane, limits, log: worker.log, aheadMs: () => now().getTime() - Date.now() }),
+    };
   }
 
   test('give a day what is left of it when a clock steps back over midnight, and neither day more than its own', async () => {

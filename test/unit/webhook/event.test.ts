@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { IntakeEvent } from '../../../src/webhook/event.ts';
+import { IntakeEvent, readEvent } from '../../../src/webhook/event.ts';
 
 const envelope = {
   version: 1,
@@ -24,4 +24,14 @@ it('reads what the version before has queued: no trigger is lost while Mayfly is
 it('reads nothing else: kinds that the version before did not know, versions to come', () => {
   expect(IntakeEvent.safeParse({ ...envelope, kind: 'settings_pushed' }).success).toBe(false);
   expect(IntakeEvent.safeParse({ ...envelope, kind: 'labeled', label: 'mayfly', version: 3 }).success).toBe(false);
+});
+
+it('an event of a newer version is tried again, for a worker of that version may read it; what is none is refused', () => {
+  const newer = { ...envelope, kind: 'more', version: 3 };
+
+  expect(() => readEvent(newer)).toThrow(expect.objectContaining({ code: 'job_newer', row: expect.objectContaining({ retry: 'later' }) as unknown }));
+  for (const event of [{ ...newer, version: 2 }, { ...newer, version: '3' }, null]) {
+    expect(() => readEvent(event)).toThrow(expect.objectContaining({ code: 'job_invalid' }));
+  }
+  expect(readEvent({ ...envelope, kind: 'closed' })).toMatchObject({ kind: 'closed', version: 2 });
 });
