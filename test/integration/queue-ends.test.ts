@@ -91,8 +91,10 @@ describe.skipIf(redisIsMissing())('a run', () => {
       const [failed] = await bench.lane('runs').getFailed();
       await failed?.retry('failed');
 
-      (await worker.run(1)).finish();
+      const again = await worker.run(1);
+      again.finish();
       await bench.count('completed', 1);
+      expect(again.context).toMatchObject({ attempt: 2 });
     });
   });
 });

@@ -179,12 +179,12 @@ describe.skipIf(redisIsMissing())('while a run waits or works', () => {
       queue.onPlaces(callback, 20);
     }
     await workers[0]?.queue.addRun(aJob());
-    await expect.poll(() => told.toSorted()).toEqual([0, 1]);
+    await expect.poll(() => told.toSorted((one, other) => one - other)).toEqual([0, 1]);
 
     await bench.direct.pexpire('mayfly:places-teller', 1_000);
 
     await expect.poll(() => bench.direct.pttl('mayfly:places-teller')).toBeGreaterThan(10_000);
-    expect(told.toSorted()).toEqual([0, 1]);
+    expect(told.toSorted((one, other) => one - other)).toEqual([0, 1]);
     ended.resolve();
   });
 

@@ -87,8 +87,8 @@ it('what can never be written is left alone, and so is a run that cannot be read
   const [, second = waiting[0]] = waiting;
   const broken = waiting.map((run) => (run === second ? { ...run, job: () => Promise.reject(new FixError('job_invalid')) } : run));
 
-  expect(await turn(broken as typeof waiting)).toEqual([1, 3]);
-  expect(await turn(broken as typeof waiting)).toEqual([]);
+  expect(await turn(broken)).toEqual([1, 3]);
+  expect(await turn(broken)).toEqual([]);
 });
 
 it('a worker that tells again, after another one did, says all of it; and one that is about to start hears nothing', async () => {
