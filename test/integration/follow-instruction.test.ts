@@ -1,22 +1,10 @@
 /** An instruction on a pull request: what it becomes, and what it never does. Numbers are those of the list of attacks. */
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { createFollowWorld } from '../support/follow-world.ts';
-import type { FollowWorld } from '../support/follow-world.ts';
-import { createUserClient, failOnViolations } from '../support/github/clients.ts';
-import { whyNoSshd } from '../support/host-sshd.ts';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { describeFollow } from '../support/follow-world.ts';
+import { createUserClient } from '../support/github/clients.ts';
 import { bash, submit } from '../support/issue-world.ts';
 
-const reason = whyNoSshd();
-if (reason) process.stderr.write(`SKIPPED: runs on folders of this host were not tested: ${reason}\n`);
-
-describe.skipIf(reason)('an instruction on a pull request of ours', () => {
-  let world: FollowWorld;
-  beforeEach(async () => (world = await createFollowWorld()));
-  afterEach(async () => {
-    failOnViolations(world.standIn);
-    await world[Symbol.asyncDispose]();
-  });
-
+describeFollow('an instruction on a pull request of ours', {}, (world) => {
   const ask = async (body: string, as = 'ada'): Promise<void> => void (await world.repository.comment({ as, issue: world.pull, body }));
   const head = async (): Promise<string | undefined> => (await world.repository.branches())[world.branch];
 

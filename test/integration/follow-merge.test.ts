@@ -1,30 +1,16 @@
 /** The base merged into a pull request of ours, with real git in folders of this host. */
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, expect, it } from 'vitest';
 import type { PushEvent } from '../../src/bot/conflict-intake.ts';
 import type { FixJob } from '../../src/job.ts';
-import { createFollowWorld } from '../support/follow-world.ts';
-import type { FollowWorld } from '../support/follow-world.ts';
-import { failOnViolations } from '../support/github/clients.ts';
-import { whyNoSshd } from '../support/host-sshd.ts';
+import { describeFollow } from '../support/follow-world.ts';
 import { bash, submit } from '../support/issue-world.ts';
 
-const reason = whyNoSshd();
-if (reason) process.stderr.write(`SKIPPED: runs on folders of this host were not tested: ${reason}\n`);
+const files = { 'both.txt': 'one\ntwo\nthree\n', 'gone.txt': 'gone\n', 'theirs.txt': 'old\n' };
+const change = { 'src.txt': 'good\n', 'both.txt': 'one\nours\nthree\n', 'new.txt': 'new\n', 'gone.txt': 'changed by us\n' };
+const meanwhile = { 'both.txt': 'one\ntheirs\nthree\n', 'theirs.txt': 'changed by them\n', 'gone.txt': null };
 
-describe.skipIf(reason)('a merge of the base into a pull request of ours', () => {
-  let world: FollowWorld;
-  beforeEach(async () => {
-    const files = { 'both.txt': 'one\ntwo\nthree\n', 'gone.txt': 'gone\n', 'theirs.txt': 'old\n' };
-    world = await createFollowWorld({
-      files,
-      change: { 'src.txt': 'good\n', 'both.txt': 'one\nours\nthree\n', 'new.txt': 'new\n', 'gone.txt': 'changed by us\n' },
-    });
-    await world.repository.commit({ message: 'Meanwhile', files: { 'both.txt': 'one\ntheirs\nthree\n', 'theirs.txt': 'changed by them\n', 'gone.txt': null } });
-  });
-  afterEach(async () => {
-    failOnViolations(world.standIn);
-    await world[Symbol.asyncDispose]();
-  });
+describeFollow('a merge of the base into a pull request of ours', { files, change }, (world) => {
+  beforeEach(async () => void (await world.repository.commit({ message: 'Meanwhile', files: meanwhile })));
 
   async function ask(): Promise<FixJob | undefined> {
     await world.repository.comment({ as: 'ada', issue: world.pull, body: '/agent merge' });

@@ -1,24 +1,11 @@
 /** Reviews of our pull requests: which comments become one run, and what each thread hears of it. */
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { createFollowWorld } from '../support/follow-world.ts';
-import type { FollowWorld } from '../support/follow-world.ts';
-import { failOnViolations } from '../support/github/clients.ts';
-import { whyNoSshd } from '../support/host-sshd.ts';
+import { expect, it } from 'vitest';
+import { describeFollow } from '../support/follow-world.ts';
 import { bash, submit } from '../support/issue-world.ts';
-
-const reason = whyNoSshd();
-if (reason) process.stderr.write(`SKIPPED: runs on folders of this host were not tested: ${reason}\n`);
 
 const lines = ['good', 'two', 'three', 'four', 'five'];
 
-describe.skipIf(reason)('a review of a pull request of ours', () => {
-  let world: FollowWorld;
-  beforeEach(async () => (world = await createFollowWorld({ change: { 'src.txt': lines.join('\n') } })));
-  afterEach(async () => {
-    failOnViolations(world.standIn);
-    await world[Symbol.asyncDispose]();
-  });
-
+describeFollow('a review of a pull request of ours', { change: { 'src.txt': lines.join('\n') } }, (world) => {
   const at = (line: number, body: string) => ({ path: 'src.txt', line, body });
   const threadsTold = async (): Promise<readonly (readonly [number, string])[]> =>
     (await world.repository.reviewComments(world.pull)).filter(({ user }) => user.type === 'Bot').map(({ in_reply_to_id: to, body }) => [to, body] as const);
