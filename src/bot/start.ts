@@ -38,7 +38,11 @@ export async function start(scene: Scene, wanted: Work): Promise<'started' | 're
 }
 
 /** Nothing runs by settings that are broken, and the issue about them is kept up to date. */
-export async function readValues({ event, github, settings }: Scene): Promise<Values | { readonly refusal: string | null }> {
+export async function readValues({
+  event,
+  github,
+  settings,
+}: Pick<Scene, 'github' | 'settings'> & { readonly event: Pick<Intake, 'actor'> }): Promise<Values | { readonly refusal: string | null }> {
   const { login } = event.actor;
   if ('problems' in settings) {
     const issue = await keepSettingsIssue(github, settings.problems);

@@ -69,6 +69,21 @@ describeFollow('checks of a pull request of ours', {}, (world) => {
     );
   });
 
+  it('that somebody runs again, and that fail again, have up to three runs for one head, and then a sentence', async () => {
+    await release();
+    const keys: string[] = [];
+    for (let time = 1; time <= 4; time++) keys.push(...(await fail([broken])).map(({ key }) => key));
+
+    expect(new Set(keys).size).toBe(3);
+    expect(keys).toHaveLength(3);
+    expect(world.queued.map(({ work }) => work)).toEqual([1, 2, 3].map(() => ({ kind: 'repair', attempt: 1 })));
+    const { id } = world.repository;
+    const checks = { kind: 'checks', key: 'again', number: world.pull, headSha: await head() } as const;
+    const { deliveryId, installationId, repository, actor, requestedAt: receivedAt } = world.job;
+    await world.take({ ...checks, deliveryId, installationId, repository: { ...repository, id }, actor, receivedAt });
+    expect(world.queued).toHaveLength(3);
+  });
+
   it('are waited for until the last suite has ended', async () => {
     await release();
     await world.repository.runWorkflows({ sha: await head(), conclusion: null, runs: [{ name: 'slow', conclusion: null }] });

@@ -3,6 +3,7 @@ import { beforeEach, expect, it } from 'vitest';
 import type { PushEvent } from '../../src/bot/conflict-intake.ts';
 import type { FixJob } from '../../src/job.ts';
 import { describeFollow } from '../support/follow-world.ts';
+import { createUserClient } from '../support/github/clients.ts';
 import { bash, submit } from '../support/issue-world.ts';
 
 const files = { 'both.txt': 'one\ntwo\nthree\n', 'gone.txt': 'gone\n', 'theirs.txt': 'old\n' };
@@ -61,6 +62,37 @@ describeFollow('a merge of the base into a pull request of ours', { files, chang
     expect(world.queued).toMatchObject([{ work: { kind: 'merge' }, pull: { headSha: world.headSha }, trigger: { kind: 'event', name: 'conflict' } }]);
     expect(world.queued[0]?.actor.login).toBe('ada');
     expect(world.delayed).toEqual([]);
+  });
+
+  const retarget = async (base: string): Promise<void> => {
+    const { owner, name: repo } = world.repository;
+    const ada = createUserClient(world.standIn, 'ada');
+    const { main = '' } = await world.repository.branches();
+    await ada.rest.git.createRef({ owner, repo, ref: `refs/heads/${base}`, sha: main });
+    await world.repository.commit({ branch: base, message: 'Only there', files: { 'there.txt': 'there\n' } });
+    await ada.rest.pulls.update({ owner, repo, pull_number: world.pull, base });
+  };
+
+  it('is one with the base that the pull request has when it begins', async () => {
+    const job = await ask();
+    await retarget('next');
+
+    const { report } = await world.run([bash(resolve), submit({ files: ['both.txt'] })], { job });
+
+    expect(report.outcome).toMatchObject({ kind: 'pushed' });
+    expect(await world.repository.file(world.branch, 'there.txt')).toBe('there\n');
+  });
+
+  it('is none when the pull request gets another base on the way', async () => {
+    const job = await ask();
+    let retargeted: Promise<void> | null = null;
+    const onBoot = (): void => void (retargeted ??= retarget('next'));
+
+    const { report } = await world.run([bash(resolve), submit({ files: ['both.txt'] })], { job, onBoot });
+    await retargeted;
+
+    expect(report.outcome).toEqual({ kind: 'refused', reason: 'base_changed' });
+    expect((await world.repository.branches())[world.branch]).toBe(world.headSha);
   });
 
   it('is refused while a marker is left', async () => {

@@ -51,6 +51,18 @@ describeFollow('a review of a pull request of ours', { change: { 'src.txt': line
     expect(world.repository.reviewReactions(two)).toEqual(['eyes', 'rocket']);
   });
 
+  it('of more threads than a run takes is said to be several, and each thread is in one', async () => {
+    await world.repository.commit({ branch: world.branch, message: 'Long', files: { 'long.txt': 'x\n'.repeat(60) }, by: 'ada' });
+    const comments = Array.from({ length: 52 }, (_, index) => ({ path: 'long.txt', line: index + 1, body: `Say ${index}.` }));
+    const { comments: ids } = await world.repository.review({ as: 'ada', pull: world.pull, event: 'COMMENT', comments });
+
+    const jobs = await world.takeIn();
+
+    const requests = jobs.map(({ work }) => (work.kind === 'revise' ? work.requests.map(({ commentId }) => commentId) : []));
+    expect(requests).toEqual([ids.slice(0, 50), ids.slice(50)]);
+    expect((await world.repository.comments(world.pull)).map(({ body }) => body).join()).toContain('@ada 52 threads wait for an answer, and one run takes 50');
+  });
+
   it('is what a retry does again, with all its comments, and not what was asked before it', async () => {
     await world.repository.comment({ as: 'ada', issue: world.pull, body: '/agent say better' });
     const { comments } = await world.repository.review({ as: 'ada', pull: world.pull, event: 'REQUEST_CHANGES', comments: [at(2, 'Say deux.')] });

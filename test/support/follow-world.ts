@@ -122,7 +122,7 @@ async function createFollowWorld({ files = {}, change = { 'src.txt': 'good\n' } 
 export function describeFollow(title: string, options: FollowOptions, tests: (world: FollowWorld) => void): void {
   const reason = whyNoSshd();
   if (reason) process.stderr.write(`SKIPPED: ${title}: runs on folders of this host were not tested: ${reason}\n`);
-  describe.skipIf(reason)(`${title}`, () => {
+  describe.skipIf(reason)(`follow-ups: ${title}`, () => {
     let world: FollowWorld | null = null;
     beforeEach(async () => void (world = await createFollowWorld(options)));
     afterEach(async () => {
