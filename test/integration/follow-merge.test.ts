@@ -5,6 +5,8 @@ import type { FixJob } from '../../src/job.ts';
 import { describeFollow } from '../support/follow-world.ts';
 import { createUserClient } from '../support/github/clients.ts';
 import { bash, submit } from '../support/issue-world.ts';
+import { calls } from '../support/scripted-model.ts';
+import type { PlannedReply } from '../support/scripted-model.ts';
 
 const files = { 'both.txt': 'one\ntwo\nthree\n', 'gone.txt': 'gone\n', 'theirs.txt': 'old\n' };
 const change = { 'src.txt': 'good\n', 'both.txt': 'one\nours\nthree\n', 'new.txt': 'new\n', 'gone.txt': 'changed by us\n' };
@@ -85,11 +87,12 @@ describeFollow('a merge of the base into a pull request of ours', { files, chang
 
   it('is none when the pull request gets another base on the way', async () => {
     const job = await ask();
-    let retargeted: Promise<void> | null = null;
-    const onBoot = (): void => void (retargeted ??= retarget('next'));
+    const meantime: PlannedReply = async () => {
+      await retarget('next');
+      return calls(['bash', { command: resolve }]);
+    };
 
-    const { report } = await world.run([bash(resolve), submit({ files: ['both.txt'] })], { job, onBoot });
-    await retargeted;
+    const { report } = await world.run([meantime, submit({ files: ['both.txt'] })], { job });
 
     expect(report.outcome).toEqual({ kind: 'refused', reason: 'base_changed' });
     expect((await world.repository.branches())[world.branch]).toBe(world.headSha);

@@ -51,7 +51,7 @@ describeFollow('a review of a pull request of ours', { change: { 'src.txt': line
     expect(world.repository.reviewReactions(two)).toEqual(['eyes', 'rocket']);
   });
 
-  it('of more threads than a run takes is said to be several, and each thread is in one', async () => {
+  it('of more threads than a run takes is said to be several, and each thread is in one', { timeout: 180_000 }, async () => {
     await world.repository.commit({ branch: world.branch, message: 'Long', files: { 'long.txt': 'x\n'.repeat(60) }, by: 'ada' });
     const comments = Array.from({ length: 52 }, (_, index) => ({ path: 'long.txt', line: index + 1, body: `Say ${index}.` }));
     const { comments: ids } = await world.repository.review({ as: 'ada', pull: world.pull, event: 'COMMENT', comments });

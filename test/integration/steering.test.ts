@@ -142,27 +142,33 @@ describe.skipIf(reason)('steering', { timeout: 120_000 }, () => {
     await world.nextReport();
   });
 
-  it.each([
-    ['publishes nothing when it adds nothing to the work so far', 'half', { kind: 'no_change', resumed: true }],
-    ['publishes work that was complete, when the tests show it', 'good', { kind: 'published' }],
-  ])('on resume %s', async (_what, text, outcome) => {
+  /** A run that writes a word and is stopped, and one that goes on from there and writes nothing. */
+  const resumeWith = async (word: string) => {
     const never = gate(calls(['bash', { command: 'true' }]));
-    const world = await start({ replies: [bash(`echo ${text} > src.txt`), never.reply, submit({ resolves: true })] });
+    const world = await start({ replies: [bash(`echo ${word} > src.txt`), never.reply, submit({ resolves: true })] });
     await world.comment('/agent fix');
     await never.reached;
     await world.comment('/agent stop');
     const { heldBranch } = await world.nextReport();
-
     await world.comment('/agent resume');
-    const resumed = await world.nextReport();
+    return { world, heldBranch: heldBranch ?? 'none', resumed: await world.nextReport() };
+  };
 
-    expect(resumed.outcome).toMatchObject(outcome);
-    if (text === 'good') return expect(resumed.notes.join()).toContain('added nothing to what an earlier one had left');
-    expect(resumed.heldBranch).toBe(heldBranch);
+  it('publishes nothing on resume when that adds nothing to the work so far', async () => {
+    const { world, heldBranch, resumed } = await resumeWith('half');
+
+    expect(resumed).toMatchObject({ outcome: { kind: 'no_change', resumed: true }, heldBranch });
     expect(await world.repository.pullRequests()).toEqual([]);
     const comments = await world.comments();
     expect(comments.at(-1)).toMatch(/^@ada The run added nothing to the work so far, so no pull request was opened, and that work stays/);
     expect(comments.join('\n')).toMatch(new RegExp(`no change[^]*The work so far is on the branch \`${heldBranch}\`[^]*\`/agent resume\``));
+  });
+
+  it('publishes on resume what was complete, when the tests show it', async () => {
+    const { resumed } = await resumeWith('good');
+
+    expect(resumed.outcome).toMatchObject({ kind: 'published' });
+    expect(resumed.notes.join()).toContain('added nothing to what an earlier one had left');
   });
 
   it('approves no plan that was shown after the words', async () => {
