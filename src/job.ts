@@ -31,6 +31,8 @@ const PinnedPull = z.object({
   base: z.string().min(1).max(255),
   /** Whether this App opened it: only then commits go onto its branch without being allowed by the settings. */
   ours: z.boolean(),
+  /** Its number, where it is not the one that was asked on. */
+  number: z.number().int().optional(),
 });
 export type PinnedPull = z.infer<typeof PinnedPull>;
 
@@ -234,6 +236,7 @@ export type RefusalReason =
   | 'pull_request_fork'
   | 'conflict_markers'
   | 'nothing_to_merge'
+  | 'base_changed'
   | 'checks_not_failing';
 
 /** How a run ended. `failed` carries the code of the error table that a FixError had. */
@@ -242,7 +245,8 @@ export type FixOutcome =
   /** One more commit on a pull request that was there. */
   | { readonly kind: 'pushed'; readonly pullRequest: PullRequest }
   | { readonly kind: 'patched' }
-  | { readonly kind: 'no_change' }
+  /** `resumed`: nothing beyond the unfinished work that it began with, which stays where it is. */
+  | { readonly kind: 'no_change'; readonly resumed?: true }
   | { readonly kind: 'gave_up'; readonly limit: Limit; readonly budget?: Budget }
   | { readonly kind: 'stopped'; readonly reason: StopReason }
   | { readonly kind: 'refused'; readonly reason: RefusalReason; readonly detail?: string }

@@ -1,5 +1,5 @@
 /** How a command is answered when it starts no run of its own. */
-import { noStartReply, notTold } from './command-texts.ts';
+import { noStartReply, notTold, tooLateReply } from './command-texts.ts';
 import type { NoStart } from './command-texts.ts';
 import { subjectOf } from './memory.ts';
 import type { Scene } from './scene.ts';
@@ -24,5 +24,7 @@ export async function tellRun(scene: Scene): Promise<Obeyed | null> {
   const message = { id: event.commentId, login: event.actor.login, text: event.instruction, at: event.receivedAt };
   const told = await tools.queue.tell(subjectOf(event), message);
   if (told === 'full' || told === 'too_long') return await say(scene, notTold(event.actor.login, told), 'refused');
-  return told === 'none' ? null : 'started';
+  if (told === 'working' || told === 'waiting') return 'started';
+  // A pull request takes the next run beside the one that ends.
+  return told === 'closed' && !event.issue.isPullRequest ? await say(scene, tooLateReply(event.actor.login), 'refused') : null;
 }

@@ -8,6 +8,8 @@ import { checksComment, readTrailers } from './follow-texts.ts';
 import { queueJob } from './queue-job.ts';
 import type { PullEvent } from './queue-job.ts';
 import { isLive, readRuns } from './run-history.ts';
+import { recallRepairs, subjectOf } from './memory.ts';
+import type { KeptRepairs } from './memory.ts';
 import { maySteer } from './repository-settings.ts';
 import { readFollowSettings } from './review-intake.ts';
 import type { ReviewTools } from './review-intake.ts';
@@ -20,6 +22,8 @@ export interface ChecksEvent extends PullEvent {
 
 /** In a row, without a commit of a person in between. */
 const maxRepairs = 3;
+/** For one head, whose checks somebody runs again. */
+const maxRunsOfHead = 3;
 
 export async function takeInChecks(event: ChecksEvent, tools: ReviewTools, log: Log): Promise<void> {
   const github = tools.github.repository(event, { deliveryId: event.deliveryId, signal: tools.signal, records: [] });
@@ -29,23 +33,29 @@ export async function takeInChecks(event: ChecksEvent, tools: ReviewTools, log: 
   if (!settings?.['followUps.checks']) return log.info('the settings leave failed checks alone');
   const asked = await whoAsked(github, event.headSha, settings);
   if (asked === null) return log.info('not a commit that somebody with write access asked us for');
-  // All suites of a commit lead to one run.
-  const key = `repair-${event.repository.id}-${event.headSha}`;
-  if (await tools.queue.hasRun(key)) return log.info('run was queued before');
+  const subject = subjectOf({ repository: event.repository, issue: event });
+  const before = await recallRepairs(tools.memory, subject, event.headSha);
   const failed = await readFailedChecks(github, { headSha: event.headSha, base: pull.base });
   if (failed === null) return log.info('other checks are under way');
   if (failed.length === 0) return log.info('the checks do not fail any more');
-  log.info({ causes: failed.map(({ cause }) => cause), repairs: asked.repairs }, 'checks failed');
+  // All suites of a commit lead to one run; a check that was run again and fails again has another id.
+  const checks = [...new Set([...(before?.checks ?? []), ...failed.map(({ id }) => id)])].slice(-100);
+  if (before !== null && checks.length === before.checks.length) return log.info('these failures had their run before');
+  const runs = (before?.runs ?? 0) + 1;
+  log.info({ causes: failed.map(({ cause }) => cause), repairs: asked.repairs, runs }, 'checks failed');
   const attempt = asked.repairs + 1;
-  if (attempt > maxRepairs || !failed.some(({ cause }) => cause === 'ours')) {
+  if (attempt > maxRepairs || runs > maxRunsOfHead || !failed.some(({ cause }) => cause === 'ours')) {
     // A run that is there already has the comment.
-    return await github.livingComment(event.number, commentMarker, (before) => {
-      const runs = readRuns(before);
-      return runs.some(isLive) ? null : checksComment(failed, { headSha: event.headSha, base: pull.base, repairs: asked.repairs, runs });
+    return await github.livingComment(event.number, commentMarker, (comment) => {
+      const entries = readRuns(comment);
+      const facts = { headSha: event.headSha, base: pull.base, repairs: asked.repairs, runsOfHead: runs - 1, runs: entries };
+      return entries.some(isLive) ? null : checksComment(failed, facts);
     });
   }
+  const key = `repair-${event.repository.id}-${event.headSha}${runs === 1 ? '' : `-${runs}`}`;
   const asJob = { work: { kind: 'repair' as const, attempt }, trigger: { kind: 'event' as const, name: 'checks' as const } };
   await queueJob({ ...event, key, actor: asked.actor }, { issue: pull, pull, ...asJob }, { ...tools, github, values: settings, log });
+  await tools.memory.keep(subject, 'repairs', { headSha: event.headSha, runs, checks } satisfies KeptRepairs);
 }
 
 /** Whose run made the commit, and how many repairs in a row it ends. Null for a commit of somebody else: people mend what they push. */

@@ -1,6 +1,8 @@
 /** What is answered to a command. One sentence where one is enough; hostile text goes through neutral.ts. */
 import { neutralise } from '../fix/neutral.ts';
+import { spent } from '../fix/outcome-text.ts';
 import type { Estimate } from './estimate.ts';
+import type { KeptSpend } from './memory.ts';
 
 export const helpReply = [
   'Comment one of these, at the beginning of a line:',
@@ -19,7 +21,7 @@ export const helpReply = [
 export type NoStart =
   | { readonly why: 'closed' | 'locked' | 'too_short' | 'working' | 'waiting' }
   | { readonly why: 'pull_request_open'; readonly number: number }
-  | { readonly why: 'no_plan' | 'no_held' | 'no_job' };
+  | { readonly why: 'no_plan' | 'newer_plan' | 'no_held' | 'no_job' };
 
 export function noStartReply(login: string, reason: NoStart): string {
   return `@${login} Not started: ${sentenceOf(reason)}`;
@@ -41,6 +43,8 @@ function sentenceOf(reason: NoStart): string {
       return `pull request #${reason.number} of Mayfly for this issue is open. Comment \`/agent <instruction>\` there, or close it first.`;
     case 'no_plan':
       return 'there is no plan here to approve. `/agent plan` makes one.';
+    case 'newer_plan':
+      return 'the plan here was shown after you wrote that, so it is another one than you had read. Read it, and comment `/agent approve` again if it is right.';
     case 'no_held':
       return 'there is no unfinished work here to go on with. `/agent fix` starts anew.';
     case 'no_job':
@@ -63,11 +67,15 @@ export function notTold(login: string, why: 'full' | 'too_long'): string {
   return `@${login} Your message was not passed on: ${reason}.`;
 }
 
-/** For a message that came when the agent had taken its last step. */
-export function unheardReply(logins: readonly string[], pullRequest: number | null): string {
-  const where = pullRequest === null ? 'Comment it again to start a new run with it' : `Comment it on #${pullRequest}`;
-  return `${[...new Set(logins)].map((login) => `@${login}`).join(' ')} The run ended before its agent could read your last message. ${where}.`;
+/** For messages that came when the agent had taken its last step: they are kept. */
+export function unheardReply(logins: readonly string[], { where, next }: { where: number | null; next: string }): string {
+  const who = [...new Set(logins)].map((login) => `@${login}`).join(' ');
+  return `${who} The run ended before its agent could read your last message. The next run ${where === null ? 'here' : `on #${where}`} begins with it: \`${next}\` starts one.`;
 }
+
+/** For one that came when nothing could be kept any more. */
+export const tooLateReply = (login: string): string =>
+  `@${login} The run has just ended, before its agent could read your message. Comment it again to start a new run with it.`;
 
 /** What an agent planned, for a person to decide. */
 export function planReply(plan: string, { login, estimate }: { login: string; estimate: Estimate | null }): string {
@@ -112,16 +120,25 @@ export interface PlaceOfRun {
   readonly heldBy: { readonly limit: string; readonly until?: Date } | null;
 }
 
-/** `now` is for the time since a run was asked for, which is in its id. */
-export function statusReply(places: readonly PlaceOfRun[], { estimate, now }: { estimate: Estimate | null; now: number }): string {
-  const lines = places.slice(0, 10).map((place) => `- ${statusLine(place)}, asked for ${minutesSince(place.runId, now)} ago <sub>run ${place.runId}</sub>`);
+export interface StatusFacts {
+  readonly estimate: Estimate | null;
+  /** Of the run that works, as it last said. */
+  readonly spend: KeptSpend | null;
+  /** For the time since a run was asked for, which is in its id. */
+  readonly now: number;
+}
+
+export function statusReply(places: readonly PlaceOfRun[], { estimate, spend, now }: StatusFacts): string {
+  const lines = places
+    .slice(0, 10)
+    .map((place) => `- ${statusLine(place, spend)}, asked for ${minutesSince(place.runId, now)} ago <sub>run ${place.runId}</sub>`);
   if (lines.length === 0) lines.push('Nothing waits or works here. `/agent fix` starts a run.');
   if (estimate !== null) lines.push('', `Runs of this repository took ${amounts(estimate)} in the median.`);
   return lines.join('\n');
 }
 
-function statusLine({ state, place, of, heldBy }: PlaceOfRun): string {
-  if (state === 'working') return 'working';
+function statusLine({ runId, state, place, of, heldBy }: PlaceOfRun, spend: KeptSpend | null): string {
+  if (state === 'working') return spend?.runId === runId ? `working, ${spent(spend)} so far` : 'working, nothing spent so far';
   const until = heldBy?.until ? ` until ${heldBy.until.toISOString().slice(0, 16).replace('T', ' ')} UTC` : '';
   return `waiting: place ${place} of ${of}${heldBy === null ? '' : `, held by ${limitNames[heldBy.limit] ?? 'a limit'}${until}`}`;
 }

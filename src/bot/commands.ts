@@ -6,7 +6,8 @@ import { estimateFix } from './estimate.ts';
 import type { Work } from '../job.ts';
 import type { Intake, Scene } from './scene.ts';
 import { sayStopped } from './living-comment.ts';
-import { digestPlan, recallHeld, recallPlan, recallWork, subjectOf } from './memory.ts';
+import { digestPlan, recallHeld, recallPlan, recallSpend, recallWork, subjectOf } from './memory.ts';
+import type { KeptPlan } from './memory.ts';
 import { pullCommands } from './pull-commands.ts';
 import { start } from './start.ts';
 
@@ -45,6 +46,7 @@ async function approve(scene: Scene): Promise<Obeyed> {
   const { event, github, tools } = scene;
   const kept = await recallPlan(tools.memory, subjectOf(event));
   if (kept === null) return await refuse(scene, { why: 'no_plan' });
+  if (isNewerThan(event, kept)) return await refuse(scene, { why: 'newer_plan' });
   const { title, body } = await github.issue(event.issue.number);
   const now: Scene = { ...scene, event: { ...event, issue: { ...event.issue, title, body } } };
   if (digestPlan({ title, body }, kept) === kept.digest) {
@@ -52,6 +54,9 @@ async function approve(scene: Scene): Promise<Obeyed> {
   }
   return await planAnew(now, kept.instruction);
 }
+
+/** Nobody approves what they have not read. The ids of comments grow, so they are better than a clock. */
+const isNewerThan = ({ commentId = 0 }: Intake, plan: KeptPlan): boolean => plan.commentId === null || (plan.commentId ?? 0) > commentId;
 
 async function resume(scene: Scene): Promise<Obeyed> {
   const held = await recallHeld(scene.tools.memory, subjectOf(scene.event));
@@ -84,7 +89,8 @@ async function status(scene: Scene): Promise<Obeyed> {
   const { event, tools } = scene;
   const places = await tools.queue.find(subjectOf(event));
   const estimate = estimateFix(await tools.memory.past(event.repository.id));
-  return await say(scene, statusReply(places, { estimate, now: Date.now() }), 'done');
+  const spend = await recallSpend(tools.memory, subjectOf(event));
+  return await say(scene, statusReply(places, { estimate, spend, now: Date.now() }), 'done');
 }
 
 async function stop(scene: Scene): Promise<Obeyed> {

@@ -4,6 +4,8 @@ import { classifyCheck, hasFailed } from './classify-checks.ts';
 import type { Cause } from './classify-checks.ts';
 
 export interface FailedCheck {
+  /** Another one when it was run again. */
+  readonly id: number;
   /** Hostile, as is the log. */
   readonly name: string;
   readonly cause: Cause;
@@ -24,7 +26,7 @@ export async function readFailedChecks(github: GitHubRepository, { headSha, base
   const found: FailedCheck[] = [];
   for (const run of failed) {
     const log = run.actions ? await github.pulls.jobLog(run.id, maxLogBytes) : null;
-    found.push({ name: run.name, cause: classifyCheck(run, log, ofBase), log });
+    found.push({ id: run.id, name: run.name, cause: classifyCheck(run, log, ofBase), log });
   }
   return found;
 }

@@ -96,12 +96,16 @@ function whatWasSeen(report: RunReport): readonly string[] {
 }
 
 /** The answer in a thread: the commit that does what it asks, or why there is none. */
-export function threadAnswer(request: ReviewRequest, outcome: FixOutcome, reply: RunReport['replies'][number] | undefined): string {
+export function threadAnswer(
+  request: ReviewRequest,
+  { outcome, pull }: { readonly outcome: FixOutcome; readonly pull: number },
+  reply: RunReport['replies'][number] | undefined,
+): string {
   const outdated = request.outdated ? ' The lines that this stands at have changed since it was written.' : '';
   const words = reply === undefined ? '' : neutralise(reply.text, 1500);
   if (outcome.kind === 'pushed' || outcome.kind === 'published') {
     const commit = outcome.pullRequest.headSha.slice(0, 7);
-    const where = outcome.kind === 'published' ? ` (pull request #${outcome.pullRequest.number})` : '';
+    const where = outcome.pullRequest.number !== pull ? ` (pull request #${outcome.pullRequest.number})` : '';
     if (reply === undefined) return `${commit}${where} was made for this review. The agent did not say what became of this comment: please look.${outdated}`;
     return reply.addressed ? `Done in ${commit}${where}: ${words}${outdated}` : `Not changed: ${words}${outdated}`;
   }
@@ -110,6 +114,9 @@ export function threadAnswer(request: ReviewRequest, outcome: FixOutcome, reply:
   return `Nothing was changed. ${sentence(outcome)}${outdated}`;
 }
 
+export const manyThreadsReply = (login: string, threads: number, inOneRun: number): string =>
+  `@${login} ${threads} threads wait for an answer, and one run takes ${inOneRun} of them. The others come right behind it, by themselves.`;
+
 export const closedPullReply = 'This pull request is closed, so nothing is done here. Reopen it, or open an issue.';
 export const foreignMergeReply = 'Mayfly merges the base into its own pull requests only. Merge it here by hand.';
 export const forkPullReply = 'This pull request comes from a fork, and Mayfly writes to this repository only. Push its branch here, or open an issue.';
@@ -117,18 +124,19 @@ export const forkPullReply = 'This pull request comes from a fork, and Mayfly wr
 /** Why failed checks start no run: one sentence for each reason. */
 export function checksComment(
   failed: readonly FailedCheck[],
-  facts: { readonly headSha: string; readonly base: string; readonly repairs: number; readonly runs: readonly RunEntry[] },
+  facts: { readonly headSha: string; readonly base: string; readonly repairs: number; readonly runsOfHead: number; readonly runs: readonly RunEntry[] },
 ): string {
   const names = (cause: FailedCheck['cause']): string =>
     failed
       .filter((check) => check.cause === cause)
       .map(({ name }) => inlineCode(name, 80))
       .join(', ');
+  const tried = facts.runsOfHead > 0 ? `${facts.runsOfHead} runs for this commit` : `${facts.repairs} repairs in a row`;
   const reasons = [
     [names('infrastructure'), 'ended for a reason outside of the code: cancelled, out of time, a lost runner or the network. Run it again.'],
     [names('base'), `fails on ${inlineCode(facts.base, 80)} as well, so it is not for this pull request to mend.`],
     [names('unreadable'), 'has no log that Mayfly can read. Say in a comment what is wrong: `/agent <instruction>`.'],
-    [names('ours'), `still fails after ${facts.repairs} repairs in a row, so a person has to look. Push a commit, or comment \`/agent <instruction>\`.`],
+    [names('ours'), `still fails after ${tried}, so a person has to look. Push a commit, or comment \`/agent <instruction>\`.`],
   ];
   const sentences = reasons.flatMap(([who, what]) => (who === '' ? [] : [`- ${who} ${what}`]));
   return [commentMarker, `**Mayfly: checks failed on ${facts.headSha.slice(0, 7)}; no run was started.**`, '', ...sentences, '', hiddenRuns(facts.runs)].join(

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { Work } from '../job.ts';
 import type { FixJob, FixOutcome } from '../job.ts';
 import type { RunReport } from '../fix/report.ts';
+import type { PersonMessage } from './message-desk.ts';
 
 /** An issue or a pull request: they share their numbers. */
 export interface Subject {
@@ -25,11 +26,18 @@ export interface PastRun {
   readonly at: string;
 }
 
+/**
+ * `job`: what was asked last. `held`: where unfinished work lies. `plan`: what waits for approval. `unheard`: what people
+ * said to a run that did not read it. `spend`: what the run that works has used so far. `repairs`: which failed checks had
+ * their run.
+ */
+export type KeptName = 'job' | 'held' | 'plan' | 'unheard' | 'spend' | 'repairs';
+
 export interface Memory {
   /** Over the one before. */
-  keep(subject: Subject, name: 'job' | 'held' | 'plan', value: unknown): Promise<void>;
+  keep(subject: Subject, name: KeptName, value: unknown): Promise<void>;
   /** Null when there is none, or it was not kept by us. */
-  recall(subject: Subject, name: 'job' | 'held' | 'plan'): Promise<unknown>;
+  recall(subject: Subject, name: KeptName): Promise<unknown>;
   remember(repositoryId: number, run: PastRun): Promise<void>;
   /** The newest first. */
   past(repositoryId: number): Promise<readonly PastRun[]>;
@@ -51,8 +59,25 @@ const KeptPlan = z.object({
   instruction: z.string().max(65_536).nullable(),
   /** That made it. */
   runId: z.string().max(20).default(''),
+  /** The comment that shows it; null before it is shown. Nothing, of a version that did not note it. */
+  commentId: z.number().int().nullable().optional(),
 });
 export type KeptPlan = z.infer<typeof KeptPlan>;
+
+const Unheard = z.array(z.object({ id: z.number().int(), login: z.string().max(100), text: z.string().max(65_536) })).max(60);
+
+/** Which failed checks of the head of a pull request had a run. */
+const KeptRepairs = z.object({ headSha: z.string().max(40), runs: z.number().int().min(0), checks: z.array(z.number().int()).max(100) });
+export type KeptRepairs = z.infer<typeof KeptRepairs>;
+
+/** So far, of the run that works. */
+const KeptSpend = z.object({
+  runId: z.string().max(20),
+  steps: z.number().int(),
+  usage: z.object({ inputTokens: z.number(), outputTokens: z.number(), cachedInputTokens: z.number() }),
+  costUsd: z.number().nullable(),
+});
+export type KeptSpend = z.infer<typeof KeptSpend>;
 
 export const subjectOf = ({ repository, issue }: Pick<FixJob, 'repository'> & { readonly issue: { readonly number: number } }): Subject => {
   return { repositoryId: repository.id, issue: issue.number };
@@ -64,6 +89,20 @@ export async function recallHeld(memory: Pick<Memory, 'recall'>, subject: Subjec
 
 export async function recallPlan(memory: Pick<Memory, 'recall'>, subject: Subject): Promise<KeptPlan | null> {
   return KeptPlan.safeParse(await memory.recall(subject, 'plan')).data ?? null;
+}
+
+/** Null for another commit than the head. */
+export async function recallRepairs(memory: Pick<Memory, 'recall'>, subject: Subject, headSha: string): Promise<KeptRepairs | null> {
+  const kept = KeptRepairs.safeParse(await memory.recall(subject, 'repairs')).data ?? null;
+  return kept?.headSha === headSha ? kept : null;
+}
+
+export async function recallUnheard(memory: Pick<Memory, 'recall'>, subject: Subject): Promise<readonly PersonMessage[]> {
+  return Unheard.safeParse(await memory.recall(subject, 'unheard')).data ?? [];
+}
+
+export async function recallSpend(memory: Pick<Memory, 'recall'>, subject: Subject): Promise<KeptSpend | null> {
+  return KeptSpend.safeParse(await memory.recall(subject, 'spend')).data ?? null;
 }
 
 /** What was asked last. */

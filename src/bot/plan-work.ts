@@ -28,14 +28,17 @@ export async function presentPlan(context: JobContext, text: string): Promise<Fi
   const { job, tools } = context;
   const plan = text.trim();
   const instruction = instructionOf(job.work);
-  const kept: KeptPlan = { digest: digestPlan(job.issue, { plan, instruction }), plan, instruction, runId: job.runId };
+  const kept: KeptPlan = { digest: digestPlan(job.issue, { plan, instruction }), plan, instruction, runId: job.runId, commentId: null };
   await tools.memory.keep(subjectOf(job), 'plan', kept);
   return await sayPlan(context, kept);
 }
 
-async function sayPlan({ job, github, tools }: JobContext, { plan }: KeptPlan): Promise<FixOutcome> {
+async function sayPlan({ job, github, tools }: JobContext, kept: KeptPlan): Promise<FixOutcome> {
+  // Shown by an earlier attempt: the estimate has changed since, and the same plan would be said twice.
+  if (typeof kept.commentId === 'number') return { kind: 'planned' };
   const estimate = estimateFix(await tools.memory.past(job.repository.id));
-  await github.reply(job.issue.number, planReply(plan, { login: job.actor.login, estimate }));
+  const { id: commentId } = await github.reply(job.issue.number, planReply(kept.plan, { login: job.actor.login, estimate }));
+  await tools.memory.keep(subjectOf(job), 'plan', { ...kept, commentId } satisfies KeptPlan);
   return { kind: 'planned' };
 }
 

@@ -5,6 +5,7 @@ import type { CommitState, GitHubRepository, PullState } from '../github/github.
 import type { FixJob, FixOutcome, PatchFile, PinnedPull, PullRequest } from '../job.ts';
 import { followMessage, readTrailers, withLatest } from './follow-texts.ts';
 import type { CommitFacts } from './follow-texts.ts';
+import { runMarker } from './pull-texts.ts';
 import type { JobContext, TalkContext } from './work.ts';
 
 /** Throws `job_invalid` for a job without one. */
@@ -12,6 +13,9 @@ export function pullOf({ pull }: Pick<FixJob, 'pull'>): PinnedPull {
   if (pull === null) throw new FixError('job_invalid', { details: { reason: 'no pull request' } });
   return pull;
 }
+
+/** Of the pull request whose branch gets the commit. */
+const numberOf = (job: FixJob): number => job.pull?.number ?? job.issue.number;
 
 /** The whole name: a tag may be called like a branch. */
 export const branchRef = (branch: string): string => `refs/heads/${branch}`;
@@ -23,7 +27,7 @@ export const heldBeside = (context: JobContext): string => `${besideBranch(conte
 /** What can be known before any VM, and what an earlier attempt of this run has done. */
 export async function checkPull({ job, github }: JobContext): Promise<FixOutcome | null> {
   const pinned = pullOf(job);
-  const pull = await github.pulls.read(job.issue.number);
+  const pull = await github.pulls.read(numberOf(job));
   if (!pull?.open) return { kind: 'refused', reason: 'pull_request_closed' };
   if (pull.fork) return { kind: 'refused', reason: 'pull_request_fork' };
   if (pull.headSha === pinned.headSha && pull.branch === pinned.branch) return null;
@@ -47,18 +51,43 @@ async function commitsSince(github: GitHubRepository, headSha: string, sinceSha:
 
 /**
  * A run that waited while another one of ours put a commit on the branch goes on from there: nobody else has touched it.
+ * The base is the one that the pull request has now: it may have got another since.
  * The checks that a repair is for are those of one commit.
  */
 export async function followOwn({ job, github }: Pick<TalkContext, 'job' | 'github'>): Promise<FixJob> {
-  const pinned = job.pull;
-  if (pinned === null || job.work.kind === 'repair') return job;
+  if (job.pull === null) return job;
   const pull = await github.pulls.read(job.issue.number);
-  if (!pull?.ours || !pull.open || pull.branch !== pinned.branch) return job;
+  const pinned = { ...job.pull, base: pull?.base ?? job.pull.base };
+  if (job.work.kind === 'repair' || !pull?.ours || !pull.open || pull.branch !== pinned.branch) return { ...job, pull: pinned };
   const since = (await commitsSince(github, pull.headSha, pinned.headSha)) ?? [];
   // An earlier attempt of this run may have put its own there: then it began below that.
   const before = since.slice(since.findIndex(({ ours, message }) => ours && readTrailers(message).runId === job.runId) + 1);
   const headSha = before[0]?.sha ?? pinned.headSha;
-  return before.every(({ ours }) => ours) ? { ...job, pull: { ...pinned, headSha } } : job;
+  return { ...job, pull: before.every(({ ours }) => ours) ? { ...pinned, headSha } : pinned };
+}
+
+/**
+ * Where the settings do not allow to push onto somebody's branch: the pull request against it that an earlier run opened,
+ * when that is still open. The work goes on there. Null when there is none, or this run itself has opened it.
+ */
+export async function findBeside(context: JobContext): Promise<PinnedPull | null> {
+  const { job, github } = context;
+  const open = await github.openPullRequest(besideBranch(context));
+  if (open === null || open.ours(runMarker(job.runId))) return null;
+  const pull = await github.pulls.read(open.pullRequest.number);
+  if (!pull?.open || pull.base !== pullOf(job).branch) return null;
+  return { number: pull.number, branch: pull.branch, base: pull.base, ours: true, headSha: await findStart(github, pull.headSha, job.runId) };
+}
+
+/** The newest commit, or the one below that of an earlier attempt of this run. */
+async function findStart(github: GitHubRepository, headSha: string, runId: string): Promise<string> {
+  let sha: string | undefined = headSha;
+  for (let looked = 0; sha !== undefined && looked < maxCommits; looked++) {
+    const { ours, message, parents }: CommitState = await github.pulls.commit(sha);
+    if (ours && readTrailers(message).runId === runId) return parents[0] ?? headSha;
+    sha = parents[0];
+  }
+  return headSha;
 }
 
 export interface PullCommit extends CommitFacts {
@@ -73,11 +102,12 @@ export async function pushToPull(context: JobContext, commit: PullCommit): Promi
   const { branch, headSha, ours } = pullOf(job);
   const { files, mergedSha } = commit;
   const { signal, ownsRun } = attempt;
+  if (mergedSha !== null && (await github.pulls.read(job.issue.number))?.base !== pullOf(job).base) return { kind: 'refused', reason: 'base_changed' };
   const timed = createTimer({ report, onEvent: (event) => tools.onEvent(job.runId, event) });
   const request = { branch, headSha, mergedSha, files, commitMessage: followMessage(job, commit), signal, ownsRun };
   const pushed = await timed('publish', () => github.pulls.push(request));
   if (pushed === null) return { kind: 'refused', reason: 'stale_base' };
-  const pull = await github.pulls.read(job.issue.number);
+  const pull = await github.pulls.read(numberOf(job));
   if (pull === null) throw new FixError('github_unavailable', { details: { reason: 'the pull request is gone' } });
   if (ours) await tellInBody(context, pull, pushed.headSha);
   return { kind: 'pushed', pullRequest: asPullRequest(pull, pushed.headSha) };

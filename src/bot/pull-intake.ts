@@ -21,7 +21,8 @@ export async function askPull(wish: PullRequestWish, tools: QueueTools & { reado
   return 'started';
 }
 
-function whyNot(pull: PullState | null, work: Work): string | null {
+/** One sentence; null when a run can begin. */
+export function whyNot(pull: PullState | null, work: Pick<Work, 'kind'>): string | null {
   if (pull === null || !pull.open) return closedPullReply;
   if (pull.fork) return forkPullReply;
   return work.kind === 'merge' && !pull.ours ? foreignMergeReply : null;

@@ -6,14 +6,19 @@ import { asFixError } from '../errors.ts';
 import type { GitHub, GitHubRepository, PullState } from '../github/github.ts';
 import type { Log } from '../log.ts';
 import type { Operator } from '../settings/operator.ts';
+import type { Resolved } from '../settings/resolve.ts';
 import type { Values } from '../settings/values.ts';
+import { closedPullReply, manyThreadsReply } from './follow-texts.ts';
 import type { Memory } from './memory.ts';
-import { askPull } from './pull-intake.ts';
+import { recallWork, subjectOf } from './memory.ts';
+import { whyNot } from './pull-intake.ts';
 import { queueJob } from './queue-job.ts';
 import type { PullEvent, RunQueue } from './queue-job.ts';
 import { isUnnamedBot, maySteer, readRepositorySettings } from './repository-settings.ts';
-import { findWaiting } from './review-requests.ts';
+import type { SettingsIssuePlace } from './repository-settings.ts';
+import { findWaiting, maxRequests, ofReview } from './review-requests.ts';
 import type { Waiting } from './review-requests.ts';
+import { readValues } from './start.ts';
 
 /** The part of the web role's event that is read here. */
 export interface ReviewEvent extends PullEvent {
@@ -34,7 +39,8 @@ export interface ReviewTools {
     later(event: { readonly key: string; readonly deliveryId: string }, delayMs: number): Promise<void>;
   };
   readonly operator: Operator;
-  readonly memory: Pick<Memory, 'keep'>;
+  readonly memory: Pick<Memory, 'keep' | 'recall'>;
+  readonly inTurn: SettingsIssuePlace['inTurn'];
   readonly signal: AbortSignal;
 }
 
@@ -42,21 +48,26 @@ export interface ReviewTools {
 export async function takeInReview(event: ReviewEvent, tools: ReviewTools, log: Log): Promise<void> {
   const github = tools.github.repository(event, { deliveryId: event.deliveryId, signal: tools.signal, records: [] });
   if (!maySteer(await github.permission(event.actor.login))) return log.info('review ignored: no write access');
-  const settings = await readFollowSettings(github, event, tools);
-  if (settings === null) return log.info('review ignored: the settings are broken, or say that nothing is done here');
+  const resolved = await readRepositorySettings({ github, owner: event.repository.owner, operator: tools.operator });
+  const settings = valuesOf(resolved);
+  if (settings === null) {
+    // Whoever asks by name is told.
+    const values = event.instruction === null ? null : await readValues({ event, github, settings: resolved, tools });
+    if (values !== null && 'refusal' in values && values.refusal !== null) await github.reply(event.number, values.refusal);
+    return log.info('review ignored: the settings are broken, or say that nothing is done here');
+  }
   const mayWrite = async (login: string): Promise<boolean> => maySteer(await github.permission(login), settings['triggers.permission']);
   if (!(await mayWrite(event.actor.login))) return log.info('review ignored: the settings ask for more than write access');
   if (isUnnamedBot(event.actor.login, settings, tools.operator)) return log.info('review ignored: the settings do not name this bot');
   const pull = await github.pulls.read(event.number);
-  const trigger = { kind: 'review' as const, reviewId: event.reviewId };
-  if (event.instruction !== null && !(pull?.ours && pull.open)) {
-    await askPull({ ...event, trigger, work: { kind: 'revise', instruction: event.instruction, requests: [] } }, { ...tools, github, values: settings, log });
-    return;
-  }
-  if (!pull?.ours || !pull.open) return log.info('not an open pull request of ours');
+  if (event.instruction === null && !(pull?.ours && pull.open)) return log.info('not an open pull request of ours');
+  const why = whyNot(pull, { kind: 'revise' });
+  if (pull === null || why !== null) return void (await github.reply(event.number, why ?? closedPullReply));
   const quietMs = settings['followUps.quietSeconds'] * 1000;
   if (event.kind === 'remark') return await collect(event, tools, quietMs);
-  const waiting = await findWaiting(await github.pulls.threads(event.number), { before: event.receivedAt, mayWrite });
+  const threads = await github.pulls.threads(event.number);
+  // On a person's pull request, what others said there is no business of ours.
+  const waiting = await findWaiting(pull.ours ? threads : ofReview(threads, event.reviewId), { before: event.receivedAt, mayWrite });
   const again = event.kind === 'quiet' ? quietMs - sinceLatestMs(waiting) : isSingle(event, waiting) ? quietMs : 0;
   if (again > 0) return await collect(event, tools, again);
   await queueReview(event, { pull, waiting, github, tools, values: settings, log });
@@ -68,9 +79,10 @@ export async function readFollowSettings(
   event: Pick<PullEvent, 'repository'>,
   { operator }: Pick<ReviewTools, 'operator'>,
 ): Promise<Values | null> {
-  const settings = await readRepositorySettings({ github, owner: event.repository.owner, operator });
-  return 'effective' in settings && settings.effective.values.enabled ? settings.effective.values : null;
+  return valuesOf(await readRepositorySettings({ github, owner: event.repository.owner, operator }));
 }
+
+const valuesOf = (settings: Resolved): Values | null => ('effective' in settings && settings.effective.values.enabled ? settings.effective.values : null);
 
 /** GitHub makes a review of every single comment, too: one without words of its own. */
 function isSingle({ kind, reviewId, state, body, instruction }: ReviewEvent, waiting: readonly Waiting[]): boolean {
@@ -93,17 +105,51 @@ async function collect(event: ReviewEvent, { queue }: ReviewTools, delayMs: numb
   await queue.later(quiet, wait);
 }
 
-async function queueReview(
-  event: ReviewEvent,
-  place: { pull: PullState; waiting: readonly Waiting[]; github: GitHubRepository; tools: ReviewTools; values: Values; log: Log },
-): Promise<void> {
+interface ReviewPlace {
+  readonly pull: PullState;
+  readonly waiting: readonly Waiting[];
+  readonly github: GitHubRepository;
+  readonly tools: ReviewTools;
+  readonly values: Values;
+  readonly log: Log;
+}
+
+/** One run for as many threads as a run takes; what is beyond gets a run of its own behind it. */
+async function queueReview(event: ReviewEvent, place: ReviewPlace): Promise<void> {
   const { pull, waiting, github, tools, values, log } = place;
   const instruction = instructionOf(event, waiting);
-  if (waiting.length === 0 && instruction === null && !(await tools.queue.hasRun(event.key))) return log.info('the review asks for nothing');
-  const work = { kind: 'revise' as const, instruction, requests: waiting.map(({ request }) => request) };
-  await queueJob(event, { issue: pull, pull, work, trigger: { kind: 'review', reviewId: event.reviewId } }, { ...tools, github, values, log });
-  // Afterwards, because it also says that a run has taken the comment up.
-  for (const { id } of waiting.flatMap(({ comments }) => comments)) {
+  const keyOf = (part: number): string => (part === 1 ? event.key : `${event.key}-${part}`.slice(0, 200));
+  let part = 1;
+  while (await tools.queue.hasRun(keyOf(part))) part++;
+  let rest = waiting;
+  if (part > 1) {
+    const taken = await takenBefore(event, place);
+    await markTaken(taken, place);
+    rest = waiting.filter((one) => !taken.includes(one));
+  }
+  if (rest.length === 0 && (part > 1 || instruction === null)) return log.info('the review asks for nothing, or has its run');
+  if (rest.length > maxRequests) await github.reply(event.number, manyThreadsReply(event.actor.login, rest.length, maxRequests));
+  do {
+    const now = rest.slice(0, maxRequests);
+    const work = { kind: 'revise' as const, instruction, requests: now.map(({ request }) => request) };
+    const trigger = { kind: 'review' as const, reviewId: event.reviewId };
+    await queueJob({ ...event, key: keyOf(part) }, { issue: pull, pull, work, trigger }, { ...tools, github, values, log });
+    await markTaken(now, place);
+    rest = rest.slice(maxRequests);
+    part++;
+  } while (rest.length > 0);
+}
+
+/** This event was taken in before, up to a run that is queued: what that run has, and is not marked yet. */
+async function takenBefore(event: ReviewEvent, { waiting, tools }: ReviewPlace): Promise<readonly Waiting[]> {
+  const work = await recallWork(tools.memory, subjectOf({ repository: event.repository, issue: event }));
+  const latest = new Set(work?.kind === 'revise' ? work.requests.map(({ latestId }) => latestId) : []);
+  return waiting.filter(({ request }) => latest.has(request.latestId));
+}
+
+/** Afterwards, because it also says that a run has taken the comments up. */
+async function markTaken(taken: readonly Waiting[], { github, log }: ReviewPlace): Promise<void> {
+  for (const { id } of taken.flatMap(({ comments }) => comments)) {
     await github.react({ kind: 'review_comment', id }, 'eyes').catch((thrown: unknown) => {
       if (asFixError(thrown).code !== 'github_refused') throw thrown;
       log.info({ err: thrown }, 'GitHub takes no reaction');

@@ -2,7 +2,8 @@
 import type { ReviewThread, ThreadComment } from '../github/github.ts';
 import type { ReviewRequest } from '../job.ts';
 
-const maxRequests = 50;
+/** That one run takes. */
+export const maxRequests = 50;
 const maxBodyCharacters = 65_536;
 const maxHunkCharacters = 16_384;
 
@@ -29,7 +30,7 @@ export async function findWaiting(
     return known.get(login) ?? false;
   };
   for (const thread of threads) {
-    if (thread.resolved || found.length === maxRequests) continue;
+    if (thread.resolved) continue;
     const comments: ThreadComment[] = [];
     for (const comment of thread.comments) if (!comment.seen && (await isTrusted(comment))) comments.push(comment);
     const [first] = thread.comments;
@@ -39,6 +40,11 @@ export async function findWaiting(
     if (request !== null) found.push({ request, comments });
   }
   return found;
+}
+
+/** Threads in which one review says something; what was said there beside it is no request. */
+export function ofReview(threads: readonly ReviewThread[], reviewId: number): readonly ReviewThread[] {
+  return threads.map((thread) => ({ ...thread, comments: thread.comments.map((said) => (said.reviewId === reviewId ? said : { ...said, seen: true })) }));
 }
 
 /** An instruction at a line: the words are those of the event, the place is the thread's. Null where GitHub has no such thread. */

@@ -5,13 +5,14 @@ import { createTimer } from '../fix/report.ts';
 import type { Comparison } from '../github/github.ts';
 import type { FixJob, FixOutcome, ReviewRequest } from '../job.ts';
 import { besideBody, besideTitle, followMessage, threadAnswer } from './follow-texts.ts';
-import { besideBranch, branchRef, checkPull, heldBeside, pullOf, pushToPull } from './pull-commit.ts';
+import { besideBranch, branchRef, checkPull, findBeside, heldBeside, pullOf, pushToPull } from './pull-commit.ts';
 import { runMarker } from './pull-texts.ts';
 import type { JobContext, Ready, TalkContext, WorkKind } from './work.ts';
 
 type Text = NonNullable<AskedIssue['texts']>[number];
 
 export const reviseWork: WorkKind = {
+  place: async (context) => (mayPush(context) ? null : await findBeside(context)),
   check,
   base: (job) => ({ ref: branchRef(pullOf(job).branch), sha: pullOf(job).headSha }),
   ask,
@@ -143,7 +144,7 @@ async function answerThreads({ job, github, report }: TalkContext, outcome: FixO
     if (resolved.has(request.commentId)) continue;
     const reply = report.replies.find(({ comment }) => comment === request.commentId);
     const ways = [
-      () => github.pulls.answer(job.issue.number, request.commentId, threadAnswer(request, outcome, reply)),
+      () => github.pulls.answer(job.issue.number, request.commentId, threadAnswer(request, { outcome, pull: job.issue.number }, reply)),
       () => github.react({ kind: 'review_comment', id: request.latestId }, sign),
     ];
     // One comment that was deleted does not keep the others without an answer.

@@ -11,14 +11,13 @@ import type { BudgetShare, FixJob, FixOutcome, Work } from '../job.ts';
 import type { Permission } from '../github/github.ts';
 import type { Log } from '../log.ts';
 import type { Values } from '../settings/values.ts';
-import { unheardReply } from './command-texts.ts';
 import { endingReply } from './comment-texts.ts';
 import { beginCheck, checkCommit, endCheck } from './commit-check.ts';
 import { followOwn } from './pull-commit.ts';
 import { fixWork, resumeOf } from './fix-work.ts';
 import { createLivingComment } from './living-comment.ts';
 import { subjectOf, summariseRun } from './memory.ts';
-import type { Held } from './memory.ts';
+import type { Held, KeptSpend, Memory } from './memory.ts';
 import { openMessageDesk } from './message-desk.ts';
 import type { PersonMessage } from './message-desk.ts';
 import { planWork, presentPlan } from './plan-work.ts';
@@ -26,6 +25,7 @@ import { commitMessage } from './pull-texts.ts';
 import { mergeWork } from './merge-work.ts';
 import { repairWork } from './repair-work.ts';
 import { reviseWork } from './revise-work.ts';
+import { bringEarlier, endTalk } from './unheard.ts';
 import { keepSettingsIssue, maySteer, readRepositorySettings } from './repository-settings.ts';
 import type { Attempt, JobContext, JobTools, TalkContext, WorkKind } from './work.ts';
 
@@ -50,21 +50,22 @@ export async function runJob(job: FixJob, attempt: Attempt, tools: JobTools): Pr
   });
   const onEvent = (runId: string, event: RunEvent): void => {
     if (event.kind === 'done') attempt.log.info({ phase: event.phase, durationMs: event.durationMs, failed: event.failed }, 'phase ended');
+    if (event.kind === 'step') void noteSpend(job, report, tools.memory);
     comment.event(event);
     tools.onEvent(runId, event);
   };
-  const desk = openMessageDesk(attempt.takeMessages, ({ id, login, text }, givenAtStep) => comment.message({ id: String(id), login, text, givenAtStep }));
+  const desk = openMessageDesk(attempt, ({ id, login, text }, givenAtStep) => comment.message({ id: String(id), login, text, givenAtStep }));
   let context: TalkContext = { job, attempt, tools: { ...tools, onEvent }, github: open(attempt.signal), report, comment, desk };
   let outcome: FixOutcome;
   try {
     context = { ...context, job: await followOwn(context) };
-    outcome = await attemptRun(context, kindOf(job));
+    outcome = await attemptRun(context, kindOf(job), (placed) => (context = { ...context, job: placed }));
   } catch (thrown) {
     const error = attempt.signal.aborted ? asFixError(attempt.signal.reason, 'cancelled') : asFixError(thrown);
     attempt.log.error({ err: error }, 'run failed');
     // A run that is tried again, or waits for another day, says nothing: its comment is kept up to date by others.
     if (error.code === 'lock_lost' || error.code === 'over_limit' || (error.row.retry === 'later' && !attempt.lastAttempt)) {
-      await desk.close();
+      desk.stop();
       throw error;
     }
     outcome = error.code === 'cancelled' ? cancelled(error) : { kind: 'failed', code: error.code };
@@ -74,9 +75,8 @@ export async function runJob(job: FixJob, attempt: Attempt, tools: JobTools): Pr
   const signal = AbortSignal.timeout(tellTimeoutMs);
   const after: TalkContext = { ...context, attempt: { ...attempt, signal }, github: open(signal) };
   await tell(after, outcome);
-  // The last thing: until now there was a run to say something to.
-  await answerUnheard(after, outcome, await desk.close());
   await remember(after, { outcome, startedAt });
+  await endTalk(after, outcome);
   logFinished(attempt.log, report, outcome);
   tools.onReport(report);
   return outcome;
@@ -94,13 +94,19 @@ async function remember({ job, tools, report, attempt }: TalkContext, run: { out
   });
 }
 
+/** For whoever asks on another worker; nothing depends on it. */
+async function noteSpend(job: FixJob, { steps, usage, costUsd }: RunReport, memory: Memory): Promise<void> {
+  await memory.keep(subjectOf(job), 'spend', { runId: job.runId, steps, usage, costUsd } satisfies KeptSpend).catch(() => {});
+}
+
 function kindOf({ work }: FixJob): WorkKind {
   const kind = kinds[work.kind];
   if (kind === undefined) throw new FixError('job_invalid', { details: { work: work.kind } });
   return kind;
 }
 
-async function attemptRun(talk: TalkContext, kind: WorkKind): Promise<FixOutcome> {
+/** `onPlaced` hears of the job when its work goes onto another branch than it said. */
+async function attemptRun(talk: TalkContext, kind: WorkKind, onPlaced: (job: FixJob) => void): Promise<FixOutcome> {
   const { job, github, tools, attempt } = talk;
   // Asked again, because the job may have waited for hours.
   const permission = await github.permission(job.actor.login);
@@ -114,7 +120,10 @@ async function attemptRun(talk: TalkContext, kind: WorkKind): Promise<FixOutcome
     return refused ?? { kind: 'refused', reason: 'settings_invalid' };
   }
   const { values } = read.effective;
-  const context: JobContext = { ...talk, settings: read.effective };
+  const asked: JobContext = { ...talk, settings: read.effective };
+  const pull = (await kind.place?.(asked)) ?? job.pull;
+  const context: JobContext = { ...asked, job: { ...job, pull } };
+  onPlaced(context.job);
   const early = await kind.check(context);
   if (early) return early;
   const { costUsd, tokens } = narrowLimits(tools.limits, values).agent;
@@ -157,6 +166,7 @@ async function workAndDeliver(context: JobContext, kind: WorkKind, budget: Budge
   await context.comment.begin();
   await beginCheck(context);
   const issue = await kind.ask(context);
+  await bringEarlier(context);
   const result = await runFix(
     {
       // What came while the run waited belongs to what it is asked.
@@ -180,6 +190,11 @@ async function workAndDeliver(context: JobContext, kind: WorkKind, budget: Budge
   );
   if (result.kind === 'planned') return await presentPlan(context, result.text);
   if (result.kind === 'ended') {
+    const resume = resumeOf(job.work);
+    if (result.outcome.kind === 'no_change' && resume !== null) {
+      report.heldBranch = resume.branch;
+      return { kind: 'no_change', resumed: true };
+    }
     await holdWork(context, kind, result.outcome);
     return result.outcome;
   }
@@ -231,19 +246,12 @@ async function tell(context: TalkContext, outcome: FixOutcome): Promise<void> {
   if (kind.tell) ways.push(() => kind.tell?.(context, outcome) ?? Promise.resolve());
   const isDone = outcome.kind === 'published' || outcome.kind === 'pushed' || outcome.kind === 'planned';
   // What is there to see, a pull request, a commit or a plan, is the answer.
-  if (!isDone) ways.push(() => github.reply(issue.number, endingReply(job, outcome)));
+  if (!isDone) ways.push(async () => void (await github.reply(issue.number, endingReply(job, outcome))));
   const target = reactionTarget(job);
   if (target !== null) ways.push(() => github.react(target, isDone ? 'rocket' : 'confused'));
   // A worker that lost the run leaves its end to the one that has it.
   const tellOwn = async (way: () => Promise<void>): Promise<void> => ((await attempt.ownsRun()) ? await way() : undefined);
   for (const way of ways) await tellOwn(way).catch((thrown: unknown) => attempt.log.error({ err: asFixError(thrown) }, 'outcome could not be told'));
-}
-
-async function answerUnheard({ job, github, attempt }: TalkContext, outcome: FixOutcome, unheard: readonly PersonMessage[]): Promise<void> {
-  if (unheard.length === 0) return;
-  const logins = unheard.map(({ login }) => login);
-  const text = unheardReply(logins, outcome.kind === 'published' ? outcome.pullRequest.number : null);
-  await github.reply(job.issue.number, text).catch((thrown: unknown) => attempt.log.error({ err: asFixError(thrown) }, 'a message was not answered'));
 }
 
 /** What was asked with; a review as a whole cannot be reacted to. */

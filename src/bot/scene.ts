@@ -46,7 +46,7 @@ export interface IntakeTools {
     tell(
       subject: Subject,
       message: { readonly id: number; readonly login: string; readonly text: string; readonly at: string },
-    ): Promise<'working' | 'waiting' | 'none' | 'full' | 'too_long'>;
+    ): Promise<'working' | 'waiting' | 'none' | 'full' | 'too_long' | 'closed'>;
   };
   readonly memory: Pick<Memory, 'keep' | 'recall' | 'past'>;
   /** How many triggers of people without write access there were so far, with this one. */

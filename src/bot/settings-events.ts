@@ -1,5 +1,5 @@
 /** A push or a pull request that touches the settings file: the issue about broken settings, the check on the change. */
-import type { GitHub } from '../github/github.ts';
+import type { GitHub, GitHubRepository } from '../github/github.ts';
 import type { Repository } from '../job.ts';
 import type { Log } from '../log.ts';
 import type { Operator } from '../settings/operator.ts';
@@ -17,7 +17,8 @@ interface Place {
 /** A pull request that may change the settings. */
 export interface ProposalEvent extends Place {
   readonly kind: 'settings_proposed';
-  readonly pull: { readonly number: number; readonly headSha: string };
+  /** `base`: the branch that it is to be merged into. */
+  readonly pull: { readonly number: number; readonly headSha: string; readonly base?: string | undefined };
 }
 
 /** The part of the web role's events that is read here. */
@@ -42,8 +43,25 @@ export async function takeInSettings(event: SettingsEvent, tools: SettingsTools,
     return log.info({ problems: problems.length }, 'settings on the default branch were read');
   }
   const { pull } = event;
-  if (!(await github.changedPaths(pull.number)).includes(settingsPath)) return log.debug('the pull request leaves the settings alone');
+  if (!(await changesSettings(github, pull.headSha, pull.base ?? repository.defaultBranch))) return log.debug('the pull request leaves the settings alone');
   const check = settingsCheck(await readRepositorySettings({ ...place, ref: pull.headSha }));
   await github.check({ headSha: pull.headSha, name: 'Mayfly settings', externalId: `settings-${pull.headSha}`, ...check });
   log.info({ conclusion: check.conclusion }, 'settings of a pull request were checked');
+}
+
+/** GitHub takes the same for the content of a file. */
+const maxBytes = 2 ** 20;
+
+/** Anybody who can push to a fork makes this be asked, so it takes one request, and three at most: GitHub lists no more than 300 files there. */
+async function changesSettings(github: GitHubRepository, headSha: string, base: string): Promise<boolean> {
+  const at = async (ref: string): Promise<Buffer | 'too_large' | null> => await github.file(settingsPath, { maxBytes, ref });
+  const { files, complete, mergeBaseSha } = await github.pulls.compare(base, headSha);
+  if (files.some(({ path, previousPath }) => path === settingsPath || previousPath === settingsPath)) return true;
+  return !complete && !isSame(await at(headSha), await at(mergeBaseSha));
+}
+
+/** Of what is too large, nobody knows. */
+function isSame(one: Buffer | 'too_large' | null, other: Buffer | 'too_large' | null): boolean {
+  if (one === null || other === null) return one === other;
+  return one !== 'too_large' && other !== 'too_large' && one.equals(other);
 }

@@ -38,7 +38,15 @@ export async function start(scene: Scene, wanted: Work): Promise<'started' | 're
 }
 
 /** Nothing runs by settings that are broken, and the issue about them is kept up to date. */
-export async function readValues({ event, github, settings, tools }: Scene): Promise<Values | { readonly refusal: string | null }> {
+export async function readValues({
+  event,
+  github,
+  settings,
+  tools,
+}: Pick<Scene, 'github' | 'settings'> & {
+  readonly event: Pick<Intake, 'actor' | 'repository'>;
+  readonly tools: Pick<Scene['tools'], 'inTurn' | 'signal'>;
+}): Promise<Values | { readonly refusal: string | null }> {
   const { login } = event.actor;
   const place = { ...tools, github, repositoryId: event.repository.id };
   if ('problems' in settings) {

@@ -29,6 +29,8 @@ export interface Attempt {
   readonly ownsRun: () => Promise<boolean>;
   /** What people said to this run since the last call; the first one has all of it. Never throws. */
   readonly takeMessages: () => Promise<readonly PersonMessage[]>;
+  /** Nothing can be said to this run any more. Never throws. */
+  readonly closeMessages: () => Promise<void>;
   /** A share of what is left of the day; throws `over_limit` when nothing is, so that the run waits. `costUsd: null`: money is not looked at. */
   readonly openBudget: (wanted: { costUsd: number | null; tokens: number; costUsdPerDay?: number }) => Promise<BudgetShare>;
 }
@@ -54,6 +56,8 @@ export type Ready = Extract<RunResult, { kind: 'ready' }>;
 
 /** A kind of work: everything that is not the same for all of them. Idempotent, because an attempt may be made again. */
 export interface WorkKind {
+  /** The branch that the work goes onto, where it is not the one that was pinned; null where it is. */
+  place?(context: JobContext): Promise<FixJob['pull']>;
   /** What can be known before any VM: why it is not done, or what an earlier attempt has done. Null to go on. */
   check(context: JobContext): Promise<FixOutcome | null>;
   /** The branch whose tip the VM starts from. With a `sha` that is not the tip any more, the run ends as stale. */

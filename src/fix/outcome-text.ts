@@ -23,6 +23,7 @@ const refusals: Record<RefusalReason, string> = {
   pull_request_fork: 'the pull request comes from a fork, and Mayfly writes to this repository only.',
   conflict_markers: 'conflicts are left in the files, so nothing was merged.',
   nothing_to_merge: 'the branch has all of its base already.',
+  base_changed: 'the pull request got another base while the run worked, so the old one was not merged into it. Comment `/agent merge` to merge the new one.',
   checks_not_failing: 'the checks of this commit do not fail any more.',
 };
 
@@ -54,6 +55,7 @@ export function sentence(outcome: FixOutcome): string {
     case 'patched':
       return 'The patch was written.';
     case 'no_change':
+      if (outcome.resumed) return 'The run added nothing to the work so far, so no pull request was opened, and that work stays where it is.';
       return 'The run ended without a change: the agent found nothing to fix, or could not fix it.';
     case 'gave_up':
       if (outcome.budget) return `The run used up what was left of ${budgetName(outcome.budget)} before it was finished. ${budgetAdvice(outcome.budget)}`;

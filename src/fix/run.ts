@@ -8,7 +8,7 @@ import { startAgent } from '../agent/loop.ts';
 import type { Agent } from '../agent/loop.ts';
 import type { TaskText } from '../agent/task.ts';
 import type { Snapshot } from '../git/mirror.ts';
-import type { FixOutcome, PatchFile } from '../job.ts';
+import type { FixOutcome, Patch, PatchFile } from '../job.ts';
 import type { Model, Models } from '../model/model.ts';
 import type { Values } from '../settings/values.ts';
 import { applyPatch } from '../proof/apply.ts';
@@ -26,6 +26,7 @@ import { makePlan } from './plan.ts';
 import type { Plan } from './plan.ts';
 import { asSetback, proveApart } from './prove-apart.ts';
 import { createTimer } from './report.ts';
+import type { RunReport } from './report.ts';
 import type { RunRequest, RunResult, RunTools } from './run-request.ts';
 import { takeAtStop, takePatch } from './take-patch.ts';
 import type { Taking } from './take-patch.ts';
@@ -145,7 +146,7 @@ async function work(request: RunRequest, tools: RunTools, context: Context): Pro
     });
     onEvent({ kind: 'proved', proof: report.proof });
     log.info({ verdict: report.proof.verdict, round }, 'proof finished');
-    if (report.proof.verdict !== 'regressed') return worked;
+    if (report.proof.verdict !== 'regressed') return addedNothing(context, worked) ? judgeUnchanged(report, worked) : worked;
     if (isLast) return ended({ kind: 'refused', reason: 'regressed' });
     message = setbackMessage(asSetback(report.proof));
     onEvent({ kind: 'round', number: round + 1, of: tools.limits.proofRounds });
@@ -197,16 +198,35 @@ async function workOnce(request: RunRequest, tools: RunTools, context: Context &
   }
   const taken = await taking;
   if (attempt.ended.kind === 'stopped') {
-    if (taken.kind === 'ended' && taken.outcome.kind === 'no_change') return ended(attempt.ended);
+    if (taken.kind === 'ended' ? taken.outcome.kind === 'no_change' : addedNothing(context, taken)) return ended(attempt.ended);
     report.notes.push('The agent stopped without handing its work in.');
   }
   if (taken.kind === 'ended') return taken;
   if (attempt.ended.kind === 'submitted') {
+    if (addedNothing(context, taken) && !attempt.ended.submission.resolves) return ended({ kind: 'no_change' });
     const notes = withComparison(report.notes, taken.patch, attempt.ended.submission.files, await context.snapshot.tree(signal));
     report.notes.splice(0, report.notes.length, ...notes);
     noteOtherCommand(report, context.plan, attempt.ended.submission.testCommand);
   }
   return { ...taken, plan: { ...context.plan, test: context.plan.test ?? askedTest(attempt) } };
+}
+
+/** What comes out is what an earlier run had left. */
+function addedNothing({ laid }: Pick<Context, 'laid'>, { patch }: { patch: Patch }): boolean {
+  if (laid.length === 0 || laid.length !== patch.files.length) return false;
+  const before = new Map(laid.map(({ path, change }) => [path, change]));
+  return patch.files.every(({ path, change }) => {
+    const earlier = before.get(path);
+    if (earlier?.kind !== 'write' || change.kind !== 'write') return earlier?.kind === change.kind;
+    return earlier.mode === change.mode && Buffer.compare(earlier.content, change.content) === 0;
+  });
+}
+
+/** The agent says that it was complete: only the tests make that more than words. */
+function judgeUnchanged(report: RunReport, worked: RunResult): RunResult {
+  if (report.proof?.verdict !== 'proven') return ended({ kind: 'no_change' });
+  report.notes.push('This run added nothing to what an earlier one had left: by the tests, that was complete.');
+  return worked;
 }
 
 /** What the tests say before anything was changed; null when no command is known. */

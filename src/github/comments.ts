@@ -37,13 +37,14 @@ export async function writeLivingComment(session: Session, comment: { issue: num
 }
 
 /** Says something once: the same text in the same run is found again after a crash, and not said twice. */
-export async function writeReply(session: Session, reply: { issue: number; body: string; runKey: string }): Promise<void> {
+export async function writeReply(session: Session, reply: { issue: number; body: string; runKey: string }): Promise<{ readonly id: number }> {
   const digest = createHash('sha256').update(`${reply.runKey}\n${reply.issue}\n${reply.body}`).digest('hex').slice(0, 16);
   const marker = `<!-- mayfly:reply ${digest} -->`;
   const { octokit, at } = session;
   const create = async (): Promise<Comment> =>
     (await octokit.rest.issues.createComment({ ...at, issue_number: reply.issue, body: withMarker(reply.body, marker) })).data;
-  await makeOnce(session, async () => (await findComments(session, { issue: reply.issue, marker }))[0] ?? null, create);
+  const { id } = await makeOnce(session, async () => (await findComments(session, { issue: reply.issue, marker }))[0] ?? null, create);
+  return { id };
 }
 
 /** The text with the marker in it, at its end when the caller did not place it. */

@@ -44,14 +44,3 @@ export async function readOrganizationFile(mint: Mint, session: Session, wanted:
   const octokit = createClient(mint.client, { auth: token.value, paceKey: `installation-${mint.ref.installationId}`, signal: session.signal });
   return await readFile({ ...session, octokit, at }, path, { maxBytes });
 }
-
-const Changed = z.array(z.object({ filename: z.string(), previous_filename: z.string().optional() }));
-
-/** GitHub lists at most 3,000: https://docs.github.com/en/rest/pulls/pulls#list-pull-requests-files */
-export async function listChangedPaths({ octokit, at }: Session, pullRequest: number): Promise<readonly string[]> {
-  const paths: string[] = [];
-  for await (const { data } of octokit.paginate.iterator(octokit.rest.pulls.listFiles, { ...at, pull_number: pullRequest, per_page: 100 })) {
-    for (const file of Changed.parse(data)) paths.push(file.filename, ...(file.previous_filename === undefined ? [] : [file.previous_filename]));
-  }
-  return paths;
-}

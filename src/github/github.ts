@@ -225,8 +225,6 @@ export interface GitHubRepository {
   file(path: string, options: { readonly maxBytes: number; readonly ref?: string }): Promise<Buffer | 'too_large' | null>;
   /** The same of the repository `.github` of the same owner, where this App may read it; else there is none. */
   organizationFile(path: string, options: { readonly maxBytes: number }): Promise<Buffer | 'too_large' | null>;
-  /** Paths that a pull request changes, both names of moved files; the first 3,000. */
-  changedPaths(pullRequest: number): Promise<readonly string[]>;
   /** The one issue of ours with a hidden marker says this afterwards. Returns its address where there is something to do. */
   livingIssue(wanted: LivingIssue): Promise<{ readonly number: number; readonly url: string } | null>;
   /** What was said before a run was asked for: by people, not edited since, bounded. */
@@ -239,7 +237,7 @@ export interface GitHubRepository {
   /** Creates the one living comment of an issue, or edits it when the hidden marker is found. */
   livingComment(issue: number, marker: string, body: string | CommentEdit): Promise<void>;
   /** Once for a delivery; `issue`: the same words once for ever. */
-  reply(issue: number, body: string, once?: 'issue'): Promise<void>;
+  reply(issue: number, body: string, once?: 'issue'): Promise<{ readonly id: number }>;
   cloneToken(): Promise<Token>;
   /** Git Data API, then a pull request. Idempotent by branch and marker. Throws `github_*`. */
   publish(request: PublishRequest): Promise<PullRequest>;

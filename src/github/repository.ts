@@ -6,7 +6,7 @@ import { createClient } from './client.ts';
 import { writeLivingComment, writeReply } from './comments.ts';
 import { readConversation } from './conversation.ts';
 import { asGitHubError, hasStatus } from './failure.ts';
-import { listChangedPaths, readFile, readOrganizationFile } from './files.ts';
+import { readFile, readOrganizationFile } from './files.ts';
 import type { GitHubRepository, IssueState, Permission } from './github.ts';
 import { writeLivingIssue } from './living-issue.ts';
 import { demandClean, refuseSecrets } from './outgoing.ts';
@@ -56,7 +56,6 @@ export function createRepository(options: RepositoryOptions): GitHubRepository {
     file: async (path, wanted) => await withSession(options, { use: 'read', signal }, async (session) => await readFile(session, path, wanted)),
     organizationFile: async (path, wanted) =>
       await withSession(options, { use: 'read', signal }, async (session) => await readOrganizationFile(mint, session, { path, ...wanted })),
-    changedPaths: async (pullRequest) => await talk(async (session) => await listChangedPaths(session, pullRequest)),
     livingIssue: async (wanted) => await talk(async (session) => await writeLivingIssue(session, wanted)),
     conversation: async (issue, before) =>
       await talk(async (session) => {

@@ -10,8 +10,8 @@ const keptSeconds = 30 * 24 * 60 * 60;
 const maxBytes = 512 * 1024;
 const answerMs = 10_000;
 
-/** `job`: what was asked last. `held`: where unfinished work lies. `plan`: what waits for approval. One of each for an issue. */
-export type KeepsakeName = 'job' | 'held' | 'plan';
+/** One of each for an issue; the names are the caller's, and part of what is signed. */
+export type KeepsakeName = 'job' | 'held' | 'plan' | 'unheard' | 'spend' | 'repairs';
 
 interface Subject {
   readonly repositoryId: number;

@@ -146,6 +146,7 @@ function contextOf({ job, jobId, token, fixJob, signal, shares }: Held, parts: R
       return opened;
     },
     takeMessages: parts.inbox.reader(jobId, log),
+    closeMessages: async () => await within(parts.lockMs, parts.inbox.close(jobId)).catch((err: unknown) => log.warn({ err }, 'messages could not be closed')),
   };
 }
 

@@ -38,6 +38,8 @@ export interface RunContext {
   openBudget(wanted: { readonly costUsd: number | null; readonly tokens: number; readonly costUsdPerDay?: number }): Promise<BudgetShare>;
   /** What people said to this run since the last call; the first call of an attempt has all of it. Never throws. */
   takeMessages(): Promise<readonly Message[]>;
+  /** Nothing can be said to this run any more; `takeMessages` has what was said until now. Never throws. */
+  closeMessages(): Promise<void>;
 }
 
 export interface StoppedRun {
@@ -59,8 +61,8 @@ export interface WorkerQueue {
   cancelIssue(repositoryId: number, issue: number, reason: 'stop' | 'unlabeled' | 'closed', login?: string): Promise<readonly StoppedRun[]>;
   /** What waits or works for an issue, the one that works first. */
   find(subject: Subject): Promise<readonly Place[]>;
-  /** Hands a message to the run that works on an issue, or to the first that waits for it. Told twice, it is heard once. */
-  tell(subject: Subject, message: Message): Promise<'working' | 'waiting' | 'none' | 'full' | 'too_long'>;
+  /** Hands a message to the run that works on an issue, or to the first that waits for it. Told twice, it is heard once. `closed`: that run is at its end. */
+  tell(subject: Subject, message: Message): Promise<'working' | 'waiting' | 'none' | 'full' | 'too_long' | 'closed'>;
   /** Of all workers, one at a time does work of that name. */
   readonly inTurn: InTurn;
   /**

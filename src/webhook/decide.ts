@@ -94,9 +94,9 @@ function judgePush(payload: z.infer<typeof Push>, delivery: Delivery): Decision 
 }
 
 function judgePullChanged(payload: z.infer<typeof PullChanged>, delivery: Delivery): Decision {
-  const { number, head } = payload.pull_request;
+  const { number, head, base } = payload.pull_request;
   const key = `settings-${payload.repository.id}-${number}-${head.sha}`;
-  return { intake: { ...describe(payload, delivery), key, kind: 'settings_proposed', pull: { number, headSha: head.sha } } };
+  return { intake: { ...describe(payload, delivery), key, kind: 'settings_proposed', pull: { number, headSha: head.sha, base: base?.ref } } };
 }
 
 function judgeLabeled(payload: z.infer<typeof IssueLabeled>, delivery: Delivery, policy: TriggerPolicy): Decision {

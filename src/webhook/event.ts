@@ -51,7 +51,11 @@ const Current = z.discriminatedUnion('kind', [
   /** The default branch moved. `settings`: their file changed, or may have. `look`: how often this was put off. */
   z.object({ ...envelope, kind: z.literal('pushed'), settings: z.boolean(), look: z.number().int() }),
   /** A pull request was opened or got commits; whether they touch the settings file, only GitHub can say. */
-  z.object({ ...envelope, kind: z.literal('settings_proposed'), pull: z.object({ number: z.number().int(), headSha: z.string().regex(/^[0-9a-f]{40}$/) }) }),
+  z.object({
+    ...envelope,
+    kind: z.literal('settings_proposed'),
+    pull: z.object({ number: z.number().int(), headSha: z.string().regex(/^[0-9a-f]{40}$/), base: z.string().max(255).optional() }),
+  }),
   /** The issue was closed or deleted: cancels what waits or runs. */
   z.object({ ...ofIssue, kind: z.literal('closed') }),
   z.object({ ...envelope, ...said, kind: z.literal('review') }),

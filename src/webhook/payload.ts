@@ -45,7 +45,13 @@ export const Push = Origin.extend({
   forced: z.boolean().default(false),
   commits: z.array(z.object({ added: Paths, modified: Paths, removed: Paths })).default([]),
 });
-export const PullChanged = Origin.extend({ pull_request: z.object({ number: z.number().int().positive(), head: z.object({ sha: Sha }) }) });
+export const PullChanged = Origin.extend({
+  pull_request: z.object({
+    number: z.number().int().positive(),
+    head: z.object({ sha: Sha }),
+    base: z.object({ ref: z.string().min(1).max(255) }).optional(),
+  }),
+});
 export const IssueLabeled = Origin.extend({ issue: Issue, label: z.object({ name: z.string().max(100) }) });
 export const IssueClosed = Origin.extend({ issue: Issue });
 export const IssueComment = Origin.extend({ issue: Issue, comment: Comment });

@@ -1,25 +1,12 @@
 /** Failed checks on commits of ours: what starts a run, what is only said, and how workflows are released. */
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { releaseCi } from '../../src/bot/release-ci.ts';
 import type { FixJob } from '../../src/job.ts';
-import { createFollowWorld } from '../support/follow-world.ts';
-import type { FollowWorld } from '../support/follow-world.ts';
+import { describeFollow } from '../support/follow-world.ts';
 import { openPort } from '../support/github-port.ts';
-import { failOnViolations } from '../support/github/clients.ts';
-import { whyNoSshd } from '../support/host-sshd.ts';
 import { bash, submit } from '../support/issue-world.ts';
 
-const reason = whyNoSshd();
-if (reason) process.stderr.write(`SKIPPED: runs on folders of this host were not tested: ${reason}\n`);
-
-describe.skipIf(reason)('checks of a pull request of ours', () => {
-  let world: FollowWorld;
-  beforeEach(async () => (world = await createFollowWorld()));
-  afterEach(async () => {
-    failOnViolations(world.standIn);
-    await world[Symbol.asyncDispose]();
-  });
-
+describeFollow('checks of a pull request of ours', {}, (world) => {
   const head = async (): Promise<string> => (await world.repository.branches())[world.branch] ?? '';
   const release = async (saidAt = new Date().toISOString()): Promise<string> => {
     const { repository } = openPort(world.standIn, world.repository);
@@ -80,6 +67,21 @@ describe.skipIf(reason)('checks of a pull request of ours', () => {
     expect(world.standIn.requests.filter(({ path }) => path.startsWith('/job-logs/')).every(({ status, token }) => status === 200 && token === null)).toBe(
       true,
     );
+  });
+
+  it('that somebody runs again, and that fail again, have up to three runs for one head, and then a sentence', async () => {
+    await release();
+    const keys: string[] = [];
+    for (let time = 1; time <= 4; time++) keys.push(...(await fail([broken])).map(({ key }) => key));
+
+    expect(new Set(keys).size).toBe(3);
+    expect(keys).toHaveLength(3);
+    expect(world.queued.map(({ work }) => work)).toEqual([1, 2, 3].map(() => ({ kind: 'repair', attempt: 1 })));
+    const { id } = world.repository;
+    const checks = { kind: 'checks', key: 'again', number: world.pull, headSha: await head() } as const;
+    const { deliveryId, installationId, repository, actor, requestedAt: receivedAt } = world.job;
+    await world.take({ ...checks, deliveryId, installationId, repository: { ...repository, id }, actor, receivedAt });
+    expect(world.queued).toHaveLength(3);
   });
 
   it('are waited for until the last suite has ended', async () => {

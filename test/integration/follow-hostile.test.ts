@@ -1,28 +1,17 @@
 /** What people without write access, forks and late words could make of work on a pull request. */
 import { pino } from 'pino';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { takeInReview } from '../../src/bot/review-intake.ts';
 import type { FixJob } from '../../src/job.ts';
 import { silentOperator } from '../../src/settings/operator.ts';
-import { createFollowWorld } from '../support/follow-world.ts';
-import type { FollowWorld } from '../support/follow-world.ts';
-import { createUserClient, failOnViolations } from '../support/github/clients.ts';
+import { describeFollow } from '../support/follow-world.ts';
+import { createUserClient } from '../support/github/clients.ts';
 import { forkPullReply } from '../../src/bot/follow-texts.ts';
+import { alone } from '../support/in-turn.ts';
 import { openPort } from '../support/github-port.ts';
-import { whyNoSshd } from '../support/host-sshd.ts';
 import { bash, submit } from '../support/issue-world.ts';
 
-const reason = whyNoSshd();
-if (reason) process.stderr.write(`SKIPPED: runs on folders of this host were not tested: ${reason}\n`);
-
-describe.skipIf(reason)('work on a pull request', () => {
-  let world: FollowWorld;
-  beforeEach(async () => (world = await createFollowWorld({ change: { 'src.txt': 'good\ntwo\n' } })));
-  afterEach(async () => {
-    failOnViolations(world.standIn);
-    await world[Symbol.asyncDispose]();
-  });
-
+describeFollow('work on a pull request', { change: { 'src.txt': 'good\ntwo\n' } }, (world) => {
   const at = (line: number, body: string) => ({ path: 'src.txt', line, body });
 
   it('tells the agent nothing of a thread that an outsider began but what people with write access said in it', async () => {
@@ -83,7 +72,7 @@ describe.skipIf(reason)('work on a pull request', () => {
     } as const;
     const ceilings = { 'triggers.bots': { value: [actor.login], variable: 'ALLOW_BOTS', given: true } };
     const { github } = openPort(world.standIn, world.repository);
-    const tools = { github, queue, memory: world.memory, operator: { ...silentOperator, ceilings }, signal: new AbortController().signal };
+    const tools = { github, queue, memory: world.memory, operator: { ...silentOperator, ceilings }, inTurn: alone, signal: new AbortController().signal };
 
     await takeInReview({ ...event, reviewId: 1, state: 'changes_requested', body: 'Other.', instruction: null }, tools, pino({ level: 'silent' }));
 

@@ -1,22 +1,10 @@
 /** An instruction on a pull request: what it becomes, and what it never does. Numbers are those of the list of attacks. */
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { createFollowWorld } from '../support/follow-world.ts';
-import type { FollowWorld } from '../support/follow-world.ts';
-import { createUserClient, failOnViolations } from '../support/github/clients.ts';
-import { whyNoSshd } from '../support/host-sshd.ts';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { describeFollow } from '../support/follow-world.ts';
+import { createUserClient } from '../support/github/clients.ts';
 import { bash, submit } from '../support/issue-world.ts';
 
-const reason = whyNoSshd();
-if (reason) process.stderr.write(`SKIPPED: runs on folders of this host were not tested: ${reason}\n`);
-
-describe.skipIf(reason)('an instruction on a pull request of ours', () => {
-  let world: FollowWorld;
-  beforeEach(async () => (world = await createFollowWorld()));
-  afterEach(async () => {
-    failOnViolations(world.standIn);
-    await world[Symbol.asyncDispose]();
-  });
-
+describeFollow('an instruction on a pull request of ours', {}, (world) => {
   const ask = async (body: string, as = 'ada'): Promise<void> => void (await world.repository.comment({ as, issue: world.pull, body }));
   const head = async (): Promise<string | undefined> => (await world.repository.branches())[world.branch];
 
@@ -164,6 +152,50 @@ describe.skipIf(reason)('an instruction on a pull request of ours', () => {
       expect(opened.base.ref).toBe('feature');
       expect(opened.body).not.toMatch(/closes/i);
       expect((await world.repository.branches())['feature']).toBe(before);
+    });
+
+    it('goes on with that pull request while it is open, and opens no second one', { timeout: 120_000 }, async () => {
+      const first = await runThere();
+      await world.repository.comment({ as: 'ada', issue: other, body: '/agent say better' });
+      const [job] = await world.takeIn();
+
+      const { report } = await world.run([bash('echo good, better > src.txt'), submit()], { job });
+      const again = await world.run([], { job });
+
+      const number = first.report.outcome?.kind === 'published' ? first.report.outcome.pullRequest.number : 0;
+      expect(report.outcome).toMatchObject({ kind: 'pushed', pullRequest: { number, branch: `mayfly/pull-${other}` } });
+      expect(again.report.outcome).toEqual(report.outcome);
+      expect((await world.repository.pullRequests()).filter((pull) => pull.head.ref.startsWith('mayfly/pull-'))).toHaveLength(1);
+      expect((await world.repository.pullRequest(number)).commits).toHaveLength(2);
+      expect(await world.repository.file(`mayfly/pull-${other}`, 'src.txt')).toBe('good, better\n');
+      expect((await world.repository.comments(other)).map(({ body }) => body).join()).toContain(`is on the branch of pull request #${number}`);
+    });
+
+    const review = async () => {
+      const comments = [{ path: 'feature.txt', line: 1, body: 'Say newer.' }];
+      return await world.repository.review({ as: 'ada', pull: other, event: 'COMMENT', body: '/agent as I say below', comments });
+    };
+
+    it('takes the comments at lines of a review that asks for it, and no others', async () => {
+      await world.repository.remark({ as: 'ada', pull: other, path: 'feature.txt', line: 1, body: 'Not for you.' });
+      const { comments } = await review();
+
+      const [job, ...more] = await world.takeIn();
+
+      expect(more).toEqual([]);
+      expect(job?.work).toMatchObject({ instruction: 'as I say below', requests: [{ commentId: comments[0], body: 'Say newer.' }] });
+      expect(job?.work.kind === 'revise' && job.work.requests).toHaveLength(1);
+    });
+
+    it.each([
+      ['enabled: false', 'says `enabled: false`'],
+      ['nonsense: true', 'on the default branch is broken'],
+    ])('answers a review that asks where the settings say %s', async (text, words) => {
+      await world.repository.commit({ message: 'Settings', files: { '.github/mayfly.yml': text } });
+      await review();
+
+      expect(await world.takeIn()).toEqual([]);
+      expect((await world.repository.comments(other)).map(({ body }) => body).join()).toContain(words);
     });
 
     it('pushes when the settings allow it, and leaves the text to its author', async () => {

@@ -1,30 +1,19 @@
 /** The base merged into a pull request of ours, with real git in folders of this host. */
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, expect, it } from 'vitest';
 import type { PushEvent } from '../../src/bot/conflict-intake.ts';
 import type { FixJob } from '../../src/job.ts';
-import { createFollowWorld } from '../support/follow-world.ts';
-import type { FollowWorld } from '../support/follow-world.ts';
-import { failOnViolations } from '../support/github/clients.ts';
-import { whyNoSshd } from '../support/host-sshd.ts';
+import { describeFollow } from '../support/follow-world.ts';
+import { createUserClient } from '../support/github/clients.ts';
 import { bash, submit } from '../support/issue-world.ts';
+import { calls } from '../support/scripted-model.ts';
+import type { PlannedReply } from '../support/scripted-model.ts';
 
-const reason = whyNoSshd();
-if (reason) process.stderr.write(`SKIPPED: runs on folders of this host were not tested: ${reason}\n`);
+const files = { 'both.txt': 'one\ntwo\nthree\n', 'gone.txt': 'gone\n', 'theirs.txt': 'old\n' };
+const change = { 'src.txt': 'good\n', 'both.txt': 'one\nours\nthree\n', 'new.txt': 'new\n', 'gone.txt': 'changed by us\n' };
+const meanwhile = { 'both.txt': 'one\ntheirs\nthree\n', 'theirs.txt': 'changed by them\n', 'gone.txt': null };
 
-describe.skipIf(reason)('a merge of the base into a pull request of ours', () => {
-  let world: FollowWorld;
-  beforeEach(async () => {
-    const files = { 'both.txt': 'one\ntwo\nthree\n', 'gone.txt': 'gone\n', 'theirs.txt': 'old\n' };
-    world = await createFollowWorld({
-      files,
-      change: { 'src.txt': 'good\n', 'both.txt': 'one\nours\nthree\n', 'new.txt': 'new\n', 'gone.txt': 'changed by us\n' },
-    });
-    await world.repository.commit({ message: 'Meanwhile', files: { 'both.txt': 'one\ntheirs\nthree\n', 'theirs.txt': 'changed by them\n', 'gone.txt': null } });
-  });
-  afterEach(async () => {
-    failOnViolations(world.standIn);
-    await world[Symbol.asyncDispose]();
-  });
+describeFollow('a merge of the base into a pull request of ours', { files, change }, (world) => {
+  beforeEach(async () => void (await world.repository.commit({ message: 'Meanwhile', files: meanwhile })));
 
   async function ask(): Promise<FixJob | undefined> {
     await world.repository.comment({ as: 'ada', issue: world.pull, body: '/agent merge' });
@@ -75,6 +64,38 @@ describe.skipIf(reason)('a merge of the base into a pull request of ours', () =>
     expect(world.queued).toMatchObject([{ work: { kind: 'merge' }, pull: { headSha: world.headSha }, trigger: { kind: 'event', name: 'conflict' } }]);
     expect(world.queued[0]?.actor.login).toBe('ada');
     expect(world.delayed).toEqual([]);
+  });
+
+  const retarget = async (base: string): Promise<void> => {
+    const { owner, name: repo } = world.repository;
+    const ada = createUserClient(world.standIn, 'ada');
+    const { main = '' } = await world.repository.branches();
+    await ada.rest.git.createRef({ owner, repo, ref: `refs/heads/${base}`, sha: main });
+    await world.repository.commit({ branch: base, message: 'Only there', files: { 'there.txt': 'there\n' } });
+    await ada.rest.pulls.update({ owner, repo, pull_number: world.pull, base });
+  };
+
+  it('is one with the base that the pull request has when it begins', async () => {
+    const job = await ask();
+    await retarget('next');
+
+    const { report } = await world.run([bash(resolve), submit({ files: ['both.txt'] })], { job });
+
+    expect(report.outcome).toMatchObject({ kind: 'pushed' });
+    expect(await world.repository.file(world.branch, 'there.txt')).toBe('there\n');
+  });
+
+  it('is none when the pull request gets another base on the way', async () => {
+    const job = await ask();
+    const meantime: PlannedReply = async () => {
+      await retarget('next');
+      return calls(['bash', { command: resolve }]);
+    };
+
+    const { report } = await world.run([meantime, submit({ files: ['both.txt'] })], { job });
+
+    expect(report.outcome).toEqual({ kind: 'refused', reason: 'base_changed' });
+    expect((await world.repository.branches())[world.branch]).toBe(world.headSha);
   });
 
   it('is refused while a marker is left', async () => {

@@ -1,24 +1,11 @@
 /** Reviews of our pull requests: which comments become one run, and what each thread hears of it. */
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { createFollowWorld } from '../support/follow-world.ts';
-import type { FollowWorld } from '../support/follow-world.ts';
-import { failOnViolations } from '../support/github/clients.ts';
-import { whyNoSshd } from '../support/host-sshd.ts';
+import { expect, it } from 'vitest';
+import { describeFollow } from '../support/follow-world.ts';
 import { bash, submit } from '../support/issue-world.ts';
-
-const reason = whyNoSshd();
-if (reason) process.stderr.write(`SKIPPED: runs on folders of this host were not tested: ${reason}\n`);
 
 const lines = ['good', 'two', 'three', 'four', 'five'];
 
-describe.skipIf(reason)('a review of a pull request of ours', () => {
-  let world: FollowWorld;
-  beforeEach(async () => (world = await createFollowWorld({ change: { 'src.txt': lines.join('\n') } })));
-  afterEach(async () => {
-    failOnViolations(world.standIn);
-    await world[Symbol.asyncDispose]();
-  });
-
+describeFollow('a review of a pull request of ours', { change: { 'src.txt': lines.join('\n') } }, (world) => {
   const at = (line: number, body: string) => ({ path: 'src.txt', line, body });
   const threadsTold = async (): Promise<readonly (readonly [number, string])[]> =>
     (await world.repository.reviewComments(world.pull)).filter(({ user }) => user.type === 'Bot').map(({ in_reply_to_id: to, body }) => [to, body] as const);
@@ -62,6 +49,18 @@ describe.skipIf(reason)('a review of a pull request of ours', () => {
       ),
     );
     expect(world.repository.reviewReactions(two)).toEqual(['eyes', 'rocket']);
+  });
+
+  it('of more threads than a run takes is said to be several, and each thread is in one', { timeout: 180_000 }, async () => {
+    await world.repository.commit({ branch: world.branch, message: 'Long', files: { 'long.txt': 'x\n'.repeat(60) }, by: 'ada' });
+    const comments = Array.from({ length: 52 }, (_, index) => ({ path: 'long.txt', line: index + 1, body: `Say ${index}.` }));
+    const { comments: ids } = await world.repository.review({ as: 'ada', pull: world.pull, event: 'COMMENT', comments });
+
+    const jobs = await world.takeIn();
+
+    const requests = jobs.map(({ work }) => (work.kind === 'revise' ? work.requests.map(({ commentId }) => commentId) : []));
+    expect(requests).toEqual([ids.slice(0, 50), ids.slice(50)]);
+    expect((await world.repository.comments(world.pull)).map(({ body }) => body).join()).toContain('@ada 52 threads wait for an answer, and one run takes 50');
   });
 
   it('is what a retry does again, with all its comments, and not what was asked before it', async () => {

@@ -1,22 +1,9 @@
 /** Words on a pull request that a first reading would lose: at a line, in a review, while a run works, after a crash. */
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { createFollowWorld } from '../support/follow-world.ts';
-import type { FollowWorld } from '../support/follow-world.ts';
-import { failOnViolations } from '../support/github/clients.ts';
-import { whyNoSshd } from '../support/host-sshd.ts';
+import { expect, it } from 'vitest';
+import { describeFollow } from '../support/follow-world.ts';
 import { bash, submit } from '../support/issue-world.ts';
 
-const reason = whyNoSshd();
-if (reason) process.stderr.write(`SKIPPED: runs on folders of this host were not tested: ${reason}\n`);
-
-describe.skipIf(reason)('on a pull request of ours', () => {
-  let world: FollowWorld;
-  beforeEach(async () => (world = await createFollowWorld({ change: { 'src.txt': 'good\ntwo\n' } })));
-  afterEach(async () => {
-    failOnViolations(world.standIn);
-    await world[Symbol.asyncDispose]();
-  });
-
+describeFollow('on a pull request of ours', { change: { 'src.txt': 'good\ntwo\n' } }, (world) => {
   const at = (line: number, body: string) => ({ path: 'src.txt', line, body });
   const head = async (): Promise<string | undefined> => (await world.repository.branches())[world.branch];
   const answers = async (): Promise<readonly string[]> =>

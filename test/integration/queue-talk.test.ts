@@ -36,7 +36,29 @@ describe.skipIf(redisIsMissing())('while a run waits or works', () => {
       running.finish();
       await bench.count('completed', 1);
       expect(await other.queue.tell(subject, message(4))).toBe('none');
-      expect(await bench.direct.keys('mayfly:messages:*')).toEqual([]);
+      const [left = '', ...more] = await bench.direct.keys('mayfly:messages:*');
+      expect([await bench.direct.lrange(left, 0, -1), more]).toEqual([['closed'], []]);
+      expect(await bench.direct.ttl(left)).toBeLessThanOrEqual(600);
+    });
+
+    test('reach it, or are said not to, in the moment in which it ends; the next attempt hears again', async () => {
+      const worker = await bench.worker({ concurrency: 1 });
+      await worker.consume();
+      await worker.queue.addRun(aJob());
+      const { context } = await worker.run(0);
+      await context.takeMessages();
+      await worker.queue.tell(subject, message(1));
+
+      await context.closeMessages();
+
+      expect(await worker.queue.tell(subject, message(2))).toBe('closed');
+      expect(await worker.queue.tell(subject, message(1))).toBe('working');
+      expect(await context.takeMessages()).toEqual([message(1)]);
+      await worker.queue.close(0);
+      const next = await bench.worker();
+      await next.consume();
+      expect(await (await next.run(0)).context.takeMessages()).toEqual([message(1)]);
+      expect(await next.queue.tell(subject, message(3))).toBe('working');
     });
 
     test('go to the run that works, not to one that waits behind it', async () => {

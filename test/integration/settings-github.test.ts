@@ -34,7 +34,7 @@ const read = async (ref?: string) => {
   return await readRepositorySettings({ github: repository, owner: seeded.owner, operator: silentOperator, ...(ref !== undefined && { ref }) });
 };
 const commit = async (text: string | null, branch = 'main'): Promise<string> => await seeded.commit({ branch, message: 'settings', files: { [path]: text } });
-const tell = async (pull?: { number: number; headSha: string }): Promise<void> => {
+const tell = async (pull?: { number: number; headSha: string }, port: Parameters<typeof openPort>[2] = {}): Promise<void> => {
   const { owner, name, id } = seeded;
   const repository = { id, owner, name, private: true, defaultBranch: 'main' };
   const { installationId } = standIn.app;
@@ -43,7 +43,7 @@ const tell = async (pull?: { number: number; headSha: string }): Promise<void> =
     installationId,
     repository,
   };
-  const tools = { github: openPort(standIn, seeded).github, operator: silentOperator, inTurn: alone, signal: new AbortController().signal };
+  const tools = { github: openPort(standIn, seeded, port).github, operator: silentOperator, inTurn: alone, signal: new AbortController().signal };
   await takeInSettings(pull ? { ...event, kind: 'settings_proposed', pull } : { ...event, kind: 'pushed' }, tools, captureLog().log);
 };
 /** Open and closed, the oldest first. */
@@ -164,6 +164,28 @@ describe('a pull request', () => {
     await tell({ number: await openPull('change'), headSha });
 
     expect(await seeded.checks(headSha)).toEqual([]);
+  });
+
+  it.each([
+    [{ '.github/mayfly.yml': 'test: npm test\n' }, 1],
+    [{ 'a.txt': 'b' }, 0],
+  ])('with more files than GitHub lists costs a few requests: %j', async (files, checks) => {
+    const headSha = await seeded.commit({ branch: 'change', message: 'x', files });
+    const number = await openPull('change');
+    const before = standIn.requests.length;
+    const send: typeof fetch = async (input, init) => {
+      const response = await fetch(input, init);
+      if (typeof input !== 'string' || !input.includes('/compare/')) return response;
+      const compared = (await response.json()) as object;
+      const listed = Array.from({ length: 300 }, (_, index) => ({ filename: `${index}.txt`, status: 'added' }));
+      return Response.json({ ...compared, files: listed });
+    };
+
+    await tell({ number, headSha }, { fetch: send });
+
+    const asked = standIn.requests.slice(before).map(({ path: target }) => target);
+    expect(asked.filter((target) => /\/(?:compare|contents|pulls)\b/.test(target)).length).toBeLessThanOrEqual(3 + checks);
+    expect(await seeded.checks(headSha)).toHaveLength(checks);
   });
 
   async function openPull(head: string): Promise<number> {

@@ -2,6 +2,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { whyNoSshd } from '../support/host-sshd.ts';
 import { bash, submit } from '../support/issue-world.ts';
+import { aCommentPayload } from '../support/payloads.ts';
 import { redisIsMissing } from '../support/redis.ts';
 import { calls } from '../support/scripted-model.ts';
 import type { PlannedReply } from '../support/scripted-model.ts';
@@ -105,6 +106,87 @@ describe.skipIf(reason)('steering', { timeout: 120_000 }, () => {
 
     expect(report.outcome).toMatchObject({ kind: 'published' });
     expect(textOf(world.model.questions[1])).toMatch(/people with write access have said this[^<]*\n<message-\w+>\nada:\n\nalso handle null\n<\/message-/);
+  });
+
+  it('says that a message came too late, and begins the next run with it', async () => {
+    const last = gate(submit({ noChange: true }) as ReturnType<typeof calls>);
+    const world = await start({ replies: [last.reply, submit({ noChange: true })] });
+    await world.comment('/agent fix');
+    await last.reached;
+
+    await world.comment('/agent also handle null');
+    last.open();
+    await world.nextReport();
+
+    expect((await world.comments()).at(-1)).toMatch(
+      /^@ada The run ended before its agent could read your last message\. The next run here begins with it: `\/agent` starts/,
+    );
+
+    await world.comment('/agent fix');
+    await world.nextReport();
+
+    expect(textOf(world.model.questions[1])).toMatch(/<request-\w+>\nalso handle null\n/);
+    expect((await world.comments()).filter((text) => text.includes('could read your last message'))).toHaveLength(1);
+  });
+
+  it('shows what a run has used so far', async () => {
+    const second = gate(submit({ noChange: true }) as ReturnType<typeof calls>);
+    const world = await start({ replies: [bash('true'), second.reply] });
+    await world.comment('/agent fix');
+    await second.reached;
+
+    await world.comment('/agent status');
+
+    expect((await world.comments()).at(-1)).toMatch(/^- working, 1 step, \d+ tokens, \d+\.\d\d USD so far, asked for 0 min ago/);
+    second.open();
+    await world.nextReport();
+  });
+
+  /** A run that writes a word and is stopped, and one that goes on from there and writes nothing. */
+  const resumeWith = async (word: string) => {
+    const never = gate(calls(['bash', { command: 'true' }]));
+    const world = await start({ replies: [bash(`echo ${word} > src.txt`), never.reply, submit({ resolves: true })] });
+    await world.comment('/agent fix');
+    await never.reached;
+    await world.comment('/agent stop');
+    const { heldBranch } = await world.nextReport();
+    await world.comment('/agent resume');
+    return { world, heldBranch: heldBranch ?? 'none', resumed: await world.nextReport() };
+  };
+
+  it('publishes nothing on resume when that adds nothing to the work so far', async () => {
+    const { world, heldBranch, resumed } = await resumeWith('half');
+
+    expect(resumed).toMatchObject({ outcome: { kind: 'no_change', resumed: true }, heldBranch });
+    expect(await world.repository.pullRequests()).toEqual([]);
+    const comments = await world.comments();
+    expect(comments.at(-1)).toMatch(/^@ada The run added nothing to the work so far, so no pull request was opened, and that work stays/);
+    expect(comments.join('\n')).toMatch(new RegExp(`no change[^]*The work so far is on the branch \`${heldBranch}\`[^]*\`/agent resume\``));
+  });
+
+  it('publishes on resume what was complete, when the tests show it', async () => {
+    const { resumed } = await resumeWith('good');
+
+    expect(resumed.outcome).toMatchObject({ kind: 'published' });
+    expect(resumed.notes.join()).toContain('added nothing to what an earlier one had left');
+  });
+
+  it('approves no plan that was shown after the words', async () => {
+    const world = await start({ replies: [submit({ summary: 'One.' }), submit({ summary: 'Two.' }), submit({ noChange: true })] });
+    await world.comment('/agent plan');
+    await world.nextReport();
+    const id = await world.comment('Well.');
+    await world.comment('/agent plan other');
+    await world.nextReport();
+    const { number, title, body, user } = await world.repository.issue(world.issue);
+    const late = { comment: { id, body: '/agent approve', user }, issue: { number, title, body }, sender: { login: 'ada', id: user.id } };
+
+    await world.deliver('issue_comment', aCommentPayload(late));
+
+    expect((await world.comments()).at(-1)).toMatch(/^@ada Not started: the plan here was shown after you wrote that[^]*`\/agent approve` again/);
+    await world.comment('/agent approve');
+    expect((await world.nextReport()).outcome).toEqual({ kind: 'no_change' });
+    expect(textOf(world.model.questions[2])).toContain('Two.');
   });
 
   it('makes a plan that changes nothing, and carries it out once it is approved', async () => {

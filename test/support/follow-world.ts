@@ -1,5 +1,6 @@
 /** A pull request of ours on the stand-in GitHub, its real webhooks into our own receiver, and what intake makes of them. */
 import { pino } from 'pino';
+import { afterEach, beforeEach, describe } from 'vitest';
 import { commitMessage } from '../../src/bot/pull-texts.ts';
 import { takeInEvent } from '../../src/bot/take-in-event.ts';
 import type { FixJob, PullRequest } from '../../src/job.ts';
@@ -8,6 +9,8 @@ import { IntakeEvent } from '../../src/webhook/event.ts';
 import { createReceiver } from '../../src/webhook/receive.ts';
 import { alone } from './in-turn.ts';
 import { aPublishRequest, openPort } from './github-port.ts';
+import { failOnViolations } from './github/clients.ts';
+import { whyNoSshd } from './host-sshd.ts';
 import { createIssueWorld } from './issue-world.ts';
 import type { IssueWorld } from './issue-world.ts';
 
@@ -31,7 +34,7 @@ export interface FollowWorld extends IssueWorld {
   takeInDelayed(): Promise<readonly FixJob[]>;
 }
 
-export interface FollowOptions {
+interface FollowOptions {
   readonly files?: Readonly<Record<string, string>>;
   /** Of the pull request; default: src.txt says good. */
   readonly change?: Readonly<Record<string, string>>;
@@ -49,7 +52,7 @@ async function openOurs({ standIn, repository, job }: IssueWorld, change: Readon
   return await openPort(standIn, repository).repository.publish(aPublishRequest(main, request));
 }
 
-export async function createFollowWorld({ files = {}, change = { 'src.txt': 'good\n' } }: FollowOptions = {}): Promise<FollowWorld> {
+async function createFollowWorld({ files = {}, change = { 'src.txt': 'good\n' } }: FollowOptions = {}): Promise<FollowWorld> {
   await using starting = new AsyncDisposableStack();
   const world = starting.use(await createIssueWorld(files));
   const { standIn, repository } = world;
@@ -112,4 +115,22 @@ export async function createFollowWorld({ files = {}, change = { 'src.txt': 'goo
     takeInDelayed: () => takeAll(delayed.splice(0).map(({ event }) => event)),
     [Symbol.asyncDispose]: () => parts.disposeAsync(),
   };
+}
+
+/**
+ * Tests of which each begins with a world of its own, and ends with a look at what was asked of GitHub. Skipped, and said
+ * so, where no folder of this host can be a VM. What the tests are given is the world of the test that runs.
+ */
+export function describeFollow(title: string, options: FollowOptions, tests: (world: FollowWorld) => void): void {
+  const reason = whyNoSshd();
+  if (reason) process.stderr.write(`SKIPPED: ${title}: runs on folders of this host were not tested: ${reason}\n`);
+  describe.skipIf(reason)(`follow-ups: ${title}`, () => {
+    let world: FollowWorld | null = null;
+    beforeEach(async () => void (world = await createFollowWorld(options)));
+    afterEach(async () => {
+      await using ending = world;
+      if (ending !== null) failOnViolations(ending.standIn);
+    });
+    tests(new Proxy({} as FollowWorld, { get: (_none, name) => Reflect.get(world ?? {}, name) as unknown }));
+  });
 }

@@ -111,6 +111,7 @@ async function runOne(
       ownsRun: () => Promise.resolve(true),
       openBudget: () => Promise.resolve(aShare()),
       takeMessages: () => Promise.resolve([]),
+      closeMessages: () => Promise.resolve(),
       ...attempt,
     },
     tools,

@@ -102,7 +102,8 @@ export async function compare(call: Call): Promise<Reply> {
     behind_by: behind.length,
     total_commits: ahead.length,
     commits: await Promise.all(ahead.map((sha) => longCommit(repository, sha, world.url))),
-    files: await changedFiles(repository, fork, head, world.url),
+    // GitHub lists no more: https://docs.github.com/en/rest/commits/commits#compare-two-commits
+    files: (await changedFiles(repository, fork, head, world.url)).slice(0, 300),
   };
   return { status: 200, body };
 }

@@ -63,11 +63,11 @@ describe('a status', () => {
         { runId: first, state: 'working', place: 0, of: 1, heldBy: null },
         { runId: second, state: 'waiting', place: 1, of: 1, heldBy: { limit: 'user_hour', until: new Date(now) } },
       ],
-      { estimate: null, now },
+      { estimate: null, spend: { runId: first, steps: 3, usage: { inputTokens: 12_000, outputTokens: 345, cachedInputTokens: 0 }, costUsd: 0.2 }, now },
     );
 
     expect(reply.split('\n')).toEqual([
-      `- working, asked for 5 min ago <sub>run ${first}</sub>`,
+      `- working, 3 steps, 12,345 tokens, 0.20 USD so far, asked for 5 min ago <sub>run ${first}</sub>`,
       `- waiting: place 1 of 1, held by runs of one person in an hour until 2026-01-02 03:04 UTC, asked for 5 h ago <sub>run ${second}</sub>`,
     ]);
   });

@@ -160,11 +160,11 @@ describe('a push', () => {
   });
 
   test('and a pull request fit the form of an intake event', () => {
-    const pull = { number: 9, head: { sha: 'd'.repeat(40) } };
+    const pull = { number: 9, head: { sha: 'd'.repeat(40) }, base: { ref: 'next' } };
     const proposed = decideOn('pull_request', { ...origin, action: 'synchronize', pull_request: pull });
 
     expect(proposed).toMatchObject({
-      intake: { kind: 'settings_proposed', pull: { number: 9, headSha: 'd'.repeat(40) }, key: `settings-17-9-${'d'.repeat(40)}` },
+      intake: { kind: 'settings_proposed', pull: { number: 9, headSha: 'd'.repeat(40), base: 'next' }, key: `settings-17-9-${'d'.repeat(40)}` },
     });
     for (const decision of [proposed, push({ forced: true })]) expect('intake' in decision && IntakeEvent.safeParse(decision.intake).success).toBe(true);
     expect(decideOn('pull_request', { ...origin, action: 'edited', pull_request: pull })).toEqual({ ignore: 'not an event of ours' });
