@@ -43,7 +43,6 @@ export async function createRunTools(config: Config, options: { log: Log; secret
     operator: createOperator(config, options.model),
     models,
     surroundings,
-    guestDiskGib: config.MAYFLY_GUEST_DISK_GIB,
     guestPackages: config.MAYFLY_GUEST_PACKAGES,
     guestNodeVersion: await readGuestNodeVersion(),
     openGateway: ({ phase, allow, log }) => {

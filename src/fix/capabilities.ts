@@ -26,12 +26,11 @@ export interface Granting {
   /** Hosts that the person who asked named. */
   readonly asked: readonly string[];
   readonly isolation: { readonly kind: string; readonly provider: string; readonly reason: string };
-  readonly diskGib: number;
 }
 
 const phases = ['setup', 'agent', 'proof'] as const;
 
-export function describeGrants({ plan, effective, asked, isolation, diskGib }: Granting): readonly Grant[] {
+export function describeGrants({ plan, effective, asked, isolation }: Granting): readonly Grant[] {
   const { sandbox, allow } = plan;
   const from = (name: string, granted: string, key: Key): Grant => {
     return { name, granted, by: `${key}: ${effective.origins[key]}`, beyond: effective.beyond[key] ?? null, phase: null };
@@ -47,7 +46,7 @@ export function describeGrants({ plan, effective, asked, isolation, diskGib }: G
     { name: 'isolation', granted: `${isolation.kind}, by ${isolation.provider}`, by: `the operator: ${isolation.reason}`, beyond: null, phase: null },
     from('processors', `${sandbox.cpus}`, 'sandbox.cpus'),
     from('memory', `${sandbox.memoryMib} MiB`, 'sandbox.memoryMib'),
-    { name: 'disk', granted: `${diskGib} GiB`, by: 'the operator: MAYFLY_GUEST_DISK_GIB', beyond: null, phase: null },
+    from('disk', `${sandbox.diskGib} GiB`, 'sandbox.diskGib'),
     from('root', sandbox.root ? 'always' : 'during setup only', 'sandbox.root'),
     ...phases.map(hosts),
   ];

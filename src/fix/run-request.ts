@@ -41,8 +41,6 @@ export interface RunTools {
   readonly surroundings: GuestSurroundings;
   /** Of the guest template; a repository may ask for another. */
   readonly guestNodeVersion: string;
-  /** Of each VM. */
-  readonly guestDiskGib: number;
   /** Debian packages that the operator added to the template. */
   readonly guestPackages: readonly string[];
   readonly openTranscript: (runId: string) => Promise<Transcript>;

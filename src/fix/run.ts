@@ -70,7 +70,7 @@ async function prepare(
   if (model === null) return ended({ kind: 'refused', reason: 'settings_invalid', detail: notAllowed(plan.model, tools.models) });
   report.notes.push(...plan.gaps);
   const isolation = { kind: tools.isolation, provider: tools.provider.name, reason: tools.providerReason };
-  report.grants = describeGrants({ plan, effective, asked: request.wishes.allow, isolation, diskGib: tools.guestDiskGib });
+  report.grants = describeGrants({ plan, effective, asked: request.wishes.allow, isolation });
   const open = (suffix: string): Promise<Workspace> =>
     openWorkspace({
       id: `${report.runId}-${suffix}`,

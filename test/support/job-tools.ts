@@ -29,7 +29,6 @@ export function createJobTools({ directory, github, models, memory, onBoot }: Jo
     openGateway: () => ({ accept: () => {}, enter: () => {}, ledger: [], unlisted: 0, close: () => Promise.resolve() }),
     surroundings: { caPem: '', guestEnv: {}, registryHosts: [], install: { path: '', argv: [] } },
     guestNodeVersion: '26.10.0',
-    guestDiskGib: 10,
     guestPackages: [],
     openTranscript: () => Promise.resolve({ file: '', write: () => Promise.resolve() }),
     limits: {

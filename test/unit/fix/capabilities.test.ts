@@ -23,7 +23,7 @@ describe('the capabilities of a run', () => {
     const effective = settingsOf('sandbox: {root: true}\nallow: {agent: [api.example.com]}\n', { ...silentOperator, ceilings: root });
     const plan = { ...barePlan, allow: { setup: ['registry.npmjs.org'], agent: ['cli.example', 'api.example.com'], proof: [] } };
     const report = createReport('r');
-    report.grants = describeGrants({ plan, effective, asked: ['cli.example'], isolation, diskGib: 10 });
+    report.grants = describeGrants({ plan, effective, asked: ['cli.example'], isolation });
     report.egress.push(
       { ...attempt, phase: 'agent', host: 'evil.example', decision: 'refused' },
       { ...attempt, phase: 'agent', host: 'api.example.com', decision: 'allowed' },
@@ -34,7 +34,7 @@ describe('the capabilities of a run', () => {
       'isolation: syscall, by oci | the operator: KVM does not work on this host | ',
       'processors: 2 | sandbox.cpus: default | ',
       'memory: 4096 MiB | sandbox.memoryMib: default | ',
-      'disk: 10 GiB | the operator: MAYFLY_GUEST_DISK_GIB | ',
+      'disk: 10 GiB | sandbox.diskGib: default | ',
       "root: during setup only | sandbox.root: repository, line 1 asked yes, operator's ceiling no (MAYFLY_ALLOW_ROOT) | yes",
       'hosts: setup: registries (npm, yarn, pypi, crates, go, rubygems, maven, debian) | allow.setup: default; the person who asked | ',
       'hosts: agent: cli.example, api.example.com | allow.agent: repository, line 2; the person who asked | evil.example',
