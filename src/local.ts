@@ -4,6 +4,7 @@ import { access, readFile, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, resolve } from 'node:path';
 import type { CommandContext } from './command-line.ts';
 import { FixError, asFixError } from './errors.ts';
+import { listCapabilities } from './fix/capabilities.ts';
 import { describeRefused, groupByHost } from './fix/egress.ts';
 import { modelSentence, sentence, spent } from './fix/outcome-text.ts';
 import { proofSentence } from './fix/proof-text.ts';
@@ -179,6 +180,7 @@ export function describeRun(report: RunReport, error: FixError | null): Record<s
     files: patch?.files.map((file) => file.path) ?? [],
     summary,
     context,
+    capabilities: listCapabilities(report),
     proof,
     steps,
     usage,
@@ -208,6 +210,9 @@ function printResult(report: RunReport, patchFile: string | null): void {
   if (patchFile) console.log(`Patch: ${patchFile}${outcome?.kind === 'patched' ? '  (git apply takes it)' : '  (unfinished)'}`);
   for (const line of spentLines(report)) console.log(line);
   if (report.transcriptFile) console.log(`Transcript: ${report.transcriptFile}`);
+  for (const { name, granted, by, refused } of listCapabilities(report)) {
+    console.log(visible(`Granted: ${name}: ${granted} (${by})${refused.length === 0 ? '' : `; refused: ${refused.join(', ')}`}`));
+  }
   for (const line of describeRefused(report.egress, visible)) console.log(`Refused: ${line}`);
   for (const left of report.leftovers) console.log(`Left behind: ${left}`);
 }

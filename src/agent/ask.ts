@@ -7,7 +7,8 @@ import type { AgentLimits, Attempt, Transcript } from './loop.ts';
 import { systemPrompt } from './prompt.ts';
 import { addStep, addUsage, findReached, stepsLeft } from './spend.ts';
 import type { Spend } from './spend.ts';
-import { toolSpecs } from './tools.ts';
+import type { Task } from './task.ts';
+import { specsFor } from './tools.ts';
 
 /** Output of one reply. Large enough for a long edit, small enough for every model in use. */
 const maxOutputTokens = 16_384;
@@ -21,6 +22,7 @@ export interface Asking {
     affordable: number;
   };
   readonly model: Model;
+  readonly task: Pick<Task, 'reviewed'>;
   readonly limits: AgentLimits;
   readonly signal: AbortSignal;
   readonly transcript: Transcript;
@@ -58,7 +60,7 @@ async function tell({ memory, transcript, log }: Asking, shortened: Shortening |
 }
 
 /** The model tries by itself again what broke on the way; each try is paid for, so the limits hold between them, too. */
-async function askOnce({ memory, model, limits, signal, elapsedMs }: Asking): Promise<Answer> {
+async function askOnce({ memory, model, task, limits, signal, elapsedMs }: Asking): Promise<Answer> {
   const { history, spend } = memory;
   const spent = new AbortController();
   const reached = (): ReturnType<typeof findReached> => findReached(spend, limits, elapsedMs());
@@ -66,7 +68,7 @@ async function askOnce({ memory, model, limits, signal, elapsedMs }: Asking): Pr
     addUsage(spend, lost, model);
     if (reached() !== null) spent.abort();
   };
-  const question = { system: systemPrompt, messages: history.messages, tools: toolSpecs, maxOutputTokens, onLost };
+  const question = { system: systemPrompt, messages: history.messages, tools: specsFor(task), maxOutputTokens, onLost };
   try {
     const reply = await model.ask({ ...question, signal: AbortSignal.any([signal, spent.signal]) });
     history.counted(reply.usage.inputTokens);

@@ -25,7 +25,7 @@ import { readStartCommit } from './submit.ts';
 import type { SeenText, Task } from './task.ts';
 import { refuse } from './tool.ts';
 import type { ToolContext, ToolResult } from './tool.ts';
-import { runCall, toolSpecs } from './tools.ts';
+import { runCall, specsFor } from './tools.ts';
 
 export interface AgentLimits {
   readonly steps: number;
@@ -203,7 +203,7 @@ async function begin({ run, task, sandbox, signal, model, limits, transcript }: 
     sandbox: sandbox.info,
     model: model.name,
     limits,
-    tools: toolSpecs.map(({ name }) => name),
+    tools: specsFor(task).map(({ name }) => name),
     promptVersion,
     system: systemPrompt,
     seen: memory.briefing.seen,

@@ -5,7 +5,7 @@ import type { SeenText, Task } from './task.ts';
 import { visibleMarkdown, visibleText } from './visible.ts';
 import type { Visible } from './visible.ts';
 
-export const promptVersion = 8;
+export const promptVersion = 9;
 
 export const systemPrompt = `You are Mayfly, a careful software engineer. You fix one issue in one repository, alone; nobody can answer a question.
 
@@ -211,7 +211,7 @@ function listFacts(task: Task, limits: BriefedLimits): readonly string[] {
     ...task.remarks,
     task.slow && 'This machine is emulated and slow: starting a program takes seconds. Prefer few, narrow commands.',
     `You have ${limits.steps} replies and ${minutes} minutes. A command is stopped after ${limits.commandTimeoutMs / 1000} s, or after its timeoutSeconds (at most ${limits.longestMs / 1000}).`,
-    `Network: ${task.allowedHosts.length === 0 ? 'none' : `only these hosts, through the proxy that is set up: ${task.allowedHosts.join(', ')}`}`,
+    `Network: ${task.allowedHosts.length === 0 ? 'none; what setup installed is what there is' : `only these hosts, through the proxy that is set up: ${task.allowedHosts.join(', ')}`}`,
   ];
   return facts.filter((text) => text !== false);
 }

@@ -31,6 +31,8 @@ export interface Task {
   readonly instruction: string | null;
   /** A plan that a person approved, in the words of the agent that made it. */
   readonly plan?: string | null;
+  /** Comments of a review are among the texts, and each is to be answered. */
+  readonly reviewed?: boolean;
   /** A plan is to be made, and nothing changed. */
   readonly planOnly?: boolean;
   /** Files of unfinished work of an earlier run that lie in the workspace already. */

@@ -3,13 +3,16 @@ import type { ToolCall, ToolSpec } from '../model/model.ts';
 import { bash } from './bash.ts';
 import { edit } from './edit.ts';
 import { read } from './read.ts';
-import { submit } from './submit.ts';
+import { plainSubmit, submit } from './submit.ts';
+import type { Task } from './task.ts';
 import { malformed } from './tool.ts';
 import type { ToolContext, ToolResult } from './tool.ts';
 
 const tools = [bash, read, edit, submit];
 
-export const toolSpecs: readonly ToolSpec[] = tools.map((tool) => tool.spec);
+/** As the model is shown them: the answers to a review only where there is one. */
+export const specsFor = ({ reviewed }: Pick<Task, 'reviewed'>): readonly ToolSpec[] =>
+  tools.map((tool) => (tool === submit && reviewed !== true ? plainSubmit : tool).spec);
 
 /** Runs one call. Always a value, unless the sandbox is gone. */
 export async function runCall(call: ToolCall, context: ToolContext): Promise<ToolResult> {

@@ -6,7 +6,7 @@ import type { RunReport } from '../fix/report.ts';
 import type { FixJob, FixOutcome, ReviewRequest } from '../job.ts';
 import { commentMarker } from './comment-texts.ts';
 import type { FailedCheck } from './failed-checks.ts';
-import { contextSection, runMarker, sensitiveBanner } from './pull-texts.ts';
+import { backgroundSections, runMarker, sensitiveBanner } from './pull-texts.ts';
 import { folded, footer, notes, refusedHosts, settingsAdvice, spendSentence } from './report-texts.ts';
 import { hiddenRuns } from './run-history.ts';
 import type { RunEntry } from './run-history.ts';
@@ -91,7 +91,7 @@ export function besideBody(job: Pick<FixJob, 'issue' | 'runId' | 'actor'>, repor
 }
 
 function whatWasSeen(report: RunReport): readonly string[] {
-  const facts = [...sensitiveBanner(report), proofSection(report.proof), '', ...notes(report), ...contextSection(report)];
+  const facts = [...sensitiveBanner(report), proofSection(report.proof), '', ...notes(report), ...backgroundSections(report)];
   return [...facts, ...folded('Hosts that were refused', refusedHosts(report)), ...settingsAdvice(report, null), spendSentence(report), ''];
 }
 

@@ -1,5 +1,6 @@
 /** What people read in a pull request and its commits. Hostile text goes through neutral.ts. */
 import type { FixJob } from '../job.ts';
+import { listCapabilities } from '../fix/capabilities.ts';
 import { inlineCode, neutralise } from '../fix/neutral.ts';
 import { proofSection } from '../fix/proof-text.ts';
 import type { TemplateSection } from '../fix/pull-template.ts';
@@ -58,7 +59,7 @@ export function pullRequestBody(job: Pick<FixJob, 'issue' | 'runId'>, report: Ru
   const lines = [runMarker(job.runId), ...sensitiveBanner(report), ...parts];
   if (ci === 'hold') lines.push('Workflows have not run on this commit: read it first, then start them with a comment: `/agent ci`.', '');
   if (!signs) lines.push('This GitHub does not sign what an App commits, so the commit may be shown as unverified.', '');
-  lines.push(...contextSection(report), ...folded('Hosts that were refused', refusedHosts(report)), ...settingsAdvice(report, null));
+  lines.push(...backgroundSections(report), ...folded('Hosts that were refused', refusedHosts(report)), ...settingsAdvice(report, null));
   lines.push(spendSentence(report), '', footer(job.runId));
   return lines.join('\n').slice(0, maxBodyLength);
 }
@@ -84,8 +85,19 @@ export function sensitiveBanner({ sensitive }: RunReport): readonly string[] {
   return ['> [!WARNING]', '> **Look at these files first.** They decide what is installed, built or run:', '>', ...rows, ...more, ''];
 }
 
-/** Folded: who could have put words into the agent's mouth. */
-export function contextSection({ context }: RunReport): readonly string[] {
+/** Folded: who could have put words into the agent's mouth, and what it could do. */
+export const backgroundSections = (report: RunReport): readonly string[] => [...contextSection(report), ...capabilitySection(report)];
+
+function capabilitySection(report: RunReport): readonly string[] {
+  const capabilities = listCapabilities(report);
+  if (capabilities.length === 0) return [];
+  const rows = capabilities.map(
+    ({ name, granted, by, refused }) => `| ${[name, ...[granted, by, refused.join(', ')].map((text) => cell(text, 300))].join(' | ')} |`,
+  );
+  return folded('What the run could do', ['| capability | granted | by | refused |', '| --- | --- | --- | --- |', ...rows]);
+}
+
+function contextSection({ context }: RunReport): readonly string[] {
   if (context.length === 0) return [];
   const rows = context.slice(0, 60).map(({ item, source, trust, characters, hidden }) => {
     return `| ${[cell(item, 60), cell(source, 120), trust, characters.toLocaleString('en'), hidden].join(' | ')} |`;
@@ -94,4 +106,4 @@ export function contextSection({ context }: RunReport): readonly string[] {
 }
 
 /** A bar ends a cell, also inside of code. */
-const cell = (text: string, maxLength: number): string => inlineCode(text, maxLength).replaceAll('|', '\\|');
+const cell = (text: string, maxLength: number): string => (text === '' ? '' : inlineCode(text, maxLength).replaceAll('|', '\\|'));

@@ -29,7 +29,10 @@ const hostsRefused = ({ egress }: RunReport): readonly string[] =>
 export function settingsAdvice(report: RunReport, outcome: FixOutcome | null): readonly string[] {
   // A name that cannot be a host would only make the file invalid.
   const hosts = hostsRefused(report).filter((host) => /^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)+$/i.test(host));
-  const lines = hosts.length === 0 ? [] : ['allow:', ...hosts.map((host) => `  - ${host}`)];
+  // What only the proof lacked, like a package that is new in the patch, is nothing that the agent needs.
+  const onlyProof = report.egress.every(({ decision, phase }) => decision !== 'refused' || phase === 'proof');
+  const lines =
+    hosts.length === 0 ? [] : onlyProof ? ['allow:', '  proof:', ...hosts.map((host) => `    - ${host}`)] : ['allow:', ...hosts.map((host) => `  - ${host}`)];
   if (outcome?.kind === 'failed' && outcome.code === 'setup_failed') lines.push('setup:', '  - <a command that prepares a fresh clone>');
   lines.push(...testAdvice(report));
   if (lines.length === 0) return [];

@@ -45,6 +45,7 @@ async function ask({ job, github }: JobContext): Promise<AskedIssue> {
     instruction: work.instruction,
     conversation,
     assignment: work.requests.length === 0 ? assignment : `${assignment}\n\n${answering}`,
+    reviewed: work.requests.length > 0,
     texts: [showDiff(await github.pulls.compare(base, headSha)), ...work.requests.map(showRequest)],
   };
 }

@@ -23,6 +23,7 @@ export interface AskedIssue {
   /** See Task. */
   readonly assignment?: string;
   readonly texts?: readonly TaskText[];
+  readonly reviewed?: boolean;
 }
 
 export interface Machine {
@@ -47,7 +48,7 @@ export function makeTask(issue: AskedIssue, plan: Plan, { info, node, packages, 
     remarks: [
       ...leftOut(conversation),
       machineLine(node, packages),
-      registryLine(plan.allow.agent),
+      ...registryLine(plan.allow.agent),
       clockLine(plan.environment),
       ...(node.remark === null ? [] : [node.remark]),
       ...plan.gaps,
@@ -74,15 +75,16 @@ function machineLine(node: GuestNode, packages: readonly string[]): string {
   return `The machine is Debian 12 with Node ${node.version}, Python 3.11, gcc 12, make, git and ripgrep${more}.`;
 }
 
-/** An entry of the settings opens one host; npm needs one, pip needs both. */
-function registryLine(allowed: readonly string[]): string {
+/** An entry of the settings opens one host; npm needs one, pip needs both. Where there is no network at all, that is said with the hosts. */
+function registryLine(allowed: readonly string[]): readonly string[] {
+  if (allowed.length === 0) return [];
   const names = new Set(allowed.flatMap((text) => parseHostRule(text)?.host ?? []));
   const clients = { npm: hostPresets.npm, pip: hostPresets.pypi };
   const reaching = Object.entries(clients).flatMap(([client, hosts]) => (hosts.every((host) => names.has(host)) ? [client] : []));
-  if (reaching.length === 2) return 'npm and pip reach their registries; pip, and npm install -g, need no root.';
+  if (reaching.length === 2) return ['npm and pip reach their registries; pip, and npm install -g, need no root.'];
   const [one] = reaching;
-  if (one === undefined) return 'npm and pip reach no registry now: what setup installed is what there is.';
-  return `${one} reaches its registry, ${one === 'npm' ? 'pip' : 'npm'} does not.`;
+  if (one === undefined) return ['npm and pip reach no registry now: what setup installed is what there is.'];
+  return [`${one} reaches its registry, ${one === 'npm' ? 'pip' : 'npm'} does not.`];
 }
 
 function clockLine({ TZ, LANG }: Plan['environment']): string {

@@ -53,8 +53,7 @@ async function proveOnce(place: ProofPlace, { command, source }: NonNullable<Pla
   const { patch, snapshot, timeoutMs, onRun, signal } = place;
   await using workspace = await place.open();
   const { sandbox, gateway } = workspace;
-  const enter = (): void => gateway.enter('proof', place.allow);
-  enter();
+  gateway.enter('proof', place.allow);
   return await workspace.timed('prove', () =>
     prove(sandbox, {
       command,
@@ -62,7 +61,7 @@ async function proveOnce(place: ProofPlace, { command, source }: NonNullable<Pla
       patch,
       readBase: createBaseReader(snapshot, signal),
       setupBuilds: place.setup.some((line) => building.test(line)),
-      setUpAgain: async () => await workspace.setUpAgain().finally(enter),
+      setUpAgain: workspace.setUpAgain,
       timeoutMs,
       onRun,
       signal,

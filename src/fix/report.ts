@@ -4,6 +4,7 @@ import type { SeenText } from '../agent/task.ts';
 import type { TokenRecord } from '../github/github.ts';
 import type { FixOutcome, Patch, Proof, TestRun, Usage } from '../job.ts';
 import type { SandboxInfo } from '../sandbox/sandbox.ts';
+import type { Grant } from './capabilities.ts';
 import type { EgressEntry } from './egress.ts';
 import type { SensitivePath } from './sensitive.ts';
 
@@ -41,6 +42,8 @@ export interface RunReport {
   sensitive: readonly SensitivePath[];
   /** Where unfinished work is kept; null when there is none, or it is in a pull request. */
   heldBranch: string | null;
+  /** What the run may do, and by whose word; empty until that is decided. */
+  grants: readonly Grant[];
   /** Every text that the agent was given, and whose word it is. */
   context: readonly SeenText[];
   /** The agent's words. Hostile. */
@@ -81,6 +84,7 @@ export function createReport(runId: string): RunReport {
     patch: null,
     sensitive: [],
     heldBranch: null,
+    grants: [],
     context: [],
     summary: '',
     resolves: false,

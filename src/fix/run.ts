@@ -10,13 +10,14 @@ import type { TaskText } from '../agent/task.ts';
 import type { Snapshot } from '../git/mirror.ts';
 import type { FixOutcome, Patch, PatchFile } from '../job.ts';
 import type { Model, Models } from '../model/model.ts';
-import type { Values } from '../settings/values.ts';
+import type { Effective } from '../settings/resolve.ts';
 import { applyPatch } from '../proof/apply.ts';
 import { askedTest, endedEarly, isPersonsStop, noteOtherCommand } from './agent-end.ts';
 import { makeTask } from './agent-task.ts';
 import { narrowLimits, readBaseSettings, refuseBroken, refuseBySettings } from './base-settings.ts';
 import { tryTests } from './base-tests.ts';
 import { capByBudget } from './budget.ts';
+import { describeGrants } from './capabilities.ts';
 import { withComparison } from './compare-files.ts';
 import { openHeld } from './held.ts';
 import type { HeldWork } from './held.ts';
@@ -49,20 +50,28 @@ export async function runFix(request: RunRequest, tools: RunTools): Promise<RunR
   const { values } = read.effective;
   const unwanted = refuseBySettings(values, tools.isolation);
   if (unwanted !== null) return ended(unwanted);
-  return await prepare(request, { ...tools, limits: narrowLimits(tools.limits, values) }, { snapshot, rules, laid: start.files, settings: values });
+  return await prepare(request, { ...tools, limits: narrowLimits(tools.limits, values) }, { snapshot, rules, laid: start.files, effective: read.effective });
 }
 
 async function prepare(
   request: RunRequest,
   tools: RunTools,
-  { snapshot, rules, laid, settings }: Pick<Context, 'snapshot' | 'laid'> & { rules: Snapshot; settings: Values },
+  { snapshot, rules, laid, effective }: Pick<Context, 'snapshot' | 'laid'> & { rules: Snapshot; effective: Effective },
 ): Promise<RunResult> {
   const { report, signal, log } = request;
   const { surroundings, guestNodeVersion } = tools;
-  const plan = await makePlan(snapshot, request.wishes, { rules, settings, registryHosts: surroundings.registryHosts, guestNodeVersion, signal });
+  const plan = await makePlan(snapshot, request.wishes, {
+    rules,
+    settings: effective.values,
+    registryHosts: surroundings.registryHosts,
+    guestNodeVersion,
+    signal,
+  });
   const model = tools.models.open(plan.model);
   if (model === null) return ended({ kind: 'refused', reason: 'settings_invalid', detail: notAllowed(plan.model, tools.models) });
   report.notes.push(...plan.gaps);
+  const isolation = { kind: tools.isolation, provider: tools.provider.name, reason: tools.providerReason };
+  report.grants = describeGrants({ plan, effective, asked: request.wishes.allow, isolation });
   const open = (suffix: string): Promise<Workspace> =>
     openWorkspace({
       id: `${report.runId}-${suffix}`,

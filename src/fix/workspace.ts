@@ -2,10 +2,12 @@
 import type { Gateway } from '../gateway/gateway.ts';
 import { FixError } from '../errors.ts';
 import type { Snapshot } from '../git/mirror.ts';
+import type { Rerun } from '../proof/prove.ts';
 import type { ExecResult, Provider, Sandbox } from '../sandbox/sandbox.ts';
-import { setRoot } from './guest-root.ts';
+import { withdrawRoot } from './guest-root.ts';
 import { installNode } from './install-node.ts';
 import type { GuestNode } from './install-node.ts';
+import { repeatSetup } from './repeat-setup.ts';
 import type { RunReport, Timer } from './report.ts';
 import type { Plan } from './plan.ts';
 
@@ -41,8 +43,8 @@ export interface Workspace extends AsyncDisposable {
   readonly node: GuestNode;
   /** For what is done in it. */
   readonly timed: Timer;
-  /** Runs the setup commands once more, for a tree that asks for other packages. Null when all went well. */
-  readonly setUpAgain: () => Promise<ExecResult | null>;
+  /** Runs the setup commands once more, for a tree that is not the base's. */
+  readonly setUpAgain: () => Promise<Rerun>;
 }
 
 /** Boots, clones, sets up. Throws `sandbox_*`, `clone_failed`, `setup_failed`, `guest_disk_full`; leaves no VM when it throws. */
@@ -58,9 +60,11 @@ export async function openWorkspace(options: WorkspaceOptions): Promise<Workspac
   const close = createClosing(sandbox, gateway, options);
   // One environment for setup, agent and proof: what the agent sees is what judges it.
   const environment = { CI: 'true', ...plan.environment, ...options.surroundings.guestEnv };
-  const during = withEnv(sandbox, environment);
+  const during = withOptions(sandbox, { env: environment, sudo: true });
   // Where nothing can be reached any more, the warning that this makes every Node print is all that it does.
-  const after = plan.allow.agent.length === 0 && plan.allow.proof.length === 0 ? withEnv(sandbox, { ...environment, NODE_USE_ENV_PROXY: '0' }) : during;
+  const unreachable = plan.allow.agent.length === 0 && plan.allow.proof.length === 0;
+  const env = unreachable ? { ...environment, NODE_USE_ENV_PROXY: '0' } : environment;
+  const after = withOptions(sandbox, { env, sudo: plan.sandbox.root });
   try {
     report.sandbox ??= sandbox.info;
     await sandbox.forward(gatewayPort, (stream) => gateway.accept(stream));
@@ -68,15 +72,9 @@ export async function openWorkspace(options: WorkspaceOptions): Promise<Workspac
     await timed('clone', () => clone(sandbox, options));
     const quick = plan.node.install === null && plan.setup.length === 0;
     const node = await (quick ? setUp(during, options) : timed('setup', () => setUp(during, options)));
-    const keepsRoot = plan.sandbox.root;
-    if (!keepsRoot) await setRoot(sandbox, false, options.signal);
-    const setUpAgain = async (): Promise<ExecResult | null> => {
-      gateway.enter('setup', plan.allow.setup);
-      if (!keepsRoot) await setRoot(sandbox, true, options.signal);
-      const failed = await runSetupCommands(during, options, performance.now() + options.limits.setupTimeoutMs);
-      if (!keepsRoot) await setRoot(sandbox, false, options.signal);
-      return failed?.result ?? null;
-    };
+    if (!plan.sandbox.root) await withdrawRoot(sandbox, options.signal);
+    const again = { setup: plan.setup, root: plan.sandbox.root, timeoutMs: options.limits.setupTimeoutMs, signal: options.signal };
+    const setUpAgain = (): Promise<Rerun> => repeatSetup(after, gateway, again);
     return { sandbox: after, gateway, node, timed, setUpAgain, [Symbol.asyncDispose]: close };
   } catch (error) {
     await close();
@@ -85,12 +83,12 @@ export async function openWorkspace(options: WorkspaceOptions): Promise<Workspac
 }
 
 /** The same sandbox; every command gets the guest's surroundings (proxy, certificates, registry) as environment. */
-function withEnv(sandbox: Sandbox, env: Readonly<Record<string, string>>): Sandbox {
+function withOptions(sandbox: Sandbox, { env, sudo }: { env: Readonly<Record<string, string>>; sudo: boolean }): Sandbox {
   return {
     id: sandbox.id,
     info: sandbox.info,
     lost: sandbox.lost,
-    exec: (argv, options = {}) => sandbox.exec(argv, { ...options, env: { ...env, ...options.env } }),
+    exec: (argv, options = {}) => sandbox.exec(argv, { sudo, ...options, env: { ...env, ...options.env } }),
     put: (path, content, options) => sandbox.put(path, content, options),
     get: (path, options) => sandbox.get(path, options),
     forward: (port, accept) => sandbox.forward(port, accept),

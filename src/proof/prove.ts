@@ -13,7 +13,7 @@ import { isManifest, isTestFile } from './paths.ts';
 import { dropReports, readReports } from './report-files.ts';
 import { namesOf, readStates, summarise } from './results.ts';
 import { judge, treeNames, whyUnusable } from './verdict.ts';
-import type { Observations, Observed } from './verdict.ts';
+import type { Judgement, Observations, Observed } from './verdict.ts';
 
 export interface ProofOptions {
   readonly command: string;
@@ -25,11 +25,21 @@ export interface ProofOptions {
   readonly timeoutMs: number;
   /** What the setup commands made is made of the base: it has to be made again of the patch. */
   readonly setupBuilds: boolean;
-  /** Runs the setup commands once more, when the patch changes what is to be installed; null when it went well. */
-  readonly setUpAgain: () => Promise<ExecResult | null>;
+  /** Runs the setup commands once more, when the patch changes what is to be installed or built. */
+  readonly setUpAgain: () => Promise<Rerun>;
   /** For people who watch: each run of the tests when it has ended. */
   readonly onRun?: (tree: string, run: TestRun) => void;
   readonly signal: AbortSignal;
+}
+
+/** How it went to run the setup commands once more. */
+export interface Rerun {
+  /** The command that failed; null when none did. */
+  readonly failed: ExecResult | null;
+  /** What kept it from its work and is no fault of the patch, as the rest of a sentence. */
+  readonly barred: string | null;
+  /** Something was to be run with sudo, and was not. */
+  readonly leftOut: boolean;
 }
 
 /** What is said when no test command is known: nothing was proven. */
@@ -51,17 +61,19 @@ export const nothingToRun: Proof = {
 export async function prove(sandbox: Sandbox, options: ProofOptions): Promise<Proof> {
   const { patch, touched } = await withBaseRules(options.patch, options.command, options.readBase);
   const weak = await findWeakenedTests(options.patch, options.readBase);
-  const seen = withOneSource(await observe(sandbox, patch, options));
+  const { again, ...trees } = await observe(sandbox, patch, options);
+  const seen = withOneSource(trees);
   const findings = [
     ...(touched.length > 0
       ? [`The patch changes what decides how tests are run: ${touched.join(', ')}. Where it could, the proof took what the base has.`]
       : []),
     ...(patch.files.some(isTest) ? [] : ['The patch has no test of its own.']),
     ...weak,
+    ...(again?.leftOut === true ? ['What setup installs with sudo is that of the base: it was not run again with the patch.'] : []),
     ...describeNewTests(seen),
   ];
   const cap = touched.length > 0 ? 'the patch changes what decides how tests are run' : weak.length > 0 ? 'the patch takes tests away' : null;
-  const { verdict, reason, ...names } = judge(seen, cap);
+  const { verdict, reason, ...names } = typeof again?.barred === 'string' ? asBarred(again.barred) : judge(seen, cap);
   const repeats = (['base', 'tests', 'patched'] as const).flatMap((tree) => seen[tree].slice(1).map(({ run }) => ({ tree, ...run })));
   const [base, tests, patched] = [seen.base, seen.tests, seen.patched].map(([first]) => first?.run ?? null);
   const shown = { flaky: names.flaky.slice(0, maxShownNames), fixed: names.fixed.slice(0, maxShownNames), broken: names.broken.slice(0, maxShownNames) };
@@ -80,28 +92,33 @@ function describeNewTests({ base, tests, patched }: Observations): readonly stri
 const maxShownNames = 50;
 const isTest = ({ path, change }: PatchFile): boolean => change.kind === 'write' && isTestFile(path);
 
+const asBarred = (reason: string): Judgement => ({ verdict: 'could_not_run', reason, flaky: [], fixed: [], broken: [] });
+
+interface Trees extends Observations {
+  /** The last time that setup was run again; null when it was not. */
+  readonly again: Rerun | null;
+}
+
 /** The three trees, one after the other in the same place. What cannot be run on the base is not tried any further. */
-async function observe(sandbox: Sandbox, patch: Patch, options: ProofOptions): Promise<Observations> {
+async function observe(sandbox: Sandbox, patch: Patch, options: ProofOptions): Promise<Trees> {
   const watch = createWatch(sandbox, options);
   const base = await watch('base');
-  const nothing = { base, tests: [], patched: [] };
-  if (base[0] === undefined || whyUnusable(base[0].run) !== null) return nothing;
+  if (base[0] === undefined || whyUnusable(base[0].run) !== null) return { base, tests: [], patched: [], again: null };
   // What the tests of the patch need to be installed comes with them; a missing package is no missing fix.
   const testFiles = patch.files.filter((file) => isTest(file) || isManifest(file.path));
   // A patch that is nothing but tests has no third tree.
   const apart = testFiles.some(isTest) && testFiles.length < patch.files.length;
   if (apart) await applyPatch(sandbox, { ...patch, files: testFiles }, options.signal);
   const installs = patch.files.some(({ path }) => isManifest(path));
-  const notInstalled = apart && installs ? await options.setUpAgain() : null;
-  if (notInstalled !== null) return { base, tests: [], patched: [asFailedSetup(notInstalled)] };
+  let again = apart && installs ? await options.setUpAgain() : null;
+  if (again !== null && again.failed !== null) return { base, tests: [], patched: [asFailedSetup(again.failed)], again };
   const tests = apart ? await watch('tests', { timeoutMs: apartLimitMs(base[0].run) }) : [];
   await applyPatch(sandbox, patch, options.signal);
-  const again = options.setupBuilds || (installs && !apart);
-  const failed = again ? await options.setUpAgain() : null;
-  if (failed !== null) return { base, tests, patched: [asFailedSetup(failed)] };
+  if (options.setupBuilds || (installs && !apart)) again = await options.setUpAgain();
+  if (again !== null && again.failed !== null) return { base, tests, patched: [asFailedSetup(again.failed)], again };
   const before = tests[0] ?? base[0];
   // Passing decides when it did not pass before: chance must not look like a fix.
-  return { base, tests, patched: await watch('patched', { passingDecides: before.run.exitCode !== 0 }) };
+  return { base, tests, patched: await watch('patched', { passingDecides: before.run.exitCode !== 0 }), again };
 }
 
 /** Names of two sources cannot be compared: files speak for all trees, or for none. A tree that does not compile has none. */

@@ -95,7 +95,9 @@ async function runCommand({ connection, layout, ender, spare }: Guest, preamble:
   try {
     const { id, channel, exit } = await spare.take();
     const output = collect(channel, options, early.end);
-    const fed = feed(channel, [`${user} ${preamble.length}\n`, preamble], options.stdin).catch(() => early.end('cancelled'));
+    const fed = feed(channel, [`${user} ${preamble.length}${options.sudo === true ? ' sudo' : ''}\n`, preamble], options.stdin).catch(() =>
+      early.end('cancelled'),
+    );
     let ended = await connection.orLost(Promise.race([early.ended, exit.then((): Ending => 'exited')]));
     // A session whose output nobody takes does not close.
     if (ended !== 'exited') options.stdout?.destroy();

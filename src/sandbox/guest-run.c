@@ -1,8 +1,9 @@
 /*
  * The supervisor in the guest: runs one command as one user and leaves no process behind.
  *
- *   run ID              stdin is a line "USER BYTES", BYTES bytes of preamble, then the command's own stdin. It may
- *                       stand ready for long before the line comes: its start is most of what a short command costs
+ *   run ID              stdin is a line "USER BYTES" or "USER BYTES sudo", BYTES bytes of preamble, then the command's own
+ *                       stdin. It may stand ready for long before the line comes: its start is most of what a short
+ *                       command costs. Without the word, USER stays what it is: see build_walls
  *   run ID USER BYTES CONNECTION
  *                       for guest-sudo.c: the preamble comes from that descriptor. When the command ends, two numbers go
  *                       there, its status and whether processes of it are left; these live as long as the other end
@@ -62,6 +63,7 @@ struct preamble {
 static DIR *proc; /* opened before the command runs: it may cover /proc with another mount */
 static pid_t parent_of[MAX_PID + 1];
 static int connection = -1; /* to the sudo that asked; -1: the host did */
+static int may_gain;        /* the command may become root: by sudo, setuid programs, file capabilities */
 
 static void fail(int code, const char *what, const char *name) {
   dprintf(2, "mayfly: %s%s%s: %s\n", what, *name ? " " : "", name, strerror(errno));
@@ -101,6 +103,18 @@ static struct preamble read_preamble(size_t size) {
   return (struct preamble){strings[0], argv, strings + 2 + argc};
 }
 
+/*
+ * Whatever setup has left - a setuid shell, a file with capabilities, a rule of sudo - has no effect on who runs it
+ * from here: https://docs.kernel.org/userspace-api/no_new_privs.html. Not the groups either, one of which may own the
+ * disk. As root still, since only root may make its bounding set smaller.
+ */
+static void build_walls(size_t *groups) {
+  *groups = 1;
+  for (int capability = 0; prctl(PR_CAPBSET_READ, capability, 0, 0, 0) >= 0; capability++)
+    if (prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)) fail(125, "capabilities", "");
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)) fail(125, "no_new_privs", "");
+}
+
 /* Not getpwnam and initgroups: in a static binary they load the guest's name service libraries. */
 static void become(const char *name) {
   gid_t groups[64];
@@ -112,6 +126,8 @@ static void become(const char *name) {
   errno = ENOENT;
   while ((user = fgetpwent(users)) && strcmp(user->pw_name, name)) errno = ENOENT;
   if (!user) fail(125, "user", name);
+  errno = EPERM; /* a list of users that setup left open must not make root of another name */
+  if (!user->pw_uid && strcmp(name, "root")) fail(125, "user", name);
   groups[count++] = user->pw_gid;
   while ((group = fgetgrent(all)))
     for (char **member = group->gr_mem; *member; member++)
@@ -122,6 +138,7 @@ static void become(const char *name) {
     for (int fd = 0; fd < 3 && connection < 0; fd++) /* so that /dev/stdout can be opened by its user */
       if (fchown(fd, user->pw_uid, -1)) continue;
   }
+  if (user->pw_uid && !may_gain) build_walls(&count);
   if (setgroups(count, groups) || setgid(user->pw_gid) || setuid(user->pw_uid)) fail(125, "user", name);
   clearenv();
   setenv("HOME", user->pw_dir, 1);
@@ -330,14 +347,15 @@ static int split(char *line, char **words, int most) {
 
 /* The line before the preamble, byte by byte: what follows it is not ours to read yet. */
 static size_t read_user(char *user, size_t size) {
-  char line[64], format[16];
+  char line[64], format[24], word[8] = "";
   size_t length = 0, bytes = 0;
   for (; length < sizeof line - 1; length++)
     if (read(0, line + length, 1) != 1 || line[length] == '\n') break;
   line[length] = 0;
-  snprintf(format, sizeof format, "%%%zus %%zu", size - 1);
+  snprintf(format, sizeof format, "%%%zus %%zu %%7s", size - 1);
   errno = EINVAL;
-  if (sscanf(line, format, user, &bytes) != 2) fail(125, "preamble", "");
+  if (sscanf(line, format, user, &bytes, word) < 2) fail(125, "preamble", "");
+  may_gain = !strcmp(word, "sudo");
   return bytes;
 }
 
@@ -353,7 +371,7 @@ int main(int argc, char **argv) {
   setpriority(PRIO_PROCESS, 0, -20);
   setpriority(PRIO_PROCESS, getppid(), -20);
   if (ender) return end_commands();
-  if (argc == 5) fcntl(connection = atoi(argv[4]), F_SETFD, FD_CLOEXEC);
+  if (argc == 5) may_gain = 1, fcntl(connection = atoi(argv[4]), F_SETFD, FD_CLOEXEC);
   size_t size = argc == 5 ? strtoul(argv[3], NULL, 10) : read_user(user, sizeof user);
   errno = EINVAL;
   if (size > MAX_PREAMBLE) fail(125, "preamble", "");

@@ -62,8 +62,8 @@ ln -sf ../lib/node_modules/npm/bin/npx-cli.js "$root/usr/local/bin/npx"
 chmod 0755 "$root/usr/local/lib/node_modules/npm/bin/npm-cli.js" "$root/usr/local/lib/node_modules/npm/bin/npx-cli.js"
 ln -sf python3 "$root/usr/bin/python"
 
-# --- users: sshd without PAM takes "!" in shadow as locked, "*" as "no password" ---
-chroot "$root" useradd --uid 1000 --create-home --shell /bin/bash --password '*' agent
+# --- users: sshd without PAM takes "!" in shadow as locked, "*" as "no password". The group is for guest-sudo.c ---
+chroot "$root" useradd --uid 1000 --groups sudo --create-home --shell /bin/bash --password '*' agent
 chroot "$root" usermod --password '*' root
 # The host's own way in: root, whose login shell is the supervisor itself, because starting a shell costs more than most commands.
 chroot "$root" useradd --non-unique --uid 0 --gid 0 --home-dir /root --no-create-home --shell /usr/lib/mayfly/run --password '*' mayfly

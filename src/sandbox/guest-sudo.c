@@ -12,7 +12,8 @@
  * it are left. Both ends of the connection end with each other: with the client goes what the command has left.
  * Ends as the command ended: same code, or by the same signal. 1: nothing was run.
  *
- * Nothing here is a wall: whom the server serves may be root in this guest, as with the real sudo.
+ * Nothing here is a wall but who may open SOCKET: the group `sudo`, which `run` leaves out where nobody may become root.
+ * Whom the server serves may be root in this guest, as with the real sudo.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -35,6 +36,7 @@
 #define SOCKET "/run/mayfly/sudo"
 #define RUN "/usr/lib/mayfly/run"
 #define AGENT_UID 1000
+#define SUDO_GID 27 /* the same in every Debian */
 #define MAX_RUNNING 256
 #define MAX_SHOWN 4096 /* of SUDO_COMMAND, as the real one */
 
@@ -88,8 +90,9 @@ static _Noreturn void accept_request(int connection) {
 
 static void serve(void) {
   int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  umask(0);
-  if (bind(listener, (const struct sockaddr *)&address, sizeof address) || listen(listener, 128)) give_up(SOCKET, strerror(errno));
+  umask(0117);
+  if (bind(listener, (const struct sockaddr *)&address, sizeof address) || chown(SOCKET, 0, SUDO_GID) || listen(listener, 128))
+    give_up(SOCKET, strerror(errno));
   umask(022);
   if (fork()) exit(0);
   for (int running = 0;;) {

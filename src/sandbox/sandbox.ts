@@ -9,6 +9,8 @@ export type GuestUser = 'agent' | 'root';
 export interface ExecOptions {
   /** Who runs it. Default `agent`, who owns /workspace. */
   readonly user?: GuestUser;
+  /** Whether what `agent` runs may become root: by sudo, setuid programs, file capabilities. Default: none of them has an effect. */
+  readonly sudo?: boolean;
   /** Default `/workspace`. */
   readonly cwd?: string;
   /** Added to the guest's own environment (proxy, CA, registry). Travels by stdin, never in an argument. */

@@ -20,6 +20,8 @@ export interface Effective {
   readonly values: Values;
   /** `default`, `operator (MAYFLY_MAX_STEPS)`, `repository, line 7`, ... */
   readonly origins: Readonly<Record<Key, string>>;
+  /** What a file asked for and the operator's ceiling does not give, as it is shown. */
+  readonly beyond: Partial<Readonly<Record<Key, string>>>;
 }
 
 export type Resolved = { readonly effective: Effective } | { readonly problems: readonly Problem[] };
@@ -35,6 +37,7 @@ export function resolveSettings(layers: Layers): Resolved {
     effective: {
       values: Object.fromEntries(resolved.map(([key, { value }]) => [key, value])) as unknown as Values,
       origins: Object.fromEntries(resolved.map(([key, { origin }]) => [key, origin])) as Record<Key, string>,
+      beyond: Object.fromEntries(resolved.flatMap(([key, { beyond }]) => (beyond === undefined ? [] : [[key, beyond]]))),
     },
   };
 }
@@ -42,6 +45,7 @@ export function resolveSettings(layers: Layers): Resolved {
 interface Said<K extends Key> {
   readonly value: Values[K];
   readonly origin: string;
+  readonly beyond?: string;
 }
 
 function resolveKey<K extends Key>(key: K, layers: Layers): Said<K> {
@@ -72,7 +76,8 @@ function applyCeiling<K extends Key>(key: K, { value, origin }: Said<K>, ceiling
   if (JSON.stringify(narrowed) === JSON.stringify(value)) return { value, origin };
   if (key === 'protect.refuse') return { value: narrowed, origin: `${origin}; operator adds ${showValue(ceiling.value)} (${ceiling.variable})` };
   const bound = `operator's ceiling ${showValue(ceiling.value)} (${ceiling.variable})`;
-  return { value: narrowed, origin: origin === 'default' ? bound : `${origin} asked ${showValue(value)}, ${bound}` };
+  if (origin === 'default') return { value: narrowed, origin: bound };
+  return { value: narrowed, origin: `${origin} asked ${showValue(value)}, ${bound}`, beyond: showValue(value) };
 }
 
 /** What the host has no smaller. */

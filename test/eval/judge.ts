@@ -95,9 +95,8 @@ async function inCleanVm<T>(
     if (patch !== null) {
       // As in the proof: a patch does not say how the tests that judge it are run.
       await applyPatch(sandbox, (await withBaseRules(patch, of.test, readBase)).patch, signal);
-      const failed = patch.files.some(({ path }) => isManifest(path)) ? await workspace.setUpAgain() : null;
-      if (failed !== null) return asTestRun(of.install, failed);
-      gateway.enter('proof', plan.allow.proof);
+      const again = patch.files.some(({ path }) => isManifest(path)) ? await workspace.setUpAgain() : null;
+      if (again !== null && again.failed !== null) return asTestRun(of.install, again.failed);
     }
     await applyPatch(sandbox, hiddenTests, signal);
     return (await runTests(sandbox, of.test, { timeoutMs: limits.proofTimeoutMs, signal })).run;

@@ -103,6 +103,17 @@ describe.skipIf(reason)('a proof', () => {
     expect(report.proof).toMatchObject({ verdict: 'proven', base: { exitCode: 1 }, patched: { exitCode: 0 } });
   });
 
+  it('does not give root to what the patch has made of the build, and says that this is why nothing is proven', async () => {
+    const build = { '.github/mayfly.yml': 'setup: ["sudo -n true && npm run --silent build"]\n', '.gitignore': 'dist\n' };
+    const scripts = { build: 'sh build.sh', test: 'grep -q good dist/src.txt' };
+    const files = { ...build, 'build.sh': 'mkdir -p dist && cp src.txt dist/', 'package.json': JSON.stringify({ name: 'x', scripts }) };
+    const { report } = await run(files, [bash(`${fix}; echo 'sudo -n id -un && exit 0; exit 1' > build.sh`), submit()]);
+
+    expect(report.proof).toMatchObject({ verdict: 'could_not_run', base: { exitCode: 1 }, patched: { command: 'the setup commands' } });
+    expect(await bodyOfPull()).toContain('**Not proven: the setup commands had to run once more, with the files of the patch in place, and then have no root,');
+    expect(report.proof?.findings).toContain('What setup installs with sudo is that of the base: it was not run again with the patch.');
+  });
+
   it('names a flaky test', async () => {
     const flips = 'f=$(git rev-parse --git-dir)/flip; test -e $f && rm $f || { touch $f; false; }';
     const { report } = await run({ ...eachFile, 'test/flips.sh': flips }, [bash(fix), submit()]);

@@ -1,4 +1,4 @@
-/** Contract: `sudo` gives the agent root, for one command, with the descriptors and the environment that it has, and for no longer than its exec. */
+/** Contract: where an exec allows it, `sudo` gives the agent root, for one command, with the descriptors and the environment that it has, and for no longer than that exec. */
 import { createHash, randomBytes } from 'node:crypto';
 import { expect, test } from 'vitest';
 import { countProcesses, newMarker, run } from './subject.ts';
@@ -6,7 +6,19 @@ import type { Subject } from './subject.ts';
 
 const proxy = { HTTPS_PROXY: 'http://127.0.0.1:3128', TRICKY: 'a=b\nc="$(id)"\n' };
 
-export function testSudo(subject: () => Subject): void {
+export function testSudo(plain: () => Subject): void {
+  const subject = (): Subject => {
+    const { sandbox, scratch } = plain();
+    return { scratch, sandbox: { ...sandbox, exec: (argv, options) => sandbox.exec(argv, { sudo: true, ...options }) } };
+  };
+
+  test('nothing makes root of the agent unless the exec allows it', async () => {
+    const refused = await plain().sandbox.exec(['sudo', '-n', 'id', '-u']);
+
+    expect(refused).toMatchObject({ exitCode: 1, stdout: '', stderr: expect.stringContaining('sudo: ') });
+    expect(await run(plain().sandbox, ['id', '-Gn'])).toMatchObject({ stdout: 'agent\n' });
+  });
+
   test('the agent becomes root', async () => {
     expect(await run(subject().sandbox, ['sudo', '-n', 'id', '-u'])).toMatchObject({ stdout: '0\n' });
   });
@@ -14,7 +26,7 @@ export function testSudo(subject: () => Subject): void {
   test('or another user', async () => {
     const { sandbox } = subject();
 
-    expect(await run(sandbox, ['sudo', '-u', 'agent', 'sh', '-c', 'id -un; id -Gn'], { user: 'root' })).toMatchObject({ stdout: 'agent\nagent\n' });
+    expect(await run(sandbox, ['sudo', '-u', 'agent', 'sh', '-c', 'id -un; id -Gn'], { user: 'root' })).toMatchObject({ stdout: 'agent\nagent sudo\n' });
     expect(await run(sandbox, ['sudo', 'sudo', '-u', 'nobody', 'id', '-un'])).toMatchObject({ stdout: 'nobody\n' });
   });
 

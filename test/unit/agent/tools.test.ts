@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { ToolContext } from '../../../src/agent/tool.ts';
-import { runCall } from '../../../src/agent/tools.ts';
+import { z } from 'zod';
+import { runCall, specsFor } from '../../../src/agent/tools.ts';
 import { FixError } from '../../../src/errors.ts';
 import type { ExecOptions, ExecResult } from '../../../src/sandbox/sandbox.ts';
 import { createFakeSandbox } from '../../support/fake-sandbox.ts';
@@ -203,5 +204,17 @@ describe('submit', () => {
 
   it('caps the summary', async () => {
     expect((await use('submit', { ...aSubmission, summary: 'x'.repeat(20_000) })).submission?.summary).toHaveLength(8000);
+  });
+});
+
+describe('what the model is shown', () => {
+  it('asks for answers to a review only where there is one', () => {
+    const fields = (reviewed: boolean): readonly string[] => {
+      const schema = specsFor({ reviewed }).find(({ name }) => name === 'submit')?.input;
+      return Object.keys(schema instanceof z.ZodObject ? schema.shape : {});
+    };
+
+    expect(fields(false)).toEqual(['summary', 'files', 'testCommand', 'resolves', 'noChange']);
+    expect(fields(true)).toEqual(['summary', 'files', 'testCommand', 'replies', 'resolves', 'noChange']);
   });
 });

@@ -56,6 +56,19 @@ describe('pullRequestBody', () => {
     expect(body.replace(/<details>[^]*<\/details>/, '')).not.toMatch(/Closes #1\b|@all\b/);
   });
 
+  it('folds what the run could do, and would let the proof alone have what only the proof lacked', () => {
+    const report = createReport(job.runId);
+    report.grants = [{ name: 'hosts: proof', granted: 'none', by: 'allow.proof: default', beyond: null, phase: 'proof' }];
+    const attempt = { at: '', method: 'CONNECT', port: 443, rule: 'not on the list', bytesIn: 0, bytesOut: 0, vm: 'proof' };
+    report.egress.push({ ...attempt, phase: 'proof', host: 'registry.npmjs.org', decision: 'refused' });
+
+    const body = pullRequestBody(job, report, how);
+
+    expect(body).toContain('<details><summary>What the run could do</summary>');
+    expect(body).toContain('| hosts: proof | `none` | `allow.proof: default` | `registry.npmjs.org` |');
+    expect(body).toContain('allow:\n  proof:\n    - registry.npmjs.org\n');
+  });
+
   it('says so when the proof itself could not be made', () => {
     const report = {
       ...createReport(job.runId),

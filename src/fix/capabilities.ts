@@ -1,0 +1,68 @@
+/** What a run may do: one list, of what was granted, by whose word, and what was refused. Nothing that is not in it is there. */
+import { hostPresets } from '../gateway/presets.ts';
+import type { Effective } from '../settings/resolve.ts';
+import type { Key } from '../settings/values.ts';
+import type { Plan } from './plan.ts';
+import type { RunReport } from './report.ts';
+
+export interface Capability {
+  readonly name: string;
+  readonly granted: string;
+  /** The settings key, and whose word its value is. */
+  readonly by: string;
+  /** What was asked for and not given, by a setting or by a program; names of hosts in it are hostile. */
+  readonly refused: readonly string[];
+}
+
+/** As it stands before the first VM; `phase` names the attempts in the ledger that belong to it. */
+export interface Grant extends Omit<Capability, 'refused'> {
+  readonly beyond: string | null;
+  readonly phase: string | null;
+}
+
+export interface Granting {
+  readonly plan: Plan;
+  readonly effective: Effective;
+  /** Hosts that the person who asked named. */
+  readonly asked: readonly string[];
+  readonly isolation: { readonly kind: string; readonly provider: string; readonly reason: string };
+}
+
+const phases = ['setup', 'agent', 'proof'] as const;
+
+export function describeGrants({ plan, effective, asked, isolation }: Granting): readonly Grant[] {
+  const { sandbox, allow } = plan;
+  const from = (name: string, granted: string, key: Key): Grant => {
+    return { name, granted, by: `${key}: ${effective.origins[key]}`, beyond: effective.beyond[key] ?? null, phase: null };
+  };
+  const hosts = (phase: (typeof phases)[number]): Grant => {
+    const usual: readonly string[] = phase === 'setup' ? Object.values(hostPresets).flat() : [];
+    const named = allow[phase].filter((host) => !usual.includes(host));
+    const granted = [...(usual.length > 0 ? [`registries (${Object.keys(hostPresets).join(', ')})`] : []), ...new Set(named)];
+    const grant = from(`hosts: ${phase}`, granted.length === 0 ? 'none' : granted.join(', '), `allow.${phase}`);
+    return { ...grant, by: asked.length === 0 ? grant.by : `${grant.by}; the person who asked`, phase };
+  };
+  return [
+    { name: 'isolation', granted: `${isolation.kind}, by ${isolation.provider}`, by: `the operator: ${isolation.reason}`, beyond: null, phase: null },
+    from('processors', `${sandbox.cpus}`, 'sandbox.cpus'),
+    from('memory', `${sandbox.memoryMib} MiB`, 'sandbox.memoryMib'),
+    from('disk', `${sandbox.diskGib} GiB`, 'sandbox.diskGib'),
+    from('root', sandbox.root ? 'always' : 'during setup only', 'sandbox.root'),
+    ...phases.map(hosts),
+  ];
+}
+
+const maxRefused = 10;
+
+/** Empty when the run ended before anything was granted. */
+export function listCapabilities({ grants, egress, tokens }: Pick<RunReport, 'grants' | 'egress' | 'tokens'>): readonly Capability[] {
+  if (grants.length === 0) return [];
+  const refusedIn = (phase: string): readonly string[] =>
+    [...new Set(egress.filter((entry) => entry.phase === phase && entry.decision === 'refused').map(({ host }) => host))].slice(0, maxRefused);
+  const given = grants.map(({ beyond, phase, ...grant }): Capability => {
+    return { ...grant, refused: [...(beyond === null ? [] : [beyond]), ...(phase === null ? [] : refusedIn(phase))] };
+  });
+  const writing = [...new Set(tokens.flatMap(({ permissions }) => Object.entries(permissions)).flatMap(([name, level]) => (level === 'write' ? [name] : [])))];
+  const push = writing.length === 0 ? 'none' : `${writing.join(', ')} of this repository, by tokens that stay on the host and end with their use`;
+  return [...given, { name: 'writing on GitHub', granted: push, by: 'the permissions of the App', refused: [] }];
+}
