@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { visibleMarkdown, visibleText } from '../../../src/agent/visible.ts';
+import { processorMs } from '../../support/processor-time.ts';
 
 const marker = 'HIDDENMARK';
 /** The marker in characters that no one sees, one for one. */
@@ -74,13 +75,10 @@ describe('visibleMarkdown', () => {
     expect(visibleMarkdown('<details>\n<summary>Log</summary>\n\nTypeError: x\n\n</details>').text).toBe('Log\n\nTypeError: x');
   });
 
-  it('cuts text that would take a parser minutes', { timeout: 10_000 }, () => {
+  it('cuts text that would take a parser minutes', { timeout: 10_000 }, async () => {
     const bombs = ['>'.repeat(65_536), 'a <!--'.repeat(10_000), '[a][b]'.repeat(10_000), 'a**b'.repeat(16_000), '['.repeat(65_536), '- '.repeat(32_000)];
 
-    const startedAt = performance.now();
-    for (const bomb of bombs) visibleMarkdown(bomb);
-
-    expect(performance.now() - startedAt).toBeLessThan(8000);
+    expect(await processorMs(() => bombs.forEach((bomb) => visibleMarkdown(bomb)))).toBeLessThan(8000);
   });
 });
 

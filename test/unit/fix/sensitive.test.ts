@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { createProtection } from '../../../src/fix/protect.ts';
 import type { ProtectedPaths } from '../../../src/fix/protect.ts';
 import { findSensitive } from '../../../src/fix/sensitive.ts';
+import { processorMs } from '../../support/processor-time.ts';
 
 type Files = Readonly<Record<string, string>>;
 
@@ -83,14 +84,12 @@ describe('findSensitive', () => {
   });
 
   it('reads a lockfile that is made for it in no time', async () => {
-    const startedAt = performance.now();
-
-    await look({
+    const files = {
       'yarn.lock': `https://${'a'.repeat(2_000_000)}`,
       'go.sum': 'http://'.repeat(300_000),
       'bun.lock': `https://${'x'.repeat(99)}@`.repeat(20_000),
-    });
+    };
 
-    expect(performance.now() - startedAt).toBeLessThan(3000);
+    expect(await processorMs(() => look(files))).toBeLessThan(3000);
   });
 });

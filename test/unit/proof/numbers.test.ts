@@ -5,6 +5,7 @@ import { readFailing } from '../../../src/proof/failing.ts';
 import { readStates } from '../../../src/proof/results.ts';
 import { judge } from '../../../src/proof/verdict.ts';
 import type { Observed } from '../../../src/proof/verdict.ts';
+import { processorMs } from '../../support/processor-time.ts';
 
 const failingOf = (output: string): readonly string[] | null => {
   const failing = readFailing(output, readStates(output));
@@ -55,13 +56,10 @@ describe('readFailing', () => {
     expect(failingOf('nothing failed\n')).toBeNull();
   });
 
-  it('takes linear time on hostile text', () => {
+  it('takes linear time on hostile text', async () => {
     const text = `  2 failing\n${'  1) x\n       y\n'.repeat(100_000)}${'  ● x\n'.repeat(100_000)}`;
-    const startedAt = performance.now();
 
-    failingOf(text);
-
-    expect(performance.now() - startedAt).toBeLessThan(5000);
+    expect(await processorMs(() => failingOf(text))).toBeLessThan(5000);
   });
 });
 

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { findCommand } from '../../../src/webhook/command.ts';
+import { processorMs } from '../../support/processor-time.ts';
 
 const fix = (instruction: string) => ({ command: 'fix', instruction });
 const plan = (instruction: string) => ({ command: 'plan', instruction });
@@ -92,12 +93,8 @@ describe('a command (test 45)', () => {
     ['lists that go deeper line by line', Array.from({ length: 350 }, (_, depth) => `${'  '.repeat(depth)}- a`).join('\n')],
     ['many short lists', `${'- '.repeat(16)}a\n`.repeat(2000)],
     ['brackets', '[a]('.repeat(16_000)],
-  ])('takes no time to be looked for in %s', (_name, hostile) => {
-    const started = performance.now();
-
-    findCommand(`/agent fix\n\n${hostile}`, '/agent');
-
+  ])('takes no time to be looked for in %s', async (_name, hostile) => {
     // Unbounded, the first of these takes 80 seconds.
-    expect(performance.now() - started).toBeLessThan(1500);
+    expect(await processorMs(() => findCommand(`/agent fix\n\n${hostile}`, '/agent'))).toBeLessThan(1500);
   });
 });
