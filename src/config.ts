@@ -2,10 +2,9 @@
  * The operator's environment, parsed once into one frozen object; the only file that reads process.env.
  * Every problem is reported together, before any socket opens.
  */
-import { readFileSync } from 'node:fs';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { homeDirectory, readOwnFile, readPrivateKey } from './config-files.ts';
 import { FixError } from './errors.ts';
 
 export type Role = 'web' | 'worker' | 'all' | 'tool';
@@ -20,6 +19,13 @@ const list = (description: string) =>
     .string()
     .default('')
     .transform((text) => text.split(/[\s,]+/).filter((item) => item !== ''))
+    .meta({ description });
+/** Methods belong to the host behind them, although there may be a space between the two. */
+const hostList = (description: string) =>
+  z
+    .string()
+    .default('')
+    .transform((text) => (text.match(/(?:(?:[A-Z]+,)*[A-Z]+ +)?[^\s,]+/g) ?? []).map((item) => item.replace(/ +/, ' ')))
     .meta({ description });
 const packageList = (description: string) =>
   list(description).refine((names) => names.every((name) => debianPackage.test(name)), { error: 'not the names of Debian packages' });
@@ -124,9 +130,11 @@ const Environment = z.object({
   MAYFLY_ALLOW_UNLIMITED_VMS: flag('1 starts VMs although no control group is writable.'),
   MAYFLY_EXTRA_CA: list('Files of CA certificates that guests trust too, with a space or a comma between them.'),
   MAYFLY_INTERNAL_HOSTS: list('Hosts that guests may reach although their address is private, with a space or a comma between them.'),
-  MAYFLY_ALLOWED_HOSTS: list(
-    'All hosts that the settings of a repository may open, with a space or a comma between them; *.example.org is every name below it. Empty: any.',
+  MAYFLY_ALLOWED_HOSTS: hostList(
+    'All hosts that the settings of a repository may open, with a space or a comma between them; *.example.org is every name below it, GET example.org/a/* a part of one. Empty: any.',
   ),
+  MAYFLY_PACKAGE_NAMES: count(50, 'Names of packages that a run may ask registries for after setup, where the settings of a repository open them.'),
+  MAYFLY_CREDENTIALS_FILE: optional('JSON file of mode 0600 with what runs may ask private hosts with: docs/operations.md says how.'),
   MAYFLY_MIN_ISOLATION: z.enum(['emulation', 'syscall', 'hardware']).default('emulation').meta({
     description: 'Weakest wall around a VM that runs are started with: hardware (KVM), syscall (gVisor), emulation.',
   }),
@@ -214,6 +222,8 @@ export interface Config extends Readonly<Omit<Environment, 'MAYFLY_CACHE_DIR' | 
   readonly MAYFLY_CACHE_DIR: string;
   readonly MAYFLY_STATE_DIR: string;
   readonly MAYFLY_MAX_GUEST_DISK_GIB: number;
+  /** The text of MAYFLY_CREDENTIALS_FILE; null when there is none. */
+  readonly credentialsJson: string | null;
   /** PEM, from PRIVATE_KEY or PRIVATE_KEY_PATH; null when neither is given. */
   readonly privateKey: string | null;
   /** Variables that are set; the others have their defaults. */
@@ -234,10 +244,13 @@ export function loadConfig(role: Role, environment: NodeJS.ProcessEnv = process.
   const parsed = Environment.safeParse(environment);
   if (!parsed.success) throw new FixError('config_invalid', { details: { problems: z.prettifyError(parsed.error).split('\n') } });
   const values = parsed.data;
-  const { key, problem } = readPrivateKey(values);
+  const { key, problem } = readPrivateKey(values.PRIVATE_KEY, values.PRIVATE_KEY_PATH);
   const problems = needed[role].filter((name) => values[name] === null || values[name] === undefined).map((name) => `${name} is not set`);
   if (problem) problems.push(problem);
   else if ((role === 'worker' || role === 'all') && key === null) problems.push('PRIVATE_KEY_PATH (or PRIVATE_KEY) is not set');
+  // The web process has no use for them, so it does not even read them.
+  const credentials = readOwnFile(role === 'web' ? null : values.MAYFLY_CREDENTIALS_FILE);
+  if (credentials.problem !== null) problems.push(`MAYFLY_CREDENTIALS_FILE: ${credentials.problem}`);
   if (values.WEBHOOK_SECRET !== null && values.WEBHOOK_SECRET.length < 16) problems.push('WEBHOOK_SECRET is shorter than 16 characters');
   if (values.MAYFLY_JOB_KEY !== null && values.MAYFLY_JOB_KEY.length < 32) problems.push('MAYFLY_JOB_KEY is shorter than 32 characters');
   const { MAYFLY_GUEST_DISK_GIB: diskGib, MAYFLY_MAX_GUEST_DISK_GIB: maxDiskGib = diskGib } = values;
@@ -246,6 +259,7 @@ export function loadConfig(role: Role, environment: NodeJS.ProcessEnv = process.
   const home = homeDirectory();
   return Object.freeze({
     ...values,
+    credentialsJson: credentials.text,
     privateKey: key,
     given: new Set(Object.keys(Environment.shape).filter((name) => (environment[name] ?? '') !== '')),
     MAYFLY_CACHE_DIR: values.MAYFLY_CACHE_DIR ?? (asRoot ? '/var/cache/mayfly' : join(home, '.cache/mayfly')),
@@ -255,26 +269,6 @@ export function loadConfig(role: Role, environment: NodeJS.ProcessEnv = process.
     webUrl: values.GITHUB_SERVER_URL ?? `https://${values.GHE_HOST ?? 'github.com'}`,
     gitEnvironment: gitEnvironment(environment),
   });
-}
-
-/** A user that a container or systemd made up for a process has none, and Node throws then. */
-function homeDirectory(): string {
-  try {
-    return homedir();
-  } catch {
-    return '/nonexistent';
-  }
-}
-
-function readPrivateKey(values: Environment): { key: string | null; problem?: string } {
-  // Environment files cannot hold line breaks, so PEM often comes with literal \n.
-  if (values.PRIVATE_KEY !== null) return { key: values.PRIVATE_KEY.replaceAll('\\n', '\n') };
-  if (values.PRIVATE_KEY_PATH === null) return { key: null };
-  try {
-    return { key: readFileSync(values.PRIVATE_KEY_PATH, 'utf8') };
-  } catch {
-    return { key: null, problem: 'PRIVATE_KEY_PATH names a file that cannot be read' };
-  }
 }
 
 function gitEnvironment(environment: NodeJS.ProcessEnv): Record<string, string> {

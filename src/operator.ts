@@ -1,5 +1,6 @@
 /** What the environment says about settings: the operator's defaults, and the ceilings that no file goes beyond. */
 import type { Config } from './config.ts';
+import { expandPresets } from './settings/host-rules.ts';
 import type { Operator, Word } from './settings/operator.ts';
 import { defaults } from './settings/values.ts';
 
@@ -22,7 +23,7 @@ export function createOperator(config: Config, model = config.MAYFLY_MODEL): Ope
     'sandbox.memoryMib': word('MAYFLY_GUEST_MEMORY_MIB', config.MAYFLY_GUEST_MEMORY_MIB),
   };
   const disk = word('MAYFLY_GUEST_DISK_GIB', config.MAYFLY_GUEST_DISK_GIB);
-  const hosts = word('MAYFLY_ALLOWED_HOSTS', config.MAYFLY_ALLOWED_HOSTS);
+  const hosts = word('MAYFLY_ALLOWED_HOSTS', expandPresets(config.MAYFLY_ALLOWED_HOSTS));
   return {
     defaults: { ...limits, label: word('MAYFLY_LABEL', config.MAYFLY_LABEL), model: word('MAYFLY_MODEL', model), 'sandbox.diskGib': disk },
     ceilings: {

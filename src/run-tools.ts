@@ -5,8 +5,12 @@ import type { Config } from './config.ts';
 import { FixError } from './errors.ts';
 import type { RunLimits, RunTools } from './fix/run-request.ts';
 import { createGateway } from './gateway/create-gateway.ts';
+import { credentialsFor, readCredentials, secretsOf } from './gateway/credentials.ts';
+import type { Credential } from './gateway/credentials.ts';
 import { createHostFetch } from './gateway/host-fetch.ts';
+import type { Registry } from './gateway/package-names.ts';
 import { readSurroundings } from './gateway/surroundings.ts';
+import { createTrust } from './gateway/upstream.ts';
 import { createMirrors } from './git/create-mirrors.ts';
 import type { Mirrors } from './git/mirror.ts';
 import type { ProviderName } from './job.ts';
@@ -25,17 +29,20 @@ import type { QemuOptions } from './sandbox/qemu.ts';
 import type { Provider } from './sandbox/sandbox.ts';
 import { buildTemplate } from './sandbox/template.ts';
 import type { Building } from './sandbox/template.ts';
+import { hostPresets } from './settings/presets.ts';
 import { settingsPath } from './settings/schema.ts';
 
 const minuteMs = 60_000;
 
 /** Throws at once for what a run would fail on later: no template, no QEMU, no key, a model name that is not understood. */
 export async function createRunTools(config: Config, options: { log: Log; secrets: Secrets; model: string | null }): Promise<RunTools> {
+  const credentials = openCredentials(config, options.secrets);
   const models = openModels(config, options);
   const choice = await chooseProvider(vmOptions(config, options.log), wantedProvider(config));
   const upstreamProxy = config.HTTPS_PROXY === null ? null : new URL(config.HTTPS_PROXY);
   const extraCaFiles = [...config.MAYFLY_EXTRA_CA, ...(config.NODE_EXTRA_CA_CERTS === null ? [] : [config.NODE_EXTRA_CA_CERTS])];
   const surroundings = await readSurroundings({ extraCaFiles, npmRegistry: config.npm_config_registry, upstreamProxy });
+  const trust = createTrust(surroundings.caPem);
   return {
     provider: choice.provider,
     providerReason: choice.reason,
@@ -45,15 +52,48 @@ export async function createRunTools(config: Config, options: { log: Log; secret
     surroundings,
     guestPackages: config.MAYFLY_GUEST_PACKAGES,
     guestNodeVersion: await readGuestNodeVersion(),
-    openGateway: ({ phase, allow, log }) => {
-      const gateway = createGateway({ allow, internal: config.MAYFLY_INTERNAL_HOSTS, upstreamProxy, settingsKey: `allow: in ${settingsPath}`, log });
-      gateway.enter(phase, allow);
-      return gateway;
-    },
+    openGateway: ({ phase, allow, repository, isKnownPackage, log }) =>
+      createGateway({
+        phase,
+        allow,
+        internal: config.MAYFLY_INTERNAL_HOSTS,
+        upstreamProxy,
+        settingsKey: `allow: in ${settingsPath}`,
+        registries: [...surroundings.registries, ...publicRegistries()],
+        credentials: credentialsFor(credentials, repository),
+        ...(isKnownPackage && { isKnownPackage }),
+        trust,
+        limits: { packageNames: config.MAYFLY_PACKAGE_NAMES },
+        log,
+      }),
     openTranscript: (runId) => createTranscript(join(config.MAYFLY_STATE_DIR, 'transcripts', `${runId}.jsonl`), options.secrets.scrub),
     limits: runLimits(config),
     secrets: options.secrets,
   };
+}
+
+/** What runs may ask private hosts with; from here on it is seen nowhere. */
+function openCredentials({ credentialsJson }: Config, secrets: Secrets): readonly Credential[] {
+  if (credentialsJson === null) return [];
+  const read = readCredentials(credentialsJson);
+  if ('problem' in read) throw new FixError('config_invalid', { details: { problems: [`MAYFLY_CREDENTIALS_FILE: ${read.problem}`] } });
+  for (const secret of read.credentials.flatMap(secretsOf)) secrets.protect(secret);
+  return read.credentials;
+}
+
+/** The registries that everybody uses: how their paths name packages. */
+function publicRegistries(): readonly Registry[] {
+  const { npm, yarn, pypi, crates, go, rubygems, maven, debian } = hostPresets;
+  const at = (kind: Registry['kind'], hosts: readonly string[], basePath = '/'): readonly Registry[] => hosts.map((host) => ({ kind, host, basePath }));
+  return [
+    ...at('npm', [...npm, ...yarn]),
+    ...at('pypi', pypi),
+    ...at('crates', crates),
+    ...at('go', go),
+    ...at('rubygems', rubygems),
+    ...at('maven', maven, '/maven2/'),
+    ...at('debian', debian),
+  ];
 }
 
 /** The operator's word on what boots VMs; null leaves it to the host. */

@@ -4,6 +4,7 @@ import { fenced, inlineCode, neutralise } from '../fix/neutral.ts';
 import { modelSentence, spent } from '../fix/outcome-text.ts';
 import type { RunReport } from '../fix/report.ts';
 import type { FixOutcome } from '../job.ts';
+import { isHostRule } from '../settings/host-rules.ts';
 
 export function spendSentence(report: RunReport): string {
   return `${spent(report)}.${report.models.length === 0 ? '' : ` ${modelSentence(report.models)}`}`;
@@ -22,21 +23,21 @@ export function refusedHosts(report: RunReport): readonly string[] {
   return [...lines.slice(0, maxRefusedHosts).map((line) => `- ${line}`), ...more];
 }
 
-const hostsRefused = ({ egress }: RunReport): readonly string[] =>
-  [...new Set(egress.filter((entry) => entry.decision === 'refused').map((entry) => entry.host))].slice(0, maxRefusedHosts);
+/** Entries that would have let a refused attempt through; none for what no entry lets through, and none that the file could not hold. */
+const missedEntries = ({ egress }: RunReport): readonly string[] =>
+  [...new Set(egress.flatMap(({ wouldAllow }) => (wouldAllow !== null && isHostRule(wouldAllow) ? [wouldAllow] : [])))].slice(0, maxRefusedHosts);
 
 /** What a maintainer could write into the settings, so that the next run has what this one lacked. */
 export function settingsAdvice(report: RunReport, outcome: FixOutcome | null): readonly string[] {
-  // A name that cannot be a host would only make the file invalid.
-  const hosts = hostsRefused(report).filter((host) => /^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)+$/i.test(host));
+  const entries = missedEntries(report).map((entry) => (/^[\w.:-]+$/.test(entry) ? entry : JSON.stringify(entry)));
   // What only the proof lacked, like a package that is new in the patch, is nothing that the agent needs.
   const onlyProof = report.egress.every(({ decision, phase }) => decision !== 'refused' || phase === 'proof');
-  const lines =
-    hosts.length === 0 ? [] : onlyProof ? ['allow:', '  proof:', ...hosts.map((host) => `    - ${host}`)] : ['allow:', ...hosts.map((host) => `  - ${host}`)];
+  const listed = onlyProof ? ['allow:', '  proof:', ...entries.map((entry) => `    - ${entry}`)] : ['allow:', ...entries.map((entry) => `  - ${entry}`)];
+  const lines = entries.length === 0 ? [] : listed;
   if (outcome?.kind === 'failed' && outcome.code === 'setup_failed') lines.push('setup:', '  - <a command that prepares a fresh clone>');
   lines.push(...testAdvice(report));
   if (lines.length === 0) return [];
-  const caution = hosts.length === 0 ? '' : ' Allow a host only when you know why the run wants it.';
+  const caution = entries.length === 0 ? '' : ' Allow a host only when you know why the run wants it.';
   return folded('Settings that would have helped', [`In \`.github/mayfly.yml\` on the default branch.${caution}`, '', fenced(lines.join('\n'), 4000)]);
 }
 

@@ -1,7 +1,7 @@
 /** What the agent of a run is told, put together from what the host knows. */
 import type { Task, TaskText } from '../agent/task.ts';
-import { hostPresets } from '../gateway/presets.ts';
-import { parseHostRule } from '../gateway/policy.ts';
+import { hostPresets } from '../settings/presets.ts';
+import { parseHostRule } from '../gateway/host-rule.ts';
 import type { Conversation } from '../github/github.ts';
 import type { TestRun } from '../job.ts';
 import type { SandboxInfo } from '../sandbox/sandbox.ts';
@@ -75,10 +75,11 @@ function machineLine(node: GuestNode, packages: readonly string[]): string {
   return `The machine is Debian 12 with Node ${node.version}, Python 3.11, gcc 12, make, git and ripgrep${more}.`;
 }
 
-/** An entry of the settings opens one host; npm needs one, pip needs both. Where there is no network at all, that is said with the hosts. */
+/** An entry opens a host or a part of it; npm needs one, pip needs both. Where there is no network at all, that is said with the hosts. */
 function registryLine(allowed: readonly string[]): readonly string[] {
   if (allowed.length === 0) return [];
-  const names = new Set(allowed.flatMap((text) => parseHostRule(text)?.host ?? []));
+  const whole = allowed.flatMap((text) => parseHostRule(text) ?? []).filter(({ path }) => path === null);
+  const names = new Set(whole.map(({ host }) => host));
   const clients = { npm: hostPresets.npm, pip: hostPresets.pypi };
   const reaching = Object.entries(clients).flatMap(([client, hosts]) => (hosts.every((host) => names.has(host)) ? [client] : []));
   if (reaching.length === 2) return ['npm and pip reach their registries; pip, and npm install -g, need no root.'];

@@ -1,5 +1,5 @@
 /** What a run may do: one list, of what was granted, by whose word, and what was refused. Nothing that is not in it is there. */
-import { hostPresets } from '../gateway/presets.ts';
+import { hostPresets } from '../settings/presets.ts';
 import type { Effective } from '../settings/resolve.ts';
 import type { Key } from '../settings/values.ts';
 import type { Plan } from './plan.ts';
@@ -58,7 +58,10 @@ const maxRefused = 10;
 export function listCapabilities({ grants, egress, tokens }: Pick<RunReport, 'grants' | 'egress' | 'tokens'>): readonly Capability[] {
   if (grants.length === 0) return [];
   const refusedIn = (phase: string): readonly string[] =>
-    [...new Set(egress.filter((entry) => entry.phase === phase && entry.decision === 'refused').map(({ host }) => host))].slice(0, maxRefused);
+    [...new Set(egress.filter((entry) => entry.phase === phase && entry.decision === 'refused').map(({ host, wouldAllow }) => wouldAllow ?? host))].slice(
+      0,
+      maxRefused,
+    );
   const given = grants.map(({ beyond, phase, ...grant }): Capability => {
     return { ...grant, refused: [...(beyond === null ? [] : [beyond]), ...(phase === null ? [] : refusedIn(phase))] };
   });

@@ -2,8 +2,9 @@
  * What a run will do, decided before any VM boots: setup commands, test command, hosts. From what the asker said, then
  * the effective settings, then what the host finds in the base commit. Nothing here comes from a VM.
  */
-import { parseHostRule } from '../gateway/policy.ts';
-import { hostPresets } from '../gateway/presets.ts';
+import { parseHostRule } from '../gateway/host-rule.ts';
+import { expandPresets } from '../settings/host-rules.ts';
+import { hostPresets } from '../settings/presets.ts';
 import type { Snapshot, TreeEntry } from '../git/mirror.ts';
 import { settingsPath } from '../settings/schema.ts';
 import type { Values } from '../settings/values.ts';
@@ -74,13 +75,14 @@ export async function makePlan(
   const tree = await snapshot.tree(signal);
   const detected = await detectAtRoot(snapshot, tree, signal);
   const { timezone, locale } = settings;
+  const wished = expandPresets(wishes.allow);
   return {
     setup: wishes.setup ?? settings.setup ?? detected.setup,
     test: chooseTest(wishes, settings, detected),
     allow: {
-      setup: [...Object.values(hostPresets).flat(), ...registryHosts, ...wishes.allow, ...settings['allow.setup']],
-      agent: [...wishes.allow, ...settings['allow.agent']],
-      proof: [...wishes.allow, ...settings['allow.proof']],
+      setup: [...Object.values(hostPresets).flat(), ...registryHosts, ...wished, ...settings['allow.setup']],
+      agent: [...wished, ...settings['allow.agent']],
+      proof: [...wished, ...settings['allow.proof']],
     },
     ci: settings.ci,
     model: wishes.model ?? settings.model,

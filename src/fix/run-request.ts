@@ -27,6 +27,17 @@ export interface RunLimits {
   readonly ancestors: number;
 }
 
+/** The way out of one VM. */
+export interface GatewayWish {
+  readonly phase: string;
+  readonly allow: readonly string[];
+  /** `owner/name`, whose credentials may be used; null is none. */
+  readonly repository: string | null;
+  /** Whether the repository names this package. */
+  readonly isKnownPackage?: (name: string) => boolean;
+  readonly log: Log;
+}
+
 /** What a process has once and every run uses. */
 export interface RunTools {
   readonly provider: Provider;
@@ -37,7 +48,7 @@ export interface RunTools {
   /** What the operator says about settings. */
   readonly operator: Operator;
   readonly models: Models;
-  readonly openGateway: (options: { phase: string; allow: readonly string[]; log: Log }) => Gateway;
+  readonly openGateway: (options: GatewayWish) => Gateway;
   readonly surroundings: GuestSurroundings;
   /** Of the guest template; a repository may ask for another. */
   readonly guestNodeVersion: string;
@@ -49,6 +60,8 @@ export interface RunTools {
 }
 
 export interface RunRequest {
+  /** `owner/name` on GitHub; left out where there is none. */
+  readonly repository?: string;
   readonly issue: AskedIssue;
   /** Where settings and instructions come from, when the base is a branch that anybody may have written. */
   readonly rules?: (signal: AbortSignal) => Promise<Snapshot>;

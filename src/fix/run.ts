@@ -22,6 +22,7 @@ import { withComparison } from './compare-files.ts';
 import { openHeld } from './held.ts';
 import type { HeldWork } from './held.ts';
 import { meter } from './meter.ts';
+import { createPackageWords } from './package-words.ts';
 import { commitBaseline } from './patch.ts';
 import { makePlan } from './plan.ts';
 import type { Plan } from './plan.ts';
@@ -72,12 +73,14 @@ async function prepare(
   report.notes.push(...plan.gaps);
   const isolation = { kind: tools.isolation, provider: tools.provider.name, reason: tools.providerReason };
   report.grants = describeGrants({ plan, effective, asked: request.wishes.allow, isolation });
+  const isKnownPackage = createPackageWords(snapshot, signal);
+  const repository = request.repository ?? null;
   const open = (suffix: string): Promise<Workspace> =>
     openWorkspace({
       id: `${report.runId}-${suffix}`,
       timed: createTimer(request, suffix),
       provider: tools.provider,
-      openGateway: (phase, allow) => tools.openGateway({ phase, allow, log }),
+      openGateway: (phase, allow) => tools.openGateway({ phase, allow, repository, isKnownPackage, log }),
       surroundings,
       guestNodeVersion,
       snapshot,

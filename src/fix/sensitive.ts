@@ -1,5 +1,5 @@
 /** What a patch changes that a person should look at before anything else: it decides what is installed, shipped or run. */
-import { hostPresets } from '../gateway/presets.ts';
+import { hostPresets } from '../settings/presets.ts';
 import type { TreeEntry } from '../git/mirror.ts';
 import type { Patch, PatchFile } from '../job.ts';
 import type { ReadBase } from '../proof/base-rules.ts';

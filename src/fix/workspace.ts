@@ -1,5 +1,6 @@
 /** A clean VM with the repository in it, ready to work: boot, way out, clone, setup. The agent and the proof each get one. */
 import type { Gateway } from '../gateway/gateway.ts';
+import { trustFile } from '../gateway/surroundings.ts';
 import { FixError } from '../errors.ts';
 import type { Snapshot } from '../git/mirror.ts';
 import type { Rerun } from '../proof/prove.ts';
@@ -68,7 +69,7 @@ export async function openWorkspace(options: WorkspaceOptions): Promise<Workspac
   try {
     report.sandbox ??= sandbox.info;
     await sandbox.forward(gatewayPort, (stream) => gateway.accept(stream));
-    await installCertificates(sandbox, options);
+    await installCertificates(sandbox, gateway, options);
     await timed('clone', () => clone(sandbox, options));
     const quick = plan.node.install === null && plan.setup.length === 0;
     const node = await (quick ? setUp(during, options) : timed('setup', () => setUp(during, options)));
@@ -110,9 +111,10 @@ function createClosing(sandbox: Sandbox, gateway: Gateway, options: WorkspaceOpt
   return () => (closing ??= close());
 }
 
-async function installCertificates(sandbox: Sandbox, { surroundings, signal }: WorkspaceOptions): Promise<void> {
-  if (surroundings.caPem === '') return;
-  await sandbox.put(surroundings.install.path, surroundings.caPem, { user: 'root', mode: 0o644, signal });
+async function installCertificates(sandbox: Sandbox, gateway: Gateway, { surroundings, signal }: WorkspaceOptions): Promise<void> {
+  const trusted = trustFile([surroundings.caPem, await gateway.authority()]);
+  if (trusted === '') return;
+  await sandbox.put(surroundings.install.path, trusted, { user: 'root', mode: 0o644, signal });
   const result = await sandbox.exec(surroundings.install.argv, { user: 'root', cwd: '/', signal, timeoutMs: 60_000 });
   if (result.exitCode !== 0) throw new FixError('sandbox_boot', { details: { step: 'certificates', stderr: result.stderr.slice(-2000) } });
 }

@@ -26,6 +26,8 @@ export class Connection {
   entry: OpenEntry | null = null;
   /** While something passes, or is about to. */
   asked: Asked | null = null;
+  /** True when the tunnel ends here and its requests are looked at. */
+  isInspected = false;
   /** True from the first request head on; another one is not taken. */
   isUsed = false;
   /** True when only the guest's taking of the answer is waited for. */
@@ -62,8 +64,13 @@ export class Connection {
 
   /** What was allowed stays so in the ledger: it was used, and ends because its phase did. */
   outlive(note: string): void {
-    if (this.entry) this.entry.rule = `${this.entry.rule}; ${note}`;
+    this.note(note);
     this.end();
+  }
+
+  /** What became of it, beside the rule. */
+  note(text: string): void {
+    if (this.entry) this.entry.rule = `${this.entry.rule}; ${text}`;
   }
 
   /** The answer is written: lets the guest read it, drops what it still sends, then ends. */

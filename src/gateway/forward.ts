@@ -1,66 +1,102 @@
-/** One plain HTTP request, written anew for the target: nothing of the guest's framing is passed on. */
+/** One request, written anew for the target: nothing of the guest's framing is passed on. */
 import { request as httpRequest } from 'node:http';
-import type { ClientRequest, IncomingMessage, ServerResponse } from 'node:http';
-import type { Socket } from 'node:net';
+import type { ClientRequest, IncomingMessage, RequestOptions } from 'node:http';
+import type { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { proxyAuthorization } from './dial.ts';
+import { Echo, createEchoGuard, findEcho } from './echo.ts';
 import { defaultPorts } from './policy.ts';
+import type { Scheme } from './policy.ts';
 import { authorityText, hostText, parseAuthority } from './target.ts';
 import type { Target } from './target.ts';
+import type { GuestRequest, GuestResponse } from './terminate.ts';
 import { countBytes } from './tunnel.ts';
 import type { TunnelEnds } from './tunnel.ts';
 
 export interface Exchange extends Pick<TunnelEnds, 'onBytes' | 'signal'> {
-  readonly request: IncomingMessage;
-  readonly response: ServerResponse;
-  readonly target: Target;
-  readonly path: string;
-  readonly socket: Socket;
-  /** Null when the socket leads to the target itself. */
-  readonly proxy: URL | null;
+  readonly request: GuestRequest;
+  readonly response: GuestResponse;
+  /** The connection, or where one comes from; and the request target as it goes out. */
+  readonly way: Pick<RequestOptions, 'agent' | 'createConnection' | 'host' | 'port'> & { readonly path: string };
+  /** `Host`. */
+  readonly host: string;
+  /** Names and values that the gateway puts in. */
+  readonly added: readonly string[];
+  /** Of the guest's headers, those that go on. */
+  readonly keeps: (name: string) => boolean;
+  /** Of the answer's. */
+  readonly returns: (name: string) => boolean;
+  /** The connection to the guest ends with the answer. */
+  readonly closes: boolean;
+  /** What must not come back. */
+  readonly secrets: readonly Buffer[];
   /** Of the answer. */
   readonly headerBytes: number;
+  /** Throws for an answer that is none of the target's. */
+  readonly onAnswer?: (answer: IncomingMessage) => void;
 }
 
 /** RFC 9110 7.6.1, and what only concerns the way to a proxy. */
 const hopByHop = new Set(['connection', 'keep-alive', 'te', 'trailer', 'transfer-encoding', 'upgrade', 'http2-settings', 'expect']);
 
 /** What is wrong with the head, or null. The framing is checked again here: Node hands a request over before it has read all of its coding. */
-export function judgeHead(request: IncomingMessage, target: Target): string | null {
-  if (request.method === 'TRACE') return 'TRACE';
-  const hosts = values(request, 'host');
-  if (hosts.length > 1) return 'more than one Host header';
+export function judgeHead(request: GuestRequest, target: Target, scheme: Scheme = 'plain'): string | null {
+  if (request.method === 'TRACE' || request.method === 'CONNECT') return request.method;
+  const hosts = [...values(request, 'host'), ...values(request, ':authority')];
+  if (values(request, 'host').length > 1) return 'more than one Host header';
   const coding = values(request, 'transfer-encoding');
   if (coding.length > 1 || (coding[0] ?? 'chunked').toLowerCase() !== 'chunked') return 'Transfer-Encoding';
-  if (hosts[0] === undefined) return null;
-  const named = parseAuthority(hosts[0], defaultPorts.plain);
-  return 'host' in named && authorityText(named) === authorityText(target) ? null : 'another Host header';
+  const isOther = (text: string): boolean => {
+    const named = parseAuthority(text, defaultPorts[scheme]);
+    return 'problem' in named || authorityText(named) !== authorityText(target);
+  };
+  return hosts.some(isOther) ? 'another Host header' : null;
+}
+
+/** The `Host` of a target: without the port where that goes without saying. */
+export function hostHeader(target: Target, scheme: Scheme): string {
+  return target.port === defaultPorts[scheme] ? hostText(target) : authorityText(target);
 }
 
 /** Sends the request and brings the answer back. Rejects before the answer has begun, or in the middle of it. */
 export async function runExchange(exchange: Exchange): Promise<void> {
-  const { request, response, onBytes, signal } = exchange;
-  const outgoing = openRequest(exchange);
-  const answered = awaitAnswer(outgoing);
+  const { request, response, onBytes, secrets, signal } = exchange;
   onBytes('out', (request.url ?? '').length + request.rawHeaders.join('').length);
-  const sent = hasBody(request) ? pipeline(request, countBytes(exchange, 'out'), outgoing, { signal }) : outgoing.end();
-  // A server may answer before it has read everything; what was not sent then is no failure.
-  Promise.resolve(sent).catch(() => {});
-  const answer = await answered;
-  if (exchange.proxy && answer.statusCode === 407) throw Object.assign(new Error('the upstream proxy refused'), { code: 'upstream proxy answered 407' });
+  const answer = await ask(exchange);
+  exchange.onAnswer?.(answer);
+  const headers = answerHeaders(exchange, answer);
+  if (secrets.length > 0 && findEcho(JSON.stringify([answer.statusMessage, headers]), secrets)) throw new Echo('the answer repeats a credential');
   response.sendDate = false;
-  response.writeHead(answer.statusCode ?? 502, answerHeaders(answer));
-  await pipeline(answer, countBytes(exchange, 'in'), response, { signal });
+  response.writeHead(answer.statusCode ?? 502, headers);
+  const guard: Transform[] = secrets.length > 0 ? [createEchoGuard(secrets)] : [];
+  await pipeline([answer, ...guard, countBytes(exchange, 'in'), response], { signal });
 }
 
-function openRequest({ request, target, path, socket, proxy, headerBytes, signal }: Exchange): ClientRequest {
-  const port = target.port === defaultPorts.plain ? '' : `:${target.port}`;
-  const host = `${hostText(target)}${port}`;
+/** A connection that was kept open may be closed by the host in the very moment in which it is used again. */
+async function ask(exchange: Exchange): Promise<IncomingMessage> {
+  for (;;) {
+    const outgoing = openRequest(exchange);
+    const answered = awaitAnswer(outgoing);
+    const { request, signal } = exchange;
+    const isRepeatable = !hasBody(request);
+    const sent = isRepeatable ? outgoing.end() : pipeline(request, countBytes(exchange, 'out'), outgoing, { signal });
+    // A server may answer before it has read everything; what was not sent then is no failure.
+    Promise.resolve(sent).catch(() => {});
+    try {
+      return await answered;
+    } catch (error) {
+      if (!isRepeatable || !outgoing.reusedSocket || signal.aborted) throw error;
+    }
+  }
+}
+
+function openRequest({ request, way, host, added, keeps, headerBytes, signal }: Exchange): ClientRequest {
+  const names = new Set(added.filter((_text, index) => index % 2 === 0));
+  const kept = keepEndToEnd(request).filter(([name]) => name !== 'host' && !name.startsWith(':') && !names.has(name) && keeps(name));
+  const isChunked = values(request, 'transfer-encoding').length > 0 || (hasBody(request) && values(request, 'content-length').length === 0);
   return httpRequest({
-    createConnection: () => socket,
+    ...way,
     method: request.method ?? 'GET',
-    path: proxy ? `http://${host}${path}` : path,
-    headers: ['host', host, ...requestHeaders(request), ...(proxy ? proxyAuthorization(proxy) : [])],
+    headers: ['host', host, ...kept.flat(), ...(isChunked ? ['transfer-encoding', 'chunked'] : []), ...added],
     maxHeaderSize: headerBytes,
     insecureHTTPParser: false,
     signal,
@@ -76,18 +112,15 @@ function awaitAnswer(outgoing: ClientRequest): Promise<IncomingMessage> {
   });
 }
 
-function requestHeaders(request: IncomingMessage): string[] {
-  const kept = keepEndToEnd(request).filter(([name]) => name !== 'host');
-  const isChunked = values(request, 'transfer-encoding').length > 0;
-  return [...kept.flat(), ...(isChunked ? ['transfer-encoding', 'chunked'] : [])];
-}
-
-function answerHeaders(answer: IncomingMessage): string[] {
-  return [...keepEndToEnd(answer).flat(), 'connection', 'close'];
+/** Names with all their values, since HTTP/2 takes no pairs. */
+function answerHeaders({ returns, closes }: Exchange, answer: IncomingMessage): Record<string, string[]> {
+  const headers: Record<string, string[]> = Object.create(null) as Record<string, string[]>;
+  for (const [name, value] of keepEndToEnd(answer)) if (returns(name)) (headers[name] ??= []).push(value);
+  return closes ? Object.assign(headers, { connection: ['close'] }) : headers;
 }
 
 /** Pairs without what belongs to one hop only, among it all that `Connection` names. */
-function keepEndToEnd(message: IncomingMessage): [string, string][] {
+function keepEndToEnd(message: GuestRequest): [string, string][] {
   const named = new Set(
     values(message, 'connection')
       .flatMap((value) => value.toLowerCase().split(','))
@@ -98,15 +131,17 @@ function keepEndToEnd(message: IncomingMessage): [string, string][] {
   return pairs(message).filter(([name]) => !hopByHop.has(name) && !named.has(name) && !name.startsWith('proxy-'));
 }
 
-function hasBody(request: IncomingMessage): boolean {
-  return values(request, 'transfer-encoding').length > 0 || values(request, 'content-length').length > 0;
+/** Of HTTP/2 a stream that is still open for writing has one, whatever its headers say. */
+export function hasBody(request: GuestRequest): boolean {
+  if ('stream' in request) return !request.stream.endAfterHeaders;
+  return values(request, 'transfer-encoding').length > 0 || values(request, 'content-length').some((length) => length !== '0');
 }
 
-function values(message: IncomingMessage, wanted: string): string[] {
+function values(message: GuestRequest, wanted: string): string[] {
   return pairs(message).flatMap(([name, value]) => (name === wanted ? [value] : []));
 }
 
-function pairs({ rawHeaders }: IncomingMessage): [string, string][] {
+function pairs({ rawHeaders }: GuestRequest): [string, string][] {
   const found: [string, string][] = [];
   for (let at = 0; at + 1 < rawHeaders.length; at += 2) found.push([(rawHeaders[at] ?? '').toLowerCase(), rawHeaders[at + 1] ?? '']);
   return found;

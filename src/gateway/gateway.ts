@@ -1,6 +1,9 @@
 /** The only way out of a VM: a host-side HTTP proxy, default deny, one per VM, with a ledger. */
 import type { Duplex } from 'node:stream';
 import type { Log } from '../log.ts';
+import type { Credential } from './credentials.ts';
+import type { Registry } from './package-names.ts';
+import type { Trust } from './upstream.ts';
 
 /** One attempt to get out, allowed or not. */
 export interface LedgerEntry {
@@ -9,9 +12,13 @@ export interface LedgerEntry {
   readonly method: string;
   readonly host: string;
   readonly port: number;
+  /** Without the query; null where the gateway does not see it. */
+  readonly path: string | null;
   readonly decision: 'allowed' | 'refused' | 'failed';
   /** The rule that decided, in words: `allow registry.npmjs.org`, `not on the list`, `private address`, ... */
   readonly rule: string;
+  /** The entry of the settings that would have let a refused attempt through; null when none would. */
+  readonly wouldAllow: string | null;
   /** Received by the guest; counted while the connection lives, final when it has ended. */
   readonly bytesIn: number;
   /** Sent by the guest. */
@@ -32,6 +39,12 @@ export interface GatewayLimits {
   readonly dialTimeoutMs: number;
   /** Of the whole run, both directions. */
   readonly totalBytes: number;
+  /** Of the whole run. */
+  readonly requests: number;
+  /** Names of packages that a run may ask registries for after setup, beside those that its repository names. */
+  readonly packageNames: number;
+  /** The same, when setup runs again on what the agent left. */
+  readonly packageNamesInSetup: number;
   readonly ledgerEntries: number;
 }
 
@@ -39,7 +52,7 @@ export interface GatewayLimits {
 export type Lookup = (host: string) => Promise<readonly { readonly address: string; readonly family: number }[]>;
 
 export interface GatewayOptions {
-  /** Host names; `*.example.org` matches any number of labels below it. */
+  /** Entries as in the settings: `*.example.org` matches any number of labels below it, `GET example.org/a/*` a part of a host. */
   readonly allow: readonly string[];
   /** Hosts that the operator vouches for although their address is private (a corporate registry). */
   readonly internal: readonly string[];
@@ -48,6 +61,14 @@ export interface GatewayOptions {
   /** Named in the refusal: which settings key would allow the host. */
   readonly settingsKey: string;
   readonly log: Log;
+  /** Hosts whose requests are inspected after setup. */
+  readonly registries?: readonly Registry[];
+  /** Those that this run may use. */
+  readonly credentials?: readonly Credential[];
+  /** Whether the repository names this package. */
+  readonly isKnownPackage?: (name: string) => boolean;
+  /** For hosts whose requests are inspected. Default: Node's own list. */
+  readonly trust?: Trust;
   /** Name of the first phase. Default `setup`. */
   readonly phase?: string;
   readonly limits?: Partial<GatewayLimits>;
@@ -60,7 +81,9 @@ export interface GatewayOptions {
 export interface Gateway {
   /** Takes one connection from the guest. */
   accept(stream: Duplex): void;
-  /** A new phase with a new allowlist; open tunnels to hosts that are no longer allowed are cut. */
+  /** The certificate that the guest has to trust, PEM: hosts whose requests are inspected show one of its making. */
+  authority(): Promise<string>;
+  /** A new phase with a new allowlist; what is open and would not be allowed so any more is cut. */
   enter(phase: string, allow: readonly string[]): void;
   readonly ledger: readonly LedgerEntry[];
   /** Attempts that came after the ledger was full. */

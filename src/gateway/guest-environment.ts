@@ -3,8 +3,8 @@
 export interface GuestEnvironmentOptions {
   /** Null: npm's own. */
   readonly registry: string | null;
-  /** Null: the guest's usual certificates are enough, and each tool's own default is right. */
-  readonly ca: { readonly file: string; readonly bundle: string } | null;
+  /** What is trusted beside the usual certificates, and all certificates in one file. */
+  readonly ca: { readonly file: string; readonly bundle: string };
 }
 
 /** The guest's end of the reverse forward. */
@@ -15,7 +15,7 @@ const proxy = `http://${proxyHost}:${proxyPort}`;
 const direct = 'localhost,127.0.0.1,::1';
 
 export function createGuestEnvironment({ registry, ca }: GuestEnvironmentOptions): Record<string, string> {
-  return { ...proxySettings(), ...(registry === null ? {} : registrySettings(registry)), ...(ca === null ? {} : caSettings(ca)) };
+  return { ...proxySettings(), ...(registry === null ? {} : registrySettings(registry)), ...caSettings(ca) };
 }
 
 /** No ALL_PROXY: only HTTP gets out, and clients that read it take it for SOCKS, FTP and WebSockets as well. */

@@ -1,16 +1,8 @@
-/** Default deny: which target a phase lets through, and by which rule. */
-import { isIPv6 } from 'node:net';
-import { parseAuthority } from './target.ts';
+/** Default deny: which target a phase lets through, by which rule, and what may be asked of it. */
+import { matchesHost, matchesPlace, parseHostRule, readingMethods } from './host-rule.ts';
+import type { HostRule } from './host-rule.ts';
+import type { Place } from './place.ts';
 import type { Target } from './target.ts';
-
-/** One entry of an allowlist: `host`, `*.host` (any number of labels below it), either with `:port`. */
-export interface HostRule {
-  readonly text: string;
-  readonly host: string;
-  readonly wildcard: boolean;
-  /** Null: the default port of the scheme. */
-  readonly port: number | null;
-}
 
 /** `tunnel` is CONNECT, `plain` is a request for an http:// address. */
 export type Scheme = 'tunnel' | 'plain';
@@ -18,32 +10,36 @@ export type Scheme = 'tunnel' | 'plain';
 export const defaultPorts = { tunnel: 443, plain: 80 } as const satisfies Record<Scheme, number>;
 
 export type Verdict =
-  | { readonly allowed: true; readonly rule: string; readonly internal: boolean }
+  /** `inspects`: each request is looked at, so a tunnel ends at the gateway. */
+  | { readonly allowed: true; readonly rule: string; readonly internal: boolean; readonly inspects: boolean }
   | { readonly allowed: false; readonly rule: string; readonly reason: 'address' | 'host' | 'port' };
+
+export type RequestVerdict = { readonly allowed: true; readonly rule: string } | { readonly allowed: false; readonly reason: 'method' | 'path' };
 
 export interface Policy {
   readonly phase: string;
   decide(target: Target, scheme: Scheme): Verdict;
+  /** For a target that is let through, and inspected. */
+  judge(target: Target, scheme: Scheme, asked: { readonly method: string; readonly place: Place }): RequestVerdict;
   /** Entries that could not be read; they let nothing through. */
   readonly unreadable: readonly string[];
 }
 
-/** Null when the text is no rule. A wildcard needs two labels below it: `*.org` is a mistake. */
-export function parseHostRule(text: string): HostRule | null {
-  const wildcard = text.startsWith('*.');
-  const rest = wildcard ? text.slice(2) : text;
-  const bracketed = isIPv6(rest) ? `[${rest}]` : rest;
-  const hasPort = /:\d+$/.test(bracketed.replace(/^\[.*\]/, ''));
-  // Without a port any will do for the parser; the rule then has none.
-  const parsed = parseAuthority(bracketed, 1);
-  if ('problem' in parsed) return null;
-  if (wildcard && (parsed.isAddress || !parsed.host.includes('.'))) return null;
-  return { text, host: parsed.host, wildcard, port: hasPort ? parsed.port : null };
+export interface PolicyOptions {
+  readonly phase: string;
+  readonly allow: readonly string[];
+  readonly internal: readonly string[];
+  /** Whether requests to this target are looked at whatever the rule says: a registry after setup, a host with a credential. */
+  readonly isWatched: (target: Target, scheme: Scheme) => boolean;
 }
 
-export function createPolicy(phase: string, allow: readonly string[], internal: readonly string[]): Policy {
+export function createPolicy({ phase, allow, internal, isWatched }: PolicyOptions): Policy {
   const allowed = readRules(allow);
   const vouched = readRules(internal);
+  const findRules = (target: Target, scheme: Scheme): { named: HostRule[]; open: HostRule[] } => {
+    const named = allowed.rules.filter((rule) => matchesHost(rule, target));
+    return { named, open: named.filter((rule) => (rule.port ?? defaultPorts[scheme]) === target.port) };
+  };
   return {
     phase,
     unreadable: [...allowed.unreadable, ...vouched.unreadable],
@@ -51,11 +47,18 @@ export function createPolicy(phase: string, allow: readonly string[], internal: 
       // An entry of `internal` without a port vouches for the host: which ports are open is the allowlist's business.
       const isInternal = vouched.rules.some((rule) => matchesHost(rule, target) && (rule.port ?? target.port) === target.port);
       if (target.isAddress && !isInternal) return { allowed: false, rule: 'address literal', reason: 'address' };
-      const named = allowed.rules.filter((rule) => matchesHost(rule, target));
+      const { named, open } = findRules(target, scheme);
       if (named.length === 0) return { allowed: false, rule: 'not on the list', reason: 'host' };
-      const match = named.find((rule) => (rule.port ?? defaultPorts[scheme]) === target.port);
+      const match = open.find(({ methods }) => methods === null) ?? open[0];
       if (!match) return { allowed: false, rule: `port ${target.port}`, reason: 'port' };
-      return { allowed: true, rule: `allow ${match.text}`, internal: isInternal };
+      return { allowed: true, rule: `allow ${match.text}`, internal: isInternal, inspects: match.methods !== null || isWatched(target, scheme) };
+    },
+    judge(target, scheme, { method, place }) {
+      const { open } = findRules(target, scheme);
+      const forPlace = open.filter((rule) => matchesPlace(rule, place));
+      if (forPlace.length === 0) return { allowed: false, reason: 'path' };
+      const match = forPlace.find(({ methods }) => (methods ?? readingMethods).includes(method));
+      return match ? { allowed: true, rule: `allow ${match.text}` } : { allowed: false, reason: 'method' };
     },
   };
 }
@@ -66,8 +69,4 @@ function readRules(entries: readonly string[]): { rules: HostRule[]; unreadable:
     rules: parsed.flatMap(({ rule }) => (rule ? [rule] : [])),
     unreadable: parsed.filter(({ rule }) => !rule).map(({ text }) => text),
   };
-}
-
-function matchesHost(rule: HostRule, target: Target): boolean {
-  return rule.wildcard ? target.host.endsWith(`.${rule.host}`) && !target.isAddress : target.host === rule.host;
 }

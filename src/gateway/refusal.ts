@@ -1,5 +1,8 @@
 /** What the guest is told when the gateway does not do what it asked: an agent reads this and must be able to act on it. */
-import type { Verdict } from './policy.ts';
+import { isPlainPath, parseHostRule } from './host-rule.ts';
+import { defaultPorts } from './policy.ts';
+import type { Scheme, Verdict } from './policy.ts';
+import { authorityText, hostText } from './target.ts';
 import type { Target } from './target.ts';
 
 export interface Answer {
@@ -7,20 +10,89 @@ export interface Answer {
   /** Rule for the ledger. */
   readonly rule: string;
   readonly text: string;
+  /** The entry of an allowlist that would have let it through; none when no entry would. */
+  readonly wouldAllow?: string;
+}
+
+/** Where people would allow it. */
+export interface Place {
+  readonly phase: string;
+  readonly settingsKey: string;
+}
+
+/** What the refused request was, as far as a rule could name it. */
+interface Refused {
+  readonly target: Target;
+  readonly scheme: Scheme;
+  readonly method: string;
+  readonly place: { readonly path: string };
 }
 
 export function answerMalformed(problem: string): Answer {
   return { status: 400, rule: problem, text: `mayfly: this is not a request that the gateway understands (${problem}).` };
 }
 
-export function answerDenied(target: Target, verdict: Extract<Verdict, { allowed: false }>, place: { phase: string; settingsKey: string }): Answer {
-  const { phase, settingsKey } = place;
+/** Of what Node's parser did not take. */
+export function answerUnreadable(error: NodeJS.ErrnoException): Answer {
+  return { ...answerMalformed(plainCode(error)), status: error.code === 'HPE_HEADER_OVERFLOW' ? 431 : 400 };
+}
+
+export function answerDenied(asked: { target: Target; scheme: Scheme }, verdict: Extract<Verdict, { allowed: false }>, { phase, settingsKey }: Place): Answer {
+  const { target } = asked;
+  const entry = hostEntry(asked);
   const text = {
-    host: `mayfly: ${target.host} is not on the list of this phase (${phase}). To allow it, add it to ${settingsKey}.`,
-    port: `mayfly: port ${target.port} of ${target.host} is not open in this phase (${phase}). To open it, add ${target.host}:${target.port} to ${settingsKey}.`,
+    host: `mayfly: ${target.host} is not on the list of this phase (${phase}). To allow it, add ${entry === hostText(target) ? 'it' : entry} to ${settingsKey}.`,
+    port: `mayfly: port ${target.port} of ${target.host} is not open in this phase (${phase}). To open it, add ${entry} to ${settingsKey}.`,
     address: `mayfly: ${target.host} is an address, and only names are let through. The operator can vouch for an internal address.`,
   }[verdict.reason];
-  return { status: 403, rule: verdict.rule, text };
+  return { status: 403, rule: verdict.rule, text, ...(verdict.reason !== 'address' && { wouldAllow: entry }) };
+}
+
+/** An entry as short as it can be. */
+function hostEntry({ target, scheme }: { target: Target; scheme: Scheme }): string {
+  return target.port === defaultPorts[scheme] ? hostText(target) : authorityText(target);
+}
+
+/** The entry for this very request, or null when its path cannot stand in one. */
+function requestEntry(asked: Refused): string | null {
+  const { method, place } = asked;
+  const entry = `${method === 'HEAD' ? 'GET' : method} ${hostEntry(asked)}${place.path}`;
+  return isPlainPath(place.path) && parseHostRule(entry) !== null ? entry : null;
+}
+
+export function answerPath(asked: Refused, where: Place): Answer {
+  return refuseRequest(asked, where, {
+    rule: 'path not on the list',
+    what: `this path of ${asked.target.host} is not on the list of this phase (${where.phase})`,
+  });
+}
+
+export function answerMethod(asked: Refused, where: Place): Answer {
+  const method = printable(asked.method, 20);
+  return refuseRequest(asked, where, { rule: `method ${method}`, what: `${method} to ${asked.target.host} is not allowed in this phase (${where.phase})` });
+}
+
+function refuseRequest(asked: Refused, { settingsKey }: Place, { rule, what }: { rule: string; what: string }): Answer {
+  const entry = requestEntry(asked);
+  if (entry === null) return { status: 403, rule, text: `mayfly: ${what}.` };
+  return { status: 403, rule, text: `mayfly: ${what}. To allow it, add "${entry}" to ${settingsKey}.`, wouldAllow: entry };
+}
+
+export function answerBody({ target, method }: { target: Target; method: string }): Answer {
+  return { status: 403, rule: 'request body', text: `mayfly: a ${method} request to ${target.host} may not have a body.` };
+}
+
+export function answerNames(count: number): Answer {
+  const advice = 'Use packages that the repository names, or hand your work in without more.';
+  return {
+    status: 403,
+    rule: `more than ${count} package names`,
+    text: `mayfly: this run has asked registries for ${count} other packages, which is the limit. ${advice}`,
+  };
+}
+
+export function answerRequests(): Answer {
+  return { status: 403, rule: 'request limit', text: 'mayfly: this run has used up its number of requests.' };
 }
 
 export function answerClosedAddress(target: Target, rule: string): Answer {
@@ -47,4 +119,15 @@ export function wireAnswer({ status, text }: Answer): string {
   const body = `${text}\n`;
   const headers = ['content-type: text/plain; charset=utf-8', `content-length: ${Buffer.byteLength(body)}`, 'connection: close'];
   return [`HTTP/1.1 ${status} ${text}`, ...headers, '', body].join('\r\n');
+}
+
+/** A stranger's words in a form that may stand in a ledger or a status line. */
+export function printable(text: string, most = 253): string {
+  return text.slice(0, most).replaceAll(/[^!-~]/g, '?');
+}
+
+/** An error's code as it may stand in a status line. */
+export function plainCode(error: unknown): string {
+  const code: unknown = error instanceof Error && 'code' in error ? error.code : null;
+  return typeof code === 'string' && /^[\w .-]{1,60}$/.test(code) ? code : 'error';
 }

@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { FixError } from '../errors.ts';
 import { findCertificates } from './certificates.ts';
+import type { Registry } from './package-names.ts';
 import { authorityText, parseAuthority } from './target.ts';
 import { createGuestEnvironment } from './guest-environment.ts';
 import { guestJavaStore, javaStoreScript } from './java-store.ts';
@@ -18,12 +19,14 @@ export interface SurroundingsOptions {
 }
 
 export interface Surroundings {
-  /** Empty when the host trusts nothing special. Its first line tells one set from another. */
+  /** Empty when the host trusts nothing special. */
   readonly caPem: string;
   readonly guestEnv: Readonly<Record<string, string>>;
   /** For the allowlist of the setup phase. */
   readonly registryHosts: readonly string[];
-  /** Write `caPem` to `path` as root, then run `argv` as root; doing it again changes nothing. */
+  /** The same, as the gateway has to know them. */
+  readonly registries: readonly Registry[];
+  /** Write a file of `trustFile` to `path` as root, then run `argv` as root; doing it again changes nothing. */
   readonly install: { readonly path: string; readonly argv: readonly string[] };
   /** What could not be used, for the log. */
   readonly skipped: readonly string[];
@@ -42,18 +45,24 @@ const defaultRegistry = 'https://registry.npmjs.org';
 export async function readSurroundings(options: SurroundingsOptions): Promise<Surroundings> {
   checkProxy(options.upstreamProxy);
   const found = await findCertificates(options.caFolders ?? ['/usr/local/share/ca-certificates'], options.extraCaFiles);
-  const caPem = found.pem === '' ? '' : `# Certificates of the Mayfly host, ${createHash('sha256').update(found.pem).digest('hex')}\n${found.pem}`;
   const registry = readRegistry(options.npmRegistry);
   return {
-    caPem,
-    guestEnv: createGuestEnvironment({ registry: registry?.url ?? null, ca: caPem === '' ? null : { file: guestCaFile, bundle: guestBundle } }),
+    caPem: found.pem,
+    guestEnv: createGuestEnvironment({ registry: registry?.url ?? null, ca: { file: guestCaFile, bundle: guestBundle } }),
     registryHosts: registry ? [registry.host] : [],
+    registries: registry ? [{ kind: 'npm', host: registry.host, basePath: new URL(registry.url).pathname }] : [],
     install: { path: guestCaFile, argv: ['sh', '-c', installScript, 'sh', guestCaFile, guestBundle, guestJavaStore, javaStoreScript] },
     skipped: [
       ...found.skipped,
       ...(options.npmRegistry !== null && !registry && !isDefault(options.npmRegistry) ? ['npm registry: not an http(s) address'] : []),
     ],
   };
+}
+
+/** The certificates that a guest trusts beside the usual ones, in one file. Its first line tells one set from another. */
+export function trustFile(pems: readonly string[]): string {
+  const content = pems.join('');
+  return content === '' ? '' : `# Certificates of Mayfly, ${createHash('sha256').update(content).digest('hex')}\n${content}`;
 }
 
 function checkProxy(proxy: URL | null): void {

@@ -76,6 +76,28 @@ function judgeName(found: Exclude<ServerName, { kind: 'more' }>, target: Target)
   return 'host' in name && name.host === target.host ? null : 'another TLS server name';
 }
 
+/**
+ * Reads the hello of a tunnel that ends at the gateway and puts it back. Resolves to what is wrong with it, or null; the
+ * guest has been told then. Never resolves when the stream ends first.
+ */
+export function readHello(guest: Duplex, target: Target): Promise<string | null> {
+  return new Promise((resolve) => {
+    let held: Buffer = Buffer.alloc(0);
+    const read = (): void => {
+      for (let chunk = guest.read() as Buffer | null; chunk !== null; chunk = guest.read() as Buffer | null) held = Buffer.concat([held, chunk]);
+      const found = readServerName(held);
+      if (found.kind === 'more') return;
+      guest.off('readable', read);
+      const problem = found.kind === 'not_tls' ? 'not TLS' : judgeName(found, target);
+      if (problem === null) guest.unshift(held);
+      else guest.write(accessDenied);
+      resolve(problem);
+    };
+    guest.on('readable', read);
+    read();
+  });
+}
+
 function refuse({ guest, onRefused }: TunnelEnds, rule: string): void {
   guest.write(accessDenied, () => onRefused(rule));
 }

@@ -3,8 +3,9 @@
  * here, its default in values.ts, and, when the operator has a say, a line in ceilings.ts.
  */
 import { z } from 'zod';
-import { botPattern, isHost, isLocale, isTimeZone, prefixPattern, reviewerPattern } from './formats.ts';
+import { botPattern, isLocale, isTimeZone, prefixPattern, reviewerPattern } from './formats.ts';
 import { findGlobMistake } from './globs.ts';
+import { isHostRule } from './host-rules.ts';
 
 export const settingsPath = '.github/mayfly.yml';
 export const maxSettingsBytes = 32_768;
@@ -22,7 +23,9 @@ const Command = z
   .max(4096)
   .regex(/^[^\p{Cc}]*(?:[\n\t][^\p{Cc}]*)*$/u, { error: 'it holds a control character; leave it out' });
 const Commands = z.array(Command).max(20);
-const Host = z.string().max(260).refine(isHost, { error: 'not the name of a host, such as example.org, *.example.org or example.org:8443' });
+const Host = z.string().max(520).refine(isHostRule, {
+  error: 'not the name of a host, such as example.org, *.example.org or example.org:8443, or a part of one, such as GET example.org/a/*',
+});
 const Hosts = z.array(Host).max(50);
 const Glob = z.string().superRefine((pattern, context) => {
   const mistake = findGlobMistake(pattern);
@@ -90,7 +93,7 @@ const FollowUps = z.strictObject({
 
 const HostsPerPhase = z.strictObject({
   setup: Hosts.optional().meta({ description: 'Hosts for the setup commands, beside the package registries.', examples: [['download.example.org']] }),
-  agent: Hosts.optional().meta({ description: 'Hosts for the agent.', examples: [['docs.example.org']] }),
+  agent: Hosts.optional().meta({ description: 'Hosts for the agent.', examples: [['npm', 'GET docs.example.org/guide/*']] }),
   proof: Hosts.optional().meta({ description: 'Hosts for the tests that judge a fix.', examples: [['api.example.org']] }),
 });
 
@@ -145,7 +148,7 @@ export const Settings = z.strictObject({
     .optional()
     .meta({
       description:
-        'Hosts that setup, agent and proof may reach: a list for all three, or one for each. Package registries are reachable during setup without it.',
+        'Hosts that setup, agent and proof may reach: a list for all three, or one for each. Package registries are reachable during setup without it; their names (npm, yarn, pypi, crates, go, rubygems, maven, debian) open them later, for reading. `GET example.org/a/*` opens a part of a host.',
       examples: [['docs.example.org']],
     }),
   timezone: z

@@ -1,4 +1,5 @@
 /** Every key with a value: what a run works by. Flat, because layers are laid over each other key by key. */
+import { expandPresets } from './host-rules.ts';
 import type { Settings, isolations, permissions } from './schema.ts';
 
 export type Isolation = (typeof isolations)[number];
@@ -122,7 +123,8 @@ export function readKey<K extends Key>(settings: Settings, key: K): { readonly v
     let value: unknown = settings;
     for (const part of path) value = isRecord(value) ? value[part] : undefined;
     // The schema has checked it; `allow` as an object is not a list, so the second path is not for it.
-    if (value !== undefined && !(path.length === 1 && isRecord(value))) return { value: value as Values[K], path };
+    if (value !== undefined && !(path.length === 1 && isRecord(value)))
+      return { value: (path[0] === 'allow' ? expandPresets(value as string[]) : value) as Values[K], path };
   }
   return undefined;
 }

@@ -1,4 +1,4 @@
-/** `npm run bench -- sandbox` and `npm run bench -- webhook`: figures to stdout, progress to stderr. */
+/** `npm run bench -- sandbox`, `npm run bench -- webhook` and `npm run bench -- install`: figures to stdout, progress to stderr. */
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,6 +12,7 @@ import { findAlternatives } from './alternatives.ts';
 import { openCandidate, vmsOf } from './candidate.ts';
 import type { Candidate, Steps } from './candidate.ts';
 import { describeHost, formatHost } from './host.ts';
+import { benchInstall } from './install.ts';
 import { benchSandbox } from './sandbox.ts';
 import type { SandboxSeries } from './sandbox.ts';
 import { figuresOf } from './series.ts';
@@ -47,6 +48,13 @@ program
   .option('-n <seconds>', 'for how long', count, 10)
   .option('--json', 'print one JSON object')
   .action(runWebhook);
+
+program
+  .command('install')
+  .description('A large tree of packages from the registry of this host, with and without the gateway.')
+  .option('-n <count>', 'installations of each kind', count, 3)
+  .option('--json', 'print one JSON object')
+  .action(runInstall);
 
 try {
   await program.parseAsync();
@@ -98,6 +106,20 @@ async function runWebhook({ n, json }: Common): Promise<void> {
   }
   console.log(formatHost(host));
   console.log(formatFigures(`${deliveriesPerSecond} deliveries a second for ${n} s`, figures));
+}
+
+async function runInstall({ n, json }: Common): Promise<void> {
+  const host = await describeHost();
+  const directory = await mkdtemp(join(tmpdir(), 'mayfly-bench-'));
+  const registry = loadConfig('tool').npm_config_registry ?? 'https://registry.npmjs.org/';
+  try {
+    const series = await benchInstall({ registry, n, directory, signal: stop.signal, onProgress: showProgress() });
+    const figures = series.map(figuresOf);
+    if (json) console.log(JSON.stringify({ command: 'install', host, n, figures }));
+    else console.log(`${formatHost(host)}\n${formatFigures(`npm ci of this repository, ${n} times each`, figures)}`);
+  } finally {
+    await reportLeftovers(directory);
+  }
 }
 
 /** The steps of a boot are told as time since its beginning; what each took is the difference, and of those the median. */

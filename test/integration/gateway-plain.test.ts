@@ -29,7 +29,7 @@ describe('a plain request', () => {
 
     expect(answer).toMatch(/^HTTP\/1\.1 403 mayfly: /);
     expect(answer.split('\r\n\r\n')[1]).toBe(
-      'mayfly: web.test.example is not on the list of this phase (agent). To allow it, add it to `allow:` in .github/mayfly.yml.\n',
+      `mayfly: web.test.example is not on the list of this phase (agent). To allow it, add ${host} to \`allow:\` in .github/mayfly.yml.\n`,
     );
     expect(seen).toEqual([]);
     expect(gateway.ledger).toMatchObject([{ phase: 'agent', decision: 'refused', rule: 'not on the list', bytesIn: 0, bytesOut: 0 }]);

@@ -37,7 +37,8 @@ const manifest = '{"name":"app","version":"1.0.0","dependencies":{"tiny":"1.0.0"
 const inModules = ({ folder }: Guest): string => readFileSync(join(folder, 'node_modules', 'tiny', 'index.js'), 'utf8');
 const read = (guest: Guest, path: string): string => readFileSync(join(guest.folder, path), 'utf8');
 /** What the gateway says reaches most people; some tools show only the number of a refused CONNECT. */
-const told = /mayfly: registry\.test\.example is not on the list of this phase \(setup\)\. To allow it, add it to allow: in \.github\/mayfly\.yml\./;
+const told =
+  /mayfly: registry\.test\.example is not on the list of this phase \(setup\)\. To allow it, add registry\.test\.example:\d+ to allow: in \.github\/mayfly\.yml\./;
 const silent = /\b403\b/;
 
 const tools: readonly Tool[] = [
@@ -142,6 +143,13 @@ const tools: readonly Tool[] = [
     refusal: told,
   },
   {
+    name: 'git',
+    program: ['git'],
+    install: (url) => ['git', 'ls-remote', `${url}/git/tiny.git`],
+    arrived: (_guest, output) => output.replace('refs/heads/main', 'hello from git'),
+    refusal: silent,
+  },
+  {
     name: 'apt',
     program: ['apt-get'],
     serve: servePlainRegistry,
@@ -196,6 +204,19 @@ describe.each(tools)('$name with the environment of the guest', (tool) => {
     expect({ exitCode, output }).toMatchObject({ exitCode: 0 });
     expect(tool.arrived(guest, output)).toContain('hello from');
     expect(attempts(guest)).toEqual([guest.registry.caFile === null ? 'GET allowed' : 'CONNECT allowed']);
+    expect(guest.registry.seen.filter(({ headers }) => headers.authorization !== undefined)).toEqual([]);
+  });
+
+  it.skipIf(missing.has(tool.name))('gets it also where each of its requests is looked at', async () => {
+    const { guest, install } = await open((registry) => [`GET ${entryOf(registry)}/*`]);
+
+    const { output, exitCode } = await install;
+
+    expect({ exitCode, output }).toMatchObject({ exitCode: 0 });
+    expect(tool.arrived(guest, output)).toContain('hello from');
+    // uv asks for the size of a file before it fetches it.
+    const seen = attempts(guest).filter((attempt) => attempt !== 'HEAD allowed');
+    expect(seen).toEqual([...(guest.registry.caFile === null ? [] : ['CONNECT allowed']), 'GET allowed']);
     expect(guest.registry.seen.filter(({ headers }) => headers.authorization !== undefined)).toEqual([]);
   });
 

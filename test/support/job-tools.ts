@@ -26,7 +26,7 @@ export function createJobTools({ directory, github, models, memory, onBoot }: Jo
     operator: silentOperator,
     provider: createHostProvider(onBoot),
     models,
-    openGateway: () => ({ accept: () => {}, enter: () => {}, ledger: [], unlisted: 0, close: () => Promise.resolve() }),
+    openGateway: () => ({ authority: () => Promise.resolve(''), accept: () => {}, enter: () => {}, ledger: [], unlisted: 0, close: () => Promise.resolve() }),
     surroundings: { caPem: '', guestEnv: {}, registryHosts: [], install: { path: '', argv: [] } },
     guestNodeVersion: '26.10.0',
     guestPackages: [],

@@ -104,6 +104,11 @@ function debianPackage(): Resources {
   return { '/debian/Release': () => text(release()), '/debian/Packages': () => text(list()), '/debian/tiny.deb': () => bytes(deb()) };
 }
 
+/** What a server without a git of its own has: https://git-scm.com/docs/http-protocol#_dumb_clients */
+function gitRepository(): Resources {
+  return { '/git/tiny.git/info/refs': () => text(`${'1'.repeat(40)}\trefs/heads/main\n`), '/git/tiny.git/HEAD': () => text('ref: refs/heads/main\n') };
+}
+
 /** Everything below the address of one server. */
 export function tinyPackages(url: string): Resources {
   return {
@@ -113,5 +118,6 @@ export function tinyPackages(url: string): Resources {
     ...goModule(),
     ...mavenPackage(),
     ...debianPackage(),
+    ...gitRepository(),
   };
 }

@@ -6,7 +6,9 @@ import { dirname, join } from 'node:path';
 import { execa } from 'execa';
 import { onTestFinished } from 'vitest';
 import { guestJavaStore } from '../../../src/gateway/java-store.ts';
-import { guestBundle, guestCaFile, readSurroundings } from '../../../src/gateway/surroundings.ts';
+import { guestBundle, guestCaFile, readSurroundings, trustFile } from '../../../src/gateway/surroundings.ts';
+import type { Surroundings } from '../../../src/gateway/surroundings.ts';
+import { createTrust } from '../../../src/gateway/upstream.ts';
 import { settingsPath } from '../../../src/settings/schema.ts';
 import { world } from '../gateway/world.ts';
 import type { World } from '../gateway/world.ts';
@@ -36,8 +38,10 @@ export async function openGuest({ registry, allow }: GuestOptions): Promise<Gues
   const npmRegistry = `${registry.url.replace('://', '://me:t0ken@')}/npm/`;
   const extraCaFiles = registry.caFile === null ? [] : [registry.caFile];
   const surroundings = await readSurroundings({ extraCaFiles, npmRegistry, upstreamProxy: null, caFolders: [] });
-  const gate = await world(allow, { phase: 'setup', settingsKey: `allow: in ${settingsPath}` });
-  const env = makeEnvironment(folder, surroundings, gate);
+  const trust = createTrust(surroundings.caPem);
+  const gate = await world(allow, { phase: 'setup', trust, settingsKey: `allow: in ${settingsPath}` });
+  const trusted = trustFile([surroundings.caPem, await gate.gateway.authority()]);
+  const env = makeEnvironment(folder, { surroundings, trusted }, gate);
   const write: Guest['write'] = (files) => {
     for (const [path, text] of Object.entries(files)) {
       mkdirSync(dirname(join(folder, path)), { recursive: true });
@@ -58,22 +62,20 @@ export async function openGuest({ registry, allow }: GuestOptions): Promise<Gues
 }
 
 /** The guest's environment, with this machine's paths and port in the place of the guest's. */
-function makeEnvironment(folder: string, surroundings: Awaited<ReturnType<typeof readSurroundings>>, gate: World): Record<string, string> {
+function makeEnvironment(folder: string, { surroundings, trusted }: { surroundings: Surroundings; trusted: string }, gate: World): Record<string, string> {
   const places: Readonly<Record<string, string>> = { [guestCaFile]: 'extra.crt', [guestBundle]: 'bundle.crt', [guestJavaStore]: 'cacerts' };
   const here = (value: string): string => {
     const place = places[value];
     return place === undefined ? value.replaceAll('http://127.0.0.1:3128', gate.proxyUrl).replaceAll('Port=3128', `Port=${gate.port}`) : join(folder, place);
   };
   const env = Object.fromEntries(Object.entries(surroundings.guestEnv).map(([name, value]) => [name, here(value)]));
-  if (surroundings.caPem !== '') {
-    writeFileSync(join(folder, 'extra.crt'), surroundings.caPem);
-    writeFileSync(join(folder, 'bundle.crt'), '');
-    // As if a Java were installed, which then is told where "its" store is.
-    writeFileSync(join(folder, 'cacerts'), '');
-    const argv = surroundings.install.argv.map(here);
-    execFileSync(argv[0] ?? '', argv.slice(1));
-    env['JAVA_TOOL_OPTIONS'] += ` -Djavax.net.ssl.trustStore=${join(folder, 'cacerts')}`;
-  }
+  writeFileSync(join(folder, 'extra.crt'), trusted);
+  writeFileSync(join(folder, 'bundle.crt'), '');
+  // As if a Java were installed, which then is told where "its" store is.
+  writeFileSync(join(folder, 'cacerts'), '');
+  const argv = surroundings.install.argv.map(here);
+  execFileSync(argv[0] ?? '', argv.slice(1));
+  env['JAVA_TOOL_OPTIONS'] += ` -Djavax.net.ssl.trustStore=${join(folder, 'cacerts')}`;
   // Of this machine: where its programs are, and toolchains that live in somebody's home.
   return {
     ...env,

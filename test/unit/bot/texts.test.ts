@@ -59,7 +59,17 @@ describe('pullRequestBody', () => {
   it('folds what the run could do, and would let the proof alone have what only the proof lacked', () => {
     const report = createReport(job.runId);
     report.grants = [{ name: 'hosts: proof', granted: 'none', by: 'allow.proof: default', beyond: null, phase: 'proof' }];
-    const attempt = { at: '', method: 'CONNECT', port: 443, rule: 'not on the list', bytesIn: 0, bytesOut: 0, vm: 'proof' };
+    const attempt = {
+      at: '',
+      method: 'CONNECT',
+      port: 443,
+      path: null,
+      rule: 'not on the list',
+      wouldAllow: 'registry.npmjs.org',
+      bytesIn: 0,
+      bytesOut: 0,
+      vm: 'proof',
+    };
     report.egress.push({ ...attempt, phase: 'proof', host: 'registry.npmjs.org', decision: 'refused' });
 
     const body = pullRequestBody(job, report, how);

@@ -15,7 +15,7 @@ const settingsOf = (text: string, operator = silentOperator): Effective => {
   return resolved.effective;
 };
 const isolation = { kind: 'syscall', provider: 'oci', reason: 'KVM does not work on this host' };
-const attempt = { at: '', method: 'CONNECT', port: 443, rule: 'not on the list', bytesIn: 0, bytesOut: 0, vm: 'agent' };
+const attempt = { at: '', method: 'CONNECT', port: 443, path: null, rule: 'not on the list', wouldAllow: null, bytesIn: 0, bytesOut: 0, vm: 'agent' };
 
 describe('the capabilities of a run', () => {
   it('are one list of what was granted, by whose word, and what was refused', () => {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { parseHostRule } from '../../../src/gateway/policy.ts';
+import { parseHostRule } from '../../../src/gateway/host-rule.ts';
 import { isHost } from '../../../src/settings/formats.ts';
+import { isHostRule } from '../../../src/settings/host-rules.ts';
 import { parseSettings } from '../../../src/settings/parse.ts';
 
 describe('timezone and locale', () => {
@@ -23,6 +24,33 @@ describe('timezone and locale', () => {
 
   it.each(['de', 'de_DE', 'de-DE', 'xq_DE.UTF-8', 'de_DE.UTF-8; id', 'POSIX'])('do not take the locale %s', (locale) => {
     expect(parseSettings(`locale: "${locale}"`)).toMatchObject({ problems: [{ key: 'locale', message: expect.stringContaining('locale') }] });
+  });
+});
+
+describe('parts of hosts', () => {
+  it.each(['GET example.org', 'GET,POST *.example.org:8443', 'example.org/', 'example.org/a/b', 'GET example.org/@scope/name/*', 'example.org/*'])(
+    'take %s, and so does the gateway',
+    (text) => {
+      expect(isHostRule(text)).toBe(true);
+      expect(parseHostRule(text)).not.toBeNull();
+    },
+  );
+
+  it.each([
+    'get example.org',
+    'TRACE example.org',
+    'GET  example.org',
+    'GET, POST example.org',
+    'example.org/a/../b',
+    'example.org//a',
+    'example.org/a*',
+    'example.org/*/b',
+    'example.org/%61',
+    'example.org/a?b',
+    'example.org/a b',
+    `example.org/${'a'.repeat(200)}`,
+  ])('do not take %j', (text) => {
+    expect(isHostRule(text)).toBe(false);
   });
 });
 

@@ -136,6 +136,25 @@ describe("the operator's ceiling", () => {
     expect(hosts).toEqual(opens ? [host] : []);
   });
 
+  it.each([
+    ['r.example', 'GET r.example/a/*', ['GET r.example/a/*']],
+    ['GET r.example/a/*', 'r.example', ['GET r.example/a/*']],
+    ['GET *.r.example/a/*', 's.r.example', ['GET s.r.example/a/*']],
+    ['GET r.example/a/*', 'GET r.example/a/b', ['GET r.example/a/b']],
+    ['GET r.example/a/*', 'r.example/a/b/*', ['r.example/a/b/*']],
+    ['GET r.example/a/*', 'GET,POST r.example/*', ['GET r.example/a/*']],
+    ['GET r.example/a/*', 'POST r.example/a/b', []],
+    ['GET r.example/a/*', 'GET r.example/ab', []],
+    ['GET r.example/a/*', 'GET other.example/a/b', []],
+    ['POST r.example', 'r.example', ['POST r.example']],
+    ['registry.npmjs.org', 'npm', ['registry.npmjs.org']],
+    ['pypi.org', 'pypi', ['pypi.org']],
+  ])('of hosts %s leaves of %s: %j', async (ceiling, entry, left) => {
+    const [hosts] = await say('allow.agent', { repository: `allow: ["${entry}"]`, operator: ceilings({ 'allow.agent': word([ceiling]) }) });
+
+    expect(hosts).toEqual(left);
+  });
+
   it('of models is a problem where another one is written', async () => {
     const resolved = await resolve({ repository: 'test: x\nmodel: a/other', operator: { models: ['a/one', 'a/two'] } });
 

@@ -1,0 +1,64 @@
+/** What a run used of the way out: its ledger, its bytes, its requests. */
+import type { Log } from '../log.ts';
+import type { GatewayLimits, LedgerEntry } from './gateway.ts';
+import { createLedger } from './ledger.ts';
+import type { Ledger, OpenEntry } from './ledger.ts';
+
+/** A request as far as it was understood. */
+export type Described = Pick<OpenEntry, 'method' | 'host' | 'port' | 'path'>;
+export type Decided = Pick<LedgerEntry, 'decision' | 'rule'> & Partial<Pick<LedgerEntry, 'wouldAllow'>>;
+
+export interface BooksOptions {
+  readonly limits: GatewayLimits;
+  readonly log: Log;
+  /** The bytes are used up; said again with each further one. */
+  readonly onSpent: () => void;
+}
+
+export class Books {
+  readonly #options: BooksOptions;
+  readonly #ledger: Ledger;
+  phase: string;
+  #spentBytes = 0;
+  #requests = 0;
+
+  constructor(phase: string, options: BooksOptions) {
+    this.phase = phase;
+    this.#options = options;
+    this.#ledger = createLedger(options.limits.ledgerEntries);
+  }
+
+  get entries(): readonly LedgerEntry[] {
+    return this.#ledger.entries;
+  }
+
+  get unlisted(): number {
+    return this.#ledger.unlisted;
+  }
+
+  get isSpent(): boolean {
+    return this.#spentBytes >= this.#options.limits.totalBytes;
+  }
+
+  /** Counts one request; false when it is one too many. */
+  takeRequest(): boolean {
+    this.#requests += 1;
+    return this.#requests <= this.#options.limits.requests;
+  }
+
+  write(described: Described, decided: Decided): OpenEntry {
+    const { phase } = this;
+    const entry = { at: new Date().toISOString(), phase, ...described, wouldAllow: null, ...decided, bytesIn: 0, bytesOut: 0 };
+    const { log } = this.#options;
+    // A guest can ask for ever: what the ledger does not take, the log does not take either.
+    if (this.#ledger.add(entry)) log.debug({ phase, ...described, ...decided }, 'gateway attempt');
+    else if (this.#ledger.unlisted === 1) log.warn({ phase }, 'gateway ledger is full');
+    return entry;
+  }
+
+  count(entry: OpenEntry | null, direction: 'in' | 'out', count: number): void {
+    if (entry) entry[direction === 'in' ? 'bytesIn' : 'bytesOut'] += count;
+    this.#spentBytes += count;
+    if (this.isSpent) this.#options.onSpent();
+  }
+}

@@ -1,0 +1,189 @@
+/** A tunnel that ends at the gateway: each request in it is judged by itself, then asked anew over a verified connection. */
+import type { Authority } from './authority.ts';
+import type { Books, Described } from './books.ts';
+import type { Connection } from './connection.ts';
+import type { Call } from './dial.ts';
+import { Echo, formsOf } from './echo.ts';
+import { secretsOf } from './credentials.ts';
+import type { Credential } from './credentials.ts';
+import { hasBody, hostHeader, judgeHead, runExchange } from './forward.ts';
+import type { Exchange } from './forward.ts';
+import type { GatewayLimits } from './gateway.ts';
+import type { OpenEntry } from './ledger.ts';
+import { canonicalPlace } from './place.ts';
+import type { Policy } from './policy.ts';
+import { answerClosedAddress, answerMalformed, answerRequests, answerSpent, answerUnreachable, plainCode, printable } from './refusal.ts';
+import type { Answer } from './refusal.ts';
+import type { Screen } from './screen.ts';
+import { terminate } from './terminate.ts';
+import type { GuestRequest, GuestResponse } from './terminate.ts';
+import { readHello } from './tunnel.ts';
+import { ClosedAddress } from './upstream.ts';
+import type { Slots, UpstreamAgent } from './upstream.ts';
+
+export interface InspectorOptions {
+  readonly limits: GatewayLimits;
+  readonly books: Books;
+  readonly screen: Screen;
+  readonly agent: UpstreamAgent;
+  readonly slots: Slots;
+  readonly authority: () => Promise<Authority>;
+  readonly settingsKey: string;
+  /** Of the phase that is on. */
+  readonly policy: () => Policy;
+}
+
+/** What a client says of itself does not go on: it would be somebody else's account at an allowed host. */
+const identifying =
+  /^(?:authorization|cookie2?|forwarded|x-forwarded-.*|via)$|(?:^|-)(?:auth|authorization|token|key|secret|session|password|otp|signature)(?:-|$)/;
+/** A session is a credential, and the others lead past the gateway. */
+const unreturned = new Set(['set-cookie', 'set-cookie2', 'alt-svc', 'authentication-info']);
+
+export const isAnonymous = (name: string): boolean => !identifying.test(name);
+export const isReturned = (name: string): boolean => !unreturned.has(name);
+
+interface Passed {
+  readonly rule: string;
+  readonly credential: Credential | null;
+}
+
+export class Inspector {
+  readonly #options: InspectorOptions;
+
+  constructor(options: InspectorOptions) {
+    this.#options = options;
+  }
+
+  /** From the first byte after CONNECT; returns when requests may come. */
+  async open(connection: Connection, { target, internal }: Call): Promise<void> {
+    const { authority, limits } = this.#options;
+    const { stream, signal } = connection;
+    const problem = await readHello(stream, target);
+    if (problem !== null) return connection.cut(problem);
+    const identity = await (await authority()).identify(target);
+    if (signal.aborted) return;
+    let isOpen = false;
+    let requests = 0;
+    signal.addEventListener('abort', () => {
+      // A client that does not trust the certificate goes without a word.
+      if (!isOpen && connection.entry) connection.entry.decision = 'failed';
+      if (requests === 0) connection.note(isOpen ? 'nothing was asked' : 'no TLS handshake');
+    });
+    terminate(stream, {
+      identity,
+      headerBytes: limits.headerBytes,
+      handshakeTimeoutMs: limits.headerTimeoutMs,
+      onOpen: () => {
+        isOpen = true;
+        connection.arm(limits.idleTimeoutMs);
+      },
+      onRequest: (request, response) => {
+        requests += 1;
+        void this.#serve({ connection, call: { target, internal }, request, response });
+      },
+      onUnreadable: (answer) => {
+        connection.arm(limits.headerTimeoutMs);
+        this.#options.books.write({ method: '', host: target.host, port: target.port, path: null }, { decision: 'refused', rule: answer.rule });
+      },
+      onBroken: () => connection.end(),
+      signal,
+    });
+  }
+
+  /** One request. Never rejects. */
+  async #serve(one: Asking): Promise<void> {
+    const { connection, call, request, response } = one;
+    const { books } = this.#options;
+    connection.touch();
+    // What was asked in vain is not read, so a body that still comes would be taken for the next request.
+    request.on('error', () => {});
+    response.on('error', () => {});
+    const judged = this.#judge(one);
+    const described = describeRequest(one);
+    if ('answer' in judged) {
+      const { answer } = judged;
+      books.write(described, { decision: 'refused', rule: answer.rule, ...(answer.wouldAllow !== undefined && { wouldAllow: answer.wouldAllow }) });
+      return reply(one, answer);
+    }
+    const entry = books.write(described, { decision: 'allowed', rule: judged.rule });
+    const gone = new AbortController();
+    response.once('close', () => gone.abort());
+    const signal = AbortSignal.any([connection.signal, gone.signal]);
+    try {
+      using _slot = await this.#options.slots.take(signal);
+      await runExchange(this.#exchange(one, judged, { entry, signal }));
+    } catch (error) {
+      // The guest lost interest: what was asked stays asked.
+      if (signal.aborted && !(error instanceof Echo)) return;
+      const answer = error instanceof ClosedAddress ? answerClosedAddress(call.target, error.rule) : answerUnreachable(call.target, plainCode(error));
+      Object.assign(entry, { decision: error instanceof ClosedAddress ? 'refused' : 'failed', rule: answer.rule });
+      reply(one, answer);
+    }
+  }
+
+  #judge({ call: { target }, request }: Asking): Passed | { readonly answer: Answer } {
+    const { books, limits, screen, policy, settingsKey } = this.#options;
+    if (!books.takeRequest()) return { answer: answerRequests() };
+    if (books.isSpent) return { answer: answerSpent(limits.totalBytes) };
+    const problem = judgeHead(request, target, 'tunnel');
+    if (problem !== null) return { answer: answerMalformed(problem) };
+    const place = canonicalPlace(request.url ?? '');
+    if ('problem' in place) return { answer: answerMalformed(place.problem) };
+    const phase = policy();
+    const verdict = phase.decide(target, 'tunnel');
+    const asked = { target, scheme: 'tunnel', method: request.method ?? '', place, hasBody: hasBody(request) } as const;
+    if (!verdict.allowed) return { answer: answerMalformed(verdict.rule) };
+    return screen.judge(phase, asked, { phase: phase.phase, settingsKey });
+  }
+
+  #exchange({ connection, call, request, response }: Asking, { credential }: Passed, { entry, signal }: { entry: OpenEntry; signal: AbortSignal }): Exchange {
+    const { agent, books, limits } = this.#options;
+    const { target } = call;
+    const way = { agent, host: target.host, port: target.port, path: request.url ?? '/', call };
+    return {
+      request,
+      response,
+      way,
+      host: hostHeader(target, 'tunnel'),
+      // What is compressed could not be searched for the credential.
+      added: credential === null ? [] : [credential.header, credential.value, 'accept-encoding', 'identity'],
+      keeps: isAnonymous,
+      returns: isReturned,
+      closes: false,
+      secrets: credential === null ? [] : formsOf(secretsOf(credential)),
+      headerBytes: limits.headerBytes,
+      signal,
+      onBytes: (direction, count) => {
+        connection.touch();
+        books.count(entry, direction, count);
+      },
+    };
+  }
+}
+
+interface Asking {
+  readonly connection: Connection;
+  readonly call: Omit<Call, 'signal'>;
+  readonly request: GuestRequest;
+  readonly response: GuestResponse;
+}
+
+function describeRequest({ call: { target }, request }: Asking): Described {
+  const path = printable((request.url ?? '').split('?', 1)[0] ?? '');
+  return { method: printable(request.method ?? '', 20), host: target.host, port: target.port, path };
+}
+
+/** An answer of our own; when the other's has begun, there is only the end of it. */
+function reply({ request, response }: Asking, { status, text }: Answer): void {
+  if (response.headersSent) {
+    response.destroy();
+    return;
+  }
+  const headers = { 'content-type': 'text/plain; charset=utf-8', 'content-length': String(Buffer.byteLength(text) + 1) };
+  const closing = request.httpVersionMajor === 1 && hasBody(request) ? { connection: 'close' } : {};
+  // Some clients show nothing but the status line, which HTTP/2 does not have.
+  if ('statusMessage' in response && request.httpVersionMajor === 1) response.statusMessage = text;
+  response.writeHead(status, { ...headers, ...closing });
+  response.end(`${text}\n`);
+  request.resume();
+}

@@ -1,0 +1,170 @@
+/** What becomes of one request of a guest: refused, or on its way to where it wants to go. */
+import type { Books, Decided, Described } from './books.ts';
+import type { Asked, Connection } from './connection.ts';
+import { dialPlain, dialTunnel, findRoute } from './dial.ts';
+import type { Call, DialOptions, Route } from './dial.ts';
+import { hasBody, runExchange } from './forward.ts';
+import type { GatewayLimits } from './gateway.ts';
+import type { Inspector } from './inspect.ts';
+import { canonicalPlace } from './place.ts';
+import { createPlainExchange } from './plain.ts';
+import type { PlainRequest } from './plain.ts';
+import { defaultPorts } from './policy.ts';
+import type { Policy } from './policy.ts';
+import {
+  answerClosedAddress,
+  answerDenied,
+  answerMalformed,
+  answerRequests,
+  answerSpent,
+  answerUnreachable,
+  plainCode,
+  printable,
+  wireAnswer,
+} from './refusal.ts';
+import type { Answer } from './refusal.ts';
+import type { Screen } from './screen.ts';
+import type { Target } from './target.ts';
+import { runTunnel } from './tunnel.ts';
+
+export interface PassageOptions {
+  readonly limits: GatewayLimits;
+  readonly books: Books;
+  readonly screen: Screen;
+  readonly inspector: Inspector;
+  readonly dial: DialOptions;
+  readonly settingsKey: string;
+  /** Of the phase that is on. */
+  readonly policy: () => Policy;
+}
+
+type OpenRoute = Exclude<Route, { kind: 'closed' }>;
+/** A request for an http:// address. */
+type PlainAsked = Omit<PlainRequest, 'isInspected'>;
+
+const established = 'HTTP/1.1 200 Connection established\r\n\r\n';
+
+export class Passage {
+  readonly #options: PassageOptions;
+
+  constructor(options: PassageOptions) {
+    this.#options = options;
+  }
+
+  /** From the decision to the end of the connection. Never rejects. */
+  async serve(connection: Connection, asked: Asked, plain: PlainAsked | null): Promise<void> {
+    const { target, scheme, method } = asked;
+    const { books, dial, limits, policy, settingsKey } = this.#options;
+    const described = describeTarget(method, target, plain?.path ?? null);
+    const verdict = policy().decide(target, scheme);
+    if (!verdict.allowed) return this.refuse(connection, described, answerDenied(asked, verdict, { phase: policy().phase, settingsKey }));
+    if (books.isSpent) return this.refuse(connection, described, answerSpent(limits.totalBytes));
+    if (!books.takeRequest()) return this.refuse(connection, described, answerRequests());
+    this.#record(connection, described, { decision: 'allowed', rule: verdict.rule });
+    connection.asked = asked;
+    connection.isInspected = verdict.inspects;
+    try {
+      const call = { target, internal: verdict.internal, signal: connection.signal };
+      const route = await findRoute(call, dial);
+      if (route.kind === 'closed') return this.refuse(connection, described, answerClosedAddress(target, route.rule));
+      if (plain) await this.#exchange(connection, { ...plain, asked, isInspected: verdict.inspects }, { route, call });
+      else if (verdict.inspects) await this.#inspect(connection, call);
+      else await this.#tunnel(connection, route, call);
+    } catch (error) {
+      this.#fail(connection, { described, target }, error);
+    }
+  }
+
+  /** What is wrong with a request to an inspected host, or null. */
+  #screenPlain(asked: Asked, { request, path }: PlainAsked): Answer | null {
+    const { policy, screen, settingsKey } = this.#options;
+    const place = canonicalPlace(path);
+    if ('problem' in place) return answerMalformed(place.problem);
+    const screened = screen.judge(policy(), { ...asked, place, hasBody: hasBody(request) }, { phase: policy().phase, settingsKey });
+    return 'answer' in screened ? screened.answer : null;
+  }
+
+  /** What follows is counted and written down for each request. */
+  async #inspect(connection: Connection, call: Call): Promise<void> {
+    connection.arm(this.#options.limits.headerTimeoutMs);
+    connection.isAnswered = true;
+    connection.stream.write(established);
+    await this.#options.inspector.open(connection, call);
+  }
+
+  async #tunnel(connection: Connection, route: OpenRoute, call: Call): Promise<void> {
+    const { stream: guest, signal } = connection;
+    const { target } = call;
+    const remote = await dialTunnel(route, call, this.#options.dial);
+    const { idleTimeoutMs, headerTimeoutMs } = this.#options.limits;
+    // A tunnel to another port than TLS's may wait for the server to speak first.
+    connection.arm(target.port === defaultPorts.tunnel ? headerTimeoutMs : idleTimeoutMs);
+    connection.isAnswered = true;
+    guest.write(established);
+    await runTunnel({
+      guest,
+      remote,
+      target,
+      signal,
+      onOpen: () => connection.arm(idleTimeoutMs),
+      onRefused: (rule) => connection.cut(rule),
+      onBytes: (direction, count) => this.#count(connection, direction, count),
+    });
+    connection.end();
+  }
+
+  async #exchange(connection: Connection, plain: PlainRequest & { readonly asked: Asked }, { route, call }: { route: OpenRoute; call: Call }): Promise<void> {
+    const { dial, limits } = this.#options;
+    const answer = plain.isInspected ? this.#screenPlain(plain.asked, plain) : null;
+    if (answer !== null) {
+      plain.request.resume();
+      return this.refuse(connection, describeTarget(plain.asked.method, call.target, plain.path), answer);
+    }
+    const socket = await dialPlain(route, call, dial);
+    const onBytes = (direction: 'in' | 'out', count: number): void => this.#count(connection, direction, count);
+    try {
+      await runExchange(createPlainExchange(plain, { call, route, socket }, { headerBytes: limits.headerBytes, onBytes }));
+      connection.linger();
+    } finally {
+      connection.isAnswered = plain.response.headersSent;
+      socket.destroy();
+    }
+  }
+
+  #count(connection: Connection, direction: 'in' | 'out', count: number): void {
+    connection.touch();
+    this.#options.books.count(connection.entry, direction, count);
+  }
+
+  refuse(connection: Connection, described: Described, answer: Answer): void {
+    const { rule, wouldAllow = null } = answer;
+    this.#record(connection, described, { decision: 'refused', rule, wouldAllow });
+    this.#reply(connection, answer);
+  }
+
+  #fail(connection: Connection, { described, target }: { described: Described; target: Target }, error: unknown): void {
+    if (connection.signal.aborted) return;
+    if (connection.isAnswered) return connection.end();
+    const code = plainCode(error);
+    this.#record(connection, described, { decision: 'failed', rule: code });
+    this.#reply(connection, answerUnreachable(target, code));
+  }
+
+  #reply(connection: Connection, answer: Answer): void {
+    if (connection.signal.aborted) return;
+    connection.isUsed = true;
+    connection.isAnswered = true;
+    connection.stream.write(wireAnswer(answer));
+    connection.linger();
+  }
+
+  /** One line for each connection: a later decision about it replaces the first. */
+  #record(connection: Connection, described: Described, decided: Decided): void {
+    if (connection.entry) Object.assign(connection.entry, decided);
+    else connection.entry = this.#options.books.write(described, decided);
+  }
+}
+
+function describeTarget(method: string, { host, port }: Target, path: string | null): Described {
+  return { method, host, port, path: path === null ? null : printable(path.split('?', 1)[0] ?? '') };
+}

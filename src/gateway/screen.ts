@@ -1,0 +1,83 @@
+/** What a request may ask of a host whose requests are inspected: its method, its path, how many packages, with which credential. */
+import { chooseCredential, isFor } from './credentials.ts';
+import type { Credential } from './credentials.ts';
+import { matchesHost, parseHostRule } from './host-rule.ts';
+import { packageName } from './package-names.ts';
+import type { Registry } from './package-names.ts';
+import type { Place } from './place.ts';
+import { defaultPorts } from './policy.ts';
+import type { Policy, Scheme } from './policy.ts';
+import { answerBody, answerMethod, answerNames, answerPath } from './refusal.ts';
+import type { Answer, Place as Where } from './refusal.ts';
+import type { Target } from './target.ts';
+
+export interface Inspected {
+  readonly target: Target;
+  readonly scheme: Scheme;
+  readonly method: string;
+  readonly place: Place;
+  readonly hasBody: boolean;
+}
+
+export interface ScreenOptions {
+  readonly registries: readonly Registry[];
+  readonly credentials: readonly Credential[];
+  /** Package names that the run may ask for anyway, since they are in its repository. */
+  readonly isKnownPackage: (name: string) => boolean;
+  /** Others, in all phases after setup together; and when setup comes again. */
+  readonly maxNames: number;
+  readonly maxNamesInSetup: number;
+}
+
+export type Screened = { readonly rule: string; readonly credential: Credential | null } | { readonly answer: Answer };
+
+export class Screen {
+  readonly #options: ScreenOptions;
+  readonly #names = new Set<string>();
+  /** A setup that comes later runs what the agent wrote. */
+  #isAfterSetup = false;
+
+  constructor(options: ScreenOptions) {
+    this.#options = options;
+  }
+
+  enter(phase: string): void {
+    if (phase !== 'setup') this.#isAfterSetup = true;
+  }
+
+  /** Whether requests to this target are inspected whatever the rule says. */
+  isWatched(target: Target, scheme: Scheme): boolean {
+    if (scheme === 'tunnel' && this.#options.credentials.some((credential) => isFor(credential, target))) return true;
+    return this.#isAfterSetup && this.#findRegistry(target, scheme) !== null;
+  }
+
+  judge(policy: Policy, asked: Inspected, where: Where): Screened {
+    const { target, scheme, method, place, hasBody } = asked;
+    const verdict = policy.judge(target, scheme, { method, place });
+    if (!verdict.allowed) return { answer: verdict.reason === 'path' ? answerPath(asked, where) : answerMethod(asked, where) };
+    if (hasBody && (method === 'GET' || method === 'HEAD')) return { answer: answerBody(asked) };
+    if (!this.#takeName(policy.phase, asked)) return { answer: answerNames(this.#names.size) };
+    const credential = scheme === 'tunnel' ? chooseCredential(this.#options.credentials, asked) : null;
+    return { rule: verdict.rule, credential };
+  }
+
+  #takeName(phase: string, { target, scheme, place }: Inspected): boolean {
+    const registry = this.#isAfterSetup ? this.#findRegistry(target, scheme) : null;
+    if (registry === null) return true;
+    const name = packageName(registry, place.path, place.query);
+    const key = `${registry.kind} ${name}`;
+    if (name === '' || this.#names.has(key) || this.#options.isKnownPackage(name)) return true;
+    const { maxNames, maxNamesInSetup } = this.#options;
+    if (this.#names.size >= (phase === 'setup' ? maxNamesInSetup : maxNames)) return false;
+    this.#names.add(key);
+    return true;
+  }
+
+  #findRegistry(target: Target, scheme: Scheme): Registry | null {
+    const isAt = ({ host }: Registry): boolean => {
+      const rule = parseHostRule(host);
+      return rule !== null && matchesHost(rule, target) && (rule.port ?? defaultPorts[scheme]) === target.port;
+    };
+    return this.#options.registries.find(isAt) ?? null;
+  }
+}

@@ -1,0 +1,70 @@
+/** The gateway's end of a TLS connection that a guest takes for one to the host itself: HTTP/1.1 and HTTP/2. */
+import { createSecureServer } from 'node:http2';
+import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
+import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
+import type { Duplex, Writable } from 'node:stream';
+import type { Identity } from './authority.ts';
+import { answerUnreadable, wireAnswer } from './refusal.ts';
+import type { Answer } from './refusal.ts';
+
+export type GuestRequest = IncomingMessage | Http2ServerRequest;
+/** What both kinds have in common; as a union neither could be written to. */
+export interface GuestResponse extends Writable {
+  readonly headersSent: boolean;
+  sendDate: boolean;
+  writeHead(status: number, headers: OutgoingHttpHeaders): unknown;
+}
+
+export interface TerminateOptions {
+  readonly identity: Identity;
+  /** Of a request. */
+  readonly headerBytes: number;
+  /** For the handshake. */
+  readonly handshakeTimeoutMs: number;
+  /** The handshake is done. */
+  onOpen(): void;
+  /** Any number of times. */
+  onRequest(request: GuestRequest, response: GuestResponse): void;
+  /** What came in the connection is no request; the answer is on its way. */
+  onUnreadable(answer: Answer): void;
+  /** The connection is of no use any more. */
+  onBroken(): void;
+  readonly signal: AbortSignal;
+}
+
+/** Of one HTTP/2 connection at once: as many as clients begin with before they have heard a number. */
+const maxStreams = 128;
+
+/** Serves the stream until the signal aborts. A server of its own for each connection: it never listens. */
+export function terminate(guest: Duplex, options: TerminateOptions): void {
+  const { identity, headerBytes, signal } = options;
+  // Of HTTP/1.1: Node hands them on, its types do not know it.
+  const ofHttp1 = { maxHeaderSize: headerBytes, insecureHTTPParser: false, requireHostHeader: false };
+  const server = createSecureServer({
+    ...ofHttp1,
+    ...identity,
+    allowHTTP1: true,
+    minVersion: 'TLSv1.2',
+    handshakeTimeout: options.handshakeTimeoutMs,
+    settings: { maxConcurrentStreams: maxStreams, maxHeaderListSize: headerBytes, enablePush: false },
+    maxSendHeaderBlockLength: 4 * headerBytes,
+  });
+  server.on('secureConnection', (socket) => {
+    // What is below it need not notice: a stream that is half open stays. Node's server stops at this end, too.
+    socket.once('end', () => options.onBroken());
+    socket.once('close', () => options.onBroken());
+    options.onOpen();
+  });
+  server.on('request', (request: GuestRequest, response: ServerResponse | Http2ServerResponse) => options.onRequest(request, response as GuestResponse));
+  server.on('tlsClientError', () => options.onBroken());
+  server.on('unknownProtocol', () => options.onBroken());
+  server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => {
+    if (!error.code?.startsWith('HPE_') || !socket.writable) return options.onBroken();
+    const answer = answerUnreadable(error);
+    socket.end(wireAnswer(answer));
+    options.onUnreadable(answer);
+  });
+  server.on('sessionError', () => options.onBroken());
+  signal.addEventListener('abort', () => server.close());
+  server.emit('connection', guest);
+}

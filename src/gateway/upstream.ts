@@ -1,0 +1,116 @@
+/** Connections to hosts whose requests are inspected: TLS that is verified here, kept open and shared by the requests of a run. */
+import { once } from 'node:events';
+import { Agent } from 'node:http';
+import type { ClientRequestArgs } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { connect as connectTls, createSecureContext, getCACertificates } from 'node:tls';
+import type { SecureContext } from 'node:tls';
+import { dialTunnel, findRoute } from './dial.ts';
+import type { Call, DialOptions } from './dial.ts';
+
+/** What the names in a certificate are checked with: Node's own list, and what this host trusts beside it. */
+export type Trust = () => SecureContext;
+
+/** Made when it is first needed: reading 150 certificates takes longer than a handshake. */
+export function createTrust(extraPem: string): Trust {
+  let context: SecureContext | null = null;
+  return () => (context ??= createSecureContext({ ca: [...getCACertificates('default'), ...(extraPem === '' ? [] : [extraPem])] }));
+}
+
+/** The address of an allowed host turned out to be out of bounds. */
+export class ClosedAddress extends Error {
+  readonly rule: string;
+
+  constructor(rule: string) {
+    super(rule);
+    this.rule = rule;
+  }
+}
+
+/** Beside host and port, which are the key that connections are shared by. */
+type Asked = ClientRequestArgs & { readonly call?: Omit<Call, 'signal'> };
+
+/** Requests that are on their way at once. */
+const maxRequests = 32;
+
+/** Turns for requests: the agent does not count connections that are still being made. */
+export class Slots {
+  #free = maxRequests;
+  readonly #waiting = new Set<() => void>();
+
+  /** Rejects when the signal aborts first. */
+  async take(signal: AbortSignal): Promise<Disposable> {
+    while (this.#free === 0) await this.#wait(signal);
+    signal.throwIfAborted();
+    this.#free -= 1;
+    return { [Symbol.dispose]: () => this.#giveBack() };
+  }
+
+  async #wait(signal: AbortSignal): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#waiting.add(resolve);
+    signal.addEventListener('abort', () => resolve(), { once: true });
+    await promise;
+    this.#waiting.delete(resolve);
+    if (signal.aborted) {
+      this.#wakeOne();
+      signal.throwIfAborted();
+    }
+  }
+
+  #giveBack(): void {
+    this.#free += 1;
+    this.#wakeOne();
+  }
+
+  #wakeOne(): void {
+    const [next] = this.#waiting;
+    if (next) this.#waiting.delete(next);
+    next?.();
+  }
+}
+
+export class UpstreamAgent extends Agent {
+  readonly #dial: DialOptions;
+  readonly #trust: Trust;
+  readonly #signal: AbortSignal;
+
+  /** `signal` ends all connections. */
+  constructor(dial: DialOptions, trust: Trust, signal: AbortSignal) {
+    super({ keepAlive: true, maxFreeSockets: 16, timeout: 60_000, scheduling: 'lifo' });
+    this.#dial = dial;
+    this.#trust = trust;
+    this.#signal = signal;
+    signal.addEventListener('abort', () => this.destroy());
+  }
+
+  override createConnection(options: Asked, callback?: (error: Error | null, stream: Duplex) => void): undefined {
+    void this.#answer(options, callback ?? (() => {}));
+  }
+
+  async #answer(options: Asked, callback: (error: Error | null, stream: Duplex) => void): Promise<void> {
+    const made = await this.#connect(options).catch((error: unknown) => ({ error: error instanceof Error ? error : new Error(String(error)) }));
+    // Node's own agent hands over nothing beside an error either; its type does not say so.
+    if ('error' in made) callback(made.error, undefined as unknown as Duplex);
+    else callback(null, made);
+  }
+
+  async #connect({ call: asked }: Asked): Promise<Duplex> {
+    if (!asked) throw new Error('a request without its target');
+    const call: Call = { ...asked, signal: this.#signal };
+    const route = await findRoute(call, this.#dial);
+    if (route.kind === 'closed') throw new ClosedAddress(route.rule);
+    const socket = await dialTunnel(route, call, this.#dial);
+    const { host, isAddress } = call.target;
+    const secure = connectTls({ socket, host, secureContext: this.#trust(), ALPNProtocols: ['http/1.1'], ...(!isAddress && { servername: host }) });
+    secure.on('error', () => {});
+    try {
+      await once(secure, 'secureConnect', { signal: AbortSignal.any([this.#signal, AbortSignal.timeout(this.#dial.timeoutMs)]) });
+      return secure;
+    } catch (error) {
+      secure.destroy();
+      socket.destroy();
+      throw error;
+    }
+  }
+}

@@ -1,0 +1,29 @@
+import { describe, expect, it } from 'vitest';
+import { addWords } from '../../../src/fix/package-words.ts';
+
+describe('addWords', () => {
+  it.each([
+    ['package-lock.json', '"node_modules/a/node_modules/@babel/core": {"version": "7.0.0"}', '@babel/core'],
+    ['yarn.lock', '"@babel/core@^7.0.0", "@babel/core@^7.1.0":', '@babel/core'],
+    ['yarn.lock', 'left-pad@^1.0.0:', 'left-pad'],
+    ['pnpm-lock.yaml', "  '@babel/core@7.0.0(supports-color@5.5.0)':", '@babel/core'],
+    ['Cargo.lock', 'name = "serde_json"', 'serde_json'],
+    ['go.sum', 'github.com/BurntSushi/toml v1.0.0/go.mod h1:abc=', 'github.com/BurntSushi/toml'],
+    ['Gemfile.lock', '    rack-test (2.1.0)', 'rack-test'],
+    ['requirements.txt', 'Zope.Interface==5.0', 'zope-interface'],
+    ['poetry.lock', 'name = "zope.interface"', 'zope-interface'],
+  ])('finds the name in %s', (_file, text, name) => {
+    const words = new Set<string>();
+    addWords(words, text);
+
+    expect(words).toContain(name);
+  });
+
+  it('reads a hostile file in no time', () => {
+    const begun = performance.now();
+    addWords(new Set(), 'node_modules/'.repeat(300_000));
+    addWords(new Set(), '@'.repeat(4_000_000));
+
+    expect(performance.now() - begun).toBeLessThan(2000);
+  });
+});

@@ -1,0 +1,230 @@
+/** What a hostile program in a real guest tries in order to get out, and what becomes of it. */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { GatewayOptions } from '../../src/gateway/gateway.ts';
+import { createOciProvider } from '../../src/sandbox/oci.ts';
+import { createQemuProvider } from '../../src/sandbox/qemu.ts';
+import type { Sandbox } from '../../src/sandbox/sandbox.ts';
+import { helloMessage, nameExtension, record } from '../support/gateway/client-hello.ts';
+import { openDoorway } from '../support/gateway/inside.ts';
+import type { Doorway, Inside } from '../support/gateway/inside.ts';
+import { secureName, serveSecureWeb } from '../support/gateway/secure-web.ts';
+import { get, onLoopback, serveWeb, world } from '../support/gateway/world.ts';
+import type { World } from '../support/gateway/world.ts';
+import { isSkipped, lacksForGuests, lacksForGvisor, openGuestHost } from '../support/guest.ts';
+import type { GuestHost } from '../support/guest.ts';
+
+const allowed = 'web.test.example';
+const connect = (authority: string): string => `CONNECT ${authority} HTTP/1.1\r\nHost: ${authority}\r\n\r\n`;
+const plain = (url: string): string => `GET ${url} HTTP/1.1\r\nHost: ${new URL(url).host}\r\n\r\n`;
+const statusOf = (answer: string): number => Number(/^HTTP\/1\.1 (\d{3}) /.exec(answer)?.[1] ?? 0);
+
+/** One way out each, and the rule that is in it. */
+const ways: readonly (readonly [what: string, text: string, rule: string | RegExp])[] = [
+  ['an address', connect('8.8.8.8:443'), 'address literal'],
+  ['a short address', connect('127.1:443'), 'address in a notation of its own'],
+  ['a hexadecimal address', connect('0x7f000001:443'), 'address in a notation of its own'],
+  ['a decimal address', connect('2130706433:443'), 'address in a notation of its own'],
+  ['an octal address', connect('0177.0.0.1:443'), 'address in a notation of its own'],
+  ['loopback of IPv6', connect('[::1]:443'), 'address literal'],
+  ['IPv4 in IPv6', connect('[::ffff:169.254.169.254]:80'), 'address in a notation of its own'],
+  ['the metadata address', connect('169.254.169.254:80'), 'address literal'],
+  ['the metadata address of IPv6', connect('[fd00:ec2::254]:80'), 'address literal'],
+  ['the metadata address, plain', plain('http://169.254.169.254/latest/meta-data/'), 'address literal'],
+  ['a private address', plain('http://10.0.0.1/'), 'address literal'],
+  ['a NUL', connect(`evil.example\0.${allowed}:443`), /HPE_|not a host name/],
+  ['a coded NUL', connect(`evil.example%00.${allowed}:443`), 'not a host name'],
+  ['a person before the name', connect(`${allowed}@evil.example:443`), 'not a host name'],
+  ['a name below an allowed one', connect(`a.${allowed}:443`), 'not on the list'],
+  ['a name that ends like it', connect(`evil${allowed}:443`), 'not on the list'],
+  ['a host that nobody allowed', connect('example.org:443'), 'not on the list'],
+  ['a host that nobody allowed, plain', plain('http://example.org/'), 'not on the list'],
+  ['a resolver over HTTPS', connect('dns.google:443'), 'not on the list'],
+  ['another port', connect(`${allowed}:22`), 'port 22'],
+  ['the port of plain HTTP', connect(`${allowed}:80`), 'port 80'],
+  ['no port', connect(allowed), 'no port'],
+  ['a private range by name', connect('private.test.example:443'), 'private address'],
+  ['loopback by name', connect('loopback.test.example:443'), 'loopback address'],
+  ['link-local by name', connect('linklocal.test.example:443'), 'link-local address'],
+  ['IPv6 of a private range by name', connect('unique.test.example:443'), 'private address'],
+  ['carrier-grade NAT by name', connect('shared.test.example:443'), 'carrier-grade NAT address'],
+  ['one good address among bad ones', connect('mixed.test.example:443'), 'private address'],
+  ['another scheme', 'GET ftp://web.test.example/ HTTP/1.1\r\nHost: web.test.example\r\n\r\n', 'not an http:// address'],
+  ['another Host', `GET http://${allowed}/ HTTP/1.1\r\nHost: evil.example\r\n\r\n`, 'another Host header'],
+  ['two Hosts', `GET http://${allowed}/ HTTP/1.1\r\nHost: ${allowed}\r\nHost: evil.example\r\n\r\n`, 'more than one Host header'],
+  ['two lengths', `POST http://${allowed}/ HTTP/1.1\r\nHost: ${allowed}\r\nContent-Length: 4\r\nContent-Length: 5\r\n\r\nabcde`, /HPE_/],
+  ['a length and a coding', `POST http://${allowed}/ HTTP/1.1\r\nHost: ${allowed}\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n`, /HPE_/],
+  ['a coding of its own', `POST http://${allowed}/ HTTP/1.1\r\nHost: ${allowed}\r\nTransfer-Encoding: xchunked\r\n\r\n`, /HPE_|Transfer-Encoding/],
+  ['a head that is too large', `GET http://${allowed}/ HTTP/1.1\r\nHost: ${allowed}\r\nx: ${'a'.repeat(20_000)}\r\n\r\n`, 'HPE_HEADER_OVERFLOW'],
+  ['nonsense', 'nonsense\r\n\r\n', /HPE_/],
+];
+
+const addresses: Readonly<Record<string, readonly string[]>> = {
+  'private.test.example': ['10.1.2.3'],
+  'loopback.test.example': ['127.0.0.1'],
+  'linklocal.test.example': ['169.254.169.254'],
+  'unique.test.example': ['fdaa::3'],
+  'shared.test.example': ['100.64.0.1'],
+  'mixed.test.example': ['93.184.216.34', '192.168.0.1'],
+};
+const lookup: GatewayOptions['lookup'] = async (host) =>
+  (addresses[host] ?? ['93.184.216.34']).map((address) => ({ address, family: address.includes(':') ? 6 : 4 }));
+
+/** Without the gateway: nothing answers, whatever it is asked through. */
+const directScript = `
+import socket
+for family, kind, place in [(socket.AF_INET, socket.SOCK_STREAM, ("8.8.8.8", 443)), (socket.AF_INET, socket.SOCK_STREAM, ("169.254.169.254", 80)),
+                            (socket.AF_INET6, socket.SOCK_STREAM, ("2001:4860:4860::8888", 443)), (socket.AF_INET6, socket.SOCK_STREAM, ("fd00:ec2::254", 80)),
+                            (socket.AF_INET, socket.SOCK_DGRAM, ("8.8.8.8", 53)), (socket.AF_INET6, socket.SOCK_DGRAM, ("2001:4860:4860::8888", 443))]:
+    try:
+        with socket.socket(family, kind) as one:
+            one.settimeout(2)
+            one.connect(place)
+            one.send(b"x" * 20)
+            one.recv(1)
+        print("reached", place)
+    except OSError as error:
+        print("no")
+for name in ["example.org", "web.test.example", "metadata.google.internal"]:
+    try:
+        print("resolved", socket.getaddrinfo(name, 443))
+    except OSError as error:
+        print("no")
+`;
+
+const guests = [
+  { name: 'a gVisor guest', create: createOciProvider, lacking: await lacksForGvisor() },
+  { name: 'a qemu guest', create: createQemuProvider, lacking: await lacksForGuests() },
+];
+
+describe.each(guests)('$name', ({ name, create, lacking }) => {
+  describe.skipIf(isSkipped(`the way out of ${name}`, lacking))('that wants to get out', () => {
+    let host: GuestHost;
+    let sandbox: Sandbox;
+    let doorway: Doorway;
+    const enter = async (allow: readonly string[], options: Partial<GatewayOptions> = {}): Promise<Inside & { gate: World }> => {
+      const gate = await world(allow, options);
+      return { ...(await doorway.use(gate)), gate };
+    };
+    beforeAll(async () => {
+      host = await openGuestHost(create);
+      sandbox = await host.boot();
+      doorway = await openDoorway(sandbox);
+    });
+    afterAll(async () => {
+      await sandbox?.dispose();
+      await host?.close();
+    });
+
+    test('reaches nothing past the gateway, and has no DNS', async () => {
+      const { output } = await (await enter([])).run(['python3', '-c', directScript]);
+
+      expect(output.trim().split('\n')).toEqual(Array.from({ length: 9 }, () => 'no'));
+    });
+
+    test('is refused each of the known ways, and each is a line in the ledger', async () => {
+      const { say, gate } = await enter([allowed, ...Object.keys(addresses)], { lookup, internal: [] });
+
+      const answers = await say(ways.map(([, text]) => text));
+
+      const seen = ways.map(([what], index) => [
+        what,
+        Math.floor(statusOf(answers[index] ?? '') / 100),
+        gate.gateway.ledger[index]?.decision,
+        gate.gateway.ledger[index]?.rule,
+      ]);
+      expect(seen).toEqual(ways.map(([what, , rule]) => [what, 4, 'refused', expect.stringMatching(rule)]));
+    });
+
+    test('gets to an allowed host however it spells its name, and not by another name inside the tunnel', async () => {
+      const web = await serveSecureWeb();
+      const { say, run, gate } = await enter([web.place], { trust: web.trust });
+      const port = web.place.split(':')[1] ?? '';
+      const hello = (server: string): string => record(helloMessage([nameExtension(server)])).toString('latin1');
+
+      const [dotted = '', fronted = ''] = await say([connect(`${secureName.toUpperCase()}.:${port}`), [connect(web.place), hello('evil.test.example')]]);
+      const inspected = await enter([`GET ${web.place}/*`], { trust: web.trust });
+      const right = await run(['curl', '-sS', `https://${web.place}/`]);
+      const wrong = await run(['curl', '-sS', '-H', 'Host: evil.test.example', `https://${web.place}/`]);
+      const wrong2 = await run(['curl', '-sS', '--http2', '-X', 'PUT', '-d', 'out', `https://${web.place}/`]);
+
+      expect(statusOf(dotted)).toBe(200);
+      expect(fronted.slice(-7)).toBe('\u0015\u0003\u0003\u0000\u0002\u0002\u0031');
+      expect(gate.gateway.ledger.map(({ rule }) => rule)).toContain('another TLS server name');
+      expect(right).toEqual({ exitCode: 0, output: 'hello' });
+      expect(wrong.output).toContain('another Host header');
+      expect(wrong2.output).toMatch(/mayfly: PUT to secure\.test\.example is not allowed in this phase \(setup\)\. To allow it, add "PUT /);
+      expect(inspected.gate.gateway.ledger.filter(({ decision }) => decision === 'refused')).toHaveLength(2);
+      expect(web.seen).toHaveLength(1);
+    });
+
+    test('is not led to a private address by a redirect, nor by a name that changes its address', async () => {
+      const web = await serveWeb((_request, response) => response.writeHead(302, { location: 'http://169.254.169.254/latest/' }).end());
+      let asked = 0;
+      const rebinding: GatewayOptions['lookup'] = async (host2) =>
+        host2 === 'rebind.test.example' ? [{ address: ['93.184.216.34', '127.0.0.1'][Math.min(asked++, 1)] ?? '', family: 4 }] : await onLoopback(host2);
+      const { run, say, gate } = await enter([web.host, 'rebind.test.example'], {
+        lookup: rebinding,
+        internal: ['web.test.example'],
+        limits: { dialTimeoutMs: 1000 },
+      });
+
+      const redirected = await run(['curl', '-sSL', `http://${web.host}/`]);
+      await say([connect('rebind.test.example:443')]);
+      const [again = ''] = await say([connect('rebind.test.example:443')]);
+
+      expect(redirected.output).toContain('169.254.169.254 is an address');
+      expect(again).toContain('leads to an address that is not public (loopback address)');
+      // The name is asked for once for each connection: what was checked is what is connected to.
+      expect(asked).toBe(2);
+      expect(web.seen).toHaveLength(1);
+      expect(gate.gateway.ledger.at(-1)?.rule).toBe('loopback address');
+    });
+
+    test('cannot hide a second request behind the first', async () => {
+      const web = await serveWeb();
+      const { say } = await enter([web.host]);
+
+      const [answer = ''] = await say([`${get(web.host)}${get(web.host).replace('/a?b', '/second')}`]);
+
+      expect(web.seen.map(({ url }) => url)).not.toContain('/second');
+      expect(answer).not.toContain('second');
+    });
+
+    test('has so many connections, so much time for a head, so many bytes and requests', async () => {
+      const web = await serveWeb((_request, response) => response.end('x'.repeat(20_000)));
+      const crowd = `
+import socket
+held = [socket.create_connection(("127.0.0.1", 3128), 5) for _ in range(5)]
+late = held.pop()
+late.settimeout(5)
+print(late.recv(100).split()[1].decode())
+held[0].settimeout(20)
+held[0].sendall(b"GET http://")
+print(len(held[0].recv(100)))
+`;
+      const crowded = await enter([web.host], { limits: { connections: 4, headerTimeoutMs: 1500 } });
+      const { output } = await crowded.run(['python3', '-c', crowd]);
+      const spent = await enter([web.host], { limits: { totalBytes: 30_000 } });
+      const bytes = await spent.say([get(web.host), get(web.host), get(web.host)]);
+      const few = await enter([web.host], { limits: { requests: 2 } });
+      const requests = await few.say([get(web.host), get(web.host), get(web.host)]);
+
+      expect(output.trim().split('\n')).toEqual(['503', '0']);
+      expect(bytes.map(statusOf)).toEqual([200, expect.any(Number), 403]);
+      expect(bytes[1]?.length).toBeLessThan(20_000);
+      expect(bytes[2]).toContain('has used up its');
+      expect(requests.map(statusOf)).toEqual([200, 200, 403]);
+    });
+
+    test('cannot use the names of packages to write letters', async () => {
+      const web = await serveSecureWeb();
+      const { run, gate } = await enter([web.place], { trust: web.trust, phase: 'agent', registries: [{ kind: 'npm', host: web.place, basePath: '/' }] });
+      const script = `for n in $(seq 1 51); do curl -s -o /dev/null -w '%{http_code} ' https://${web.place}/canary-$n; done`;
+
+      const { output } = await run(['bash', '-c', script]);
+
+      expect(output.trim().split(' ')).toEqual([...Array.from({ length: 50 }, () => '200'), '403']);
+      expect(gate.gateway.ledger.at(-1)).toMatchObject({ decision: 'refused', path: '/canary-51', rule: 'more than 50 package names' });
+    });
+  });
+});
