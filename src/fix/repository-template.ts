@@ -8,9 +8,10 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { FixError, asFixError } from '../errors.ts';
+import { guestBundle } from '../gateway/surroundings.ts';
 import type { Snapshot } from '../git/mirror.ts';
 import type { Log } from '../log.ts';
-import type { LayerMaker, LayerName, Layers, Provider } from '../sandbox/sandbox.ts';
+import type { LayerMaker, LayerName, Layers, Provider, Sandbox } from '../sandbox/sandbox.ts';
 import { createReport, createTimer } from './report.ts';
 import type { TemplateUse } from './report.ts';
 import { lockfilesOf, mustSetUpAgain } from './setup-inputs.ts';
@@ -45,8 +46,12 @@ export interface TemplateOptions {
   readonly layers: Layers;
   /** A workspace that is ready sooner without a template needs none. Default: ten seconds, for a VM boots cold from it. */
   readonly worthMs?: number;
+  /** Memory that this host can still give, in MiB. */
+  readonly availableMib?: () => number;
   readonly log: Log;
 }
+
+const availableNow = (): number => Math.floor(process.availableMemory() / 2 ** 20);
 
 const Notes = z.object({
   server: z.string(),
@@ -63,7 +68,13 @@ type Notes = z.infer<typeof Notes>;
 const maxWaiting = 4;
 
 /** Null where no disk can be kept. */
-export function createRepositoryTemplates({ provider, layers, worthMs = 10_000, log }: TemplateOptions): RepositoryTemplates | null {
+export function createRepositoryTemplates({
+  provider,
+  layers,
+  worthMs = 10_000,
+  availableMib = availableNow,
+  log,
+}: TemplateOptions): RepositoryTemplates | null {
   const maker = provider.layers;
   if (maker === undefined) return null;
   const closing = new AbortController();
@@ -73,6 +84,8 @@ export function createRepositoryTemplates({ provider, layers, worthMs = 10_000, 
     if (closing.signal.aborted || waiting.size >= maxWaiting || waiting.has(name.place)) return;
     waiting.add(name.place);
     const make = async (): Promise<void> => {
+      // Runs have the memory first; the next one of this repository finds nothing, and asks again.
+      if (closing.signal.aborted || availableMib() < options.plan.sandbox.memoryMib) return;
       const startedAt = performance.now();
       const quiet = createReport(options.report.runId);
       const place = { ...options, report: quiet, timed: createTimer({ report: quiet, onEvent: () => {} }), signal: closing.signal };
@@ -125,7 +138,10 @@ async function makeKept(provider: Provider, maker: LayerMaker, { options, file }
   const made: Notes['node'][] = [];
   try {
     const spec = { id: `${report.runId}-layer`, signal, size: plan.sandbox };
-    await maker.make(spec, file, async (sandbox) => void made.push(await furnish(sandbox, gateway, options)));
+    await maker.make(spec, file, async (sandbox) => {
+      made.push(await furnish(sandbox, gateway, options));
+      await forgetCertificates(sandbox, options);
+    });
   } finally {
     await gateway.close();
   }
@@ -135,6 +151,26 @@ async function makeKept(provider: Provider, maker: LayerMaker, { options, file }
   const left = await sandbox.dispose();
   if (left.length > 0) throw new FixError('sandbox_leftover', { details: { left } });
   return node;
+}
+
+// Each certificate of the bundle whose lines are all in the file goes; `update-ca-certificates` takes a minute under emulation.
+const forgetScript = `
+[ -e "$1" ] || exit 0
+awk 'NR == FNR { own[$0]; next }
+/^-----BEGIN/ { block = $0; other = 0; inside = 1; next }
+inside && /^-----END/ { if (other) print block "\\n" $0; inside = 0; next }
+inside { block = block "\\n" $0; if (!($0 in own)) other = 1; next }
+!($0 in own)' "$1" "$2" > "$2.new" && cat "$2.new" > "$2" && rm "$1" "$2.new"`;
+
+/** What one guest was told to trust, the next one is told anew, or not. */
+async function forgetCertificates(sandbox: Sandbox, { surroundings, signal }: WorkspaceOptions): Promise<void> {
+  const result = await sandbox.exec(['sh', '-c', forgetScript, 'sh', surroundings.install.path, guestBundle], {
+    user: 'root',
+    cwd: '/',
+    signal,
+    timeoutMs: 120_000,
+  });
+  if (result.exitCode !== 0) throw new FixError('sandbox_boot', { details: { step: 'certificates', stderr: result.stderr.slice(-2000) } });
 }
 
 /** Null when it does not work, which it is removed for. */

@@ -5,7 +5,7 @@
  *
  * The wire is standard input of PID 1, a socket, which thaws and becomes sshd just as in a VM (guest-init.c).
  */
-import { chmod, mkdir, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { FixError } from '../errors.ts';
 import { describeContainer } from './bundle.ts';
@@ -136,10 +136,19 @@ if [ -e /usr/bin/sudo.distrib ]; then mv -f /usr/bin/sudo.distrib /usr/bin/sudo;
 sed -i '\\|^/usr/bin/sudo$|,+2d' /var/lib/dpkg/diversions
 sync`;
 
+/** Bits of CAP_DAC_OVERRIDE, CAP_FOWNER and CAP_FSETID: https://github.com/torvalds/linux/blob/master/include/uapi/linux/capability.h */
+const owning = (1n << 1n) | (1n << 3n) | (1n << 4n);
+
+/** What opens files for gVisor acts for users of the guest on a disk of the host. */
+async function mayOwnAll(): Promise<boolean> {
+  const [, held = '0'] = /^CapEff:\s*([0-9a-f]+)$/m.exec(await readFile('/proc/self/status', 'utf8')) ?? [];
+  return (BigInt(`0x${held}`) & owning) === owning;
+}
+
 /** The root filesystem of such a guest is an overlay of the host's kernel, whose upper half is the disk that is kept: gVisor's own is of no use to another. */
 function createLayerMaker(options: OciOptions, find: () => Promise<Parts>): LayerMaker {
   return {
-    key: async () => `oci ${(await find()).image.key}`,
+    key: async () => ((await mayOwnAll()) ? `oci ${(await find()).image.key}` : null),
     async make(spec, file, fill) {
       checkVmId(spec.id);
       const parts = await find();

@@ -26,8 +26,11 @@ export interface TemplateWorld extends AsyncDisposable {
   /** For a workspace on a commit; default: the tip of the branch that is checked out. */
   describe(plan?: Partial<Plan>, sha?: string): WorkspaceOptions;
   /** Opens the agent's workspace, has `use` work there, and waits until its template is made. */
-  run(options: WorkspaceOptions, home?: Partial<Home>, use?: (workspace: Workspace) => Promise<void>): Promise<RunReport>;
+  run(options: WorkspaceOptions, use?: (workspace: Workspace) => Promise<void>): Promise<RunReport>;
 }
+
+/** Whose all of it is. */
+export const home: Home = { server: 'https://github.test', installation: 1, repository: 2 };
 
 /** `guests` answers for the VMs; everything else goes with the world. */
 export function createTemplateWorld(guests: GuestHost): TemplateWorld {
@@ -51,7 +54,7 @@ export function createTemplateWorld(guests: GuestHost): TemplateWorld {
         id: `${report.runId}-agent`,
         provider,
         openGateway: () => ({ accept: () => {}, enter: () => {}, ledger: [], unlisted: 0, close: () => Promise.resolve() }),
-        surroundings: { caPem: '', guestEnv: {}, registryHosts: [], install: { path: '', argv: [] } },
+        surroundings: { caPem: '', guestEnv: {}, registryHosts: [], install: { path: '/usr/local/share/ca-certificates/mayfly-host.crt', argv: ['true'] } },
         guestNodeVersion: '26.10.0',
         snapshot: createSnapshot({ directory: join(repository.directory, '.git'), sha, environment: {} }),
         plan: { ...barePlan, ...plan },
@@ -61,8 +64,8 @@ export function createTemplateWorld(guests: GuestHost): TemplateWorld {
         signal: AbortSignal.timeout(110_000),
       };
     },
-    async run(options, home = {}, use = async () => {}) {
-      const { workspace, refresh } = await templates.open(options, { server: 'https://github.test', installation: 1, repository: 2, ...home });
+    async run(options, use = async () => {}) {
+      const { workspace, refresh } = await templates.open(options, home);
       try {
         await use(workspace);
       } finally {

@@ -2,16 +2,15 @@
 import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import type { Home } from '../../src/fix/repository-template.ts';
 import { describeTemplate } from '../../src/fix/repository-template.ts';
 import type { Plan } from '../../src/fix/plan.ts';
 import { openWorkspace } from '../../src/fix/workspace.ts';
-import type { Workspace } from '../../src/fix/workspace.ts';
+import type { GuestSurroundings, Workspace } from '../../src/fix/workspace.ts';
 import { createOciProvider } from '../../src/sandbox/oci.ts';
 import { createQemuProvider } from '../../src/sandbox/qemu.ts';
-import { isSkipped, lacksForGuests, lacksForGvisor, openGuestHost, output } from '../support/guest.ts';
+import { isSkipped, lacksForGuests, lacksForGvisor, newVmId, openGuestHost, output } from '../support/guest.ts';
 import type { GuestHost } from '../support/guest.ts';
-import { createTemplateWorld } from '../support/template-world.ts';
+import { createTemplateWorld, home } from '../support/template-world.ts';
 import type { TemplateWorld } from '../support/template-world.ts';
 
 /** Its setup draws a name that is kept with what git ignores: the same name is the same setup. */
@@ -37,11 +36,11 @@ for (const { name, create, lacking } of [
       const names: string[] = [];
       const plan = { setup: [drawn] };
 
-      const first = await world.run(world.describe(plan), {}, async (workspace) => {
+      const first = await world.run(world.describe(plan), async (workspace) => {
         names.push(await nameOf(workspace));
         await output(workspace.sandbox, 'cd /workspace; echo canary > a.ts; echo canary > installed; git commit -qam canary; echo canary > ~/canary');
       });
-      const second = await world.run(world.describe(plan), {}, async (workspace) => {
+      const second = await world.run(world.describe(plan), async (workspace) => {
         names.push(await nameOf(workspace));
         const { sandbox } = workspace;
         expect(await output(sandbox, 'cd /workspace; git status --short; cat a.ts; git log --format=%s; ls ~/canary 2> /dev/null || true')).toBe(
@@ -50,7 +49,7 @@ for (const { name, create, lacking } of [
         expect(await sandbox.exec(['sudo', '-n', 'true'])).not.toMatchObject({ exitCode: 0 });
         await output(sandbox, 'cd /workspace; echo more > a.ts; rm installed; echo canary > ~/canary');
       });
-      const third = await world.run(world.describe(plan), {}, async (workspace) => void names.push(await nameOf(workspace)));
+      const third = await world.run(world.describe(plan), async (workspace) => void names.push(await nameOf(workspace)));
 
       expect(first.template).toBeNull();
       expect(names[0]).not.toBe(names[1]);
@@ -80,23 +79,24 @@ describe.skipIf(isSkipped('when repository templates are used', await lacksForGv
   afterEach(async () => await world[Symbol.asyncDispose]());
 
   /** Which template the run began with, and the name that its setup had drawn. */
-  async function run(plan: Partial<Plan> = { setup: [drawn] }, home: Partial<Home> = {}) {
+  async function run(plan: Partial<Plan> = { setup: [drawn] }) {
     let drawnName = '';
-    const report = await world.run(world.describe(plan), home, async (workspace) => {
+    const report = await world.run(world.describe(plan), async (workspace) => {
       if (plan.setup?.includes(drawn) === true) drawnName = await nameOf(workspace);
       expect(await output(workspace.sandbox, 'cd /workspace; git status --short; git rev-parse HEAD')).toBe(world.repository.git('rev-parse', 'HEAD'));
     });
     return { template: report.template, name: drawnName, notes: report.notes };
   }
 
-  test.each<[string, Partial<Home>]>([
-    ['another repository', { repository: 3 }],
-    ['another installation', { installation: 2 }],
-    ['another GitHub', { server: 'https://other.test' }],
-  ])('is not seen by %s, with the same files and lockfiles', async (_whose, home) => {
+  test('is not seen by another repository, installation or GitHub with the same files and lockfiles', async () => {
     await run();
 
-    expect((await run({ setup: [drawn] }, home)).template).toBeNull();
+    for (const other of [{ repository: 3 }, { installation: 2 }, { server: 'https://other.test' }]) {
+      const options = world.describe({ setup: [drawn] });
+      const { workspace } = await world.templates.open(options, { ...home, ...other });
+      await workspace[Symbol.asyncDispose]();
+      expect(options.report.template).toBeNull();
+    }
     expect((await run()).template).not.toBeNull();
   });
 
@@ -110,7 +110,7 @@ describe.skipIf(isSkipped('when repository templates are used', await lacksForGv
       { setup: [drawn], node: { install: '24.x', reason: null } },
     ]) {
       const options = world.describe(plan);
-      const { workspace } = await world.templates.open(options, { server: 'https://github.test', installation: 1, repository: 2 });
+      const { workspace } = await world.templates.open(options, home);
       await workspace[Symbol.asyncDispose]();
       expect(options.report.template).toBeNull();
     }
@@ -170,7 +170,7 @@ describe.skipIf(isSkipped('when repository templates are used', await lacksForGv
     world.repository.commit({ 'a.ts': '2\n' });
 
     const options = world.describe(plan);
-    const { workspace } = await world.templates.open(options, { server: 'https://github.test', installation: 1, repository: 2 });
+    const { workspace } = await world.templates.open(options, home);
     await workspace[Symbol.asyncDispose]();
 
     expect(options.report).toMatchObject({ template: null, notes: [], leftovers: [] });
@@ -188,6 +188,26 @@ describe.skipIf(isSkipped('when repository templates are used', await lacksForGv
     expect([name, kept]).not.toContain(proofs);
   });
 
+  test('holds none of the certificates that its guest was told to trust', async () => {
+    const path = '/usr/local/share/ca-certificates/mayfly-host.crt';
+    const bundle = '/etc/ssl/certs/ca-certificates.crt';
+    const caPem = ['# MAYFLY', '-----BEGIN CERTIFICATE-----', 'MAYFLY', '-----END CERTIFICATE-----', ''].join('\n');
+    const install = { path, argv: ['sh', '-c', 'cp "$2" /root/before; cat "$1" >> "$2"', 'sh', path, bundle] };
+    const [name = ''] = await keepWith({ caPem, guestEnv: {}, registryHosts: [], install });
+
+    const layer = await world.layers.take({ place: name.slice(0, 24), commit: name.slice(25) }, AbortSignal.timeout(20_000));
+    await using sandbox = await host.provider().boot({ id: newVmId(), signal: AbortSignal.timeout(60_000), layer: layer?.file ?? '' });
+
+    expect(await output(sandbox, `cmp ${bundle} /root/before && grep -c BEGIN ${bundle}; ls ${path} 2> /dev/null || echo gone`, 'root')).toMatch(
+      /^\d{3}\ngone$/,
+    );
+  });
+
+  async function keepWith(surroundings: GuestSurroundings): Promise<readonly string[]> {
+    await world.run({ ...world.describe({ setup: [drawn] }), surroundings });
+    return await readdir(world.layersDirectory);
+  }
+
   test('is not made of a setup that fails', async () => {
     await expect(world.run(world.describe({ setup: ['false'] }))).rejects.toMatchObject({ code: 'setup_failed' });
 
@@ -197,7 +217,7 @@ describe.skipIf(isSkipped('when repository templates are used', await lacksForGv
 
   test('that is being made when the worker ends leaves nothing', async () => {
     const options = world.describe({ setup: ['sleep 1'] });
-    const { workspace, refresh } = await world.templates.open(options, { server: 'https://github.test', installation: 1, repository: 2 });
+    const { workspace, refresh } = await world.templates.open(options, home);
     await workspace[Symbol.asyncDispose]();
     refresh?.();
 
