@@ -6,16 +6,13 @@
  * workspace only; a proof always begins with nothing. Whatever goes wrong with it costs time, never a run.
  */
 import { createHash } from 'node:crypto';
-import { z } from 'zod';
-import { FixError, asFixError } from '../errors.ts';
-import { guestBundle } from '../gateway/surroundings.ts';
 import type { Snapshot } from '../git/mirror.ts';
 import type { Log } from '../log.ts';
-import type { LayerMaker, LayerName, Layers, Provider, Sandbox } from '../sandbox/sandbox.ts';
-import { createReport, createTimer } from './report.ts';
+import type { LayerName, Layers, Provider } from '../sandbox/sandbox.ts';
+import { createMaking, Notes } from './make-template.ts';
 import type { TemplateUse } from './report.ts';
 import { lockfilesOf, mustSetUpAgain } from './setup-inputs.ts';
-import { furnish, openWorkspace } from './workspace.ts';
+import { openWorkspace } from './workspace.ts';
 import type { KeptSetup, Workspace, WorkspaceOptions } from './workspace.ts';
 
 /** Whose template: no other installation or repository ever sees it. */
@@ -53,52 +50,12 @@ export interface TemplateOptions {
 
 const availableNow = (): number => Math.floor(process.availableMemory() / 2 ** 20);
 
-const Notes = z.object({
-  server: z.string(),
-  installation: z.number(),
-  repository: z.number(),
-  commit: z.string(),
-  node: z.object({ version: z.string(), remark: z.string().nullable() }),
-  /** How long the run took that had no template, from boot to ready. */
-  readyMs: z.number(),
-});
-type Notes = z.infer<typeof Notes>;
-
-/** Beyond it, the next run of a repository finds none: it is made after that one. */
-const maxWaiting = 4;
-
 /** Null where no disk can be kept. */
-export function createRepositoryTemplates({
-  provider,
-  layers,
-  worthMs = 10_000,
-  availableMib = availableNow,
-  log,
-}: TemplateOptions): RepositoryTemplates | null {
+export function createRepositoryTemplates({ worthMs = 10_000, availableMib = availableNow, ...options }: TemplateOptions): RepositoryTemplates | null {
+  const { provider, layers, log } = options;
   const maker = provider.layers;
   if (maker === undefined) return null;
-  const closing = new AbortController();
-  const waiting = new Set<string>();
-  let last: Promise<void> = Promise.resolve();
-  const makeLater = (name: LayerName, options: WorkspaceOptions, notes: Omit<Notes, 'node'>): void => {
-    if (closing.signal.aborted || waiting.size >= maxWaiting || waiting.has(name.place)) return;
-    waiting.add(name.place);
-    const make = async (): Promise<void> => {
-      // Runs have the memory first; the next one of this repository finds nothing, and asks again.
-      if (closing.signal.aborted || availableMib() < options.plan.sandbox.memoryMib) return;
-      const startedAt = performance.now();
-      const quiet = createReport(options.report.runId);
-      const place = { ...options, report: quiet, timed: createTimer({ report: quiet, onEvent: () => {} }), signal: closing.signal };
-      const made = await layers.keep(name, async (file) => ({ ...notes, node: await makeKept(provider, maker, { options: place, file }) }) satisfies Notes);
-      if (made) log.info({ ...notes, durationMs: Math.round(performance.now() - startedAt) }, 'repository template is ready');
-    };
-    last = last
-      .then(make)
-      .catch((err: unknown) =>
-        log.warn({ err, code: asFixError(err).code, details: asFixError(err).details, ...notes }, 'repository template could not be made'),
-      )
-      .finally(() => waiting.delete(name.place));
-  };
+  const making = createMaking({ provider, maker, layers, availableMib, log });
   const drop = async (name: LayerName, err: unknown): Promise<void> => {
     log.warn({ err, ...name }, 'a repository template does not work, and is removed');
     await layers.remove(name);
@@ -110,67 +67,26 @@ export function createRepositoryTemplates({
       const makerKey = await maker.key(options.plan.sandbox);
       if (makerKey === null) return { workspace: await openWorkspace(options), refresh: null };
       const name: LayerName = { place: await placeOf(options, home, makerKey), commit: snapshot.sha };
-      const found = await findKept(layers, { name, home, options });
+      const found = await findKept(layers, { name, home, options }).catch((err: unknown) => {
+        options.signal.throwIfAborted();
+        log.warn({ err, ...name }, 'repository templates could not be looked through');
+        return null;
+      });
       const workspace = found && (await openKept(options, found.kept, (err) => drop({ ...name, commit: found.kept.commit }, err)));
+      const later = (readyMs: number) => () => making.later(name, options, { ...home, commit: snapshot.sha, readyMs });
       if (!found || !workspace) {
         const whole = await openWorkspace(options);
-        const notes = { ...home, commit: snapshot.sha, readyMs: Math.round(performance.now() - startedAt) };
-        return { workspace: whole, refresh: notes.readyMs < worthMs ? null : () => makeLater(name, options, notes) };
+        const readyMs = Math.round(performance.now() - startedAt);
+        return { workspace: whole, refresh: readyMs < worthMs ? null : later(readyMs) };
       }
       const { commit, again } = found.kept;
       report.template = { commit, again, readyMs: Math.round(performance.now() - startedAt), wholeMs: found.readyMs };
       report.notes.push(describeTemplate(report.template));
-      const notes = { ...home, commit: snapshot.sha, readyMs: found.readyMs };
-      return { workspace, refresh: again ? () => makeLater(name, options, notes) : null };
+      return { workspace, refresh: again ? later(found.readyMs) : null };
     },
-    idle: () => last,
-    async close() {
-      closing.abort(new FixError('cancelled'));
-      await last;
-    },
+    idle: () => making.idle(),
+    close: () => making.close(),
   };
-}
-
-/** Clone and setup in a VM whose disk becomes `file`; then a VM has to wake up with it. */
-async function makeKept(provider: Provider, maker: LayerMaker, { options, file }: { options: WorkspaceOptions; file: string }): Promise<Notes['node']> {
-  const { plan, report, signal } = options;
-  const gateway = options.openGateway('setup', plan.allow.setup);
-  const made: Notes['node'][] = [];
-  try {
-    const spec = { id: `${report.runId}-layer`, signal, size: plan.sandbox };
-    await maker.make(spec, file, async (sandbox) => {
-      made.push(await furnish(sandbox, gateway, options));
-      await forgetCertificates(sandbox, options);
-    });
-  } finally {
-    await gateway.close();
-  }
-  const [node] = made;
-  if (node === undefined) throw new FixError('internal', { details: { reason: 'nothing was made' } });
-  const sandbox = await provider.boot({ id: `${report.runId}-layer-check`, signal, size: plan.sandbox, layer: file });
-  const left = await sandbox.dispose();
-  if (left.length > 0) throw new FixError('sandbox_leftover', { details: { left } });
-  return node;
-}
-
-// Each certificate of the bundle whose lines are all in the file goes; `update-ca-certificates` takes a minute under emulation.
-const forgetScript = `
-[ -e "$1" ] || exit 0
-awk 'NR == FNR { own[$0]; next }
-/^-----BEGIN/ { block = $0; other = 0; inside = 1; next }
-inside && /^-----END/ { if (other) print block "\\n" $0; inside = 0; next }
-inside { block = block "\\n" $0; if (!($0 in own)) other = 1; next }
-!($0 in own)' "$1" "$2" > "$2.new" && cat "$2.new" > "$2" && rm "$1" "$2.new"`;
-
-/** What one guest was told to trust, the next one is told anew, or not. */
-async function forgetCertificates(sandbox: Sandbox, { surroundings, signal }: WorkspaceOptions): Promise<void> {
-  const result = await sandbox.exec(['sh', '-c', forgetScript, 'sh', surroundings.install.path, guestBundle], {
-    user: 'root',
-    cwd: '/',
-    signal,
-    timeoutMs: 120_000,
-  });
-  if (result.exitCode !== 0) throw new FixError('sandbox_boot', { details: { step: 'certificates', stderr: result.stderr.slice(-2000) } });
 }
 
 /** Null when it does not work, which it is removed for. */

@@ -55,7 +55,11 @@ export async function runFix(request: RunRequest, tools: RunTools): Promise<RunR
   const limits = narrowLimits(tools.limits, values);
   // What somebody put on a branch, or held work lies on, is no default branch.
   const isMain = !resume && (await rules.ancestor(snapshot.sha, signal)) !== null;
-  return await prepare(request, { ...tools, limits }, { snapshot, rules, laid: start.files, effective: read.effective, home: (isMain && request.home) || null });
+  return await prepare(
+    request,
+    { ...tools, limits },
+    { snapshot, rules, laid: start.files, effective: read.effective, home: (isMain && request.home) || null },
+  );
 }
 
 async function prepare(

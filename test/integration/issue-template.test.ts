@@ -2,7 +2,7 @@
 import { afterAll, describe, expect, it } from 'vitest';
 import type { Home, RepositoryTemplates } from '../../src/fix/repository-template.ts';
 import { openWorkspace } from '../../src/fix/workspace.ts';
-import { createFollowWorld } from '../support/follow-world.ts';
+import { describeFollow } from '../support/follow-world.ts';
 import { aPublishRequest, openPort } from '../support/github-port.ts';
 import { whyNoSshd } from '../support/host-sshd.ts';
 import { bash, createIssueWorld, submit } from '../support/issue-world.ts';
@@ -61,10 +61,11 @@ describe.skipIf(reason)('a repository template', () => {
     expect(asked).toEqual([]);
     expect(boots).toEqual(['agent', 'proof']);
   });
+});
 
+describeFollow('a repository template of a pull request', {}, (world) => {
   it('is not for a pull request, whose branch anybody may have written', async () => {
     const { asked, templates } = createListener();
-    const world = stack.use(await createFollowWorld());
     await world.repository.comment({ as: 'ada', issue: world.pull, body: '/agent say better' });
     const [job] = await world.takeIn();
 
@@ -76,7 +77,6 @@ describe.skipIf(reason)('a repository template', () => {
 
   it('is for a merge, whose workspace begins with the default branch', async () => {
     const { asked, templates } = createListener();
-    const world = stack.use(await createFollowWorld());
     await world.repository.commit({ message: 'Meanwhile', files: { 'other.txt': 'new\n' } });
     await world.repository.comment({ as: 'ada', issue: world.pull, body: '/agent merge' });
     const [job] = await world.takeIn();

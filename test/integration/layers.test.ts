@@ -126,9 +126,8 @@ describe('kept disks', () => {
     });
     await begun.promise;
     expect(await other.keep(named(1))).toBe(false);
-    const failed = expect(making).rejects.toThrow('no');
     failing.reject(new Error('no'));
-    await failed;
+    await expect(making).rejects.toThrow('no');
 
     expect(await readdir(join(root.path, 'layers'))).toEqual([]);
     expect(await one.keep(named(1))).toBe(true);
