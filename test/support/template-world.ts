@@ -53,7 +53,14 @@ export function createTemplateWorld(guests: GuestHost): TemplateWorld {
       return {
         id: `${report.runId}-agent`,
         provider,
-        openGateway: () => ({ accept: () => {}, enter: () => {}, ledger: [], unlisted: 0, close: () => Promise.resolve() }),
+        openGateway: () => ({
+          authority: () => Promise.resolve(''),
+          accept: () => {},
+          enter: () => {},
+          ledger: [],
+          unlisted: 0,
+          close: () => Promise.resolve(),
+        }),
         surroundings: { caPem: '', guestEnv: {}, registryHosts: [], install: { path: '/usr/local/share/ca-certificates/mayfly-host.crt', argv: ['true'] } },
         guestNodeVersion: '26.10.0',
         snapshot: createSnapshot({ directory: join(repository.directory, '.git'), sha, environment: {} }),
