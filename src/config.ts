@@ -122,6 +122,12 @@ const Environment = z.object({
     .positive()
     .optional()
     .meta({ description: 'Largest disk that the settings of a repository may ask for, in GiB. Default: MAYFLY_GUEST_DISK_GIB.' }),
+  MAYFLY_REPOSITORY_TEMPLATES_GIB: z.coerce
+    .number()
+    .nonnegative()
+    .max(1e6)
+    .default(20)
+    .meta({ description: 'Disk for the setups of repositories that are kept between runs, in GiB; the least recently used go first. 0 keeps none.' }),
   MAYFLY_GUEST_PACKAGES: packageList(
     'Debian packages that every VM has beside the usual ones, with a space or a comma between them. With others, another template is built.',
   ),

@@ -169,8 +169,26 @@ function printJson(report: RunReport, patchFile: string | null, error: FixError 
 
 /** A run for programs to read. */
 export function describeRun(report: RunReport, error: FixError | null): Record<string, unknown> {
-  const { outcome, patch, summary, proof, steps, usage, costUsd, models, transcriptFile, sandbox, egress, timingsMs, vms, leftovers, notes, node, context } =
-    report;
+  const {
+    outcome,
+    patch,
+    summary,
+    proof,
+    steps,
+    usage,
+    costUsd,
+    models,
+    transcriptFile,
+    sandbox,
+    egress,
+    timingsMs,
+    vms,
+    leftovers,
+    notes,
+    node,
+    template,
+    context,
+  } = report;
   const reason = outcome && 'reason' in outcome ? outcome.reason : outcome && 'limit' in outcome ? outcome.limit : undefined;
   return {
     outcome: outcome?.kind,
@@ -189,6 +207,7 @@ export function describeRun(report: RunReport, error: FixError | null): Record<s
     transcriptFile,
     sandbox: sandbox && { ...sandbox, reason: report.providerReason },
     node,
+    template,
     egress: groupByHost(egress),
     timingsMs,
     vms,

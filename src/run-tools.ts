@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { createTranscript } from './agent/transcript.ts';
 import type { Config } from './config.ts';
 import { FixError } from './errors.ts';
+import { createRepositoryTemplates } from './fix/repository-template.ts';
 import type { RunLimits, RunTools } from './fix/run-request.ts';
 import { createGateway } from './gateway/create-gateway.ts';
 import { credentialsFor, readCredentials, secretsOf } from './gateway/credentials.ts';
@@ -22,11 +23,12 @@ import { findPrice } from './model/prices.ts';
 import { createOperator, modelNames } from './operator.ts';
 import { chooseProvider } from './sandbox/choose-provider.ts';
 import { readGuestNodeVersion } from './sandbox/image.ts';
+import { createLayers } from './sandbox/layers.ts';
 import { createPool } from './sandbox/pool.ts';
 import type { Pool } from './sandbox/pool.ts';
 import { pruneTemplates } from './sandbox/prune.ts';
 import type { QemuOptions } from './sandbox/qemu.ts';
-import type { Provider } from './sandbox/sandbox.ts';
+import type { Layers, Provider } from './sandbox/sandbox.ts';
 import { buildTemplate } from './sandbox/template.ts';
 import type { Building } from './sandbox/template.ts';
 import { hostPresets } from './settings/presets.ts';
@@ -69,6 +71,10 @@ export async function createRunTools(config: Config, options: { log: Log; secret
     openTranscript: (runId) => createTranscript(join(config.MAYFLY_STATE_DIR, 'transcripts', `${runId}.jsonl`), options.secrets.scrub),
     limits: runLimits(config),
     secrets: options.secrets,
+    repositoryTemplates:
+      config.MAYFLY_REPOSITORY_TEMPLATES_GIB === 0
+        ? null
+        : createRepositoryTemplates({ provider: choice.provider, layers: createLayersFrom(config, options.log), log: options.log }),
   };
 }
 
@@ -94,6 +100,11 @@ function publicRegistries(): readonly Registry[] {
     ...at('maven', maven, '/maven2/'),
     ...at('debian', debian),
   ];
+}
+
+/** Kept disks of this configuration; none where the operator wants none. */
+export function createLayersFrom(config: Config, log: Log): Layers {
+  return createLayers({ directory: join(config.MAYFLY_CACHE_DIR, 'layers'), maxBytes: config.MAYFLY_REPOSITORY_TEMPLATES_GIB * 2 ** 30, log });
 }
 
 /** The operator's word on what boots VMs; null leaves it to the host. */

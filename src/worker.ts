@@ -13,7 +13,7 @@ import type { Log, Secrets } from './log.ts';
 import type { DailyLimits } from './queue/daily-budget.ts';
 import type { AllLimits } from './queue/open-run.ts';
 import { createWorkerQueue } from './queue/worker-queue.ts';
-import { createFetch, createMirrorsFrom, createRunTools, openPool } from './run-tools.ts';
+import { createFetch, createLayersFrom, createMirrorsFrom, createRunTools, openPool } from './run-tools.ts';
 import { version } from './version.ts';
 import { readEvent } from './webhook/event.ts';
 
@@ -67,7 +67,7 @@ export async function startWorker(config: Config, options: WorkerOptions): Promi
   });
   const { slug } = await github.whoAmI(signal);
   const { provider, ...runTools } = await createRunTools(config, { log, secrets, model: config.MAYFLY_MODEL });
-  const swept = await provider.sweep();
+  const swept = [...(await provider.sweep()), ...(await createLayersFrom(config, log).sweep())];
   log.info({ slug, swept, provider: provider.name, because: runTools.providerReason }, 'worker starts');
   const queue = await createWorkerQueue({
     redisUrl,
@@ -108,7 +108,7 @@ export async function startWorker(config: Config, options: WorkerOptions): Promi
       stopRedelivery();
       closing.abort();
       // Runs that still end meanwhile boot what they need by themselves.
-      await Promise.all([queue.close(graceMs), pool.drain()]);
+      await Promise.all([queue.close(graceMs), pool.drain(), runTools.repositoryTemplates?.close()]);
     },
   };
 }

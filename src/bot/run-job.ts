@@ -177,6 +177,7 @@ async function workAndDeliver(context: JobContext, kind: WorkKind, budget: Budge
       // A branch may say what it likes of itself.
       ...(job.pull && { rules: async (signal: AbortSignal) => await fetchRef(context, job.repository.defaultBranch, signal) }),
       ...(kind.prepare && { prepare: kind.prepare.bind(kind, context) }),
+      home: { server: new URL(context.github.cloneUrl).origin, installation: job.installationId, repository: job.repository.id },
       settings: context.settings,
       pinnedSha: kind.base(job).sha,
       resume: resumeOf(job.work) !== null,

@@ -8,6 +8,18 @@ import type { Grant } from './capabilities.ts';
 import type { EgressEntry } from './egress.ts';
 import type { SensitivePath } from './sensitive.ts';
 
+/** What a run had from a repository template. */
+export interface TemplateUse {
+  /** The commit whose setup it was. */
+  readonly commit: string;
+  /** Its commands ran again on top of it. */
+  readonly again: boolean;
+  /** From boot to ready. */
+  readonly readyMs: number;
+  /** The same, of the run that had no template. */
+  readonly wholeMs: number;
+}
+
 export type Phase = 'fetch' | 'boot' | 'clone' | 'setup' | 'tests' | 'solve' | 'patch' | 'prove' | 'publish' | 'discard';
 
 /** What an onlooker is told while a run goes on. Texts from the agent are hostile: whoever shows them makes them safe. */
@@ -62,6 +74,8 @@ export interface RunReport {
   sandbox: SandboxInfo | null;
   /** Why that provider: half a sentence that follows "because". */
   providerReason: string;
+  /** The setup that the agent's VM began with; null when it had its own. */
+  template: TemplateUse | null;
   /** Version of Node in the first VM. */
   node: string | null;
   /** Setup steps that ran, and what could not be done; facts of the host, in words. */
@@ -96,6 +110,7 @@ export function createReport(runId: string): RunReport {
     models: [],
     sandbox: null,
     providerReason: '',
+    template: null,
     node: null,
     notes: [],
     egress: [],

@@ -13,6 +13,7 @@ import type { AskedIssue } from './agent-task.ts';
 import type { Plan, Wishes } from './plan.ts';
 import type { PatchLimits } from './policy.ts';
 import type { RunEvent, RunReport } from './report.ts';
+import type { Home, RepositoryTemplates } from './repository-template.ts';
 import type { GuestSurroundings, Workspace } from './workspace.ts';
 
 export interface RunLimits {
@@ -57,6 +58,8 @@ export interface RunTools {
   readonly openTranscript: (runId: string) => Promise<Transcript>;
   readonly limits: RunLimits;
   readonly secrets: Secrets;
+  /** Null where the operator wants none, or no disk can be kept. */
+  readonly repositoryTemplates: RepositoryTemplates | null;
 }
 
 export interface RunRequest {
@@ -68,6 +71,8 @@ export interface RunRequest {
   /** Puts more into the workspace before the agent begins: part of its patch. Returns what the agent is told of it. */
   readonly prepare?: (workspace: Workspace, snapshot: Snapshot) => Promise<readonly TaskText[]>;
   readonly wishes: Wishes;
+  /** Whose repository template may be used, and made: only where the base is in the history of the rules. */
+  readonly home?: Home;
   /** Read before, from the default branch; those of the base commit where nobody did. */
   readonly settings?: Effective;
   /** The base commit, on the host. */

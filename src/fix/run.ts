@@ -29,11 +29,12 @@ import type { Plan } from './plan.ts';
 import { asSetback, proveApart } from './prove-apart.ts';
 import { createTimer } from './report.ts';
 import type { RunReport } from './report.ts';
+import type { Home, Opened } from './repository-template.ts';
 import type { RunRequest, RunResult, RunTools } from './run-request.ts';
 import { takeAtStop, takePatch } from './take-patch.ts';
 import type { Taking } from './take-patch.ts';
 import { openWorkspace } from './workspace.ts';
-import type { Workspace } from './workspace.ts';
+import type { Workspace, WorkspaceOptions } from './workspace.ts';
 
 const ended = (outcome: FixOutcome): RunResult => ({ kind: 'ended', outcome });
 
@@ -51,13 +52,20 @@ export async function runFix(request: RunRequest, tools: RunTools): Promise<RunR
   const { values } = read.effective;
   const unwanted = refuseBySettings(values, tools.isolation);
   if (unwanted !== null) return ended(unwanted);
-  return await prepare(request, { ...tools, limits: narrowLimits(tools.limits, values) }, { snapshot, rules, laid: start.files, effective: read.effective });
+  const limits = narrowLimits(tools.limits, values);
+  // What somebody put on a branch, or held work lies on, is no default branch.
+  const isMain = !resume && (await rules.ancestor(snapshot.sha, signal)) !== null;
+  return await prepare(
+    request,
+    { ...tools, limits },
+    { snapshot, rules, laid: start.files, effective: read.effective, home: (isMain && request.home) || null },
+  );
 }
 
 async function prepare(
   request: RunRequest,
   tools: RunTools,
-  { snapshot, rules, laid, effective }: Pick<Context, 'snapshot' | 'laid'> & { rules: Snapshot; effective: Effective },
+  { snapshot, rules, laid, effective, home }: Pick<Context, 'snapshot' | 'laid'> & { rules: Snapshot; effective: Effective; home: Home | null },
 ): Promise<RunResult> {
   const { report, signal, log } = request;
   const { surroundings, guestNodeVersion } = tools;
@@ -75,21 +83,29 @@ async function prepare(
   report.grants = describeGrants({ plan, effective, asked: request.wishes.allow, isolation });
   const isKnownPackage = createPackageWords(snapshot, signal);
   const repository = request.repository ?? null;
-  const open = (suffix: string): Promise<Workspace> =>
-    openWorkspace({
-      id: `${report.runId}-${suffix}`,
-      timed: createTimer(request, suffix),
-      provider: tools.provider,
-      openGateway: (phase, allow) => tools.openGateway({ phase, allow, repository, isKnownPackage, log }),
-      surroundings,
-      guestNodeVersion,
-      snapshot,
-      plan,
-      limits: tools.limits,
-      report,
-      signal,
-    });
-  return await work(request, tools, { snapshot, laid, plan, model, open });
+  const describe = (suffix: string): WorkspaceOptions => ({
+    id: `${report.runId}-${suffix}`,
+    timed: createTimer(request, suffix),
+    provider: tools.provider,
+    openGateway: (phase, allow) => tools.openGateway({ phase, allow, repository, isKnownPackage, log }),
+    surroundings,
+    guestNodeVersion,
+    snapshot,
+    plan,
+    limits: tools.limits,
+    report,
+    signal,
+  });
+  const templates = home && tools.repositoryTemplates;
+  let refresh: Opened['refresh'] = null;
+  const openAgents = async (): Promise<Workspace> => {
+    if (!home || !templates) return await openWorkspace(describe('agent'));
+    const opened = await templates.open(describe('agent'), home);
+    refresh = opened.refresh;
+    return opened.workspace;
+  };
+  const openProof = async (suffix: string): Promise<Workspace> => await openWorkspace(describe(suffix));
+  return await work(request, tools, { snapshot, laid, plan, model, openAgents, openProof }).finally(() => refresh?.());
 }
 
 /** Null when the branch is not any more where it was. */
@@ -110,7 +126,9 @@ interface Context {
   readonly laid: readonly PatchFile[];
   readonly plan: Plan;
   readonly model: Model;
-  readonly open: (suffix: string) => Promise<Workspace>;
+  readonly openAgents: () => Promise<Workspace>;
+  /** Begins with nothing but the template of all guests. */
+  readonly openProof: (suffix: string) => Promise<Workspace>;
 }
 
 interface Place {
@@ -125,7 +143,7 @@ interface Place {
 async function work(request: RunRequest, tools: RunTools, context: Context): Promise<RunResult> {
   const { report, onEvent, signal, log } = request;
   const { plan, snapshot } = context;
-  await using workspace = await context.open('agent');
+  await using workspace = await context.openAgents();
   const baselineSha = await commitBaseline(workspace.sandbox, signal);
   workspace.gateway.enter('agent', plan.allow.agent);
   const tests = await tryBaseTests(tools, plan, { workspace, baselineSha, signal });
@@ -153,7 +171,7 @@ async function work(request: RunRequest, tools: RunTools, context: Context): Pro
       timeoutMs: tools.limits.proofTimeoutMs,
       signal,
       log,
-      open: () => context.open(++proofs === 1 ? 'proof' : `proof${proofs}`),
+      open: () => context.openProof(++proofs === 1 ? 'proof' : `proof${proofs}`),
       onRun: (tree, run) => onEvent({ kind: 'tested', tree, run }),
     });
     onEvent({ kind: 'proved', proof: report.proof });

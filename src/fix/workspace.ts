@@ -38,6 +38,17 @@ export interface WorkspaceOptions {
   readonly signal: AbortSignal;
 }
 
+/** A setup that was done before, in a VM that is gone. */
+export interface KeptSetup {
+  /** The layer with it. */
+  readonly file: string;
+  /** What is checked out there: the base, or one of its ancestors. */
+  readonly commit: string;
+  readonly node: GuestNode;
+  /** The commands run once more, because they may have read what is different now. */
+  readonly again: boolean;
+}
+
 export interface Workspace extends AsyncDisposable {
   readonly sandbox: Sandbox;
   readonly gateway: Gateway;
@@ -48,31 +59,26 @@ export interface Workspace extends AsyncDisposable {
   readonly setUpAgain: () => Promise<Rerun>;
 }
 
-/** Boots, clones, sets up. Throws `sandbox_*`, `clone_failed`, `setup_failed`, `guest_disk_full`; leaves no VM when it throws. */
-export async function openWorkspace(options: WorkspaceOptions): Promise<Workspace> {
+/** Boots, clones, sets up; or boots from a kept setup, and brings it up to the base. Throws `sandbox_*`, `clone_failed`, `setup_failed`, `guest_disk_full`; leaves no VM when it throws. */
+export async function openWorkspace(options: WorkspaceOptions, kept: KeptSetup | null = null): Promise<Workspace> {
   const { report, timed, plan } = options;
   const gateway = options.openGateway('setup', plan.allow.setup);
-  const sandbox = await timed('boot', () => options.provider.boot({ id: options.id, signal: options.signal, size: plan.sandbox })).catch(
+  const layer = kept && { layer: kept.file };
+  const sandbox = await timed('boot', () => options.provider.boot({ id: options.id, signal: options.signal, size: plan.sandbox, ...layer })).catch(
     async (error: unknown) => {
       await gateway.close();
       throw error;
     },
   );
   const close = createClosing(sandbox, gateway, options);
-  // One environment for setup, agent and proof: what the agent sees is what judges it.
-  const environment = { CI: 'true', ...plan.environment, ...options.surroundings.guestEnv };
-  const during = withOptions(sandbox, { env: environment, sudo: true });
+  const environment = environmentOf(options);
   // Where nothing can be reached any more, the warning that this makes every Node print is all that it does.
   const unreachable = plan.allow.agent.length === 0 && plan.allow.proof.length === 0;
   const env = unreachable ? { ...environment, NODE_USE_ENV_PROXY: '0' } : environment;
   const after = withOptions(sandbox, { env, sudo: plan.sandbox.root });
   try {
     report.sandbox ??= sandbox.info;
-    await sandbox.forward(gatewayPort, (stream) => gateway.accept(stream));
-    await installCertificates(sandbox, gateway, options);
-    await timed('clone', () => clone(sandbox, options));
-    const quick = plan.node.install === null && plan.setup.length === 0;
-    const node = await (quick ? setUp(during, options) : timed('setup', () => setUp(during, options)));
+    const node = await furnish(sandbox, gateway, options, kept);
     if (!plan.sandbox.root) await withdrawRoot(sandbox, options.signal);
     const again = { setup: plan.setup, root: plan.sandbox.root, timeoutMs: options.limits.setupTimeoutMs, signal: options.signal };
     const setUpAgain = (): Promise<Rerun> => repeatSetup(after, gateway, again);
@@ -81,6 +87,20 @@ export async function openWorkspace(options: WorkspaceOptions): Promise<Workspac
     await close();
     throw error;
   }
+}
+
+/** One environment for setup, agent and proof: what the agent sees is what judges it. */
+const environmentOf = ({ plan, surroundings }: WorkspaceOptions) => ({ CI: 'true', ...plan.environment, ...surroundings.guestEnv });
+
+/** Way out, repository, setup: everything up to where root is taken away. */
+export async function furnish(sandbox: Sandbox, gateway: Gateway, options: WorkspaceOptions, kept: KeptSetup | null = null): Promise<GuestNode> {
+  const { timed, plan } = options;
+  const during = withOptions(sandbox, { env: environmentOf(options), sudo: true });
+  await sandbox.forward(gatewayPort, (stream) => gateway.accept(stream));
+  await installCertificates(sandbox, gateway, options);
+  await timed('clone', () => (kept === null ? clone(sandbox, options) : catchUp(sandbox, options, kept)));
+  const quick = plan.node.install === null && plan.setup.length === 0;
+  return await (quick ? setUp(during, options, kept) : timed('setup', () => setUp(during, options, kept)));
 }
 
 /** The same sandbox; every command gets the guest's surroundings (proxy, certificates, registry) as environment. */
@@ -134,17 +154,44 @@ git update-ref refs/heads/main "$1"
 GIT_LFS_SKIP_SMUDGE=1 git reset -q --hard
 `;
 
-async function clone(sandbox: Sandbox, { snapshot, limits, signal }: WorkspaceOptions): Promise<void> {
-  const pack = await snapshot.pack(limits.ancestors, signal);
+// What the setup of an earlier commit left, index and history among it, gives way to the base; what git ignores stays.
+const updateScript = `
+set -e
+rm -f .git/index.lock
+export GIT_LFS_SKIP_SMUDGE=1
+git symbolic-ref HEAD refs/heads/main
+git update-ref refs/heads/main "$1"
+git -c core.hooksPath=/dev/null -c core.fsmonitor=false reset -q --hard
+git rev-list HEAD >/dev/null
+rm -rf .git/logs
+`;
+
+const clone = (sandbox: Sandbox, options: WorkspaceOptions): Promise<void> => bring(sandbox, options, { unpack: unpackScript, checkout: checkoutScript });
+
+/** From the commit of a kept setup to the base; nothing at all when that is the same. */
+async function catchUp(sandbox: Sandbox, options: WorkspaceOptions, { commit }: KeptSetup): Promise<void> {
+  if (commit === options.snapshot.sha) return;
+  await bring(sandbox, options, { unpack: 'git index-pack --stdin >/dev/null', checkout: updateScript, have: commit });
+}
+
+interface Bringing {
+  readonly unpack: string;
+  readonly checkout: string;
+  /** What the guest has already. */
+  readonly have?: string;
+}
+
+async function bring(sandbox: Sandbox, { snapshot, limits, signal }: WorkspaceOptions, { unpack, checkout, have }: Bringing): Promise<void> {
+  const pack = await snapshot.pack(limits.ancestors, signal, have);
   const run = async (step: string, argv: readonly string[], stdin?: typeof pack.stream): Promise<void> => {
     const result = await sandbox.exec(argv, { signal, timeoutMs: 600_000, ...(stdin && { stdin }) });
     if (result.exitCode === 0) return;
     const full = /No space left on device/.test(result.stderr);
     throw new FixError(full ? 'guest_disk_full' : 'clone_failed', { details: { step, ended: result.ended, stderr: result.stderr.slice(-2000) } });
   };
-  await run('unpack', ['sh', '-c', unpackScript], pack.stream);
+  await run('unpack', ['sh', '-c', unpack], pack.stream);
   if (pack.shallow.length > 0) await sandbox.put('/workspace/.git/shallow', pack.shallow.map((sha) => `${sha}\n`).join(''), { signal });
-  await run('checkout', ['sh', '-c', checkoutScript, 'sh', snapshot.sha]);
+  await run('checkout', ['sh', '-c', checkout, 'sh', snapshot.sha]);
 }
 
 function describeEnding({ ended, exitCode, signal }: ExecResult): string {
@@ -152,14 +199,15 @@ function describeEnding({ ended, exitCode, signal }: ExecResult): string {
 }
 
 /** The Node that the repository asks for, then its commands; one time limit for all of it. */
-async function setUp(sandbox: Sandbox, options: WorkspaceOptions): Promise<GuestNode> {
+async function setUp(sandbox: Sandbox, options: WorkspaceOptions, kept: KeptSetup | null): Promise<GuestNode> {
   const { plan, guestNodeVersion, limits, report, signal } = options;
   const deadline = performance.now() + limits.setupTimeoutMs;
-  const node = await installNode(sandbox, { choice: plan.node, guestVersion: guestNodeVersion, timeoutMs: limits.setupTimeoutMs, signal });
+  const installing = { choice: plan.node, guestVersion: guestNodeVersion, timeoutMs: limits.setupTimeoutMs, signal };
+  const node = kept?.node ?? (await installNode(sandbox, installing));
   report.node ??= node.version;
   // Both VMs of a run say the same, unless one of them could not install it.
   if (node.remark !== null && !report.notes.includes(node.remark)) report.notes.push(node.remark);
-  const failed = await runSetupCommands(sandbox, options, deadline);
+  const failed = kept?.again === false ? null : await runSetupCommands(sandbox, options, deadline);
   if (failed === null) return node;
   const { command, result } = failed;
   const output = `${result.stdout}\n${result.stderr}`.slice(-8000);

@@ -28,8 +28,13 @@ export interface Snapshot {
   readFile(path: string, maxBytes: number, signal: AbortSignal): Promise<Buffer | null>;
   /** First lines of the messages of this commit and its ancestors, the newest first, without merges. Text that people wrote. */
   subjects(count: number, signal: AbortSignal): Promise<readonly string[]>;
-  /** One pack with this commit and its last `ancestors` ancestors, no other ref; `shallow` goes to .git/shallow in the guest. */
-  pack(ancestors: number, signal: AbortSignal): Promise<{ readonly stream: Readable; readonly shallow: readonly string[] }>;
+  /** This commit or one that it comes after; null for every other. */
+  ancestor(sha: string, signal: AbortSignal): Promise<Snapshot | null>;
+  /**
+   * One pack with this commit and its last `ancestors` ancestors, no other ref; `shallow` goes to .git/shallow in the
+   * guest. Without what the guest got when it got the ancestor `have`, with as many.
+   */
+  pack(ancestors: number, signal: AbortSignal, have?: string): Promise<{ readonly stream: Readable; readonly shallow: readonly string[] }>;
 }
 
 export interface Mirrors {

@@ -59,12 +59,21 @@ export function createSnapshot({ directory, sha, environment }: SnapshotOptions)
       const text = Buffer.from(listed.stdout, 'latin1').toString('utf8');
       return text.split('\0').flatMap((subject) => (subject.trim() === '' ? [] : [subject.trim()]));
     },
-    async pack(ancestors, signal) {
-      const shallow = await findBoundary(command(signal, 'rev-list', '--parents', `--max-count=${ancestors + 1}`, '--end-of-options', sha), { directory, sha });
+    async ancestor(other, signal) {
+      if (other === sha) return createSnapshot({ directory, sha, environment });
+      if (!/^[0-9a-f]{40}$/.test(other)) return null;
+      const asked = await runGit(command(signal, 'merge-base', '--is-ancestor', other, sha));
+      return asked.exitCode === 0 ? createSnapshot({ directory, sha: other, environment }) : null;
+    },
+    async pack(ancestors, signal, have) {
+      const boundaryOf = async (tip: string): Promise<readonly string[]> =>
+        await findBoundary(command(signal, 'rev-list', '--parents', `--max-count=${ancestors + 1}`, '--end-of-options', tip), { directory, sha: tip });
+      // What lies behind the boundary of the earlier pack is not there either.
+      const shallow = [...new Set([...(await boundaryOf(sha)), ...(have === undefined ? [] : await boundaryOf(have))])];
       // As git's own upload-pack does it: the boundary as `--shallow` lines before the tip, and no shallow file of ours.
       const packed: GitCommand = {
         ...command(signal, '--shallow-file', '', 'pack-objects', '--revs', '--stdout', '--shallow', '--delta-base-offset', '-q'),
-        input: [...shallow.map((oid) => `--shallow ${oid}`), sha, ''].join('\n'),
+        input: [...shallow.map((oid) => `--shallow ${oid}`), sha, ...(have === undefined ? [] : [`^${have}`]), ''].join('\n'),
       };
       return { stream: Readable.from(streamPack(packed), { objectMode: false }), shallow };
     },

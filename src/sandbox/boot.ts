@@ -3,10 +3,12 @@ import { FixError } from '../errors.ts';
 import type { Channel } from './channel.ts';
 import type { HostOptions } from './claim.ts';
 import { createSandbox, greet } from './greet.ts';
+import { layerDeadlineMs, settle } from './make-layer.ts';
+import { keepOverlay } from './overlay.ts';
 import { diskNode } from './qemu-arguments.ts';
-import type { Sandbox, SandboxSpec } from './sandbox.ts';
+import type { Sandbox, SandboxInfo, SandboxSpec } from './sandbox.ts';
 import { createIdentity } from './thaw.ts';
-import { wake, withVm } from './vm.ts';
+import { overlayOf, wake, withVm } from './vm.ts';
 import type { Template } from './vm.ts';
 
 export interface BootSpec extends SandboxSpec {
@@ -23,16 +25,42 @@ export async function bootSandbox(host: HostOptions, template: Template, spec: B
     if (diskBytes !== null) await vm.qmp.execute('block_resize', { 'node-name': diskNode, size: diskBytes });
     const { channel, bootMs } = await greet({ id: spec.id, stream: vm.machine.channel, signal, log: host.log, startedAt, createId });
     if (diskBytes !== null) await growFileSystem(channel, diskBytes, signal);
-    const { accel } = template.shape;
-    return createSandbox({ claim: vm.claim, process: vm.machine }, channel, {
-      provider: 'qemu',
-      accel,
-      isolation: accel === 'kvm' ? 'hardware' : 'emulation',
-      networkCards: 0,
-      restored: template.snapshot !== null,
-      pooled: false,
-      bootMs,
-    });
+    return createSandbox({ claim: vm.claim, process: vm.machine }, channel, describe(template, bootMs));
+  });
+}
+
+function describe({ shape: { accel }, snapshot }: Template, bootMs: number): SandboxInfo {
+  return {
+    provider: 'qemu',
+    accel,
+    isolation: accel === 'kvm' ? 'hardware' : 'emulation',
+    networkCards: 0,
+    restored: snapshot !== null,
+    pooled: false,
+    bootMs,
+  };
+}
+
+/** The file system is whole when nothing may write to it any more; then QEMU ends with its guest, and has written all of its file. */
+const settleScript = 'sync && mount -o remount,ro /';
+
+/** As a LayerMaker does it. The template boots cold: the disk under a snapshot would be one more layer. */
+export async function makeLayer(
+  host: HostOptions,
+  template: Template,
+  spec: SandboxSpec,
+  { file, fill }: { file: string; fill: (sandbox: Sandbox) => Promise<void> },
+): Promise<void> {
+  const startedAt = performance.now();
+  await withVm(host, template, { ...spec, deadlineMs: layerDeadlineMs }, async (vm, signal) => {
+    const { claim, machine } = vm;
+    await wake(vm, template);
+    const { channel, bootMs } = await greet({ id: spec.id, stream: machine.channel, signal, log: host.log, startedAt });
+    await fill(createSandbox({ claim, process: machine }, channel, describe(template, bootMs)));
+    await settle(settleScript, { channel, process: machine, signal });
+    await keepOverlay(overlayOf(claim), file);
+    const left = await claim.release();
+    if (left.length > 0) throw new FixError('sandbox_leftover', { details: { left } });
   });
 }
 

@@ -1,37 +1,98 @@
 /**
- * A file system of a fixed size in a file, for what a container writes: its own layer has no limit. It is mounted
- * through a loop device in a mount namespace that nobody but the container has, so the kernel takes it down with the
+ * The disks of a container. What it writes goes to a file system of a fixed size in a file: gVisor's own layer has no
+ * limit. All of it is mounted in a mount namespace that nobody but the container has, so the kernel takes it down with the
  * container's last process, however that ends.
  */
-import { readFile, readdir, truncate, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir, readFile, readdir, truncate, writeFile } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { execa } from 'execa';
 import { FixError } from '../errors.ts';
 
-// No journal: a throwaway disk need not survive anything. Few inodes: runsc keeps all of a layer in one file.
-const settings = ['-t', 'ext4', '-O', '^has_journal,^resize_inode', '-E', 'lazy_itable_init=1,nodiscard', '-N', '16', '-m', '0', '-q'];
+// No journal: a throwaway disk need not survive anything.
+const settings = ['-t', 'ext4', '-O', '^has_journal,^resize_inode', '-E', 'lazy_itable_init=1,nodiscard', '-m', '0', '-q'];
+/** runsc keeps all of a layer of its own in one file; a root filesystem needs as many as the template's disk has, and tables that can be cut. */
+const shapes = { one: ['-N', '16'], many: ['-N', '1048576', '-G', '1'] } as const;
+
+/** Where the parts of a container's disks are, below its directory. */
+const diskFile = 'disk.ext4';
+export const placesOf = (directory: string) => ({
+  disk: join(directory, diskFile),
+  /** The capped disk. */
+  writable: join(directory, 'writable'),
+  /** The root filesystem, unless it is the image's own. */
+  root: join(directory, 'root'),
+});
+const mountPoints = ['writable', 'root', 'image', 'kept', 'lower'] as const;
 
 /** Makes the file; sparse, so it takes what is written to it. Throws `disk_full`, `sandbox_boot`. */
-export async function makeCappedDisk(file: string, sizeBytes: number): Promise<void> {
+export async function makeCappedDisk(directory: string, { sizeBytes, files }: { sizeBytes: number; files: keyof typeof shapes }): Promise<void> {
+  for (const name of mountPoints) await mkdir(join(directory, name), { mode: 0o700 });
+  const file = placesOf(directory).disk;
   await writeFile(file, '', { mode: 0o600 });
   await truncate(file, sizeBytes);
-  const made = await execa('mke2fs', [...settings, file], { reject: false, stdin: 'ignore', all: true });
+  const made = await execa('mke2fs', [...settings, ...shapes[files], file], { reject: false, stdin: 'ignore', all: true });
   if (made.failed) throw new FixError('sandbox_boot', { cause: made, details: { why: 'its disk could not be made', output: made.all.slice(-500) } });
 }
 
 /**
- * $1 the disk, $2 where to; then the command, whose standard input becomes descriptor 3, the wire. Not its output as
- * well: gVisor shuts a socket down for both when either is closed.
+ * $1 the container's directory; $2 what its root filesystem is: the image as it is (`image`), the image with the capped
+ * disk over it (`keep`), the image with a kept disk over it (`kept`); $3 the image; $4 the folder of the kept disk and $5
+ * its name; then the command, whose standard input becomes descriptor 3, the wire. Not its output as well: gVisor shuts a
+ * socket down for both when either is closed.
+ *
+ * Names are relative: overlayfs has a syntax of its own for what is in them. The kept disk is mounted by a name in the
+ * container's directory, by which its loop device is found. Without redirects and the like, what lies over the image means
+ * the same wherever it is mounted.
  */
 const mountScript = `
-mount -o loop,noatime,nosuid,nodev "$1" "$2" || exit 98
-shift 2
+over=nosuid,nodev,noatime,redirect_dir=off,metacopy=off,index=off,xino=off
+set -e
+trap 'exit 98' EXIT
+cd -- "$1"
+mount -o loop,noatime,nosuid,nodev disk.ext4 writable
+mount --bind -- "$3" image
+case $2 in
+  keep)
+    mkdir writable/upper writable/work
+    mount -t overlay -o "$over,lowerdir=image,upperdir=writable/upper,workdir=writable/work" mayfly root ;;
+  kept)
+    mount --bind -- "$4" kept
+    mount -o loop,ro,noatime,nosuid,nodev "kept/$5" lower
+    mount -t overlay -o "ro,$over,lowerdir=lower/upper:image" mayfly root ;;
+esac
+cd /
+shift 5
+trap - EXIT
 exec "$@" <&3 3>&-`;
 
-/** The command with the disk mounted, seen by it alone. */
-export function withCappedDisk(disk: string, at: string, argv: readonly string[]): string[] {
-  return ['unshare', '--mount', '--propagation', 'slave', '/bin/sh', '-c', mountScript, 'mayfly-disk', disk, at, ...argv];
+export interface ContainerDisks {
+  readonly directory: string;
+  /** The image's root filesystem. */
+  readonly image: string;
+  /** What is written stays on the capped disk, as files. */
+  readonly keep: boolean;
+  /** A disk that was kept, between image and container. */
+  readonly layer: string | null;
+}
+
+/** The command with the disks mounted, seen by it alone. */
+export function withDisks({ directory, image, keep, layer }: ContainerDisks, argv: readonly string[]): string[] {
+  const shape = keep ? 'keep' : layer === null ? 'image' : 'kept';
+  const kept = layer === null ? ['', ''] : [dirname(layer), basename(layer)];
+  return ['unshare', '--mount', '--propagation', 'slave', '/bin/sh', '-c', mountScript, 'mayfly-disk', directory, shape, image, ...kept, ...argv];
+}
+
+/** e2fsck says so when it changed something and all is well then: https://man7.org/linux/man-pages/man8/e2fsck.8.html */
+const mended = 1;
+
+/** A capped disk that nothing has mounted any more, checked and cut to what is on it. Throws `sandbox_boot`. */
+export async function shrinkDisk(file: string): Promise<void> {
+  const checked = await execa('e2fsck', ['-f', '-p', file], { reject: false, stdin: 'ignore', all: true });
+  const shrunk =
+    checked.exitCode === 0 || checked.exitCode === mended ? await execa('resize2fs', ['-M', file], { reject: false, stdin: 'ignore', all: true }) : checked;
+  if (!shrunk.failed) return;
+  throw new FixError('sandbox_boot', { cause: shrunk, details: { why: 'its disk could not be kept', output: shrunk.all.slice(-500) } });
 }
 
 /** Loop devices whose file is, or was, in this directory. */

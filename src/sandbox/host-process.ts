@@ -11,6 +11,8 @@ export interface HostProcessOptions {
   readonly sockets: number;
   /** Those of them that only tell: what comes is kept with stdout and stderr. */
   readonly consoles?: readonly number[];
+  /** Open files that it inherits as well, as the descriptors after the sockets. */
+  readonly files?: readonly number[];
 }
 
 export interface HostProcess {
@@ -34,12 +36,12 @@ ulimit -c 0
 echo 900 > /proc/self/oom_score_adj
 exec "$@"`;
 
-export function startHostProcess({ argv, cgroups, sockets, consoles = [] }: HostProcessOptions): HostProcess {
+export function startHostProcess({ argv, cgroups, sockets, consoles = [], files = [] }: HostProcessOptions): HostProcess {
   const child = spawn('/bin/sh', ['-c', launcher, 'mayfly-launcher', ...cgroups, '--', ...argv], {
     cwd: '/',
     // The worker's environment has the keys of the App and the model in it.
     env: { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', LANG: 'C.UTF-8' },
-    stdio: ['ignore', 'pipe', 'pipe', ...Array.from({ length: sockets }, () => 'pipe' as const)],
+    stdio: ['ignore', 'pipe', 'pipe', ...Array.from({ length: sockets }, () => 'pipe' as const), ...files],
   });
   const exited = new Promise<{ code: number | null; signal: string | null }>((resolve) => {
     child.once('exit', (code, signal) => resolve({ code, signal }));

@@ -13,6 +13,8 @@ export interface MachineOptions {
   /** Group that may open /dev/kvm, when that is needed. */
   readonly gid: number | null;
   readonly cgroups: readonly string[];
+  /** Descriptor of the disk between image and overlay, when it is one that only root may open. */
+  readonly layer: number | null;
 }
 
 export interface Machine extends HostProcess {
@@ -25,8 +27,9 @@ export interface Machine extends HostProcess {
 
 export function startMachine(options: MachineOptions): Machine {
   const argv = ['setpriv', ...privileges(options), qemuProgram, ...options.argv];
+  const files = options.layer === null ? [] : [options.layer];
   const { console, monitor, toGuest, fromGuest, state } = inherited;
-  const started = startHostProcess({ argv, cgroups: options.cgroups, sockets: Object.keys(inherited).length, consoles: [console] });
+  const started = startHostProcess({ argv, cgroups: options.cgroups, sockets: Object.keys(inherited).length, consoles: [console], files });
   const channel = joinPorts(started.socket(toGuest), started.socket(fromGuest));
   return { ...started, monitor: started.socket(monitor), channel, state: started.socket(state) };
 }

@@ -5,11 +5,11 @@
  *
  * The wire is standard input of PID 1, a socket, which thaws and becomes sshd just as in a VM (guest-init.c).
  */
-import { mkdir, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { FixError } from '../errors.ts';
 import { describeContainer } from './bundle.ts';
-import { makeCappedDisk, withCappedDisk } from './capped-disk.ts';
+import { makeCappedDisk, placesOf, releaseLoops, shrinkDisk, withDisks } from './capped-disk.ts';
 import { cgroupPath } from './cgroup.ts';
 import { checkVmId, processName } from './claim.ts';
 import type { Claim, HostOptions } from './claim.ts';
@@ -21,10 +21,12 @@ import type { HostProcess } from './host-process.ts';
 import { findImage } from './image.ts';
 import type { Image } from './image.ts';
 import { launch } from './launch.ts';
+import type { Launched } from './launch.ts';
+import { layerDeadlineMs, moveFile, settle } from './make-layer.ts';
 import { sweep } from './reaper.ts';
 import { findRunsc, runscArguments } from './runsc.ts';
 import type { Runsc } from './runsc.ts';
-import type { Provider, Sandbox, SandboxSpec } from './sandbox.ts';
+import type { LayerMaker, Provider, Sandbox, SandboxInfo, SandboxSpec } from './sandbox.ts';
 import { awaitReady } from './thaw.ts';
 
 export interface OciOptions extends HostOptions, DiskSizes {
@@ -66,6 +68,7 @@ export function createOciProvider(options: OciOptions): Provider {
       return bootContainer(options, await find(), spec);
     },
     sweep: () => sweep(options),
+    layers: createLayerMaker(options, find),
   };
 }
 
@@ -79,37 +82,95 @@ export async function findParts(options: Pick<OciOptions, 'cacheDir' | 'diskGib'
 
 async function bootContainer(options: OciOptions, parts: Parts, spec: SandboxSpec): Promise<Sandbox> {
   const startedAt = performance.now();
-  const memoryMib = Math.min(options.memoryMib, spec.size?.memoryMib ?? options.memoryMib);
-  const cpus = Math.min(options.vcpus, spec.size?.cpus ?? options.vcpus);
-  const limits = { memoryBytes: (memoryMib + overheadMib) * 2 ** 20, processes: threads, cpus };
+  const sizeBytes = diskBytesOf(options, spec);
   return launch(
     options,
-    { id: spec.id, signal: spec.signal, limits, deadlineMs, ownUser: false },
-    (claim) => startContainer(claim, parts, options.layerBytes ?? chooseDiskGib(options, spec.size) * 2 ** 30),
+    describeLaunch(options, spec),
+    (claim) => startContainer(claim, parts, { sizeBytes, keep: false, layer: spec.layer ?? null }),
     async (launched, signal) => {
-      const stream = launched.process.socket(port);
-      await awaitReady(stream);
-      const { channel, bootMs } = await greet({ id: spec.id, stream, signal, log: options.log, startedAt });
-      return createSandbox(launched, channel, {
-        provider: 'oci',
-        accel: 'systrap',
-        isolation: 'syscall',
-        networkCards: 0,
-        restored: false,
-        pooled: false,
-        bootMs,
-      });
+      const { channel, bootMs } = await meet(launched, options, signal, startedAt);
+      return createSandbox(launched, channel, { ...info, bootMs });
     },
   );
 }
 
-async function startContainer({ id, directory, cgroups }: Claim, { image, runsc }: Parts, layerBytes: number): Promise<HostProcess> {
+const diskBytesOf = (options: OciOptions, { size }: SandboxSpec): number => options.layerBytes ?? chooseDiskGib(options, size) * 2 ** 30;
+
+const info: Omit<SandboxInfo, 'bootMs'> = { provider: 'oci', accel: 'systrap', isolation: 'syscall', networkCards: 0, restored: false, pooled: false };
+
+function describeLaunch(options: OciOptions, { id, signal, size }: SandboxSpec) {
+  const memoryMib = Math.min(options.memoryMib, size?.memoryMib ?? options.memoryMib);
+  const cpus = Math.min(options.vcpus, size?.cpus ?? options.vcpus);
+  return { id, signal, limits: { memoryBytes: (memoryMib + overheadMib) * 2 ** 20, processes: threads, cpus }, deadlineMs, ownUser: false };
+}
+
+async function meet({ claim, process }: Launched<HostProcess>, { log }: OciOptions, signal: AbortSignal, startedAt: number): ReturnType<typeof greet> {
+  const stream = process.socket(port);
+  await awaitReady(stream);
+  return await greet({ id: claim.id, stream, signal, log, startedAt });
+}
+
+interface Disks {
+  readonly sizeBytes: number;
+  readonly keep: boolean;
+  readonly layer: string | null;
+}
+
+async function startContainer({ id, directory, cgroups }: Claim, { image, runsc }: Parts, { sizeBytes, keep, layer }: Disks): Promise<HostProcess> {
   const at = (name: string): string => join(directory, name);
-  for (const name of ['bundle', 'state', 'layer']) await mkdir(at(name), { mode: 0o700 });
-  const config = describeContainer({ rootfs: image.rootfs, hostname: hostNameOf(id), cgroupsPath: cgroupPath(id) });
+  const { root, writable } = placesOf(directory);
+  for (const name of ['bundle', 'state']) await mkdir(at(name), { mode: 0o700 });
+  const rootfs = keep || layer !== null ? root : image.rootfs;
+  const config = describeContainer({ rootfs, hostname: hostNameOf(id), cgroupsPath: cgroupPath(id) });
   await writeFile(at('bundle/config.json'), JSON.stringify(config));
-  await makeCappedDisk(at('disk.ext4'), layerBytes);
-  const plan = { name: processName(id), bundle: at('bundle'), state: at('state'), layer: at('layer') };
-  const argv = withCappedDisk(at('disk.ext4'), plan.layer, runscArguments(runsc, plan));
+  await makeCappedDisk(directory, { sizeBytes, files: keep ? 'many' : 'one' });
+  const plan = { name: processName(id), bundle: at('bundle'), state: at('state'), layer: keep ? null : writable };
+  const argv = withDisks({ directory, image: image.rootfs, keep, layer }, runscArguments(runsc, plan));
   return startHostProcess({ argv: ['setpriv', '--pdeathsig=KILL', ...argv], cgroups, sockets: 1 });
+}
+
+/** What guest-init.c did for this one guest is undone: it does it for each. */
+const settleScript = `
+set -e
+if [ -e /usr/bin/sudo.distrib ]; then mv -f /usr/bin/sudo.distrib /usr/bin/sudo; fi
+sed -i '\\|^/usr/bin/sudo$|,+2d' /var/lib/dpkg/diversions
+sync`;
+
+/** Bits of CAP_DAC_OVERRIDE, CAP_FOWNER and CAP_FSETID: https://github.com/torvalds/linux/blob/master/include/uapi/linux/capability.h */
+const owning = (1n << 1n) | (1n << 3n) | (1n << 4n);
+
+/** What opens files for gVisor acts for users of the guest on a disk of the host. */
+async function mayOwnAll(): Promise<boolean> {
+  const [, held = '0'] = /^CapEff:\s*([0-9a-f]+)$/m.exec(await readFile('/proc/self/status', 'utf8')) ?? [];
+  return (BigInt(`0x${held}`) & owning) === owning;
+}
+
+/** The root filesystem of such a guest is an overlay of the host's kernel, whose upper half is the disk that is kept: gVisor's own is of no use to another. */
+function createLayerMaker(options: OciOptions, find: () => Promise<Parts>): LayerMaker {
+  return {
+    key: async () => ((await mayOwnAll()) ? `oci ${(await find()).image.key}` : null),
+    async make(spec, file, fill) {
+      checkVmId(spec.id);
+      const parts = await find();
+      const startedAt = performance.now();
+      await launch(
+        options,
+        { ...describeLaunch(options, spec), deadlineMs: layerDeadlineMs },
+        (claim) => startContainer(claim, parts, { sizeBytes: diskBytesOf(options, spec), keep: true, layer: null }),
+        async (launched, signal) => {
+          const { claim, process } = launched;
+          const { channel, bootMs } = await meet(launched, options, signal, startedAt);
+          await fill(createSandbox(launched, channel, { ...info, bootMs }));
+          await settle(settleScript, { channel, process, signal });
+          await releaseLoops(claim.directory);
+          const { disk } = placesOf(claim.directory);
+          await shrinkDisk(disk);
+          await chmod(disk, 0o400);
+          await moveFile(disk, file);
+          const left = await claim.release();
+          if (left.length > 0) throw new FixError('sandbox_leftover', { details: { left } });
+        },
+      );
+    },
+  };
 }

@@ -23,7 +23,7 @@ export interface MachinePlan {
   readonly image: Image;
   /** Written by this machine alone. */
   readonly overlay: string;
-  /** Disk of the template between image and overlay, when one is restored. */
+  /** Disk of the template between image and overlay, when one is restored; or a kept one: `inheritedDisk`. */
   readonly templateDisk: string | null;
   /** Guest memory as a file: `save` writes the template's, `restore` maps it copy-on-write. Null: plain memory. */
   readonly memory: { readonly file: string; readonly use: 'save' | 'restore' } | null;
@@ -31,6 +31,10 @@ export interface MachinePlan {
 
 /** File descriptors that QEMU inherits; 0 to 2 are nothing, stdout, stderr. */
 export const inherited = { console: 3, monitor: 4, toGuest: 5, fromGuest: 6, state: 7 } as const;
+/** The kept disk: what a repository holds is for no other user of this host, and each VM is one. */
+const layerDescriptor = Object.keys(inherited).length + 3;
+/** https://www.qemu.org/docs/master/system/invocation.html */
+export const inheritedDisk = '/dev/fdset/1';
 
 /** The name of the guest's disk for QEMU's monitor. */
 export const diskNode = 'disk';
@@ -52,6 +56,7 @@ export function qemuArguments(plan: MachinePlan): string[] {
     ['-device', 'virtio-serial-device'],
     ['-chardev', `socket,id=in,fd=${inherited.toGuest}`, '-device', 'virtserialport,chardev=in,name=mayfly-in'],
     ['-chardev', `socket,id=out,fd=${inherited.fromGuest}`, '-device', 'virtserialport,chardev=out,name=mayfly-out'],
+    plan.templateDisk === inheritedDisk ? ['-add-fd', `fd=${layerDescriptor},set=1`] : [],
     ['-blockdev', JSON.stringify(disk(plan)), '-device', 'virtio-blk-device,drive=disk'],
     ['-object', 'rng-builtin,id=random', '-device', 'virtio-rng-device,rng=random'],
     ['-sandbox', 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny'],

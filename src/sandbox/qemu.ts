@@ -1,5 +1,5 @@
 /** The `qemu` provider: throwaway micro-VMs on any Linux host, with KVM where it works and emulation where not. */
-import { bootSandbox } from './boot.ts';
+import { bootSandbox, makeLayer } from './boot.ts';
 import { checkVmId } from './claim.ts';
 import { chooseDiskGib } from './disk-size.ts';
 import type { DiskSizes } from './disk-size.ts';
@@ -35,9 +35,20 @@ export function createQemuProvider(options: QemuOptions): Provider {
     name: 'qemu',
     async boot(spec) {
       checkVmId(spec.id);
+      const template = resize(await find(), spec.size);
       const diskGib = chooseDiskGib(options, spec.size);
-      return bootSandbox(options, resize(await find(), spec.size), diskGib > options.diskGib ? { ...spec, diskBytes: diskGib * 2 ** 30 } : spec);
+      const sized = diskGib > options.diskGib ? { ...spec, diskBytes: diskGib * 2 ** 30 } : spec;
+      return bootSandbox(options, spec.layer === undefined ? template : { ...template, snapshot: null, layer: spec.layer }, sized);
     },
     sweep: () => sweep(options),
+    layers: {
+      // What lies over a layer is as large as the template's disk.
+      key: async (size) => (chooseDiskGib(options, size) > options.diskGib ? null : `qemu ${(await find()).image.key}`),
+      async make(spec, file, fill) {
+        checkVmId(spec.id);
+        const template: Template = { ...resize(await find(), spec.size), snapshot: null };
+        await makeLayer(options, template, spec, { file, fill });
+      },
+    },
   };
 }

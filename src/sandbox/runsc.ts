@@ -77,13 +77,18 @@ export interface ContainerPlan {
   readonly bundle: string;
   /** What runsc itself notes down. */
   readonly state: string;
-  /** Everything that the container writes goes into one file here. */
-  readonly layer: string;
+  /** Everything that the container writes goes into one file here; null: into its root filesystem. */
+  readonly layer: string | null;
 }
 
 /** The argument vector that runs a container until it ends. */
 export function runscArguments({ flags }: Runsc, plan: ContainerPlan): string[] {
   const given = wantedFlags.filter(([name]) => flags.has(name)).map(([name, value]) => `--${name}=${value}`);
-  const always = [`--root=${plan.state}`, '--platform=systrap', '--network=none', `--overlay2=root:dir=${plan.layer}`];
+  const always = [
+    `--root=${plan.state}`,
+    '--platform=systrap',
+    '--network=none',
+    plan.layer === null ? '--overlay2=none' : `--overlay2=root:dir=${plan.layer}`,
+  ];
   return [runscProgram, ...always, ...given, 'run', `--bundle=${plan.bundle}`, plan.name];
 }

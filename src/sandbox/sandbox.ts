@@ -79,6 +79,8 @@ export interface SandboxSpec {
   readonly signal: AbortSignal;
   /** A provider never gives more than the operator lets it, and no disk is smaller than the template's. Default: the template's. */
   readonly size?: { readonly cpus: number; readonly memoryMib: number; readonly diskGib: number };
+  /** A file that a LayerMaker of this provider made, unchanged: its disk is what the VM begins with. Default: the template's. */
+  readonly layer?: string;
 }
 
 /** Boots VMs. One per process; holds no VM itself. */
@@ -87,5 +89,47 @@ export interface Provider {
   /** Throws `template_missing`, `sandbox_boot`, `sandbox_thaw`, `sandbox_unlimited`, `cancelled`. Leaves nothing behind when it throws. */
   boot(spec: SandboxSpec): Promise<Sandbox>;
   /** Removes what dead workers left on this host; returns the ids. Called at start. */
+  sweep(): Promise<readonly string[]>;
+  /** Absent where no disk outlives its VM. */
+  readonly layers?: LayerMaker;
+}
+
+/** Keeps the disk of a VM - nothing of its memory, no process - for VMs that begin with it. */
+export interface LayerMaker {
+  /** Of provider and guest image: a layer boots only where this is the same. Null where none is kept of VMs of this size. */
+  key(size: SandboxSpec['size']): Promise<string | null>;
+  /**
+   * Boots a VM, has `fill` write to its disk, shuts it down and writes the disk to `file`, which nobody but us may
+   * read. Throws what `boot` and `fill` throw; then there is no such file, and no VM.
+   */
+  make(spec: SandboxSpec, file: string, fill: (sandbox: Sandbox) => Promise<void>): Promise<void>;
+}
+
+/** `place`: 24 hex digits, what has to be the same for a layer to fit. `commit`: the one that it was made at. */
+export interface LayerName {
+  readonly place: string;
+  readonly commit: string;
+}
+
+export interface Layer {
+  readonly file: string;
+  /** What its maker noted down. */
+  readonly notes: unknown;
+}
+
+/** Layers that are kept on this host. */
+export interface Layers {
+  /** The commits of a place, the one that was made last first. */
+  list(place: string): Promise<readonly string[]>;
+  /** Null when there is none, or it is too old or not what it was; then it is gone. */
+  take(name: LayerName, signal: AbortSignal): Promise<Layer | null>;
+  /**
+   * `make` writes the file and returns what is noted down; other commits of the place go then. False when another process
+   * does it, it is there already, or there is no room.
+   */
+  keep(name: LayerName, make: (file: string) => Promise<unknown>): Promise<boolean>;
+  /** For one that is whole and does not work. */
+  remove(name: LayerName): Promise<void>;
+  /** What a killed process left, and what is beyond the limits; returns the names of what is gone. Called at start. */
   sweep(): Promise<readonly string[]>;
 }

@@ -20,7 +20,7 @@ import { waitForLock } from './lock.ts';
 import { qemuArguments } from './qemu-arguments.ts';
 import type { MachineShape } from './qemu-arguments.ts';
 import { sweep } from './reaper.ts';
-import { enableSharedMemory, wake, withVm } from './vm.ts';
+import { enableSharedMemory, overlayOf, wake, withVm } from './vm.ts';
 import type { RunningVm, Snapshot, Template } from './vm.ts';
 
 export interface SnapshotOptions {
@@ -129,7 +129,7 @@ async function saveMachine(candidate: string, host: HostOptions, options: Snapsh
     vm.machine.kill();
     await vm.machine.exited;
     await rename(join(vm.claim.directory, 'memory'), join(candidate, 'memory'));
-    await rename(join(vm.claim.directory, 'disk.qcow2'), join(candidate, 'disk.qcow2'));
+    await rename(overlayOf(vm.claim), join(candidate, 'disk.qcow2'));
     return vm.claim.release();
   });
   if (left.length > 0) throw new FixError('sandbox_leftover', { details: { left } });

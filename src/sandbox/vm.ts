@@ -2,7 +2,7 @@
  * A claimed VM with its QEMU process, from start to the point where its guest waits for thaw. What is above it - the
  * sandbox, the making of a template, the probe for KVM - differs only in what it does then.
  */
-import { chmod, chown, copyFile, readFile, stat, truncate, writeFile } from 'node:fs/promises';
+import { chmod, chown, copyFile, open, readFile, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { processName } from './claim.ts';
 import type { Claim, HostOptions } from './claim.ts';
@@ -10,7 +10,7 @@ import type { Image } from './image.ts';
 import { launch } from './launch.ts';
 import { startMachine } from './machine.ts';
 import type { Machine } from './machine.ts';
-import { inherited, qemuArguments } from './qemu-arguments.ts';
+import { inherited, inheritedDisk, qemuArguments } from './qemu-arguments.ts';
 import type { MachinePlan, MachineShape } from './qemu-arguments.ts';
 import { openQmp } from './qmp.ts';
 import type { Qmp } from './qmp.ts';
@@ -29,6 +29,8 @@ export interface Template {
   readonly shape: MachineShape;
   /** Null: machines boot cold. */
   readonly snapshot: Snapshot | null;
+  /** A disk that was kept, between the image's and the machine's own; only without a snapshot, whose memory knows another disk. */
+  readonly layer?: string;
 }
 
 /** A claimed VM with its QEMU process. */
@@ -58,9 +60,20 @@ export async function withVm<T>(host: HostOptions, template: Template, spec: VmS
   return launch(
     host,
     { id: spec.id, signal: spec.signal, limits, deadlineMs, ownUser: true },
-    async (claim) => startMachine({ ...claim, gid: await kvmGroup(shape), argv: await prepare(claim, template, spec.save ?? false) }),
+    async (claim) => startVm(claim, template, spec.save ?? false),
     async ({ claim, process: machine }, signal) => use({ claim, machine, qmp: await openQmp(machine.monitor) }, signal),
   );
+}
+
+async function startVm(claim: Claim, template: Template, save: boolean): Promise<Machine> {
+  const argv = await prepare(claim, template, save);
+  const gid = await kvmGroup(template.shape);
+  const layer = template.layer === undefined ? null : await open(template.layer, 'r');
+  try {
+    return startMachine({ ...claim, gid, argv, layer: layer?.fd ?? null });
+  } finally {
+    await layer?.close();
+  }
 }
 
 /** Brings a started machine to the point where the guest waits for thaw. */
@@ -81,8 +94,11 @@ export async function enableSharedMemory(qmp: Qmp): Promise<void> {
   await qmp.execute('migrate-set-capabilities', { capabilities });
 }
 
+/** What a machine writes. */
+export const overlayOf = ({ directory }: Pick<Claim, 'directory'>): string => join(directory, 'disk.qcow2');
+
 async function prepare(claim: Claim, template: Template, save: boolean): Promise<string[]> {
-  const overlay = join(claim.directory, 'disk.qcow2');
+  const overlay = overlayOf(claim);
   const saved = join(claim.directory, 'memory');
   await copyFile(template.image.overlay, overlay);
   if (save) await writeFile(saved, '');
@@ -93,7 +109,14 @@ async function prepare(claim: Claim, template: Template, save: boolean): Promise
   if (save) await truncate(saved, template.shape.memoryMib * 2 ** 20);
   const { image, shape, snapshot } = template;
   const memory: MachinePlan['memory'] = save ? { file: saved, use: 'save' } : snapshot && { file: snapshot.memory, use: 'restore' };
-  return qemuArguments({ name: processName(claim.id), shape, image, overlay, templateDisk: snapshot?.disk ?? null, memory });
+  return qemuArguments({
+    name: processName(claim.id),
+    shape,
+    image,
+    overlay,
+    templateDisk: snapshot?.disk ?? (template.layer === undefined ? null : inheritedDisk),
+    memory,
+  });
 }
 
 async function kvmGroup(shape: MachineShape): Promise<number | null> {

@@ -18,18 +18,20 @@ async function snapshotOf(source: GitRepository, cache: { readonly path: string 
 }
 
 /** Does what the guest does with a pack: index it, note the boundary, check the commit out. */
-async function unpack(guest: GitRepository, snapshot: Snapshot, ancestors: number) {
-  const { stream, shallow } = await snapshot.pack(ancestors, never);
-  guest.feed(await buffer(stream), 'index-pack', '--stdin');
+async function unpack(guest: GitRepository, snapshot: Snapshot, ancestors: number, have?: string) {
+  const { stream, shallow } = await snapshot.pack(ancestors, never, have);
+  const [, pack = ''] = guest.feed(await buffer(stream), 'index-pack', '--stdin').split('\t');
+  const packed = guest.git('verify-pack', '-v', `.git/objects/pack/pack-${pack}.idx`);
   if (shallow.length > 0) writeFileSync(join(guest.directory, '.git', 'shallow'), shallow.map((sha) => `${sha}\n`).join(''));
   guest.git('update-ref', 'refs/heads/main', snapshot.sha);
   guest.git('reset', '--quiet', '--hard');
   const objects = guest.git('cat-file', '--batch-check=%(objectname)', '--batch-all-objects').split('\n');
   return {
     shallow,
+    packed,
     commits: guest.git('log', '--format=%H').split('\n'),
     objects,
-    fsck: guest.git('fsck', '--full', '--strict'),
+    fsck: guest.git('fsck', '--full', '--strict', '--no-dangling'),
     status: guest.git('status', '--porcelain'),
   };
 }
@@ -202,4 +204,55 @@ test('a tree of few bytes that names very many paths is refused in bounded time'
   const snapshot = await snapshotOf(source, cache);
 
   await expect(snapshot.tree(never)).rejects.toMatchObject({ code: 'repository_too_large' });
+});
+
+test('a guest that has an ancestor gets what came after it, and git finds nothing wrong', async () => {
+  using source = createGitRepository();
+  using cache = createFolder();
+  using guest = createGitRepository();
+  const text = (index: number): string => `line ${index}\n`.repeat(50);
+  const commits = Array.from({ length: 12 }, (_, index) => source.commit({ [`file-${index}`]: String(index), shared: text(index) }));
+  const have = commits[7] ?? '';
+  await unpack(guest, await snapshotOf(source, cache, have), 5);
+  // What an old commit had, which the guest never got, comes back.
+  commits.push(source.commit({ shared: text(0) }));
+  source.git('checkout', '--quiet', '-b', 'side', commits[6] ?? '');
+  source.commit({ side: 'side' });
+  source.git('checkout', '--quiet', 'main');
+  source.git('merge', '--quiet', '--no-edit', 'side');
+
+  const clone = await unpack(guest, await snapshotOf(source, cache), 5, have);
+
+  expect([clone.fsck, clone.status]).toEqual(['', '']);
+  expect(guest.git('show', 'HEAD:shared')).toBe(text(0).trim());
+  expect(guest.git('rev-list', '--objects', 'HEAD')).not.toBe('');
+});
+
+test('a guest that has an ancestor is not sent again what it has', async () => {
+  using source = createGitRepository();
+  using cache = createFolder();
+  using guest = createGitRepository();
+  source.commit({ kept: 'the same all along', changed: '1' });
+  await unpack(guest, await snapshotOf(source, cache), 5);
+  const have = source.git('rev-parse', 'HEAD');
+  source.commit({ changed: '2' });
+
+  const { packed } = await unpack(guest, await snapshotOf(source, cache), 5, have);
+
+  expect(packed).toContain(guest.git('rev-parse', 'HEAD:changed'));
+  expect(packed).not.toContain(guest.git('rev-parse', 'HEAD:kept'));
+});
+
+test('only what a commit comes after is its ancestor', async () => {
+  using source = createGitRepository();
+  using cache = createFolder();
+  const [first, second] = [source.commit({ a: '1' }), source.commit({ a: '2' })];
+  source.git('checkout', '--quiet', '-b', 'side', first);
+  const side = source.commit({ a: '3' });
+  await snapshotOf(source, cache, 'side');
+  const main = await snapshotOf(source, cache, 'main');
+
+  expect((await main.ancestor(second, never))?.sha).toBe(second);
+  expect((await main.ancestor(first, never))?.sha).toBe(first);
+  for (const other of [side, 'f'.repeat(40), '--help', 'main']) expect(await main.ancestor(other, never)).toBeNull();
 });

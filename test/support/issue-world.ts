@@ -3,6 +3,7 @@ import { pino } from 'pino';
 import { runJob } from '../../src/bot/run-job.ts';
 import type { Attempt, JobTools } from '../../src/bot/work.ts';
 import type { RunReport } from '../../src/fix/report.ts';
+import type { RepositoryTemplates } from '../../src/fix/repository-template.ts';
 import type { RunLimits } from '../../src/fix/run-request.ts';
 import type { Memory } from '../../src/bot/memory.ts';
 import type { FixJob } from '../../src/job.ts';
@@ -29,6 +30,7 @@ export interface RunChange {
   readonly attempt?: Partial<Attempt>;
   readonly job?: Partial<FixJob> | undefined;
   readonly limits?: Partial<RunLimits>;
+  readonly repositoryTemplates?: RepositoryTemplates;
 }
 
 export interface IssueRun {
@@ -81,7 +83,7 @@ interface Place extends Pick<IssueWorld, 'standIn' | 'repository' | 'job' | 'mem
 async function runOne(
   { standIn, repository, job, memory, stack }: Place,
   replies: readonly PlannedReply[],
-  { onBoot, attempt, models, limits, job: changes }: RunChange,
+  { onBoot, attempt, models, limits, job: changes, repositoryTemplates }: RunChange,
 ): Promise<IssueRun> {
   const folder = createFolder();
   stack.defer(() => folder[Symbol.dispose]());
@@ -100,7 +102,12 @@ async function runOne(
       onBoot?.(id);
     },
   });
-  const tools: JobTools = { ...own, limits: { ...own.limits, ...limits }, onReport: (made) => (report = made) };
+  const tools: JobTools = {
+    ...own,
+    repositoryTemplates: repositoryTemplates ?? null,
+    limits: { ...own.limits, ...limits },
+    onReport: (made) => (report = made),
+  };
   const { signal } = new AbortController();
   await runJob(
     { ...job, ...changes },

@@ -40,6 +40,7 @@ export function createJobTools({ directory, github, models, memory, onBoot }: Jo
       ancestors: 50,
     },
     secrets: createSecrets(),
+    repositoryTemplates: null,
     github,
     mirrors: createMirrors({ directory, environment: { PATH: '/usr/bin:/bin' }, log: pino({ level: 'silent' }) }),
     memory,

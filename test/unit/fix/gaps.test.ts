@@ -76,6 +76,7 @@ describe('readBaseFiles', () => {
     const asked: string[] = [];
     const snapshot: Snapshot = {
       parent: () => Promise.resolve(null),
+      ancestor: () => Promise.resolve(null),
       sha: 'a'.repeat(40),
       tree: () => Promise.resolve(new Map(paths.map((path) => [path, { mode: '100644', sha: 'b'.repeat(40), size: 2 }]))),
       readFile: (path) => {

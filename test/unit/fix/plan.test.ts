@@ -10,6 +10,7 @@ describe('makePlan', () => {
   const snapshotOf = (files: Readonly<Record<string, string>>, mode = '100644'): Snapshot => ({
     sha: 'a'.repeat(40),
     parent: () => Promise.resolve(null),
+    ancestor: () => Promise.resolve(null),
     tree: () => Promise.resolve(new Map(Object.entries(files).map(([path, text]) => [path, { mode, sha: 'b'.repeat(40), size: text.length }]))),
     readFile: (path) => Promise.resolve(mode === '100644' && files[path] !== undefined ? Buffer.from(files[path]) : null),
     subjects: () => Promise.resolve([]),

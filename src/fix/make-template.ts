@@ -1,0 +1,116 @@
+/** The making of repository templates: after a run, one at a time, in a VM in which no agent ever is. */
+import { z } from 'zod';
+import { FixError, asFixError } from '../errors.ts';
+import { guestBundle } from '../gateway/surroundings.ts';
+import type { Log } from '../log.ts';
+import type { LayerMaker, LayerName, Layers, Provider, Sandbox } from '../sandbox/sandbox.ts';
+import { createReport, createTimer } from './report.ts';
+import { furnish } from './workspace.ts';
+import type { WorkspaceOptions } from './workspace.ts';
+
+/** What is noted down of a template. */
+export const Notes = z.object({
+  server: z.string(),
+  installation: z.number(),
+  repository: z.number(),
+  commit: z.string(),
+  node: z.object({ version: z.string(), remark: z.string().nullable() }),
+  /** How long the run took that had no template, from boot to ready. */
+  readyMs: z.number(),
+});
+export type Notes = z.infer<typeof Notes>;
+
+export interface Making {
+  /** Whoever asks while too many wait, or there is no memory, gets none: the next run of the repository asks again. */
+  later(name: LayerName, options: WorkspaceOptions, notes: Omit<Notes, 'node'>): void;
+  /** Resolves when nothing is being made. */
+  idle(): Promise<void>;
+  /** Ends what is being made. */
+  close(): Promise<void>;
+}
+
+export interface MakingOptions {
+  readonly provider: Provider;
+  readonly maker: LayerMaker;
+  readonly layers: Layers;
+  /** Memory that this host can still give, in MiB. */
+  readonly availableMib: () => number;
+  readonly log: Log;
+}
+
+const maxWaiting = 4;
+
+export function createMaking({ provider, maker, layers, availableMib, log }: MakingOptions): Making {
+  const closing = new AbortController();
+  const { signal } = closing;
+  const waiting = new Set<string>();
+  let last: Promise<void> = Promise.resolve();
+  const make: (...asked: Parameters<Making['later']>) => Promise<void> = async (name, options, notes) => {
+    if (signal.aborted || availableMib() < options.plan.sandbox.memoryMib) return;
+    const startedAt = performance.now();
+    const report = createReport(options.report.runId);
+    const own = { ...options, report, timed: createTimer({ report, onEvent: () => {} }), signal };
+    const made = await layers.keep(name, async (file): Promise<Notes> => ({ ...notes, node: await makeKept(provider, maker, { options: own, file }) }));
+    if (made) log.info({ ...notes, durationMs: Math.round(performance.now() - startedAt) }, 'repository template is ready');
+  };
+  return {
+    later(name, options, notes) {
+      if (signal.aborted || waiting.size >= maxWaiting || waiting.has(name.place)) return;
+      waiting.add(name.place);
+      last = last
+        .then(() => make(name, options, notes))
+        .catch((thrown: unknown) => {
+          const err = asFixError(thrown);
+          if (!signal.aborted) log.warn({ err, code: err.code, details: err.details, ...notes }, 'repository template could not be made');
+        })
+        .finally(() => waiting.delete(name.place));
+    },
+    idle: () => last,
+    async close() {
+      closing.abort(new FixError('cancelled'));
+      await last;
+    },
+  };
+}
+
+/** Clone and setup in a VM whose disk becomes `file`; then a VM has to wake up with it. */
+async function makeKept(provider: Provider, maker: LayerMaker, { options, file }: { options: WorkspaceOptions; file: string }): Promise<Notes['node']> {
+  const { plan, report, signal } = options;
+  const gateway = options.openGateway('setup', plan.allow.setup);
+  const made: Notes['node'][] = [];
+  try {
+    const spec = { id: `${report.runId}-layer`, signal, size: plan.sandbox };
+    await maker.make(spec, file, async (sandbox) => {
+      made.push(await furnish(sandbox, gateway, options));
+      await forgetCertificates(sandbox, options);
+    });
+  } finally {
+    await gateway.close();
+  }
+  const [node] = made;
+  if (node === undefined) throw new FixError('internal', { details: { reason: 'nothing was made' } });
+  const sandbox = await provider.boot({ id: `${report.runId}-layer-check`, signal, size: plan.sandbox, layer: file });
+  const left = await sandbox.dispose();
+  if (left.length > 0) throw new FixError('sandbox_leftover', { details: { left } });
+  return node;
+}
+
+// Each certificate of the bundle whose lines are all in the file goes; `update-ca-certificates` takes a minute under emulation.
+const forgetScript = `
+[ -e "$1" ] || exit 0
+awk 'NR == FNR { own[$0]; next }
+/^-----BEGIN/ { block = $0; other = 0; inside = 1; next }
+inside && /^-----END/ { if (other) print block "\\n" $0; inside = 0; next }
+inside { block = block "\\n" $0; if (!($0 in own)) other = 1; next }
+!($0 in own)' "$1" "$2" > "$2.new" && cat "$2.new" > "$2" && rm "$1" "$2.new"`;
+
+/** What one guest was told to trust, the next one is told anew, or not. */
+async function forgetCertificates(sandbox: Sandbox, { surroundings, signal }: WorkspaceOptions): Promise<void> {
+  const result = await sandbox.exec(['sh', '-c', forgetScript, 'sh', surroundings.install.path, guestBundle], {
+    user: 'root',
+    cwd: '/',
+    signal,
+    timeoutMs: 120_000,
+  });
+  if (result.exitCode !== 0) throw new FixError('sandbox_boot', { details: { step: 'certificates', stderr: result.stderr.slice(-2000) } });
+}

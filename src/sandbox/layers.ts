@@ -1,0 +1,167 @@
+/**
+ * Disks that outlived their VMs, on this host: each in a folder of its own that is complete or not there, never written
+ * again, and checked against its digest before each use. Whoever has one open keeps it, also when the folder is removed.
+ */
+import { chmod, mkdir, mkdtemp, open, readFile, readdir, rename, rm, stat, statfs, utimes, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { FixError } from '../errors.ts';
+import type { Log } from '../log.ts';
+import { digestFile } from './digest.ts';
+import { tryLock } from './lock.ts';
+import type { LayerName, Layers } from './sandbox.ts';
+
+export interface LayersOptions {
+  /** Nobody else may enter it: what is in there is what repositories hold. */
+  readonly directory: string;
+  /** All together; the least recently used go first. 0: none is kept. */
+  readonly maxBytes: number;
+  readonly log: Log;
+  /** Default 100. */
+  readonly maxCount?: number;
+  /** An older one is not used: what was installed without a lockfile has moved on by then. Default seven days. */
+  readonly maxAgeMs?: number;
+  /** What making one leaves free on the disk. Default 4 GiB. */
+  readonly reserveBytes?: number;
+}
+
+const Manifest = z.object({ version: z.literal(1), madeAt: z.number(), sha256: z.string(), notes: z.unknown() });
+const finished = /^([0-9a-f]{24})-([0-9a-f]{40})$/;
+const unfinished = /^([0-9a-f]{24}-[0-9a-f]{40})\.making-\w+$/;
+
+export function createLayers(options: LayersOptions): Layers {
+  const { directory, log, maxAgeMs = 7 * 24 * 3_600_000 } = options;
+  const folderOf = ({ place, commit }: LayerName): string => join(directory, `${place}-${commit}`);
+  const remove = async (folder: string): Promise<void> => await rm(folder, { recursive: true, force: true });
+  return {
+    async list(place) {
+      const all = await measureAll(directory);
+      return all
+        .flatMap(({ name, madeAt }) => (name.startsWith(`${place}-`) ? [{ commit: name.slice(place.length + 1), madeAt }] : []))
+        .toSorted(byAge)
+        .map(({ commit }) => commit);
+    },
+    async take(name, signal) {
+      const folder = folderOf(name);
+      const manifest = await readManifest(folder);
+      if (manifest === null) return null;
+      const file = join(folder, 'disk');
+      const sha256 = Date.now() - manifest.madeAt > maxAgeMs ? 'too old' : await digestFile(file, signal).catch(() => 'unreadable');
+      signal.throwIfAborted();
+      if (sha256 === manifest.sha256) {
+        await utimes(join(folder, 'manifest.json'), new Date(), new Date()).catch(() => {}); // removed in between
+        return { file, notes: manifest.notes };
+      }
+      log.warn({ layer: name, found: sha256 }, 'a kept disk is not used, and removed');
+      await remove(folder);
+      return null;
+    },
+    async keep(name, make) {
+      const folder = folderOf(name);
+      const lock = await tryLock(`layer/${name.place}-${name.commit}`);
+      if (lock === null) return false;
+      try {
+        if ((await readManifest(folder)) !== null || !(await hasRoom(options))) return false;
+        await remove(folder); // what a killed removal left
+        await makeWhole(folder, make);
+        for (const { name: other } of await measureAll(directory)) {
+          if (other.startsWith(`${name.place}-`) && join(directory, other) !== folder) await remove(join(directory, other));
+        }
+        await evict(options);
+        return true;
+      } finally {
+        await lock.release();
+      }
+    },
+    remove: (name) => remove(folderOf(name)),
+    sweep: async () => [...(await sweepUnfinished(directory)), ...(await evict(options))],
+  };
+}
+
+const byAge = (one: { readonly madeAt: number }, other: { readonly madeAt: number }): number => other.madeAt - one.madeAt;
+
+async function readManifest(folder: string): Promise<z.infer<typeof Manifest> | null> {
+  const text = await readFile(join(folder, 'manifest.json'), 'utf8').catch(() => null);
+  if (text === null) return null;
+  try {
+    return Manifest.parse(JSON.parse(text));
+  } catch {
+    // Half a file: the host lost its power. As good as none.
+    await rm(folder, { recursive: true, force: true });
+    return null;
+  }
+}
+
+async function hasRoom({ directory, reserveBytes = 4 * 2 ** 30, log }: LayersOptions): Promise<boolean> {
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  await chmod(directory, 0o700);
+  const { bavail, bsize } = await statfs(directory);
+  const freeBytes = bavail * bsize;
+  if (freeBytes > reserveBytes) return true;
+  log.warn({ freeBytes, reserveBytes }, 'no disk is kept: there is too little room');
+  return false;
+}
+
+async function makeWhole(folder: string, make: (file: string) => Promise<unknown>): Promise<void> {
+  const making = await mkdtemp(`${folder}.making-`);
+  try {
+    const file = join(making, 'disk');
+    const notes = await make(file);
+    // On the disk before its name is: a folder with that name is whole.
+    const handle = await open(file, 'r');
+    await handle.sync();
+    await handle.close();
+    const manifest: z.infer<typeof Manifest> = { version: 1, madeAt: Date.now(), sha256: await digestFile(file), notes };
+    await writeFile(join(making, 'manifest.json'), `${JSON.stringify(manifest, null, 2)}\n`, { mode: 0o600, flush: true });
+    await rename(making, folder);
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOSPC') throw new FixError('disk_full', { cause: error });
+    throw error;
+  } finally {
+    await rm(making, { recursive: true, force: true });
+  }
+}
+
+/** Only under its lock: without it, the process that makes it is alive. */
+async function sweepUnfinished(directory: string): Promise<string[]> {
+  const removed: string[] = [];
+  for (const name of await readdir(directory).catch(() => [])) {
+    const [, layer] = unfinished.exec(name) ?? [];
+    const lock = layer === undefined ? null : await tryLock(`layer/${layer}`);
+    if (lock === null) continue;
+    await rm(join(directory, name), { recursive: true, force: true });
+    await lock.release();
+    removed.push(name);
+  }
+  return removed;
+}
+
+interface Measured {
+  readonly name: string;
+  readonly bytes: number;
+  readonly madeAt: number;
+  readonly usedAtMs: number;
+}
+
+async function measureAll(directory: string): Promise<readonly Measured[]> {
+  const names = (await readdir(directory).catch(() => [])).filter((name) => finished.test(name));
+  return await Promise.all(
+    names.map(async (name) => {
+      const folder = join(directory, name);
+      const manifest = await readManifest(folder);
+      const [disk, used] = await Promise.all([stat(join(folder, 'disk')).catch(() => null), stat(join(folder, 'manifest.json')).catch(() => null)]);
+      return { name, bytes: (disk?.blocks ?? 0) * 512, madeAt: manifest?.madeAt ?? 0, usedAtMs: used?.mtimeMs ?? 0 };
+    }),
+  );
+}
+
+async function evict({ directory, maxBytes, maxCount = 100, log }: LayersOptions): Promise<string[]> {
+  const all = (await measureAll(directory)).toSorted((one, other) => other.usedAtMs - one.usedAtMs);
+  let bytes = 0;
+  const beyond = all.filter((layer, index) => (bytes += layer.bytes) > maxBytes || index >= maxCount);
+  for (const layer of beyond) {
+    await rm(join(directory, layer.name), { recursive: true, force: true });
+    log.info({ layer: layer.name, bytes: layer.bytes }, 'a kept disk had to go');
+  }
+  return beyond.map(({ name }) => name);
+}
