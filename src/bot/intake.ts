@@ -9,7 +9,7 @@ import type { Operator } from '../settings/operator.ts';
 import type { Resolved } from '../settings/resolve.ts';
 import { defaults } from '../settings/values.ts';
 import { obey, stopRuns } from './commands.ts';
-import { isUnnamedBot, maySteer, readRepositorySettings } from './repository-settings.ts';
+import { isUnnamedBot, maySteer, readPermission, readRepositorySettings } from './repository-settings.ts';
 import type { Intake, IntakeTools, Scene } from './scene.ts';
 import { start } from './start.ts';
 
@@ -24,7 +24,7 @@ export async function takeIn(event: Intake, tools: IntakeTools, log: Log): Promi
     if (isTriggerLabel(event, await read(), operator)) await stopRuns(place, 'unlabeled');
     return;
   }
-  const permission = await github.permission(event.actor.login);
+  const permission = await readPermission({ github, operator }, event.actor.login);
   if (!maySteer(permission)) return log.info({ permission, outsiders: tools.countOutsider() }, 'trigger ignored: no write access');
   const settings = await read();
   const unheard = whyUnheard(event, permission, { settings, operator });

@@ -26,7 +26,7 @@ import { mergeWork } from './merge-work.ts';
 import { repairWork } from './repair-work.ts';
 import { reviseWork } from './revise-work.ts';
 import { bringEarlier, endTalk } from './unheard.ts';
-import { keepSettingsIssue, maySteer, readRepositorySettings } from './repository-settings.ts';
+import { keepSettingsIssue, maySteer, readPermission, readRepositorySettings } from './repository-settings.ts';
 import type { Attempt, JobContext, JobTools, TalkContext, WorkKind } from './work.ts';
 
 const kinds: Record<Work['kind'], WorkKind> = { fix: fixWork, plan: planWork, revise: reviseWork, repair: repairWork, merge: mergeWork };
@@ -109,7 +109,7 @@ function kindOf({ work }: FixJob): WorkKind {
 async function attemptRun(talk: TalkContext, kind: WorkKind, onPlaced: (job: FixJob) => void): Promise<FixOutcome> {
   const { job, github, tools, attempt } = talk;
   // Asked again, because the job may have waited for hours.
-  const permission = await github.permission(job.actor.login);
+  const permission = await readPermission({ github, operator: tools.operator }, job.actor.login);
   if (!maySteer(permission)) return { kind: 'refused', reason: 'not_permitted' };
   const read = await readRepositorySettings({ github, owner: job.repository.owner, operator: tools.operator });
   const refused = 'problems' in read ? refuseBroken(read.problems) : refuseEarly(read.effective.values, permission, tools);

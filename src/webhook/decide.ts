@@ -81,8 +81,8 @@ export function decide(delivery: Delivery, policy: TriggerPolicy): Decision {
 }
 
 const settingsPath = '.github/mayfly.yml';
-/** GitHub lists no more commits than these; beyond, and where history was rewritten, the file may have changed unseen. */
-const maxListedCommits = 20;
+/** GitHub lists no more commits of a push than these; beyond, and where history was rewritten, the file may have changed unseen. */
+const maxListedCommits = 2048;
 
 /** Who pushed does not matter: what stands on the default branch does. A branch may come back to a commit that it had before, so the key is no commit. */
 function judgePush(payload: z.infer<typeof Push>, delivery: Delivery): Decision {
@@ -96,7 +96,8 @@ function judgePush(payload: z.infer<typeof Push>, delivery: Delivery): Decision 
 function judgePullChanged(payload: z.infer<typeof PullChanged>, delivery: Delivery): Decision {
   const { number, head, base } = payload.pull_request;
   const key = `settings-${payload.repository.id}-${number}-${head.sha}`;
-  return { intake: { ...describe(payload, delivery), key, kind: 'settings_proposed', pull: { number, headSha: head.sha, base: base?.ref } } };
+  const fork = head.repo?.id !== payload.repository.id;
+  return { intake: { ...describe(payload, delivery), key, kind: 'settings_proposed', pull: { number, headSha: head.sha, base: base?.ref, fork } } };
 }
 
 function judgeLabeled(payload: z.infer<typeof IssueLabeled>, delivery: Delivery, policy: TriggerPolicy): Decision {

@@ -54,7 +54,13 @@ const Current = z.discriminatedUnion('kind', [
   z.object({
     ...envelope,
     kind: z.literal('settings_proposed'),
-    pull: z.object({ number: z.number().int(), headSha: z.string().regex(/^[0-9a-f]{40}$/), base: z.string().max(255).optional() }),
+    pull: z.object({
+      number: z.number().int(),
+      headSha: z.string().regex(/^[0-9a-f]{40}$/),
+      base: z.string().max(255).optional(),
+      /** Where an earlier version did not say it, it is one: outsiders are told less. */
+      fork: z.boolean().default(true),
+    }),
   }),
   /** The issue was closed or deleted: cancels what waits or runs. */
   z.object({ ...ofIssue, kind: z.literal('closed') }),

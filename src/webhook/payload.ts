@@ -48,7 +48,8 @@ export const Push = Origin.extend({
 export const PullChanged = Origin.extend({
   pull_request: z.object({
     number: z.number().int().positive(),
-    head: z.object({ sha: Sha }),
+    /** A fork that was deleted has no repository. */
+    head: z.object({ sha: Sha, repo: z.object({ id: z.number().int() }).nullish() }),
     base: z.object({ ref: z.string().min(1).max(255) }).optional(),
   }),
 });
