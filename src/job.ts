@@ -237,13 +237,14 @@ export type RefusalReason =
   | 'conflict_markers'
   | 'nothing_to_merge'
   | 'base_changed'
-  | 'checks_not_failing';
+  | 'checks_not_failing'
+  | 'checks_not_ours';
 
 /** How a run ended. `failed` carries the code of the error table that a FixError had. */
 export type FixOutcome =
   | { readonly kind: 'published'; readonly pullRequest: PullRequest }
-  /** One more commit on a pull request that was there. */
-  | { readonly kind: 'pushed'; readonly pullRequest: PullRequest }
+  /** One more commit on a pull request that was there. `held`: no workflow runs on it before a person says so. */
+  | { readonly kind: 'pushed'; readonly pullRequest: PullRequest; readonly held: boolean }
   | { readonly kind: 'patched' }
   /** `resumed`: nothing beyond the unfinished work that it began with, which stays where it is. */
   | { readonly kind: 'no_change'; readonly resumed?: true }

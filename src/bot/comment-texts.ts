@@ -67,9 +67,9 @@ export function runningLines(job: Pick<FixJob, 'actor'>, checklist: readonly str
 }
 
 /** A run that ended before a worker had it, so that nobody else says it. */
-export function stoppedLines(next: string = 'Label the issue again to start anew.'): readonly string[] {
-  return [`**Mayfly: stopped.** It was still waiting, so nothing was done and nothing was spent. ${next}`];
-}
+export const stoppedLines: readonly string[] = [
+  '**Mayfly: stopped.** It was still waiting, so nothing was done and nothing was spent. `/agent retry` starts anew.',
+];
 
 /** How it ended, what was seen, what it cost. */
 export function doneLines(
@@ -97,9 +97,9 @@ export const withheldLines: readonly string[] = [
   '**Mayfly: failed.** What the run had to say carried a secret of this installation, so it is not shown. The operator finds the run in the log.',
 ];
 
-/** The short reply for endings without a pull request: edits notify nobody. */
-export function endingReply(job: Pick<FixJob, 'actor'>, outcome: FixOutcome): string {
-  return `@${job.actor.login} ${sentence(outcome)}`;
+/** The short reply for endings without a pull request: edits notify nobody. What nobody asked for, and is not needed any more, calls nobody. */
+export function endingReply({ actor, trigger }: Pick<FixJob, 'actor' | 'trigger'>, outcome: FixOutcome): string {
+  return trigger.kind === 'event' && outcome.kind === 'refused' ? sentence(outcome) : `@${actor.login} ${sentence(outcome)}`;
 }
 
 export function stateOf(outcome: FixOutcome): RunState {

@@ -35,7 +35,7 @@ const ofIssue = {
 
 const Current = z.discriminatedUnion('kind', [
   z.object({ ...ofIssue, kind: z.literal('labeled'), label: z.string().max(100) }),
-  /** A person took the label away: cancels a run that still waits. */
+  /** A person took the label away: cancels what waits, as long as nothing works. */
   z.object({ ...ofIssue, kind: z.literal('unlabeled'), label: z.string().max(100) }),
   z.object({
     ...ofIssue,

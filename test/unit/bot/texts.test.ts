@@ -10,6 +10,7 @@ const job = {
   runId: 'r00000000abcdefg',
   issue: { number: 7, title: 'add() forgets the second number', body: '' },
   actor: { id: 583_231, login: 'octocat' },
+  trigger: { kind: 'label', label: 'mayfly' } as const,
 };
 const run = (exitCode: number): TestRun => ({
   command: 'npm test',
@@ -129,6 +130,20 @@ describe('comments', () => {
     expect(endingReply(job, { kind: 'no_change' })).toMatch(/^@octocat The run ended without a change/);
   });
 
+  it('call nobody when a run that nobody asked for is not needed any more', () => {
+    const byItself = { ...job, trigger: { kind: 'event', name: 'checks' } as const };
+
+    expect(endingReply(byItself, { kind: 'refused', reason: 'checks_not_ours' })).toMatch(/^Not done: what still fails/);
+    expect(endingReply(byItself, { kind: 'gave_up', limit: 'steps' })).toMatch(/^@octocat /);
+  });
+
+  it('say that nothing has run on a commit that holds workflows back', () => {
+    const pullRequest = { number: 9, url: '', title: '', draft: true, branch: 'feature', headSha: 'a'.repeat(40) };
+
+    expect(sentence({ kind: 'pushed', pullRequest, held: true })).toContain('`/agent ci`');
+    expect(sentence({ kind: 'pushed', pullRequest, held: false })).toBe('Commit aaaaaaa is on the branch of pull request #9.');
+  });
+
   it.each([
     [{ kind: 'stopped', reason: 'silent' }, 'stopped without a change'],
     [{ kind: 'stopped', reason: 'cut' }, 'too long and were cut off'],
@@ -146,7 +161,7 @@ describe('comments', () => {
 
   it('say which budget is spent, when it begins anew, and who can change it', () => {
     expect(endingReply(job, { kind: 'gave_up', limit: 'daily_budget', budget: { scope: 'repository', unit: 'usd', limit: 25 } })).toBe(
-      "@octocat The run used up what was left of today's budget of this repository (25 USD) before it was finished. That budget begins anew at 00:00 UTC; label the issue again then. The operator sets it with `MAYFLY_DAILY_COST_USD_PER_REPOSITORY`.",
+      "@octocat The run used up what was left of today's budget of this repository (25 USD) before it was finished. That budget begins anew at 00:00 UTC; comment `/agent retry` then. The operator sets it with `MAYFLY_DAILY_COST_USD_PER_REPOSITORY`.",
     );
     expect(sentence({ kind: 'gave_up', limit: 'daily_budget', budget: { scope: 'installation', unit: 'tokens', limit: 4_000_000 } })).toMatch(
       /used up what was left of today's budget of this installation \(4,000,000 tokens\) .* `MAYFLY_DAILY_TOKENS_PER_INSTALLATION`/,
