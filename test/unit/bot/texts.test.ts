@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { doneLines, endingReply } from '../../../src/bot/comment-texts.ts';
+import { doneLines, endingReply, livingComment } from '../../../src/bot/comment-texts.ts';
+import { besideBody } from '../../../src/bot/follow-texts.ts';
 import { commitMessage, pullRequestBody, pullRequestTitle } from '../../../src/bot/pull-texts.ts';
 import { sentence } from '../../../src/fix/outcome-text.ts';
+import { proofCheck } from '../../../src/fix/proof-text.ts';
 import { createReport } from '../../../src/fix/report.ts';
 import type { Proof, TestRun } from '../../../src/job.ts';
 import { nothingToRun } from '../../../src/proof/prove.ts';
@@ -93,6 +95,32 @@ describe('pullRequestBody', () => {
     const report = { ...createReport(job.runId), proof: nothingToRun };
 
     expect(pullRequestBody(job, report, { ...how, ci: 'run' })).toContain('**Nothing was proven**');
+  });
+});
+
+describe('every text with parts from outside', () => {
+  const hostile = (length: number): string => '&'.repeat(length);
+  const long: TestRun = { ...run(1), command: hostile(1000), output: hostile(8000) };
+  const report = {
+    ...createReport(job.runId),
+    summary: hostile(5000),
+    notes: Array.from({ length: 20 }, () => hostile(1000)),
+    sensitive: Array.from({ length: 30 }, () => ({ path: hostile(300), why: hostile(400) })),
+    context: Array.from({ length: 70 }, () => ({ item: hostile(100), source: hostile(200), trust: 'anyone' as const, characters: 1, hidden: 0 })),
+    proof: { ...proof, base: long, tests: long, patched: long, findings: Array.from({ length: 20 }, () => hostile(1000)) },
+  };
+  const state = { id: job.runId, state: 'refused', at: '2026-01-02T03:04:05.000Z', ms: 1, pull: null, costUsd: 1 } as const;
+
+  it.each([
+    ['the body of a pull request', () => pullRequestBody(job, report, how)],
+    ['the same beside somebody else’s', () => besideBody(job, report, 'hold')],
+    ['the living comment', () => livingComment(doneLines(report, { kind: 'refused', reason: 'regressed' }), state, [state], new Date())],
+    ['the check with the proof', () => proofCheck(report.proof).summary],
+  ])('fits into what GitHub takes, and keeps what it is found by: %s', (_what, make) => {
+    const text = make();
+
+    expect(text.length).toBeLessThanOrEqual(65_535);
+    expect(text).toMatch(/^<!-- mayfly:[^]*<sub>run r00000000abcdefg<\/sub>|Proven/);
   });
 });
 
