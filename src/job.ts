@@ -20,7 +20,8 @@ export const Repository = z.object({
 });
 export type Repository = z.infer<typeof Repository>;
 
-const Sha = z.string().regex(/^[0-9a-f]{40}$/);
+/** Of a commit. */
+export const Sha = z.string().regex(/^[0-9a-f]{40}$/);
 const Text = z.string().max(65_536);
 
 /** A branch of this repository as it was at the trigger. A head that moved since ends the run as stale: nothing is forced. */

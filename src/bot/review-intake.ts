@@ -2,12 +2,12 @@
  * Reviews of our pull requests. One that was handed in is one run with all its comments. Single comments at lines are
  * collected until a review is handed in, or until nobody has added one for a while.
  */
-import { asFixError } from '../errors.ts';
 import type { GitHub, GitHubRepository, PullState } from '../github/github.ts';
 import type { Log } from '../log.ts';
 import type { Operator } from '../settings/operator.ts';
 import type { Resolved } from '../settings/resolve.ts';
 import type { Values } from '../settings/values.ts';
+import { reactIfTaken } from './answer.ts';
 import { closedPullReply, manyThreadsReply } from './follow-texts.ts';
 import type { Memory } from './memory.ts';
 import { recallWork, subjectOf } from './memory.ts';
@@ -150,12 +150,7 @@ async function takenBefore(event: ReviewEvent, { waiting, tools }: ReviewPlace):
 
 /** Afterwards, because it also says that a run has taken the comments up. */
 async function markTaken(taken: readonly Waiting[], { github, log }: ReviewPlace): Promise<void> {
-  for (const { id } of taken.flatMap(({ comments }) => comments)) {
-    await github.react({ kind: 'review_comment', id }, 'eyes').catch((thrown: unknown) => {
-      if (asFixError(thrown).code !== 'github_refused') throw thrown;
-      log.info({ err: thrown }, 'GitHub takes no reaction');
-    });
-  }
+  for (const { id } of taken.flatMap(({ comments }) => comments)) await reactIfTaken(github, log, { kind: 'review_comment', id }, 'eyes');
 }
 
 /** Words beside the lines count when they go with comments, or ask for changes by themselves. */

@@ -76,7 +76,7 @@ export async function runJob(job: FixJob, attempt: Attempt, tools: JobTools): Pr
   const after: TalkContext = { ...context, attempt: { ...attempt, signal }, github: open(signal) };
   await tell(after, outcome);
   await remember(after, { outcome, startedAt });
-  await endTalk(after, outcome);
+  await endTalk({ ...after, github: open(AbortSignal.timeout(tellTimeoutMs)) }, outcome);
   logFinished(attempt.log, report, outcome);
   tools.onReport(report);
   return outcome;
@@ -244,12 +244,13 @@ async function tell(context: TalkContext, outcome: FixOutcome): Promise<void> {
   const { issue } = job;
   const ways: (() => Promise<void>)[] = [() => comment.end(github, outcome, report), () => endCheck(context, outcome)];
   const kind = kinds[job.work.kind];
-  if (kind.tell) ways.push(() => kind.tell?.(context, outcome) ?? Promise.resolve());
   const isDone = outcome.kind === 'published' || outcome.kind === 'pushed' || outcome.kind === 'planned';
   // What is there to see, a pull request, a commit or a plan, is the answer.
   if (!isDone) ways.push(async () => void (await github.reply(issue.number, endingReply(job, outcome))));
   const target = reactionTarget(job);
   if (target !== null) ways.push(() => github.react(target, isDone ? 'rocket' : 'confused'));
+  // Last, because it may take long.
+  if (kind.tell) ways.push(() => kind.tell?.(context, outcome) ?? Promise.resolve());
   // A worker that lost the run leaves its end to the one that has it.
   const tellOwn = async (way: () => Promise<void>): Promise<void> => ((await attempt.ownsRun()) ? await way() : undefined);
   for (const way of ways) await tellOwn(way).catch((thrown: unknown) => attempt.log.error({ err: asFixError(thrown) }, 'outcome could not be told'));

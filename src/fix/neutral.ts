@@ -10,23 +10,25 @@ const unmark = (text: string): string => text.replaceAll('<!--', `<!${joiner}--`
 
 /** Model prose as inert Markdown, at most `maxLength` characters. */
 export function neutralise(text: string, maxLength: number): string {
-  return clip(visible(text), maxLength)
-    .replace(/[\\`*_{}[\]<>|~$]/g, (character) => (character === '<' ? '&lt;' : character === '>' ? '&gt;' : `\\${character}`))
-    .replace(/&(?!(lt|gt);)/g, '&amp;')
-    .replace(/@(?=\w)/g, `@${joiner}`)
-    .replace(/#(?=\d)/g, `#${joiner}`)
-    .replace(/\b(GH)-(?=\d)/gi, `$1-${joiner}`)
-    .replace(/:\/\//g, `:${joiner}//`)
-    .replace(/\bwww\./gi, `www${joiner}.`)
-    .replace(/\b[0-9a-f]{7,64}\b/gi, (hex) => hex.replace(/.{6}(?=.)/g, `$&${joiner}`))
-    .replace(/^([^\S\n]*)([#>+=-])(?=\s|$)/gm, '$1\\$2')
-    .replace(/^([^\S\n]*\d+)([.)])(?=\s|$)/gm, '$1\\$2')
-    .replace(/^([^\S\n]*)(-{3,}|={3,})/gm, '$1\\$2')
-    .replace(/^([^\S\n]*\/)(?=\w)/gm, `$1${joiner}`)
-    // Of a commit, when a squash merge makes one of the text: a trailer, or a type that release tools read.
-    .replace(/^([^\S\n]*[a-z][\w-]*(?:\([^()\n]{0,100}\))?!?)(?=[^\S\n]*:)/gim, `$1${joiner}`)
-    .replace(breaking, `$1${joiner}`)
-    .trim();
+  return (
+    clip(visible(text), maxLength)
+      .replace(/[\\`*_{}[\]<>|~$]/g, (character) => (character === '<' ? '&lt;' : character === '>' ? '&gt;' : `\\${character}`))
+      .replace(/&(?!(lt|gt);)/g, '&amp;')
+      .replace(/@(?=\w)/g, `@${joiner}`)
+      .replace(/#(?=\d)/g, `#${joiner}`)
+      .replace(/\b(GH)-(?=\d)/gi, `$1-${joiner}`)
+      .replace(/:\/\//g, `:${joiner}//`)
+      .replace(/\bwww\./gi, `www${joiner}.`)
+      .replace(/\b[0-9a-f]{7,64}\b/gi, (hex) => hex.replace(/.{6}(?=.)/g, `$&${joiner}`))
+      .replace(/^([^\S\n]*)([#>+=-])(?=\s|$)/gm, '$1\\$2')
+      .replace(/^([^\S\n]*\d+)([.)])(?=\s|$)/gm, '$1\\$2')
+      .replace(/^([^\S\n]*)(-{3,}|={3,})/gm, '$1\\$2')
+      .replace(/^([^\S\n]*\/)(?=\w)/gm, `$1${joiner}`)
+      // Of a commit, when a squash merge makes one of the text: a trailer, or a type that release tools read.
+      .replace(/^([^\S\n]*[a-z][\w-]*(?:\([^()\n]{0,100}\))?!?)(?=[^\S\n]*:)/gim, `$1${joiner}`)
+      .replace(breaking, `$1${joiner}`)
+      .trim()
+  );
 }
 
 /** Release tools take it for a new major version, wherever they find it. */

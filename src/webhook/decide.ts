@@ -22,7 +22,6 @@ import type { Issue, Origin } from './payload.ts';
 
 /** What the operator decided about triggers. Which label starts a run is for the settings of a repository to say. */
 export interface TriggerPolicy {
-  readonly commandPrefix: string;
   /** Logins of bots that may trigger; everyone else whose account is not a person's may not. */
   readonly allowBots: readonly string[];
   /** What our own App writes never triggers, whoever is allowed. */
@@ -122,7 +121,7 @@ function judgeComment(payload: z.infer<typeof IssueComment>, delivery: Delivery,
   const { comment, issue } = payload;
   const why = whyNotHeard(payload, comment, policy);
   if (why !== null) return { ignore: why };
-  const found = findCommand(comment.body, policy.commandPrefix);
+  const found = findCommand(comment.body);
   if (!found) return { ignore: 'no command' };
   const key = `comment-${comment.id}`;
   return {

@@ -67,7 +67,7 @@ async function createFollowWorld({ files = {}, change = { 'src.txt': 'good\n' } 
     path: '/',
     secrets: [standIn.app.webhookSecret],
     ready: () => Promise.resolve(),
-    policy: { commandPrefix: '/agent', allowBots: [], appId: standIn.app.appId },
+    policy: { allowBots: [], appId: standIn.app.appId },
     enqueue: (event) => Promise.resolve(events.push(event) > 0 ? 'queued' : 'duplicate'),
     log,
   });

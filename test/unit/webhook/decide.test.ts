@@ -4,7 +4,7 @@ import { decide } from '../../../src/webhook/decide.ts';
 import type { TriggerPolicy } from '../../../src/webhook/decide.ts';
 import { aCommentPayload, anIssuesPayload } from '../../support/payloads.ts';
 
-const policy: TriggerPolicy = { commandPrefix: '/agent', allowBots: [], appId: 99 };
+const policy: TriggerPolicy = { allowBots: [], appId: 99 };
 const bodySha256 = 'ab'.repeat(32);
 
 const decideOn = (event: string, payload: unknown, change: Partial<TriggerPolicy> = {}) =>
