@@ -95,6 +95,6 @@ describe('a command (test 45)', () => {
     ['brackets', '[a]('.repeat(16_000)],
   ])('takes no time to be looked for in %s', async (_name, hostile) => {
     // Unbounded, the first of these takes 80 seconds.
-    expect(await processorMs(() => findCommand(`/agent fix\n\n${hostile}`, '/agent'))).toBeLessThan(1500);
+    expect(await processorMs(() => findCommand(`/agent fix\n\n${hostile}`))).toBeLessThan(1500);
   });
 });
