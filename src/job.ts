@@ -20,7 +20,8 @@ export const Repository = z.object({
 });
 export type Repository = z.infer<typeof Repository>;
 
-const Sha = z.string().regex(/^[0-9a-f]{40}$/);
+/** Of a commit. */
+export const Sha = z.string().regex(/^[0-9a-f]{40}$/);
 const Text = z.string().max(65_536);
 
 /** A branch of this repository as it was at the trigger. A head that moved since ends the run as stale: nothing is forced. */
@@ -237,13 +238,14 @@ export type RefusalReason =
   | 'conflict_markers'
   | 'nothing_to_merge'
   | 'base_changed'
-  | 'checks_not_failing';
+  | 'checks_not_failing'
+  | 'checks_not_ours';
 
 /** How a run ended. `failed` carries the code of the error table that a FixError had. */
 export type FixOutcome =
   | { readonly kind: 'published'; readonly pullRequest: PullRequest }
-  /** One more commit on a pull request that was there. */
-  | { readonly kind: 'pushed'; readonly pullRequest: PullRequest }
+  /** One more commit on a pull request that was there. `held`: no workflow runs on it before a person says so. */
+  | { readonly kind: 'pushed'; readonly pullRequest: PullRequest; readonly held: boolean }
   | { readonly kind: 'patched' }
   /** `resumed`: nothing beyond the unfinished work that it began with, which stays where it is. */
   | { readonly kind: 'no_change'; readonly resumed?: true }

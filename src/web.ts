@@ -10,10 +10,7 @@ const enqueueMs = 3_000;
 const readyMs = 1_000;
 
 /** The part of the configuration that this role needs. */
-export type WebConfig = Pick<
-  Config,
-  'HOST' | 'PORT' | 'WEBHOOK_PATH' | 'WEBHOOK_SECRET' | 'APP_ID' | 'REDIS_URL' | 'MAYFLY_JOB_KEY' | 'MAYFLY_LABEL' | 'MAYFLY_ALLOW_BOTS'
->;
+export type WebConfig = Pick<Config, 'HOST' | 'PORT' | 'WEBHOOK_PATH' | 'WEBHOOK_SECRET' | 'APP_ID' | 'REDIS_URL' | 'MAYFLY_JOB_KEY' | 'MAYFLY_ALLOW_BOTS'>;
 
 /** Listens when it resolves; `url` is what GitHub posts to. Starts without Redis and answers 503 until it is there. */
 export async function startWeb(
@@ -30,7 +27,7 @@ export async function startWeb(
       port: config.PORT,
       path: config.WEBHOOK_PATH,
       secrets: [secret],
-      policy: { commandPrefix: '/agent', allowBots: config.MAYFLY_ALLOW_BOTS, appId: config.APP_ID ?? null },
+      policy: { allowBots: config.MAYFLY_ALLOW_BOTS, appId: config.APP_ID ?? null },
       enqueue: (event) => queue.add(event, enqueueMs),
       ready: () => queue.check(readyMs),
       log,

@@ -1,7 +1,10 @@
 /** How a command is answered when it starts no run of its own. */
+import { asFixError } from '../errors.ts';
 import { noStartReply, notTold, tooLateReply } from './command-texts.ts';
 import type { NoStart } from './command-texts.ts';
 import { subjectOf } from './memory.ts';
+import type { GitHubRepository } from '../github/github.ts';
+import type { Log } from '../log.ts';
 import type { Scene } from './scene.ts';
 
 /** `started`: a run goes on from here. `refused`: it was told why not. `done`: nothing is left to do. */
@@ -27,4 +30,12 @@ export async function tellRun(scene: Scene): Promise<Obeyed | null> {
   if (told === 'working' || told === 'waiting') return 'started';
   // A pull request takes the next run beside the one that ends.
   return told === 'closed' && !event.issue.isPullRequest ? await say(scene, tooLateReply(event.actor.login), 'refused') : null;
+}
+
+/** A sign and no more: what cannot be reacted to (the comment was deleted, the issue is locked) can still be worked on. */
+export async function reactIfTaken(github: Pick<GitHubRepository, 'react'>, log: Log, ...reaction: Parameters<GitHubRepository['react']>): Promise<void> {
+  await github.react(...reaction).catch((thrown: unknown) => {
+    if (asFixError(thrown).code !== 'github_refused') throw thrown;
+    log.info({ err: thrown }, 'GitHub takes no reaction');
+  });
 }

@@ -1,5 +1,4 @@
 /** Checks that failed on a commit of ours: whether that starts a run, and what is said when it does not. */
-import type { GitHubRepository } from '../github/github.ts';
 import type { Log } from '../log.ts';
 import type { Values } from '../settings/values.ts';
 import { commentMarker } from './comment-texts.ts';
@@ -10,7 +9,8 @@ import type { PullEvent } from './queue-job.ts';
 import { isLive, readRuns } from './run-history.ts';
 import { recallRepairs, subjectOf } from './memory.ts';
 import type { KeptRepairs } from './memory.ts';
-import { maySteer } from './repository-settings.ts';
+import { maySteer, readPermission } from './repository-settings.ts';
+import type { SettingsPlace } from './repository-settings.ts';
 import { readFollowSettings } from './review-intake.ts';
 import type { ReviewTools } from './review-intake.ts';
 
@@ -31,7 +31,7 @@ export async function takeInChecks(event: ChecksEvent, tools: ReviewTools, log: 
   if (!pull?.ours || !pull.open || pull.headSha !== event.headSha) return log.info('not the head of an open pull request of ours');
   const settings = await readFollowSettings(github, event, tools);
   if (!settings?.['followUps.checks']) return log.info('the settings leave failed checks alone');
-  const asked = await whoAsked(github, event.headSha, settings);
+  const asked = await whoAsked({ github, operator: tools.operator }, event.headSha, settings);
   if (asked === null) return log.info('not a commit that somebody with write access asked us for');
   const subject = subjectOf({ repository: event.repository, issue: event });
   const before = await recallRepairs(tools.memory, subject, event.headSha);
@@ -59,9 +59,13 @@ export async function takeInChecks(event: ChecksEvent, tools: ReviewTools, log: 
 }
 
 /** Whose run made the commit, and how many repairs in a row it ends. Null for a commit of somebody else: people mend what they push. */
-export async function whoAsked(github: GitHubRepository, headSha: string, settings: Values): Promise<{ actor: PullEvent['actor']; repairs: number } | null> {
-  const head = await github.pulls.commit(headSha);
+export async function whoAsked(
+  place: Pick<SettingsPlace, 'github' | 'operator'>,
+  headSha: string,
+  settings: Values,
+): Promise<{ actor: PullEvent['actor']; repairs: number } | null> {
+  const head = await place.github.pulls.commit(headSha);
   const { actor, repair: repairs } = readTrailers(head.message);
   if (!head.ours || actor === null) return null;
-  return maySteer(await github.permission(actor.login), settings['triggers.permission']) ? { actor, repairs } : null;
+  return maySteer(await readPermission(place, actor.login), settings['triggers.permission']) ? { actor, repairs } : null;
 }

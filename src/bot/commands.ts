@@ -103,6 +103,8 @@ type StopScene = Omit<Scene, 'settings' | 'label'> & { readonly label?: string }
 /** How many. A run that still waits never gets to say that it was stopped, so that is said here; a running one says so itself. */
 export async function stopRuns({ event, github, tools, log, label }: StopScene, reason: 'stop' | 'unlabeled' | 'closed'): Promise<number> {
   const { repository, issue, actor } = event;
+  // Whoever takes a label off may be tidying up; a run that works may have been asked for in other words.
+  if (reason === 'unlabeled' && (await tools.queue.find(subjectOf(event)))[0]?.state === 'working') return 0;
   const stopped = await tools.queue.cancelIssue(repository.id, issue.number, reason, actor.login);
   log.info({ stopped, reason }, 'runs of the issue stopped');
   const waiting = stopped.filter((run) => run.waited).map((run) => run.runId);

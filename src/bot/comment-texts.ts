@@ -1,11 +1,12 @@
 /** What people read on an issue or a pull request. Plain, short, readable on a phone; hostile text goes through neutral.ts. */
 import type { FixJob, FixOutcome } from '../job.ts';
+import { fitText, folded } from '../fix/fit-text.ts';
 import { inlineCode, neutralise } from '../fix/neutral.ts';
 import { sentence } from '../fix/outcome-text.ts';
 import { proofSection, proofSentence } from '../fix/proof-text.ts';
 import type { RunReport } from '../fix/report.ts';
 import { clock, duration } from './durations.ts';
-import { footer, folded, notes, refusedHosts, settingsAdvice, spendSentence } from './report-texts.ts';
+import { footer, notes, refusedHosts, settingsAdvice, spendSentence } from './report-texts.ts';
 import { hiddenRuns, isLive } from './run-history.ts';
 import type { RunEntry, RunState } from './run-history.ts';
 
@@ -39,7 +40,7 @@ export function livingComment(lines: readonly string[], own: RunEntry, runs: rea
   const ended = others.filter((run) => !isLive(run)).map((run) => `- ${endedLine(run, now)}`);
   const count = ended.length === 1 ? 'One earlier run' : `${ended.length} earlier runs`;
   const parts = [...lines, '', ...live.flatMap((line) => [line, '']), ...folded(count, ended), footer(own.id), hiddenRuns(runs)];
-  return [commentMarker, ...parts].join('\n').replace(/\n{3,}/g, '\n\n');
+  return fitText([commentMarker, ...parts]).replace(/\n{3,}/g, '\n\n');
 }
 
 const runName = ({ id, at }: RunEntry, now: Date): string => `${inlineCode(id)}, asked for at ${clock(new Date(at), now)}`;
@@ -67,9 +68,9 @@ export function runningLines(job: Pick<FixJob, 'actor'>, checklist: readonly str
 }
 
 /** A run that ended before a worker had it, so that nobody else says it. */
-export function stoppedLines(next: string = 'Label the issue again to start anew.'): readonly string[] {
-  return [`**Mayfly: stopped.** It was still waiting, so nothing was done and nothing was spent. ${next}`];
-}
+export const stoppedLines: readonly string[] = [
+  '**Mayfly: stopped.** It was still waiting, so nothing was done and nothing was spent. `/agent retry` starts anew.',
+];
 
 /** How it ended, what was seen, what it cost. */
 export function doneLines(
@@ -86,7 +87,7 @@ export function doneLines(
       `The work so far is on the branch ${inlineCode(report.heldBranch)}. No workflow has run on it.${job.pull === null ? ' `/agent resume` goes on from there.' : ''}`,
       '',
     );
-  if (outcome.kind === 'refused' && outcome.reason === 'regressed') lines.push(proofSection(report.proof), '');
+  if (outcome.kind === 'refused' && outcome.reason === 'regressed') lines.push(...proofSection(report.proof));
   else if (report.proof) lines.push(proofSentence(report.proof), '');
   lines.push(...notes(report), `${elapsedMs === null ? '' : `${duration(elapsedMs)}, `}${spendSentence(report)}`, '');
   return [...lines, ...folded('Hosts that were refused', refusedHosts(report)), ...settingsAdvice(report, outcome)];
@@ -97,9 +98,9 @@ export const withheldLines: readonly string[] = [
   '**Mayfly: failed.** What the run had to say carried a secret of this installation, so it is not shown. The operator finds the run in the log.',
 ];
 
-/** The short reply for endings without a pull request: edits notify nobody. */
-export function endingReply(job: Pick<FixJob, 'actor'>, outcome: FixOutcome): string {
-  return `@${job.actor.login} ${sentence(outcome)}`;
+/** The short reply for endings without a pull request: edits notify nobody. What nobody asked for, and is not needed any more, calls nobody. */
+export function endingReply({ actor, trigger }: Pick<FixJob, 'actor' | 'trigger'>, outcome: FixOutcome): string {
+  return trigger.kind === 'event' && outcome.kind === 'refused' ? sentence(outcome) : `@${actor.login} ${sentence(outcome)}`;
 }
 
 export function stateOf(outcome: FixOutcome): RunState {

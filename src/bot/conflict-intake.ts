@@ -50,7 +50,7 @@ async function askMerge(
   { github, tools, values, log }: { github: GitHubRepository; tools: ReviewTools; values: Values; log: Log },
 ): Promise<void> {
   if (!pull.ours || !pull.open) return;
-  const asked = await whoAsked(github, pull.headSha, values);
+  const asked = await whoAsked({ github, operator: tools.operator }, pull.headSha, values);
   if (asked === null) return log.info({ pull: pull.number }, 'the head is not a commit that somebody with write access asked us for');
   const key = `conflict-${repository.id}-${pull.headSha}`;
   const origin = { key, deliveryId, installationId, repository, actor: asked.actor, receivedAt };

@@ -62,7 +62,7 @@ async function publish(context: JobContext, ready: Ready): Promise<PullRequest> 
     files: ready.patch.files,
     commitMessage: commitMessage(job, ci, { style: manners.title, report }),
     title: pullRequestTitle(job, report, manners.title),
-    body: pullRequestBody(job, report, { ci, template: manners.template, signs: signsForApps(github.cloneUrl) }),
+    body: pullRequestBody(job, report, { ci, template: manners.template, signs: github.signs }),
     draft,
     labels,
     reviewers: [...new Set([job.actor.login, ...reviewers])],
@@ -71,6 +71,3 @@ async function publish(context: JobContext, ready: Ready): Promise<PullRequest> 
     signal: attempt.signal,
   });
 }
-
-/** GitHub Enterprise Server signs what an App commits only where its operator set that up: https://docs.github.com/en/enterprise-server/admin/configuring-settings/configuring-user-applications-for-your-enterprise/configuring-web-commit-signing */
-const signsForApps = (cloneUrl: string): boolean => /^https:\/\/(?:github\.com|[\w-]+\.ghe\.com)\//.test(cloneUrl);

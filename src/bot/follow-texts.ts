@@ -1,4 +1,5 @@
 /** What people read of work on a pull request that exists. Hostile text goes through neutral.ts. */
+import { fitText, folded } from '../fix/fit-text.ts';
 import { inlineCode, neutralise, titleText } from '../fix/neutral.ts';
 import { sentence } from '../fix/outcome-text.ts';
 import { proofSection } from '../fix/proof-text.ts';
@@ -7,7 +8,7 @@ import type { FixJob, FixOutcome, ReviewRequest } from '../job.ts';
 import { commentMarker } from './comment-texts.ts';
 import type { FailedCheck } from './failed-checks.ts';
 import { backgroundSections, runMarker, sensitiveBanner } from './pull-texts.ts';
-import { folded, footer, notes, refusedHosts, settingsAdvice, spendSentence } from './report-texts.ts';
+import { footer, notes, refusedHosts, settingsAdvice, spendSentence } from './report-texts.ts';
 import { hiddenRuns } from './run-history.ts';
 import type { RunEntry } from './run-history.ts';
 
@@ -72,7 +73,7 @@ export function withLatest(
   const [from, to] = [body.indexOf(begin), body.indexOf(end)];
   const before = from === -1 || to < from ? `${body.trimEnd()}\n\n` : body.slice(0, from);
   const after = from === -1 || to < from ? '\n' : body.slice(to + end.length);
-  const text = `${before}${section.join('\n')}${after}`;
+  const text = `${before}${fitText(section, maxBodyCharacters - before.length - after.length)}${after}`;
   return text.length > maxBodyCharacters ? null : text;
 }
 
@@ -87,11 +88,11 @@ export function besideBody(job: Pick<FixJob, 'issue' | 'runId' | 'actor'>, repor
   if (report.summary !== '') lines.push('## What the agent says', '', neutralise(report.summary, 4000), '');
   if (ci === 'hold') lines.push('Workflows have not run on this commit: read it first, then start them with a comment: `/agent ci`.', '');
   lines.push('## What the host saw', '', ...whatWasSeen(report), footer(job.runId));
-  return lines.join('\n');
+  return fitText(lines);
 }
 
 function whatWasSeen(report: RunReport): readonly string[] {
-  const facts = [...sensitiveBanner(report), proofSection(report.proof), '', ...notes(report), ...backgroundSections(report)];
+  const facts = [...sensitiveBanner(report), ...proofSection(report.proof), ...notes(report), ...backgroundSections(report)];
   return [...facts, ...folded('Hosts that were refused', refusedHosts(report)), ...settingsAdvice(report, null), spendSentence(report), ''];
 }
 

@@ -2,14 +2,14 @@
  * Intake: from what a webhook said to a queued run. Runs in the worker role, because it asks GitHub. Outsiders get
  * silence, so that nobody can make the bot talk.
  */
-import { asFixError } from '../errors.ts';
 import type { Permission } from '../github/github.ts';
 import type { Log } from '../log.ts';
 import type { Operator } from '../settings/operator.ts';
 import type { Resolved } from '../settings/resolve.ts';
 import { defaults } from '../settings/values.ts';
+import { reactIfTaken } from './answer.ts';
 import { obey, stopRuns } from './commands.ts';
-import { isUnnamedBot, maySteer, readRepositorySettings } from './repository-settings.ts';
+import { isUnnamedBot, maySteer, readPermission, readRepositorySettings } from './repository-settings.ts';
 import type { Intake, IntakeTools, Scene } from './scene.ts';
 import { start } from './start.ts';
 
@@ -24,7 +24,7 @@ export async function takeIn(event: Intake, tools: IntakeTools, log: Log): Promi
     if (isTriggerLabel(event, await read(), operator)) await stopRuns(place, 'unlabeled');
     return;
   }
-  const permission = await github.permission(event.actor.login);
+  const permission = await readPermission({ github, operator }, event.actor.login);
   if (!maySteer(permission)) return log.info({ permission, outsiders: tools.countOutsider() }, 'trigger ignored: no write access');
   const settings = await read();
   const unheard = whyUnheard(event, permission, { settings, operator });
@@ -53,14 +53,10 @@ function whyUnheard(event: Intake, permission: Permission, { settings, operator 
   return isUnnamedBot(event.actor.login, values, operator) ? 'trigger ignored: the settings do not name this bot' : null;
 }
 
-/** A sign and no more: what cannot be reacted to (the comment was deleted, the issue is locked) can still be worked on. */
 async function react({ event, github, log }: Scene, content: 'eyes' | 'rocket' | 'confused'): Promise<void> {
   const { commentId, on, issue } = event;
   // GitHub has none for a review: https://docs.github.com/en/rest/reactions/reactions
   if (on === 'review') return;
   const kind = commentId === undefined ? 'issue' : on === 'diff' ? 'review_comment' : 'issue_comment';
-  await github.react({ kind, id: commentId ?? issue.number }, content).catch((thrown: unknown) => {
-    if (asFixError(thrown).code !== 'github_refused') throw thrown;
-    log.info({ err: thrown }, 'GitHub takes no reaction');
-  });
+  await reactIfTaken(github, log, { kind, id: commentId ?? issue.number }, content);
 }

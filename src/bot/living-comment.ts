@@ -122,7 +122,7 @@ export async function sayStopped(comments: Comments, issue: number, runIds: read
     const before = readRuns(comment);
     const stopped = (id: string): RunEntry => ({ ...(before.find((run) => run.id === id) ?? unknownRun(id, now)), state: 'stopped' });
     const runs = [...rest, last].reduce((all, id) => withRun(all, stopped(id)), before);
-    return livingComment(stoppedLines(), stopped(last), runs, now);
+    return livingComment(stoppedLines, stopped(last), runs, now);
   });
 }
 

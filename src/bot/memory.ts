@@ -1,7 +1,7 @@
 /** What is known of an issue and its repository beyond one run: for retry, resume, approve and estimates. */
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
-import { Work } from '../job.ts';
+import { Sha, Work } from '../job.ts';
 import type { FixJob, FixOutcome } from '../job.ts';
 import type { RunReport } from '../fix/report.ts';
 import type { PersonMessage } from './message-desk.ts';
@@ -46,7 +46,7 @@ export interface Memory {
 /** Where the unfinished work of an issue lies, and what had been asked for. */
 const Held = z.object({
   branch: z.string().max(255),
-  headSha: z.string().regex(/^[0-9a-f]{40}$/),
+  headSha: Sha,
   instruction: z.string().max(65_536).nullable(),
   plan: z.string().max(16_384).nullable(),
 });

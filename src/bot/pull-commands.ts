@@ -15,7 +15,8 @@ type Command = (scene: Scene) => Promise<Obeyed>;
 const ofIssues: Command = async (scene) => await say(scene, onlyOnIssues, 'refused');
 
 export const pullCommands: Partial<Record<NonNullable<Intake['command']>, Command>> = {
-  fix: async (scene) => (await tellRun(scene)) ?? (await ask(scene, await reviseOf(scene))),
+  // What is said at a line is for a run of its own, which knows the line and answers there.
+  fix: async (scene) => (scene.event.on === 'diff' ? null : await tellRun(scene)) ?? (await ask(scene, await reviseOf(scene))),
   merge: async (scene) => await ask(scene, { kind: 'merge' }),
   async retry(scene) {
     const work = await recallWork(scene.tools.memory, subjectOf(scene.event));
@@ -26,11 +27,12 @@ export const pullCommands: Partial<Record<NonNullable<Intake['command']>, Comman
     const [first] = await tools.queue.find(subjectOf(event));
     // A commit now would take the ground from under its work.
     if (first?.state === 'working') return await say(scene, ciWhileWorking, 'refused');
-    return await say(
-      scene,
-      await releaseCi(github, { number: event.issue.number, actor: event.actor, saidAt: event.saidAt ?? event.receivedAt, signal: tools.signal }),
-      'done',
-    );
+    const { repository, actor, saidAt = event.receivedAt } = event;
+    const { defaultBranch } = repository;
+    // Of the whole repository: a run may have been asked for on another pull request than the one that it pushed to.
+    const [last] = await tools.memory.past(repository.id);
+    const release = { number: event.issue.number, actor, saidAt, lastRunAt: last?.at ?? null, defaultBranch, signal: tools.signal };
+    return await say(scene, await releaseCi(github, release), 'done');
   },
   plan: ofIssues,
   approve: ofIssues,

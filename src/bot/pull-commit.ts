@@ -34,7 +34,8 @@ export async function checkPull({ job, github }: JobContext): Promise<FixOutcome
   // Also where somebody has pushed on it since.
   const since = await commitsSince(github, pull.headSha, pinned.headSha);
   const own = since?.find(({ ours, message }) => ours && readTrailers(message).runId === job.runId);
-  return own === undefined ? { kind: 'refused', reason: 'stale_base' } : { kind: 'pushed', pullRequest: asPullRequest(pull, own.sha) };
+  if (own === undefined) return { kind: 'refused', reason: 'stale_base' };
+  return { kind: 'pushed', pullRequest: asPullRequest(pull, own.sha), held: readTrailers(own.message).held };
 }
 
 const maxCommits = 10;
@@ -110,7 +111,7 @@ export async function pushToPull(context: JobContext, commit: PullCommit): Promi
   const pull = await github.pulls.read(numberOf(job));
   if (pull === null) throw new FixError('github_unavailable', { details: { reason: 'the pull request is gone' } });
   if (ours) await tellInBody(context, pull, pushed.headSha);
-  return { kind: 'pushed', pullRequest: asPullRequest(pull, pushed.headSha) };
+  return { kind: 'pushed', pullRequest: asPullRequest(pull, pushed.headSha), held: commit.ci === 'hold' };
 }
 
 /** The commit stands whatever becomes of the text. */

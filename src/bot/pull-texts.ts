@@ -1,6 +1,7 @@
 /** What people read in a pull request and its commits. Hostile text goes through neutral.ts. */
 import type { FixJob } from '../job.ts';
 import { listCapabilities } from '../fix/capabilities.ts';
+import { fitText, folded } from '../fix/fit-text.ts';
 import { inlineCode, neutralise } from '../fix/neutral.ts';
 import { proofSection } from '../fix/proof-text.ts';
 import type { TemplateSection } from '../fix/pull-template.ts';
@@ -8,13 +9,10 @@ import type { RunReport } from '../fix/report.ts';
 import { subjectInStyle, titleInStyle } from '../fix/title-style.ts';
 import type { TitleStyle } from '../fix/title-style.ts';
 import { fillTemplate } from './fill-template.ts';
-import { folded, footer, notes, refusedHosts, settingsAdvice, spendSentence } from './report-texts.ts';
+import { footer, notes, refusedHosts, settingsAdvice, spendSentence } from './report-texts.ts';
 
 /** Hidden in a pull request's body; the run finds its own pull request by it. */
 export const runMarker = (runId: string): string => `<!-- mayfly:run ${runId} -->`;
-
-/** GitHub takes 65,536 characters. */
-const maxBodyLength = 60_000;
 
 const plainStyle: TitleStyle = { kind: 'sentence', capital: true };
 
@@ -54,14 +52,14 @@ export interface BodyOptions {
 export function pullRequestBody(job: Pick<FixJob, 'issue' | 'runId'>, report: RunReport, { ci, template, signs }: BodyOptions): string {
   const about = aboutIssue(job, report);
   const summary = report.summary === '' ? [] : [neutralise(report.summary, 4000), ''];
-  const seen = [proofSection(report.proof), '', ...notes(report)];
+  const seen = [...proofSection(report.proof), ...notes(report)];
   const parts = template === null ? ownLayout(about, summary, seen) : fillTemplate(template, { about, summary, seen, proof: report.proof });
   const lines = [runMarker(job.runId), ...sensitiveBanner(report), ...parts];
   if (ci === 'hold') lines.push('Workflows have not run on this commit: read it first, then start them with a comment: `/agent ci`.', '');
   if (!signs) lines.push('This GitHub does not sign what an App commits, so the commit may be shown as unverified.', '');
   lines.push(...backgroundSections(report), ...folded('Hosts that were refused', refusedHosts(report)), ...settingsAdvice(report, null));
   lines.push(spendSentence(report), '', footer(job.runId));
-  return lines.join('\n').slice(0, maxBodyLength);
+  return fitText(lines);
 }
 
 function aboutIssue({ issue }: Pick<FixJob, 'issue'>, report: RunReport): readonly string[] {

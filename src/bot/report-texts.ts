@@ -1,5 +1,6 @@
 /** The parts of a report that comments and pull requests share. */
 import { describeRefused } from '../fix/egress.ts';
+import { folded } from '../fix/fit-text.ts';
 import { fenced, inlineCode, neutralise } from '../fix/neutral.ts';
 import { modelSentence, spent } from '../fix/outcome-text.ts';
 import type { RunReport } from '../fix/report.ts';
@@ -47,11 +48,6 @@ function testAdvice({ proof }: RunReport): readonly string[] {
   if (proof.verdict === 'nothing_to_run') return ['test: <the command that runs the tests>'];
   const command = proof.patched?.command ?? proof.base?.command;
   return proof.source === 'the agent' && command !== undefined ? [`test: ${JSON.stringify(command.slice(0, 500))}`] : [];
-}
-
-/** Nothing when there is nothing to fold. `summary` is the host's own. */
-export function folded(summary: string, lines: readonly string[]): readonly string[] {
-  return lines.length === 0 ? [] : [`<details><summary>${summary}</summary>`, '', ...lines, '', '</details>', ''];
 }
 
 export const footer = (runId: string): string => `<sub>run ${runId}</sub>`;

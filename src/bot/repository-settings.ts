@@ -1,5 +1,6 @@
 /** The settings of a repository on GitHub, and what is said when they are broken. */
 import type { GitHubRepository, Permission } from '../github/github.ts';
+import { silentOperator } from '../settings/operator.ts';
 import type { Operator } from '../settings/operator.ts';
 import type { Problem } from '../settings/problem.ts';
 import { readSettings } from '../settings/read.ts';
@@ -27,6 +28,12 @@ export async function readRepositorySettings({ github, owner, operator, ref }: S
     },
     operator,
   );
+}
+
+/** The repository's own file and nothing beside it: neither the organization's, nor what the operator says. */
+export async function readOwnForm({ github, ref }: Pick<SettingsPlace, 'github'> & { readonly ref: string }): Promise<Resolved> {
+  const repository = async (path: string, maxBytes: number): Promise<FoundFile> => asFound(await github.file(path, { maxBytes, ref }));
+  return await readSettings({ repository, organization: null }, silentOperator);
 }
 
 function asFound(found: Buffer | 'too_large' | null): FoundFile {
@@ -58,12 +65,23 @@ export async function keepSettingsIssue(
   return await inTurn(`settings:${repositoryId}`, signal, async () => await github.livingIssue(wanted));
 }
 
-/** A bot that the operator lets trigger, and these settings do not name. */
-export function isUnnamedBot(login: string, { 'triggers.bots': bots }: Values, { ceilings }: Operator): boolean {
-  const isSame = (bot: string): boolean => bot.toLowerCase() === login.toLowerCase();
-  const isBot = login.toLowerCase().endsWith('[bot]') || (ceilings['triggers.bots']?.value ?? []).some(isSame);
-  return isBot && bots !== null && !bots.some(isSame);
+/**
+ * What somebody may do here. GitHub says of every App that it is not a user, so one that the operator lets trigger counts
+ * as somebody with write access; whether the settings name it, too, is for `isUnnamedBot`.
+ */
+export async function readPermission({ github, operator }: Pick<SettingsPlace, 'github' | 'operator'>, login: string): Promise<Permission> {
+  return isApp(login) && isAllowedBot(login, operator) ? 'write' : await github.permission(login);
 }
+
+/** A bot that the operator lets trigger, and these settings do not name. */
+export function isUnnamedBot(login: string, { 'triggers.bots': bots }: Values, operator: Operator): boolean {
+  return (isApp(login) || isAllowedBot(login, operator)) && bots !== null && !isNamed(login, bots);
+}
+
+/** No person can have such a name. */
+const isApp = (login: string): boolean => login.toLowerCase().endsWith('[bot]');
+const isNamed = (login: string, bots: readonly string[]): boolean => bots.some((bot) => bot.toLowerCase() === login.toLowerCase());
+const isAllowedBot = (login: string, { ceilings }: Operator): boolean => isNamed(login, ceilings['triggers.bots']?.value ?? []);
 
 /** Whether that permission is enough to start a run; less than `write` never is. */
 export function maySteer(permission: Permission, least: Values['triggers.permission'] = 'write'): boolean {

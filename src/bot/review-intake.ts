@@ -2,19 +2,19 @@
  * Reviews of our pull requests. One that was handed in is one run with all its comments. Single comments at lines are
  * collected until a review is handed in, or until nobody has added one for a while.
  */
-import { asFixError } from '../errors.ts';
 import type { GitHub, GitHubRepository, PullState } from '../github/github.ts';
 import type { Log } from '../log.ts';
 import type { Operator } from '../settings/operator.ts';
 import type { Resolved } from '../settings/resolve.ts';
 import type { Values } from '../settings/values.ts';
+import { reactIfTaken } from './answer.ts';
 import { closedPullReply, manyThreadsReply } from './follow-texts.ts';
 import type { Memory } from './memory.ts';
 import { recallWork, subjectOf } from './memory.ts';
 import { whyNot } from './pull-intake.ts';
 import { queueJob } from './queue-job.ts';
 import type { PullEvent, RunQueue } from './queue-job.ts';
-import { isUnnamedBot, maySteer, readRepositorySettings } from './repository-settings.ts';
+import { isUnnamedBot, maySteer, readPermission, readRepositorySettings } from './repository-settings.ts';
 import type { SettingsIssuePlace } from './repository-settings.ts';
 import { findWaiting, maxRequests, ofReview } from './review-requests.ts';
 import type { Waiting } from './review-requests.ts';
@@ -47,7 +47,8 @@ export interface ReviewTools {
 /** Idempotent, and silent to whom may not write here. */
 export async function takeInReview(event: ReviewEvent, tools: ReviewTools, log: Log): Promise<void> {
   const github = tools.github.repository(event, { deliveryId: event.deliveryId, signal: tools.signal, records: [] });
-  if (!maySteer(await github.permission(event.actor.login))) return log.info('review ignored: no write access');
+  const permission = await readPermission({ github, operator: tools.operator }, event.actor.login);
+  if (!maySteer(permission)) return log.info('review ignored: no write access');
   const resolved = await readRepositorySettings({ github, owner: event.repository.owner, operator: tools.operator });
   const settings = valuesOf(resolved);
   if (settings === null) {
@@ -56,8 +57,7 @@ export async function takeInReview(event: ReviewEvent, tools: ReviewTools, log: 
     if (values !== null && 'refusal' in values && values.refusal !== null) await github.reply(event.number, values.refusal);
     return log.info('review ignored: the settings are broken, or say that nothing is done here');
   }
-  const mayWrite = async (login: string): Promise<boolean> => maySteer(await github.permission(login), settings['triggers.permission']);
-  if (!(await mayWrite(event.actor.login))) return log.info('review ignored: the settings ask for more than write access');
+  if (!maySteer(permission, settings['triggers.permission'])) return log.info('review ignored: the settings ask for more than write access');
   if (isUnnamedBot(event.actor.login, settings, tools.operator)) return log.info('review ignored: the settings do not name this bot');
   const pull = await github.pulls.read(event.number);
   if (event.instruction === null && !(pull?.ours && pull.open)) return log.info('not an open pull request of ours');
@@ -66,6 +66,7 @@ export async function takeInReview(event: ReviewEvent, tools: ReviewTools, log: 
   const quietMs = settings['followUps.quietSeconds'] * 1000;
   if (event.kind === 'remark') return await collect(event, tools, quietMs);
   const threads = await github.pulls.threads(event.number);
+  const mayWrite = async (login: string): Promise<boolean> => maySteer(await github.permission(login), settings['triggers.permission']);
   // On a person's pull request, what others said there is no business of ours.
   const waiting = await findWaiting(pull.ours ? threads : ofReview(threads, event.reviewId), { before: event.receivedAt, mayWrite });
   const again = event.kind === 'quiet' ? quietMs - sinceLatestMs(waiting) : isSingle(event, waiting) ? quietMs : 0;
@@ -149,12 +150,7 @@ async function takenBefore(event: ReviewEvent, { waiting, tools }: ReviewPlace):
 
 /** Afterwards, because it also says that a run has taken the comments up. */
 async function markTaken(taken: readonly Waiting[], { github, log }: ReviewPlace): Promise<void> {
-  for (const { id } of taken.flatMap(({ comments }) => comments)) {
-    await github.react({ kind: 'review_comment', id }, 'eyes').catch((thrown: unknown) => {
-      if (asFixError(thrown).code !== 'github_refused') throw thrown;
-      log.info({ err: thrown }, 'GitHub takes no reaction');
-    });
-  }
+  for (const { id } of taken.flatMap(({ comments }) => comments)) await reactIfTaken(github, log, { kind: 'review_comment', id }, 'eyes');
 }
 
 /** Words beside the lines count when they go with comments, or ask for changes by themselves. */

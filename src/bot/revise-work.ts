@@ -135,21 +135,31 @@ async function openBeside(context: JobContext, { patch, plan }: Ready): Promise<
   return { kind: 'published', pullRequest };
 }
 
+/** For all threads of a review: GitHub wants seconds between two answers, and another run of the account may answer, too. */
+const threadsTimeoutMs = 15 * 60_000;
+
 /** Threads that people resolved in the meantime are theirs. */
-async function answerThreads({ job, github, report }: TalkContext, outcome: FixOutcome): Promise<void> {
+async function answerThreads({ job, tools, report }: TalkContext, outcome: FixOutcome): Promise<void> {
   if (job.work.kind !== 'revise' || job.work.requests.length === 0) return;
-  const resolved = new Set((await github.pulls.threads(job.issue.number)).filter((thread) => thread.resolved).map((thread) => thread.comments[0]?.id));
-  const sign = outcome.kind === 'pushed' || outcome.kind === 'published' ? 'rocket' : 'confused';
-  const failures: unknown[] = [];
-  for (const request of job.work.requests) {
-    if (resolved.has(request.commentId)) continue;
+  const { number } = job.issue;
+  const signal = AbortSignal.timeout(threadsTimeoutMs);
+  const github = tools.github.repository(job, { deliveryId: job.deliveryId, signal, records: report.tokens });
+  const resolved = new Set((await github.pulls.threads(number)).filter((thread) => thread.resolved).map((thread) => thread.comments[0]?.id));
+  const open = job.work.requests.filter(({ commentId }) => !resolved.has(commentId));
+  const answers = open.map((request) => {
     const reply = report.replies.find(({ comment }) => comment === request.commentId);
-    const ways = [
-      () => github.pulls.answer(job.issue.number, request.commentId, threadAnswer(request, { outcome, pull: job.issue.number }, reply)),
-      () => github.react({ kind: 'review_comment', id: request.latestId }, sign),
-    ];
-    // One comment that was deleted does not keep the others without an answer.
-    for (const way of ways) await way().catch((error: unknown) => failures.push(error));
-  }
+    return { commentId: request.commentId, body: threadAnswer(request, { outcome, pull: number }, reply) };
+  });
+  const sign = outcome.kind === 'pushed' || outcome.kind === 'published' ? 'rocket' : 'confused';
+  const ways = [
+    () => github.pulls.answer(number, answers),
+    ...open.map(
+      ({ latestId }) =>
+        () =>
+          github.react({ kind: 'review_comment', id: latestId }, sign),
+    ),
+  ];
+  const failures: unknown[] = [];
+  for (const way of ways) await way().catch((error: unknown) => failures.push(error));
   if (failures.length > 0) throw failures[0];
 }

@@ -26,7 +26,7 @@ import { mergeWork } from './merge-work.ts';
 import { repairWork } from './repair-work.ts';
 import { reviseWork } from './revise-work.ts';
 import { bringEarlier, endTalk } from './unheard.ts';
-import { keepSettingsIssue, maySteer, readRepositorySettings } from './repository-settings.ts';
+import { keepSettingsIssue, maySteer, readPermission, readRepositorySettings } from './repository-settings.ts';
 import type { Attempt, JobContext, JobTools, TalkContext, WorkKind } from './work.ts';
 
 const kinds: Record<Work['kind'], WorkKind> = { fix: fixWork, plan: planWork, revise: reviseWork, repair: repairWork, merge: mergeWork };
@@ -76,7 +76,7 @@ export async function runJob(job: FixJob, attempt: Attempt, tools: JobTools): Pr
   const after: TalkContext = { ...context, attempt: { ...attempt, signal }, github: open(signal) };
   await tell(after, outcome);
   await remember(after, { outcome, startedAt });
-  await endTalk(after, outcome);
+  await endTalk({ ...after, github: open(AbortSignal.timeout(tellTimeoutMs)) }, outcome);
   logFinished(attempt.log, report, outcome);
   tools.onReport(report);
   return outcome;
@@ -109,7 +109,7 @@ function kindOf({ work }: FixJob): WorkKind {
 async function attemptRun(talk: TalkContext, kind: WorkKind, onPlaced: (job: FixJob) => void): Promise<FixOutcome> {
   const { job, github, tools, attempt } = talk;
   // Asked again, because the job may have waited for hours.
-  const permission = await github.permission(job.actor.login);
+  const permission = await readPermission({ github, operator: tools.operator }, job.actor.login);
   if (!maySteer(permission)) return { kind: 'refused', reason: 'not_permitted' };
   const read = await readRepositorySettings({ github, owner: job.repository.owner, operator: tools.operator });
   const refused = 'problems' in read ? refuseBroken(read.problems) : refuseEarly(read.effective.values, permission, tools);
@@ -245,12 +245,13 @@ async function tell(context: TalkContext, outcome: FixOutcome): Promise<void> {
   const { issue } = job;
   const ways: (() => Promise<void>)[] = [() => comment.end(github, outcome, report), () => endCheck(context, outcome)];
   const kind = kinds[job.work.kind];
-  if (kind.tell) ways.push(() => kind.tell?.(context, outcome) ?? Promise.resolve());
   const isDone = outcome.kind === 'published' || outcome.kind === 'pushed' || outcome.kind === 'planned';
   // What is there to see, a pull request, a commit or a plan, is the answer.
   if (!isDone) ways.push(async () => void (await github.reply(issue.number, endingReply(job, outcome))));
   const target = reactionTarget(job);
   if (target !== null) ways.push(() => github.react(target, isDone ? 'rocket' : 'confused'));
+  // Last, because it may take long.
+  if (kind.tell) ways.push(() => kind.tell?.(context, outcome) ?? Promise.resolve());
   // A worker that lost the run leaves its end to the one that has it.
   const tellOwn = async (way: () => Promise<void>): Promise<void> => ((await attempt.ownsRun()) ? await way() : undefined);
   for (const way of ways) await tellOwn(way).catch((thrown: unknown) => attempt.log.error({ err: asFixError(thrown) }, 'outcome could not be told'));

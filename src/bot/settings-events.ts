@@ -4,9 +4,10 @@ import type { Repository } from '../job.ts';
 import type { Log } from '../log.ts';
 import type { Operator } from '../settings/operator.ts';
 import { settingsPath } from '../settings/schema.ts';
-import { keepSettingsIssue, readRepositorySettings } from './repository-settings.ts';
-import type { SettingsIssuePlace } from './repository-settings.ts';
-import { settingsCheck } from './settings-texts.ts';
+import { keepSettingsIssue, maySteer, readOwnForm, readPermission, readRepositorySettings } from './repository-settings.ts';
+import type { SettingsIssuePlace, SettingsPlace } from './repository-settings.ts';
+import { formCheck, settingsCheck } from './settings-texts.ts';
+import type { SettingsCheck } from './settings-texts.ts';
 
 interface Place {
   readonly deliveryId: string;
@@ -17,8 +18,10 @@ interface Place {
 /** A pull request that may change the settings. */
 export interface ProposalEvent extends Place {
   readonly kind: 'settings_proposed';
-  /** `base`: the branch that it is to be merged into. */
-  readonly pull: { readonly number: number; readonly headSha: string; readonly base?: string | undefined };
+  /** Who opened it, or pushed. */
+  readonly actor: { readonly login: string };
+  /** `base`: the branch that it is to be merged into. `fork`: its branch lies in another repository. */
+  readonly pull: { readonly number: number; readonly headSha: string; readonly base?: string | undefined; readonly fork: boolean };
 }
 
 /** The part of the web role's events that is read here. */
@@ -44,9 +47,19 @@ export async function takeInSettings(event: SettingsEvent, tools: SettingsTools,
   }
   const { pull } = event;
   if (!(await changesSettings(github, pull.headSha, pull.base ?? repository.defaultBranch))) return log.debug('the pull request leaves the settings alone');
-  const check = settingsCheck(await readRepositorySettings({ ...place, ref: pull.headSha }));
+  const check = await checkProposal(event, place);
   await github.check({ headSha: pull.headSha, name: 'Mayfly settings', externalId: `settings-${pull.headSha}`, ...check });
   log.info({ conclusion: check.conclusion }, 'settings of a pull request were checked');
+}
+
+/**
+ * Everybody reads a check. What else would hold is the word of the organization's own repository and of the operator, and
+ * whoever may not write here does not get to ask for it.
+ */
+async function checkProposal({ actor, pull }: ProposalEvent, place: SettingsPlace): Promise<SettingsCheck> {
+  const at = { ...place, ref: pull.headSha };
+  const mayAsk = !pull.fork && maySteer(await readPermission(place, actor.login));
+  return mayAsk ? settingsCheck(await readRepositorySettings(at)) : formCheck(await readOwnForm(at));
 }
 
 /** GitHub takes the same for the content of a file. */

@@ -83,4 +83,11 @@ export function settingsCheck(resolved: Resolved): SettingsCheck {
   return { conclusion: 'success', title: 'Every key is understood', summary };
 }
 
+/** The same for a file that somebody without write access proposes: whether it could be read, and nothing of what would hold. */
+export function formCheck(resolved: Resolved): SettingsCheck {
+  if ('problems' in resolved) return settingsCheck(resolved);
+  const summary = 'What would hold after this change is shown where the pull request comes from a branch of this repository.';
+  return { conclusion: 'success', title: 'Every key is understood', summary };
+}
+
 const shown = (values: Values, key: keyof Values): string => visible(values[key] === null ? `(${whatNullMeans[key] ?? 'none'})` : showValue(values[key]));

@@ -17,12 +17,19 @@ export async function takeInEvent(
   tools: IntakeTools & ReviewTools,
   log: Log,
 ): Promise<void> {
-  if ('reviewId' in event) return await takeInReview(event, tools, log);
-  if ('headSha' in event) return await takeInChecks(event, tools, log);
-  if (event.kind === 'pushed') {
-    if (event.settings) await takeInSettings(event, tools, log);
-    return await takeInPush(event, tools, log);
+  switch (event.kind) {
+    case 'review':
+    case 'remark':
+    case 'quiet':
+      return await takeInReview(event, tools, log);
+    case 'checks':
+      return await takeInChecks(event, tools, log);
+    case 'pushed':
+      if (event.settings) await takeInSettings(event, tools, log);
+      return await takeInPush(event, tools, log);
+    case 'settings_proposed':
+      return await takeInSettings(event, tools, log);
+    default:
+      return await takeIn(event, tools, log);
   }
-  if (!('issue' in event)) return await takeInSettings(event, tools, log);
-  await takeIn(event, tools, log);
 }

@@ -4,14 +4,15 @@ import type { FixOutcome } from '../job.ts';
 import { unheardReply } from './command-texts.ts';
 import { recallUnheard, subjectOf } from './memory.ts';
 import type { PersonMessage } from './message-desk.ts';
-import { maySteer } from './repository-settings.ts';
+import { maySteer, readPermission } from './repository-settings.ts';
 import type { JobContext, TalkContext } from './work.ts';
 
 /** Puts what an earlier run did not hear on the desk of this one. Whoever may not steer it any more is not heard. */
 export async function bringEarlier({ job, tools, github, settings, desk }: JobContext): Promise<void> {
   const messages = await recallUnheard(tools.memory, subjectOf(job));
   const heard: PersonMessage[] = [];
-  for (const message of messages) if (maySteer(await github.permission(message.login), settings.values['triggers.permission'])) heard.push(message);
+  for (const message of messages)
+    if (maySteer(await readPermission({ github, operator: tools.operator }, message.login), settings.values['triggers.permission'])) heard.push(message);
   desk.put(heard);
 }
 

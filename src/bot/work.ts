@@ -70,6 +70,6 @@ export interface WorkKind {
   deliver(context: JobContext, ready: Ready): Promise<FixOutcome>;
   /** The branch for work that is not good enough to be delivered. */
   heldBranch(context: JobContext): string;
-  /** What it has to say beside the living comment. */
+  /** What it has to say beside the living comment, in a time of its own. */
   tell?(context: TalkContext, outcome: FixOutcome): Promise<void>;
 }

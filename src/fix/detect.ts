@@ -17,7 +17,7 @@ export interface Detected {
   readonly test: { readonly command: string; readonly source: string } | null;
 }
 
-/** The files whose text is asked for. */
+/** What `pip` reads, where projects keep it by habit. */
 const requirementFiles = [
   'requirements.txt',
   'requirements-dev.txt',
@@ -111,7 +111,7 @@ const python: Ecosystem = (files) => {
   const saysPytest = readAtRoot.some((path) => /\bpytest\b/.test(text(path) ?? ''));
   const pytest = saysPytest || has('pytest.ini') || some(/(?:^|\/)conftest\.py$/);
   // The extras that projects use by habit for what their tests need.
-  const extra = /^\s*"?(tests?|testing|dev)"?\s*=\s*\[/m.exec(
+  const extra = /^[ \t]*"?(tests?|testing|dev)"?[ \t]*=[ \t]*\[/m.exec(
     /\[project\.optional-dependencies\][^]*?(?=^\[|$(?![^]))/m.exec(text('pyproject.toml') ?? '')?.[0] ?? '',
   )?.[1];
   const isPackage = has('setup.py') || /^\[(?:build-system|project)\]/m.test(text('pyproject.toml') ?? '');

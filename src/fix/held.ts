@@ -27,7 +27,8 @@ export async function openHeld(tip: Snapshot, limits: PatchLimits, signal: Abort
   return { base, files };
 }
 
-const isSame = (one: TreeEntry | undefined, other: TreeEntry | undefined): boolean => one?.sha === other?.sha && one?.mode === other?.mode;
+/** In two trees, or in neither. */
+export const isSame = (one: TreeEntry | undefined, other: TreeEntry | undefined): boolean => one?.sha === other?.sha && one?.mode === other?.mode;
 
 async function readChange(
   tip: Snapshot,

@@ -5,6 +5,7 @@
 import { FixError } from '../errors.ts';
 import type { Snapshot, TreeEntry } from '../git/mirror.ts';
 import type { Sandbox } from '../sandbox/sandbox.ts';
+import { isSame } from './held.ts';
 
 export interface MergeRequest {
   /** What the workspace holds: the tip of the base. */
@@ -53,7 +54,6 @@ export async function mergeOntoBase(sandbox: Sandbox, request: MergeRequest): Pr
   return merged;
 }
 
-const isSame = (one: TreeEntry | undefined, other: TreeEntry | undefined): boolean => one?.sha === other?.sha && one?.mode === other?.mode;
 const isPlain = (entry: TreeEntry | undefined): entry is TreeEntry => entry !== undefined && entry.mode.startsWith('100');
 
 interface Versions {

@@ -17,14 +17,15 @@ const refusals: Record<RefusalReason, string> = {
   patch_mode: 'the patch holds something else than plain files.',
   patch_path: 'the patch has a path that a repository should not hold.',
   patch_secret: 'the patch holds a secret.',
-  stale_base: 'somebody has moved the branch since this was asked for, so nothing was written over it. Ask again to start from what is there now.',
+  stale_base: 'somebody has moved the branch since this was asked for, so nothing was written over it. Comment `/agent retry` to start from what is there now.',
   held_moved: 'the branch with the work so far has changed, or is gone, so the run did not go on from it. Comment `/agent fix` to start anew.',
   pull_request_closed: 'the pull request is closed.',
   pull_request_fork: 'the pull request comes from a fork, and Mayfly writes to this repository only.',
   conflict_markers: 'conflicts are left in the files, so nothing was merged.',
   nothing_to_merge: 'the branch has all of its base already.',
   base_changed: 'the pull request got another base while the run worked, so the old one was not merged into it. Comment `/agent merge` to merge the new one.',
-  checks_not_failing: 'the checks of this commit do not fail any more.',
+  checks_not_failing: 'no check of this commit fails now.',
+  checks_not_ours: 'what still fails on this commit fails on the base as well, ended for a reason outside of the code, or has no log to read.',
 };
 
 const limits: Record<Limit, string> = {
@@ -51,7 +52,7 @@ export function sentence(outcome: FixOutcome): string {
     case 'published':
       return `${outcome.pullRequest.draft ? 'Draft pull request' : 'Pull request'} #${outcome.pullRequest.number} is ready for review.`;
     case 'pushed':
-      return `Commit ${outcome.pullRequest.headSha.slice(0, 7)} is on the branch of pull request #${outcome.pullRequest.number}.`;
+      return `Commit ${outcome.pullRequest.headSha.slice(0, 7)} is on the branch of pull request #${outcome.pullRequest.number}.${outcome.held ? ' Workflows have not run on it: read it first, then start them with a comment: `/agent ci`.' : ''}`;
     case 'patched':
       return 'The patch was written.';
     case 'no_change':
@@ -79,7 +80,7 @@ function budgetName({ scope, unit, limit }: Budget): string {
 }
 
 function budgetAdvice({ scope, unit }: Budget): string {
-  return `That budget begins anew at 00:00 UTC; label the issue again then. The operator sets it with \`MAYFLY_DAILY_${unit === 'usd' ? 'COST_USD' : 'TOKENS'}_PER_${scope.toUpperCase()}\`.`;
+  return `That budget begins anew at 00:00 UTC; comment \`/agent retry\` then. The operator sets it with \`MAYFLY_DAILY_${unit === 'usd' ? 'COST_USD' : 'TOKENS'}_PER_${scope.toUpperCase()}\`.`;
 }
 
 /** `3 steps, 12,000 tokens, 0.20 USD`. */

@@ -1,5 +1,6 @@
 /** The proof in words: one sentence, the section of a pull request, the check run. Names and output are hostile. */
 import type { Proof, TestRun, Verdict } from '../job.ts';
+import { fitText, folded } from './fit-text.ts';
 import { fenced, inlineCode, neutralise } from './neutral.ts';
 
 const labels: Record<Verdict, string> = {
@@ -16,18 +17,21 @@ export function proofSentence({ verdict, reason }: Proof): string {
   return `${labels[verdict]}: ${reason}.`;
 }
 
-export function proofSection(proof: Proof | null): string {
-  if (!proof || proof.verdict === 'nothing_to_run') return '**Nothing was proven**: no test command is known. Name one with `test:` in `.github/mayfly.yml`.';
-  const parts = [`**${proofSentence(proof)}**`, table(proof), ...names(proof), findings(proof), output('Output with the patch', proof.patched)];
-  if (proof.verdict === 'proven') parts.push(output('Output with the tests of the patch, without its fix', proof.tests));
-  if (proof.verdict === 'could_not_run' && !proof.patched) parts.push(output('Output on the base', proof.base));
-  return parts.filter((part) => part !== '').join('\n\n');
+/** Lines. */
+export function proofSection(proof: Proof | null): readonly string[] {
+  if (!proof || proof.verdict === 'nothing_to_run')
+    return ['**Nothing was proven**: no test command is known. Name one with `test:` in `.github/mayfly.yml`.', ''];
+  const said = [`**${proofSentence(proof)}**`, table(proof), ...names(proof), findings(proof)].filter((part) => part !== '');
+  const parts = [...said.flatMap((part) => [part, '']), ...output('Output with the patch', proof.patched)];
+  if (proof.verdict === 'proven') parts.push(...output('Output with the tests of the patch, without its fix', proof.tests));
+  if (proof.verdict === 'could_not_run' && !proof.patched) parts.push(...output('Output on the base', proof.base));
+  return parts;
 }
 
 /** For the check run on the commit: https://docs.github.com/en/rest/checks/runs */
 export function proofCheck(proof: Proof): { readonly conclusion: 'success' | 'neutral' | 'failure'; readonly title: string; readonly summary: string } {
   const conclusion = proof.verdict === 'proven' ? 'success' : proof.verdict === 'regressed' ? 'failure' : 'neutral';
-  return { conclusion, title: labels[proof.verdict], summary: proofSection(proof).slice(0, 60_000) };
+  return { conclusion, title: labels[proof.verdict], summary: fitText(proofSection(proof)) };
 }
 
 function table({ verdict, source, base, tests, patched, repeats }: Proof): string {
@@ -74,6 +78,5 @@ const findings = (proof: Proof): string =>
     .map((finding) => `- ${neutralise(finding.replace(/\s+/g, ' '), 600)}`)
     .join('\n');
 
-function output(head: string, run: TestRun | null): string {
-  return run === null || run.output.trim() === '' ? '' : `<details><summary>${head}</summary>\n\n${fenced(run.output.slice(-6000), 6000)}\n\n</details>`;
-}
+const output = (head: string, run: TestRun | null): readonly string[] =>
+  run === null || run.output.trim() === '' ? [] : folded(head, [fenced(run.output.slice(-6000), 6000)]);

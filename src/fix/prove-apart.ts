@@ -42,7 +42,7 @@ export async function proveApart(place: ProofPlace): Promise<Proof> {
     } catch (thrown) {
       place.signal.throwIfAborted();
       const error = asFixError(thrown);
-      place.log.warn({ err: error, cause: error.cause, details: error.details, code: error.code, attempt }, 'proof could not be made');
+      place.log.warn({ err: error, code: error.code, attempt }, 'proof could not be made');
       if (error.row.retry === 'later' && attempt < attempts) continue;
       return { ...nothingToRun, verdict: 'could_not_run', reason: `the proof could not be made (${error.code})`, source: place.test.source };
     }

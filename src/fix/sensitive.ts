@@ -19,6 +19,8 @@ export interface BaseCommit {
 }
 
 const maxWorkflows = 30;
+/** Of each; a longer one is looked at in its beginning. */
+const maxWorkflowCharacters = 65_536;
 const maxHosts = 20;
 
 /** In the order of the patch. */
@@ -34,7 +36,7 @@ export async function findSensitive(patch: Patch, base: BaseCommit, protection: 
   return found;
 }
 
-async function findReasons(file: PatchFile, base: BaseCommit, about: { run: string; isAsked: boolean; named: boolean }): Promise<readonly string[]> {
+async function findReasons(file: PatchFile, base: BaseCommit, about: { run: CiWords; isAsked: boolean; named: boolean }): Promise<readonly string[]> {
   const { path } = file;
   if (isLockfile(path)) {
     const hosts = await findNewHosts(file, base);
@@ -89,18 +91,40 @@ function scriptsOf(text: string): string {
   }
 }
 
-async function readWhatCiRuns({ tree, read }: BaseCommit): Promise<string> {
-  const paths = [...tree.keys()].filter((path) => /^\.github\/(?:workflows\/[^/]+|actions\/.+\/action)\.ya?ml$/.test(path)).slice(0, maxWorkflows);
-  const texts = await Promise.all(paths.map((path) => read(path)));
-  return texts.join('\n');
+/** What the workflows and actions of a repository name. */
+interface CiWords {
+  readonly words: ReadonlySet<string>;
+  /** Stands for the Makefile. */
+  readonly make: boolean;
 }
 
-/** Whether the workflows name that file; `make` stands for its Makefile. */
-function isNamedIn(run: string, path: string): boolean {
-  if (/^(?:GNU)?makefile$/i.test(path)) return /(?:^|[^\w.-])make(?:$|[^\w.-])/m.test(run);
-  for (let at = run.indexOf(path); at >= 0; at = run.indexOf(path, at + 1)) {
-    const [before, after] = [run.slice(Math.max(0, at - 2), at), run.slice(at + path.length, at + path.length + 2)];
-    if ((before.endsWith('./') || !/[\w./-]$/.test(before)) && !/^(?:[\w/-]|\.\w)/.test(after)) return true;
+async function readWhatCiRuns({ tree, read }: BaseCommit): Promise<CiWords> {
+  const paths = [...tree.keys()].filter((path) => /^\.github\/(?:workflows\/[^/]+|actions\/.+\/action)\.ya?ml$/.test(path)).slice(0, maxWorkflows);
+  const words = new Set<string>();
+  let make = false;
+  for (const path of paths) {
+    const text = ((await read(path)) ?? '').slice(0, maxWorkflowCharacters);
+    make ||= /(?:^|[^\w.-])make(?:$|[^\w.-])/m.test(text);
+    for (const [word] of text.matchAll(wordPattern)) for (const form of formsOf(word)) words.add(form);
   }
-  return false;
+  return { words, make };
+}
+
+/** Of a path; what stands between two of them ends one. */
+const wordPattern = /[\p{L}\p{N}_./-]+/gu;
+
+/** As it is written, and without what stands around a path: `./tools/check.sh`, `$HOME/../check.sh`, a full stop. */
+function formsOf(word: string): readonly string[] {
+  let end = word.length;
+  while (word[end - 1] === '.') end--;
+  const plain = word.slice(0, end);
+  const at = plain.lastIndexOf('./');
+  return [word, plain, at < 0 ? plain : plain.slice(at + 2)];
+}
+
+/** Whether the workflows name that file. One with a space in its name is looked for in its pieces: rather one look too many. */
+function isNamedIn({ words, make }: CiWords, path: string): boolean {
+  if (/^(?:GNU)?makefile$/i.test(path)) return make;
+  const pieces = path.match(wordPattern) ?? [];
+  return pieces.length > 0 && pieces.every((piece) => words.has(piece));
 }

@@ -194,8 +194,11 @@ export interface PullRequests {
   /** Null when the branch is not where the request says: somebody moved or deleted it. Never forced; found again after a crash. */
   push(request: BranchCommitRequest): Promise<{ readonly headSha: string } | null>;
   threads(pull: number): Promise<readonly ReviewThread[]>;
-  /** In the thread that begins with the comment, once for a delivery: an attempt that is made again has less to say. */
-  answer(pull: number, commentId: number, body: string): Promise<void>;
+  /**
+   * In the threads that begin with the comments, once for a delivery: an attempt that is made again has less to say. Throws
+   * at the end, when all that can be answered are.
+   */
+  answer(pull: number, answers: readonly { readonly commentId: number; readonly body: string }[]): Promise<void>;
   rewrite(pull: number, body: string): Promise<void>;
   checks(sha: string): Promise<Checks>;
   /** The end of a job's log, at most `maxBytes`; null when there is none. Hostile text. */
@@ -218,6 +221,8 @@ export interface LivingIssue {
 export interface GitHubRepository {
   readonly pulls: PullRequests;
   readonly cloneUrl: string;
+  /** Whether this GitHub signs what an App commits. */
+  readonly signs: boolean;
   /** GET collaborators/{login}/permission; a 404 is `none`; any other error throws. A role of one's own is what it is based on. */
   permission(login: string): Promise<Permission>;
   issue(number: number): Promise<IssueState>;

@@ -6,7 +6,7 @@ import { hasStatus } from './failure.ts';
 import type { CommitState, Comparison, PullRequests, PullState } from './github.ts';
 import { isHere } from './pull-requests.ts';
 import type { PullRequestData } from './pull-requests.ts';
-import { answerThread, readThreads } from './review-threads.ts';
+import { answerThreads, readThreads } from './review-threads.ts';
 import type { Session } from './session.ts';
 import type { Mint, TokenUse } from './tokens.ts';
 
@@ -22,7 +22,7 @@ export function createPulls(as: Opener, { mint, runKey }: { readonly mint: Mint;
     compare: async (base, head) => await as('read', async (session) => await compare(session, base, head)),
     push: async (request) => await as('publish', async (session) => await pushCommit(session, request), request.signal),
     threads: async (pull) => await as('talk', async (session) => await readThreads(session, pull)),
-    answer: async (pull, commentId, body) => await as('talk', async (session) => await answerThread(session, { pull, commentId, body, runKey })),
+    answer: async (pull, answers) => await as('talk', async (session) => await answerThreads(session, { pull, answers, runKey })),
     rewrite: async (pull, body) => await as('talk', async ({ octokit, at }) => void (await octokit.rest.pulls.update({ ...at, pull_number: pull, body }))),
     checks: async (sha) => await as('look', async (session) => await readChecks(session, { sha, ourAppId })),
     jobLog: async (jobId, maxBytes) => await as('look', async (session) => await readJobLog(session, { jobId, maxBytes, fetch: mint.client.fetch ?? fetch })),
@@ -77,8 +77,8 @@ async function listOurs(session: Session, base: string): Promise<readonly number
   return data.filter((pull) => session.isOurs(pull) && isHere(session, pull)).map(({ number }) => number);
 }
 
-/** GitHub Enterprise Server signs what an App commits only where its operator set that up. */
-const signsForApps = (apiUrl: string): boolean => /^https:\/\/api\.(?:github\.com|[\w-]+\.ghe\.com)(?:\/|$)/.test(apiUrl);
+/** GitHub Enterprise Server signs what an App commits only where its operator set that up: https://docs.github.com/en/enterprise-server/admin/configuring-settings/configuring-user-applications-for-your-enterprise/configuring-web-commit-signing */
+export const signsForApps = (apiUrl: string): boolean => /^https:\/\/api\.(?:github\.com|[\w-]+\.ghe\.com)(?:\/|$)/.test(apiUrl);
 
 /** Anybody who may push can name us as the author, by our address; but GitHub signs for us alone what we make over its API. */
 async function readCommit({ octokit, at, isOurs }: Session, sha: string, { signs }: { readonly signs: boolean }): Promise<CommitState> {

@@ -11,7 +11,7 @@ import type { GitHubRepository, IssueState, Permission } from './github.ts';
 import { writeLivingIssue } from './living-issue.ts';
 import { demandClean, refuseSecrets } from './outgoing.ts';
 import { holdBranch, publish } from './publish.ts';
-import { createPulls } from './pulls.ts';
+import { createPulls, signsForApps } from './pulls.ts';
 import { asPullRequest, findOpenPullRequest } from './pull-requests.ts';
 import type { Session } from './session.ts';
 import { mintToken } from './tokens.ts';
@@ -50,6 +50,7 @@ export function createRepository(options: RepositoryOptions): GitHubRepository {
     await withSession(options, { use, signal: AbortSignal.any([signal, during]) }, work);
   return {
     pulls: createPulls(as, options),
+    signs: signsForApps(mint.client.apiUrl),
     cloneUrl: `${options.webUrl}/${owner}/${name}.git`,
     permission: async (login) => await talk(async (session) => await readPermission(session, login)),
     issue: async (number) => await talk(async (session) => await readIssue(session, number)),

@@ -112,23 +112,56 @@ function asComment(session: Session, { fullDatabaseId: id, body, createdAt, last
 /** 1,000 comments. */
 const maxCommentPages = 10;
 
-/** Answers the comment that a thread begins with, once for a run, whatever it would say the next time; GitHub takes no answer to an answer. */
-export async function answerThread(session: Session, said: { pull: number; commentId: number; body: string; runKey: string }): Promise<void> {
+export interface ThreadAnswer {
+  /** That the thread begins with: GitHub takes no answer to an answer. */
+  readonly commentId: number;
+  readonly body: string;
+}
+
+/** Each once for a run, whatever it would say the next time. One comment that was deleted keeps no other without an answer; its failure is thrown at the end. */
+export async function answerThreads(session: Session, said: { pull: number; answers: readonly ThreadAnswer[]; runKey: string }): Promise<void> {
   const { octokit, at } = session;
-  const digest = createHash('sha256').update(`${said.runKey}\n${said.commentId}`).digest('hex').slice(0, 16);
-  const marker = `<!-- mayfly:answer ${digest} -->`;
-  const find = async (): Promise<number | null> => {
-    let pages = 0;
-    const wish = { ...at, pull_number: said.pull, sort: 'created' as const, direction: 'desc' as const, per_page: 100 };
-    for await (const { data } of octokit.paginate.iterator(octokit.rest.pulls.listReviewComments, wish)) {
-      const found = data.find((comment) => comment.in_reply_to_id === said.commentId && session.isOurs(comment) && comment.body.includes(marker));
-      if (found) return found.id;
-      if (++pages === maxCommentPages) break;
+  const { pull, runKey } = said;
+  let known = await readAnswers(session, pull);
+  const failures: unknown[] = [];
+  for (const { commentId, body } of said.answers) {
+    const digest = createHash('sha256').update(`${runKey}\n${commentId}`).digest('hex').slice(0, 16);
+    const marker = `${answerMark} ${digest} -->`;
+    let isListed = true;
+    const find = async (): Promise<number | null> => {
+      // Looked for again only where GitHub's answer was lost.
+      if (!isListed) known = await readAnswers(session, pull);
+      isListed = false;
+      return known.find((answer) => answer.to === commentId && answer.body.includes(marker))?.id ?? null;
+    };
+    const make = async (): Promise<number> => {
+      const wish = { ...at, pull_number: pull, comment_id: commentId, body: withMarker(body, marker) };
+      return (await octokit.rest.pulls.createReplyForReviewComment(wish)).data.id;
+    };
+    await makeOnce(session, find, make).catch((error: unknown) => failures.push(error));
+  }
+  if (failures.length > 0) throw failures[0];
+}
+
+const answerMark = '<!-- mayfly:answer';
+
+interface OwnAnswer {
+  readonly id: number;
+  readonly to: number;
+  readonly body: string;
+}
+
+/** What this App answered in threads. */
+async function readAnswers({ octokit, at, isOurs }: Session, pull: number): Promise<readonly OwnAnswer[]> {
+  const found: OwnAnswer[] = [];
+  let pages = 0;
+  const wish = { ...at, pull_number: pull, sort: 'created' as const, direction: 'desc' as const, per_page: 100 };
+  for await (const { data } of octokit.paginate.iterator(octokit.rest.pulls.listReviewComments, wish)) {
+    for (const comment of data) {
+      const { id, body, in_reply_to_id: to } = comment;
+      if (to !== undefined && isOurs(comment) && body.includes(answerMark)) found.push({ id, to, body });
     }
-    return null;
-  };
-  await makeOnce(session, find, async () => {
-    const body = withMarker(said.body, marker);
-    return (await octokit.rest.pulls.createReplyForReviewComment({ ...at, pull_number: said.pull, comment_id: said.commentId, body })).data.id;
-  });
+    if (++pages === maxCommentPages) break;
+  }
+  return found;
 }

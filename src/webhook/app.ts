@@ -40,7 +40,7 @@ async function handle(delivery: Delivery, { policy, enqueue, log }: AppOptions):
     return;
   }
   const { kind, repository } = decision.intake;
-  const issue = 'issue' in decision.intake ? decision.intake.issue.number : 'number' in decision.intake ? decision.intake.number : undefined;
+  const issue = subjectNumber(decision.intake);
   try {
     const result = await enqueue(decision.intake);
     log.info({ deliveryId, kind, repositoryId: repository.id, issue, result }, 'delivery accepted');
@@ -48,5 +48,22 @@ async function handle(delivery: Delivery, { policy, enqueue, log }: AppOptions):
     log.error({ err: asFixError(thrown), deliveryId, kind }, 'delivery could not be queued');
     // A new error: Octokit attaches the payload to whatever is thrown here.
     throw Object.assign(new Error('This delivery could not be queued. Redeliver it later.'), { status: 503 });
+  }
+}
+
+/** Of the issue or pull request that it is about. */
+function subjectNumber(event: IntakeEvent): number | undefined {
+  switch (event.kind) {
+    case 'labeled':
+    case 'unlabeled':
+    case 'command':
+    case 'closed':
+      return event.issue.number;
+    case 'settings_proposed':
+      return event.pull.number;
+    case 'pushed':
+      return undefined;
+    default:
+      return event.number;
   }
 }

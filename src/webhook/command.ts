@@ -18,20 +18,23 @@ export interface Command {
 const searchedChars = 4096;
 const deeplyNested = /(?:^|[\r\n])(?:[ \t]*(?:>|[*+-](?=[ \t])|\d{1,9}[.)](?=[ \t]))){17}/;
 
+/** Every text that people read says so. */
+const prefix = '/agent';
+const lineStart = /(?<=(?:^|[\r\n]) {0,3})\/agent(?!\S)/gi;
+
 /** Commands only when they stand alone in their line: `stop using globals` and `approve only admins` are what an agent is to do. */
 const alone: ReadonlySet<string> = new Set(['approve', 'stop', 'resume', 'retry', 'status', 'ci', 'merge', 'help']);
 /** Commands that take an instruction. */
 const withInstruction: ReadonlySet<string> = new Set(['fix', 'plan']);
 
 /** The first command of a comment, or null. */
-export function findCommand(comment: string, prefix: string): Command | null {
-  const [first, second] = commandOffsets(comment.slice(0, searchedChars), prefix);
+export function findCommand(comment: string): Command | null {
+  const [first, second] = commandOffsets(comment.slice(0, searchedChars));
   if (first === undefined) return null;
   return interpret(comment.slice(first + prefix.length, second).trim());
 }
 
-function commandOffsets(text: string, prefix: string): number[] {
-  const lineStart = new RegExp(`(?<=(?:^|[\\r\\n]) {0,3})${RegExp.escape(prefix)}(?!\\S)`, 'gi');
+function commandOffsets(text: string): number[] {
   const candidates = [...text.matchAll(lineStart)].map((match) => match.index);
   if (candidates.length === 0 || deeplyNested.test(text)) return [];
   const plain = plainRanges(text);

@@ -18,7 +18,7 @@ export function judgeReview(payload: z.infer<typeof ReviewSubmitted>, delivery: 
   const body = review.body ?? '';
   const why = whyNotHeard(payload, { ...review, body }, policy);
   if (why !== null) return { ignore: why };
-  const found = findCommand(body, policy.commandPrefix);
+  const found = findCommand(body);
   if (found === null && !isBots(pull)) return { ignore: "a review of a person's pull request" };
   const state = review.state === 'approved' || review.state === 'changes_requested' ? review.state : 'commented';
   const key = `review-${payload.repository.id}-${review.id}`;
@@ -47,7 +47,7 @@ export function judgeReviewComment(payload: z.infer<typeof ReviewCommentCreated>
   if (why !== null) return { ignore: why };
   const key = `review-comment-${comment.id}`;
   const common = { ...describe(payload, delivery), key };
-  const found = findCommand(comment.body, policy.commandPrefix);
+  const found = findCommand(comment.body);
   if (found) return { intake: { ...common, issue: asIssue(pull), kind: 'command', commentId: comment.id, on: 'diff', saidAt: comment.created_at, ...found } };
   if (!isBots(pull)) return { ignore: "a comment on a person's pull request" };
   const reviewId = comment.pull_request_review_id ?? comment.id;

@@ -22,7 +22,6 @@ import type { Issue, Origin } from './payload.ts';
 
 /** What the operator decided about triggers. Which label starts a run is for the settings of a repository to say. */
 export interface TriggerPolicy {
-  readonly commandPrefix: string;
   /** Logins of bots that may trigger; everyone else whose account is not a person's may not. */
   readonly allowBots: readonly string[];
   /** What our own App writes never triggers, whoever is allowed. */
@@ -81,8 +80,8 @@ export function decide(delivery: Delivery, policy: TriggerPolicy): Decision {
 }
 
 const settingsPath = '.github/mayfly.yml';
-/** GitHub lists no more commits than these; beyond, and where history was rewritten, the file may have changed unseen. */
-const maxListedCommits = 20;
+/** GitHub lists no more commits of a push than these; beyond, and where history was rewritten, the file may have changed unseen. */
+const maxListedCommits = 2048;
 
 /** Who pushed does not matter: what stands on the default branch does. A branch may come back to a commit that it had before, so the key is no commit. */
 function judgePush(payload: z.infer<typeof Push>, delivery: Delivery): Decision {
@@ -96,7 +95,8 @@ function judgePush(payload: z.infer<typeof Push>, delivery: Delivery): Decision 
 function judgePullChanged(payload: z.infer<typeof PullChanged>, delivery: Delivery): Decision {
   const { number, head, base } = payload.pull_request;
   const key = `settings-${payload.repository.id}-${number}-${head.sha}`;
-  return { intake: { ...describe(payload, delivery), key, kind: 'settings_proposed', pull: { number, headSha: head.sha, base: base?.ref } } };
+  const fork = head.repo?.id !== payload.repository.id;
+  return { intake: { ...describe(payload, delivery), key, kind: 'settings_proposed', pull: { number, headSha: head.sha, base: base?.ref, fork } } };
 }
 
 function judgeLabeled(payload: z.infer<typeof IssueLabeled>, delivery: Delivery, policy: TriggerPolicy): Decision {
@@ -121,7 +121,7 @@ function judgeComment(payload: z.infer<typeof IssueComment>, delivery: Delivery,
   const { comment, issue } = payload;
   const why = whyNotHeard(payload, comment, policy);
   if (why !== null) return { ignore: why };
-  const found = findCommand(comment.body, policy.commandPrefix);
+  const found = findCommand(comment.body);
   if (!found) return { ignore: 'no command' };
   const key = `comment-${comment.id}`;
   return {

@@ -1,7 +1,7 @@
 /** What the web process learns from a payload alone, and puts on the intake queue. No GitHub call was made for it. */
 import { z } from 'zod';
 import { FixError } from '../errors.ts';
-import { Repository, isNewer } from '../job.ts';
+import { Repository, Sha, isNewer } from '../job.ts';
 
 /** What can be asked for. `fix` is also what has no word of its own; `unknown` is one single word that nobody knows. */
 const commandNames = ['fix', 'plan', 'approve', 'stop', 'resume', 'retry', 'status', 'ci', 'merge', 'help', 'unknown'] as const;
@@ -35,7 +35,7 @@ const ofIssue = {
 
 const Current = z.discriminatedUnion('kind', [
   z.object({ ...ofIssue, kind: z.literal('labeled'), label: z.string().max(100) }),
-  /** A person took the label away: cancels a run that still waits. */
+  /** A person took the label away: cancels what waits, as long as nothing works. */
   z.object({ ...ofIssue, kind: z.literal('unlabeled'), label: z.string().max(100) }),
   z.object({
     ...ofIssue,
@@ -54,7 +54,13 @@ const Current = z.discriminatedUnion('kind', [
   z.object({
     ...envelope,
     kind: z.literal('settings_proposed'),
-    pull: z.object({ number: z.number().int(), headSha: z.string().regex(/^[0-9a-f]{40}$/), base: z.string().max(255).optional() }),
+    pull: z.object({
+      number: z.number().int(),
+      headSha: Sha,
+      base: z.string().max(255).optional(),
+      /** Where an earlier version did not say it, it is one: outsiders are told less. */
+      fork: z.boolean().default(true),
+    }),
   }),
   /** The issue was closed or deleted: cancels what waits or runs. */
   z.object({ ...ofIssue, kind: z.literal('closed') }),
@@ -63,7 +69,7 @@ const Current = z.discriminatedUnion('kind', [
   /** Of our own making: the time for single comments is over. */
   z.object({ ...envelope, ...said, kind: z.literal('quiet') }),
   /** Checks of the head of a pull request failed. */
-  z.object({ ...envelope, kind: z.literal('checks'), number: z.number().int(), headSha: z.string().regex(/^[0-9a-f]{40}$/) }),
+  z.object({ ...envelope, kind: z.literal('checks'), number: z.number().int(), headSha: Sha }),
 ]);
 
 const OfVersion1 = z.looseObject({ version: z.literal(1), kind: z.enum(['labeled', 'unlabeled', 'command', 'closed']) });

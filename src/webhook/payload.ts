@@ -1,5 +1,6 @@
 /** The fields of GitHub's payloads that we use, one shape per event. The rest of a payload is dropped here. */
 import { z } from 'zod';
+import { Sha } from '../job.ts';
 
 /** Text of at most so many UTF-16 units, never ending in half a character. */
 const clipped = (max: number) => z.string().transform((text) => (text.length > max ? text.slice(0, max).replace(/[\uD800-\uDBFF]$/, '') : text));
@@ -37,7 +38,6 @@ const Comment = z.object({
 });
 export type Comment = z.infer<typeof Comment>;
 
-const Sha = z.string().regex(/^[0-9a-f]{40}$/);
 const Paths = z.array(z.string()).default([]);
 /** https://docs.github.com/en/webhooks/webhook-events-and-payloads#push */
 export const Push = Origin.extend({
@@ -48,7 +48,8 @@ export const Push = Origin.extend({
 export const PullChanged = Origin.extend({
   pull_request: z.object({
     number: z.number().int().positive(),
-    head: z.object({ sha: Sha }),
+    /** A fork that was deleted has no repository. */
+    head: z.object({ sha: Sha, repo: z.object({ id: z.number().int() }).nullish() }),
     base: z.object({ ref: z.string().min(1).max(255) }).optional(),
   }),
 });
@@ -71,7 +72,7 @@ const Commit = z.object({ sha: z.string(), repo: z.object({ id: z.number().int()
 export const CheckSuiteCompleted = Origin.extend({
   check_suite: z.object({
     id: z.number().int(),
-    head_sha: z.string().regex(/^[0-9a-f]{40}$/),
+    head_sha: Sha,
     conclusion: z.string().nullable(),
     app: z.object({ id: z.number().int() }),
     /** Those of this repository; none for a fork. */

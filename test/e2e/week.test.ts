@@ -103,7 +103,7 @@ const expected: Portrait = {
       'mallory: /agent fix everything',
     ],
     2: [
-      'mayfly[bot]: **Mayfly: done.** Commit <sha> is on the branch of pull request #2.',
+      'mayfly[bot]: **Mayfly: done.** Commit <sha> is on the branch of pull request #2. Workflows have not run on it: read it first, then start them with a comment: `/agent ci`.',
       'ada: /agent ci (eyes, rocket)',
       'mayfly[bot]: Workflows may run now: <sha> has the same files as <sha>, and holds nothing back.',
       'ada: /agent ci (eyes, rocket)',

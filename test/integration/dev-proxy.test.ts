@@ -30,7 +30,7 @@ async function forward(options: { raw?: boolean; target?: string } = {}): Promis
     port: 0,
     path: '/api/github/webhooks',
     secrets: [webhookSecret],
-    policy: { commandPrefix: '/agent', allowBots: [], appId: null },
+    policy: { allowBots: [], appId: null },
     enqueue: async (event) => {
       events.push(event);
       return 'queued';

@@ -1,6 +1,7 @@
 /** Failed checks on commits of ours: what starts a run, what is only said, and how workflows are released. */
 import { expect, it } from 'vitest';
 import { releaseCi } from '../../src/bot/release-ci.ts';
+import type { Release } from '../../src/bot/release-ci.ts';
 import type { FixJob } from '../../src/job.ts';
 import { describeFollow } from '../support/follow-world.ts';
 import { openPort } from '../support/github-port.ts';
@@ -8,9 +9,10 @@ import { bash, submit } from '../support/issue-world.ts';
 
 describeFollow('checks of a pull request of ours', {}, (world) => {
   const head = async (): Promise<string> => (await world.repository.branches())[world.branch] ?? '';
-  const release = async (saidAt = new Date().toISOString()): Promise<string> => {
+  const release = async (saidAt = new Date().toISOString(), change: Partial<Release> = {}): Promise<string> => {
     const { repository } = openPort(world.standIn, world.repository);
-    return await releaseCi(repository, { number: world.pull, actor: world.job.actor, saidAt, signal: new AbortController().signal });
+    const asked = { number: world.pull, actor: world.job.actor, saidAt, lastRunAt: null, defaultBranch: 'main', signal: new AbortController().signal };
+    return await releaseCi(repository, { ...asked, ...change });
   };
   const fail = async (runs: readonly { name: string; conclusion: string; log?: string }[]): Promise<readonly FixJob[]> => {
     await world.repository.runWorkflows({ sha: await head(), conclusion: 'failure', runs });
@@ -24,6 +26,9 @@ describeFollow('checks of a pull request of ours', {}, (world) => {
 
     // Nobody has read a commit that came after the words.
     expect(await release('2026-01-02T03:04:05Z')).toMatch(/^[0-9a-f]{7} came after you asked/);
+    // Made before the words, but the branch moved to it after them.
+    expect(await release(undefined, { lastRunAt: new Date(Date.now() + 5000).toISOString() })).toMatch(/^[0-9a-f]{7} came after you asked/);
+    expect(await release(undefined, { defaultBranch: world.branch })).toMatch(/^Mayfly holds nothing back on /);
     expect(await head()).toBe(world.headSha);
 
     const sentence = await release();

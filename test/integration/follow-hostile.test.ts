@@ -54,12 +54,15 @@ describeFollow('work on a pull request', { change: { 'src.txt': 'good\ntwo\n' } 
     expect(report.outcome).toMatchObject({ kind: 'published', pullRequest: { branch: `mayfly/pull-${number}` } });
   });
 
-  it('is not asked for by a bot that the operator allows, where the settings do not name it', async () => {
-    await world.repository.commit({ message: 'Settings', files: { '.github/mayfly.yml': 'triggers: { bots: [] }' } });
+  it.each([
+    ['is not asked for by a bot that the operator allows, where the settings do not name it', '[]', 0],
+    ['is asked for by one that both name, which GitHub calls no user', '["Renovate[bot]"]', 1],
+  ])('%s', async (_title, bots, runs) => {
+    await world.repository.commit({ message: 'Settings', files: { '.github/mayfly.yml': `triggers: { bots: ${bots} }` } });
     const queued: FixJob[] = [];
     const queue = { addRun: (job: FixJob) => Promise.resolve(queued.push(job) > 0), hasRun: () => Promise.resolve(false), later: () => Promise.resolve() };
     const { installationId, repository, deliveryId } = world.job;
-    const { actor } = world.job;
+    const actor = { id: 33, login: 'renovate[bot]' };
     const event = {
       kind: 'review',
       key: 'k',
@@ -76,7 +79,7 @@ describeFollow('work on a pull request', { change: { 'src.txt': 'good\ntwo\n' } 
 
     await takeInReview({ ...event, reviewId: 1, state: 'changes_requested', body: 'Other.', instruction: null }, tools, pino({ level: 'silent' }));
 
-    expect(queued).toEqual([]);
+    expect(queued).toHaveLength(runs);
   });
 
   it.each(['/agent handle null, too', '/agent merge', '/agent ci'])('45: %s on a pull request of a fork is answered with one sentence', async (body) => {

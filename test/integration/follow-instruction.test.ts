@@ -206,6 +206,11 @@ describeFollow('an instruction on a pull request of ours', {}, (world) => {
       expect(report.outcome).toMatchObject({ kind: 'pushed', pullRequest: { number: other } });
       expect(await world.repository.file('feature', 'src.txt')).toBe('good\n');
       expect((await world.repository.pullRequest(other)).body.body).toBe('Mine.');
+      await world.repository.comment({ as: 'ada', issue: other, body: '/agent ci' });
+      await world.takeIn();
+      expect((await world.repository.comments(other)).map(({ body }) => body).join()).toMatch(
+        /Workflows have not run on it[^]*Workflows may run now: [0-9a-f]{7} has the same files as/,
+      );
     });
   });
 });

@@ -34,6 +34,8 @@ describeFollow('a review of a pull request of ours', { change: { 'src.txt': line
     ];
     const { report, model } = await world.run([bash('sed -i s/two/deux/ src.txt'), submit({ replies })], { job });
 
+    const lists = world.standIn.requests.filter(({ method, path }) => method === 'GET' && new RegExp(`/pulls/${world.pull}/comments`).test(path));
+    expect(lists).toHaveLength(1);
     const short = (await world.repository.branches())[world.branch]?.slice(0, 7) ?? '';
     expect(report.outcome).toMatchObject({ kind: 'pushed' });
     const told = JSON.stringify(model.questions[0]?.messages);

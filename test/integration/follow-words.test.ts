@@ -9,8 +9,9 @@ describeFollow('on a pull request of ours', { change: { 'src.txt': 'good\ntwo\n'
   const answers = async (): Promise<readonly string[]> =>
     (await world.repository.reviewComments(world.pull)).filter(({ user }) => user.type === 'Bot').map(({ body }) => body as string);
 
-  it('an instruction at a line is about that line, and is answered there', async () => {
+  it('an instruction at a line is about that line, and is answered there, also while another run works', async () => {
     const comment = await world.repository.remark({ as: 'ada', pull: world.pull, ...at(2, '/agent say deux') });
+    world.atWork.push('working');
     const [job] = await world.takeIn();
 
     const { model } = await world.run([bash('sed -i s/two/deux/ src.txt'), submit({ replies: [{ comment, addressed: true, text: 'It does.' }] })], { job });

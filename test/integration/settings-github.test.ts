@@ -1,7 +1,5 @@
 /** Settings on the stand-in GitHub: read over its API, an issue while they are broken, a check on a pull request that changes them. */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { takeIn } from '../../src/bot/intake.ts';
-import type { Intake } from '../../src/bot/scene.ts';
 import { takeInSettings } from '../../src/bot/settings-events.ts';
 import { readRepositorySettings } from '../../src/bot/repository-settings.ts';
 import type { Operator } from '../../src/settings/operator.ts';
@@ -13,7 +11,6 @@ import type { StandInGitHub } from '../support/github/stand-in.ts';
 import { openPort } from '../support/github-port.ts';
 import { alone } from '../support/in-turn.ts';
 import { captureLog } from '../support/capture-log.ts';
-import { createMemory } from '../support/memory.ts';
 
 const path = '.github/mayfly.yml';
 let standIn: StandInGitHub;
@@ -34,7 +31,11 @@ const read = async (ref?: string) => {
   return await readRepositorySettings({ github: repository, owner: seeded.owner, operator: silentOperator, ...(ref !== undefined && { ref }) });
 };
 const commit = async (text: string | null, branch = 'main'): Promise<string> => await seeded.commit({ branch, message: 'settings', files: { [path]: text } });
-const tell = async (pull?: { number: number; headSha: string }, port: Parameters<typeof openPort>[2] = {}): Promise<void> => {
+const tell = async (
+  pull?: { number: number; headSha: string; fork?: boolean; by?: string },
+  port: Parameters<typeof openPort>[2] = {},
+  operator: Operator = silentOperator,
+): Promise<void> => {
   const { owner, name, id } = seeded;
   const repository = { id, owner, name, private: true, defaultBranch: 'main' };
   const { installationId } = standIn.app;
@@ -43,8 +44,11 @@ const tell = async (pull?: { number: number; headSha: string }, port: Parameters
     installationId,
     repository,
   };
-  const tools = { github: openPort(standIn, seeded, port).github, operator: silentOperator, inTurn: alone, signal: new AbortController().signal };
-  await takeInSettings(pull ? { ...event, kind: 'settings_proposed', pull } : { ...event, kind: 'pushed' }, tools, captureLog().log);
+  const tools = { github: openPort(standIn, seeded, port).github, operator, inTurn: alone, signal: new AbortController().signal };
+  const { log } = captureLog();
+  if (pull === undefined) return await takeInSettings({ ...event, kind: 'pushed' }, tools, log);
+  const { by = 'ada', fork = false, number, headSha } = pull;
+  await takeInSettings({ ...event, kind: 'settings_proposed', actor: { login: by }, pull: { number, headSha, fork } }, tools, log);
 };
 /** Open and closed, the oldest first. */
 async function issues(): Promise<readonly { title: string; state: string; body: string }[]> {
@@ -158,6 +162,24 @@ describe('a pull request', () => {
     expect(await issues()).toEqual([]);
   });
 
+  it.each([
+    ['comes from a fork', { fork: true }],
+    ['is by somebody who may not write here', { by: 'mallory' }],
+  ])('that %s gets a check of its form: no word of the organization or the operator', async (_what, from) => {
+    const hosts = { value: ['npm.corp.internal'], variable: 'MAYFLY_ALLOWED_HOSTS', given: true };
+    const operator: Operator = { ...silentOperator, ceilings: { 'allow.setup': hosts }, models: ['secret/model'] };
+    const headSha = await commit('extends: organization\nmodel: other/model\nallow: [registry.npmjs.org]\n', 'change');
+    const number = await openPull('change');
+    const before = standIn.requests.length;
+
+    await tell({ number, headSha, ...from }, {}, operator);
+
+    const [check] = (await seeded.checks(headSha)) as { conclusion: string; output: { title: string; summary: string } }[];
+    expect(check).toMatchObject({ conclusion: 'success', output: { title: 'Every key is understood' } });
+    expect(check?.output.summary).not.toMatch(/corp|MAYFLY|secret|registry|\|/);
+    expect(standIn.requests.slice(before).some(({ path: target }) => target.includes('/acme/.github'))).toBe(false);
+  });
+
   it('with other files gets none', async () => {
     const headSha = await seeded.commit({ branch: 'change', message: 'x', files: { 'a.txt': 'b' } });
 
@@ -201,88 +223,4 @@ describe('a pull request', () => {
     });
     return ((await response.json()) as { number: number }).number;
   }
-});
-
-describe('what a trigger finds', () => {
-  const event = (change: Partial<Intake> = {}): Intake => ({
-    kind: 'labeled',
-    key: 'label-1',
-    deliveryId: 'd-1',
-    installationId: standIn.app.installationId,
-    repository: { id: seeded.id, owner: seeded.owner, name: seeded.name, private: true, defaultBranch: 'main' },
-    issue: { number: 1, title: 'It breaks', body: 'Here is how, in more words than are needed.', isPullRequest: false },
-    actor: { id: 31, login: 'ada' },
-    receivedAt: '2026-01-02T03:04:05.000Z',
-    label: 'mayfly',
-    ...change,
-  });
-  /** Whether a run was queued. */
-  const take = async (change: Partial<Intake> = {}, operator: Operator = silentOperator): Promise<boolean> => {
-    const added: unknown[] = [];
-    await seeded.label({ as: 'ada', issue: 1, label: change.label ?? 'mayfly' });
-    const queue = {
-      addRun: (job: unknown) => Promise.resolve(added.push(job) > 0),
-      hasRun: () => Promise.resolve(false),
-      cancelIssue: () => Promise.resolve([]),
-      find: () => Promise.resolve([]),
-      tell: () => Promise.resolve('none' as const),
-    };
-    await takeIn(
-      event(change),
-      {
-        github: openPort(standIn, seeded).github,
-        operator,
-        queue,
-        memory: createMemory(),
-        countOutsider: () => 1,
-        inTurn: alone,
-        signal: new AbortController().signal,
-      },
-      captureLog().log,
-    );
-    return added.length > 0;
-  };
-  const said = async (): Promise<readonly string[]> => (await seeded.comments(1)).map(({ body }) => String(body));
-  beforeEach(async () => void (await seeded.createIssue({ as: 'ada', title: 'It breaks' })));
-
-  it('is the label that the settings name, and no other', async () => {
-    await commit('label: Fix me\n');
-
-    expect([await take(), await take({ label: 'fix ME' })]).toEqual([false, true]);
-  });
-
-  it('is silence for less than the settings ask for', async () => {
-    await commit('triggers: {permission: maintain}\n');
-
-    expect(await take()).toBe(false);
-    expect(await said()).toEqual([]);
-    await seeded.setPermission('ada', 'maintain');
-    expect(await take()).toBe(true);
-  });
-
-  it('is silence for a bot that the settings do not name', async () => {
-    const operator: Operator = { ...silentOperator, ceilings: { 'triggers.bots': { value: ['ada', 'bob'], variable: 'MAYFLY_ALLOW_BOTS', given: true } } };
-    await commit('triggers: {bots: [bob]}\n');
-
-    expect(await take({}, operator)).toBe(false);
-    await commit('triggers: {bots: [ada]}\n');
-    expect(await take({}, operator)).toBe(true);
-  });
-
-  it('is one sentence with the issue that says what is broken, and no run', async () => {
-    await commit('tset: x\n');
-
-    expect(await take()).toBe(false);
-    expect(await said()).toEqual([expect.stringContaining('@ada Not done: `.github/mayfly.yml` on the default branch is broken. #2 says what to correct')]);
-    await commit('test: x\n');
-    expect(await take({ deliveryId: 'd-2' })).toBe(true);
-    expect((await issues()).map(({ state }) => state)).toEqual(['open', 'closed']);
-  });
-
-  it('is one sentence where Mayfly is turned off', async () => {
-    await commit('enabled: false\n');
-
-    expect(await take()).toBe(false);
-    expect(await said()).toEqual([expect.stringContaining('`enabled: false`')]);
-  });
 });

@@ -110,6 +110,7 @@ describe('people', () => {
     expect(await ask(open, 'mallory')).toEqual(['read', 'read']);
     expect(await ask(closed, 'mallory')).toEqual(['none', 'none']);
     expect(await refusal(ask(open, 'no-such-person'))).toMatchObject({ status: 404 });
+    expect(await refusal(ask(open, 'renovate[bot]'))).toMatchObject({ status: 404, message: 'renovate[bot] is not a user' });
     await open.setPermission('ada', null);
     expect(await ask(open, 'ada')).toEqual(['read', 'read']);
     await open.setPermission('ada', 'maintain');

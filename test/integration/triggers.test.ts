@@ -146,6 +146,17 @@ describe.skipIf(reason)('a trigger', { timeout: 120_000 }, () => {
     expect((await world.comments()).at(-1)).toMatch(/^- working, asked for 0 min ago/);
   });
 
+  it('goes on when somebody takes an old label off while it works', async () => {
+    const world = await startHeld({ replies: [submit({ noChange: true })] });
+    await world.comment('/agent fix');
+    const { title, body, user } = await world.repository.issue(world.issue);
+
+    await world.deliver('issues', anIssuesPayload({ action: 'unlabeled', issue: { number: world.issue, title, body }, sender: { login: 'ada', id: user.id } }));
+    opened.resolve();
+
+    expect((await world.nextReport()).outcome).toEqual({ kind: 'no_change' });
+  });
+
   it('needs 40 characters that people see', async () => {
     const world = await startHeld({ issue: { title: 'Broken', body: `<!-- ${'x'.repeat(100)} -->` } });
 

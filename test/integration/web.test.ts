@@ -261,7 +261,7 @@ describe.skipIf(redisIsMissing())('without Redis the web role', () => {
 
 test('a secret that is being changed is taken in its old and its new form', async () => {
   const { log } = captureLog();
-  const policy = { label: 'mayfly', commandPrefix: '/agent', allowBots: [], appId: null };
+  const policy = { label: 'mayfly', allowBots: [], appId: null };
   const events: string[] = [];
   const enqueue = async ({ deliveryId }: IntakeEvent) => (events.push(deliveryId), 'queued' as const);
   const secrets = ['the-new-webhook-secret', webhookSecret];

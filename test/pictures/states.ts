@@ -81,7 +81,7 @@ export const pictures: readonly Picture[] = [
   done('gave-up', reports.gaveUp, { kind: 'gave_up', limit: 'steps' }),
   done('regressed', reports.regressed, { kind: 'refused', reason: 'regressed' }),
   { ...done('failed', reports.setupFailed, { kind: 'failed', code: 'setup_failed' }), unfolded: true },
-  comment('stopped', stoppedLines(), runEntry('stopped')),
+  comment('stopped', stoppedLines, runEntry('stopped')),
   pull('pull-request', reports.proven, sentences),
   pull('pull-request-unfolded', reports.proven, sentences, { unfolded: true }),
   pull('pull-request-template', reports.proven, conventional, { template }),

@@ -26,6 +26,8 @@ export interface FollowWorld extends IssueWorld {
   readonly delayed: { readonly event: IntakeEvent; readonly delayMs: number }[];
   /** Runs that were queued, oldest first. */
   readonly queued: FixJob[];
+  /** When something is in it, a run works here, and hears what is said to it. */
+  readonly atWork: 'working'[];
   /** Waits for the deliveries so far, takes them in, and returns the runs that this queued. */
   takeIn(): Promise<readonly FixJob[]>;
   /** Takes one event in, as if it had been delivered. */
@@ -65,7 +67,7 @@ async function createFollowWorld({ files = {}, change = { 'src.txt': 'good\n' } 
     path: '/',
     secrets: [standIn.app.webhookSecret],
     ready: () => Promise.resolve(),
-    policy: { commandPrefix: '/agent', allowBots: [], appId: standIn.app.appId },
+    policy: { allowBots: [], appId: standIn.app.appId },
     enqueue: (event) => Promise.resolve(events.push(event) > 0 ? 'queued' : 'duplicate'),
     log,
   });
@@ -74,6 +76,7 @@ async function createFollowWorld({ files = {}, change = { 'src.txt': 'good\n' } 
   const parts = starting.move();
   const delayed: FollowWorld['delayed'] = [];
   const queued: FixJob[] = [];
+  const atWork: 'working'[] = [];
   const takeAll = async (list: IntakeEvent[]): Promise<readonly FixJob[]> => {
     const before = queued.length;
     for (const event of list.splice(0)) await takeInEvent(event, tools, log);
@@ -91,7 +94,7 @@ async function createFollowWorld({ files = {}, change = { 'src.txt': 'good\n' } 
       hasRun: (key) => Promise.resolve(queued.some((job) => job.key === key)),
       cancelIssue: () => Promise.resolve([]),
       find: () => Promise.resolve([]),
-      tell: () => Promise.resolve('none'),
+      tell: () => Promise.resolve(atWork[0] ?? 'none'),
       later: (event, delayMs) => {
         const known = delayed.some((other) => other.event.key === event.key);
         if (!known) delayed.push({ event: IntakeEvent.parse(event), delayMs });
@@ -107,6 +110,7 @@ async function createFollowWorld({ files = {}, change = { 'src.txt': 'good\n' } 
     settings: async (followUps) => void (await repository.commit({ message: 'Settings', files: { '.github/mayfly.yml': JSON.stringify({ followUps }) } })),
     delayed,
     queued,
+    atWork,
     async takeIn() {
       await standIn.webhooks.settled();
       return await takeAll(events);

@@ -14,7 +14,6 @@ export function webConfig(redisUrl: string, change: Partial<WebConfig> = {}): We
     APP_ID: undefined,
     REDIS_URL: redisUrl,
     MAYFLY_JOB_KEY: jobKey,
-    MAYFLY_LABEL: 'mayfly',
     MAYFLY_ALLOW_BOTS: [],
     ...change,
   };

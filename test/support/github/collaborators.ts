@@ -1,7 +1,7 @@
 /** Collaborators and what they may: GitHub tells `read` or `none` of a stranger where the emulator says 404. */
 import { roleOf } from './access.ts';
 import { forward } from './issues.ts';
-import { invalid, notFound, type Call, type Reply, type Role } from './world.ts';
+import { invalid, notFound, Refusal, type Call, type Reply, type Role } from './world.ts';
 
 /** GitHub's four legacy words for its five roles. */
 const legacy: Readonly<Record<Role | 'none', string>> = { admin: 'admin', maintain: 'write', write: 'write', triage: 'read', read: 'read', none: 'none' };
@@ -9,6 +9,8 @@ const legacy: Readonly<Record<Role | 'none', string>> = { admin: 'admin', mainta
 export async function readPermission(call: Call): Promise<Reply> {
   const { world, repository, params } = call;
   const login = params['username'] ?? '';
+  // `gh: dependabot[bot] is not a user (HTTP 404)`
+  if (login.endsWith('[bot]')) throw new Refusal(404, `${login} is not a user`);
   const user = await world.emulator.call('GET', `/users/${encodeURIComponent(login)}`, { as: world.emulator.ownerOf(repository.owner) });
   if (user.status !== 200) throw notFound();
   const role = roleOf(repository, login);

@@ -92,7 +92,7 @@ const published: Readonly<Record<string, () => string>> = {
   'a comment without a change': () => comment({ kind: 'no_change' }),
   'a refusal with a detail': () => comment({ kind: 'refused', reason: 'patch_path', detail: attack }),
   'a comment on the way': running,
-  'a reply': () => endingReply({ actor: { id: 1, login: 'ada' } }, { kind: 'refused', reason: 'patch_path', detail: attack }),
+  'a reply': () => endingReply(aJob(), { kind: 'refused', reason: 'patch_path', detail: attack }),
   'a check run': () => proofCheck(proof).summary,
 };
 

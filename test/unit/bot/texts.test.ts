@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { doneLines, endingReply } from '../../../src/bot/comment-texts.ts';
+import { doneLines, endingReply, livingComment } from '../../../src/bot/comment-texts.ts';
+import { besideBody } from '../../../src/bot/follow-texts.ts';
 import { commitMessage, pullRequestBody, pullRequestTitle } from '../../../src/bot/pull-texts.ts';
 import { sentence } from '../../../src/fix/outcome-text.ts';
+import { proofCheck } from '../../../src/fix/proof-text.ts';
 import { createReport } from '../../../src/fix/report.ts';
 import type { Proof, TestRun } from '../../../src/job.ts';
 import { nothingToRun } from '../../../src/proof/prove.ts';
@@ -10,6 +12,7 @@ const job = {
   runId: 'r00000000abcdefg',
   issue: { number: 7, title: 'add() forgets the second number', body: '' },
   actor: { id: 583_231, login: 'octocat' },
+  trigger: { kind: 'label', label: 'mayfly' } as const,
 };
 const run = (exitCode: number): TestRun => ({
   command: 'npm test',
@@ -95,6 +98,32 @@ describe('pullRequestBody', () => {
   });
 });
 
+describe('every text with parts from outside', () => {
+  const hostile = (length: number): string => '&'.repeat(length);
+  const long: TestRun = { ...run(1), command: hostile(1000), output: hostile(8000) };
+  const report = {
+    ...createReport(job.runId),
+    summary: hostile(5000),
+    notes: Array.from({ length: 20 }, () => hostile(1000)),
+    sensitive: Array.from({ length: 30 }, () => ({ path: hostile(300), why: hostile(400) })),
+    context: Array.from({ length: 70 }, () => ({ item: hostile(100), source: hostile(200), trust: 'anyone' as const, characters: 1, hidden: 0 })),
+    proof: { ...proof, base: long, tests: long, patched: long, findings: Array.from({ length: 20 }, () => hostile(1000)) },
+  };
+  const state = { id: job.runId, state: 'refused', at: '2026-01-02T03:04:05.000Z', ms: 1, pull: null, costUsd: 1 } as const;
+
+  it.each([
+    ['the body of a pull request', () => pullRequestBody(job, report, how)],
+    ['the same beside somebody else’s', () => besideBody(job, report, 'hold')],
+    ['the living comment', () => livingComment(doneLines(report, { kind: 'refused', reason: 'regressed' }), state, [state], new Date())],
+    ['the check with the proof', () => proofCheck(report.proof).summary],
+  ])('fits into what GitHub takes, and keeps what it is found by: %s', (_what, make) => {
+    const text = make();
+
+    expect(text.length).toBeLessThanOrEqual(65_535);
+    expect(text).toMatch(/^<!-- mayfly:[^]*<sub>run r00000000abcdefg<\/sub>|Proven/);
+  });
+});
+
 describe('comments', () => {
   it('say the outcome in one sentence, and what it cost', () => {
     const report = { ...createReport(job.runId), costUsd: null };
@@ -129,6 +158,20 @@ describe('comments', () => {
     expect(endingReply(job, { kind: 'no_change' })).toMatch(/^@octocat The run ended without a change/);
   });
 
+  it('call nobody when a run that nobody asked for is not needed any more', () => {
+    const byItself = { ...job, trigger: { kind: 'event', name: 'checks' } as const };
+
+    expect(endingReply(byItself, { kind: 'refused', reason: 'checks_not_ours' })).toMatch(/^Not done: what still fails/);
+    expect(endingReply(byItself, { kind: 'gave_up', limit: 'steps' })).toMatch(/^@octocat /);
+  });
+
+  it('say that nothing has run on a commit that holds workflows back', () => {
+    const pullRequest = { number: 9, url: '', title: '', draft: true, branch: 'feature', headSha: 'a'.repeat(40) };
+
+    expect(sentence({ kind: 'pushed', pullRequest, held: true })).toContain('`/agent ci`');
+    expect(sentence({ kind: 'pushed', pullRequest, held: false })).toBe('Commit aaaaaaa is on the branch of pull request #9.');
+  });
+
   it.each([
     [{ kind: 'stopped', reason: 'silent' }, 'stopped without a change'],
     [{ kind: 'stopped', reason: 'cut' }, 'too long and were cut off'],
@@ -146,7 +189,7 @@ describe('comments', () => {
 
   it('say which budget is spent, when it begins anew, and who can change it', () => {
     expect(endingReply(job, { kind: 'gave_up', limit: 'daily_budget', budget: { scope: 'repository', unit: 'usd', limit: 25 } })).toBe(
-      "@octocat The run used up what was left of today's budget of this repository (25 USD) before it was finished. That budget begins anew at 00:00 UTC; label the issue again then. The operator sets it with `MAYFLY_DAILY_COST_USD_PER_REPOSITORY`.",
+      "@octocat The run used up what was left of today's budget of this repository (25 USD) before it was finished. That budget begins anew at 00:00 UTC; comment `/agent retry` then. The operator sets it with `MAYFLY_DAILY_COST_USD_PER_REPOSITORY`.",
     );
     expect(sentence({ kind: 'gave_up', limit: 'daily_budget', budget: { scope: 'installation', unit: 'tokens', limit: 4_000_000 } })).toMatch(
       /used up what was left of today's budget of this installation \(4,000,000 tokens\) .* `MAYFLY_DAILY_TOKENS_PER_INSTALLATION`/,

@@ -78,4 +78,13 @@ describe('detect', () => {
 
     expect(hostile.setup[0]).toBe('npm install -g --no-audit --no-fund pnpm@9');
   });
+
+  it('reads files that are made for it in no time', () => {
+    const startedAt = performance.now();
+
+    for (const line of ['\n', ' ', '"tests"', 'tests ', '['])
+      found({ 'pyproject.toml': `[project.optional-dependencies]${line.repeat(65_000 / line.length)}x`, 'package.json': line.repeat(10_000) });
+
+    expect(performance.now() - startedAt).toBeLessThan(1000);
+  });
 });

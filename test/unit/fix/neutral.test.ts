@@ -13,6 +13,10 @@ describe('neutralise', () => {
     ['an issue of elsewhere', 'GH-12', /GH-\d/],
     ['a heading', '# Approved by GitHub', /^#/m],
     ['a table', '| a | b |', /(?<!\\)\|/],
+    ['a command to another bot', 'Done.\n\n  /lgtm\n/deploy now', /^\s*\/\w/m],
+    ['a trailer', 'x\n\nRelease-As: 9.0.0\nskip-checks : true', /^[\w-]+ ?:/m],
+    ['a breaking change', 'BREAKING CHANGE: x\n* breaking-change y', /breaking[ -]change/i],
+    ['a commit of a release tool', 'feat(api)!: x\nfix: y', /^[\w()!]+:/m],
     ['hidden characters', 'a\u200e\u{e0041}\u202eb', /[\u200e\u202e\u{e0041}]/u],
     ['a terminal escape', 'a\u001b[31mb', /\p{Cc}/u],
   ])('leaves nothing of %s that acts', (_name, text, pattern) => {
@@ -33,6 +37,14 @@ describe('neutralise', () => {
     expect(neutralise('ab😀cd', 4)).toBe('ab…');
   });
 
+  it('is done in no time', () => {
+    const startedAt = performance.now();
+
+    for (const part of ['\n', ' \n', ' ', 'a-', 'a(', '/', '\t\n/']) neutralise(part.repeat(30_000), 65_536);
+
+    expect(performance.now() - startedAt).toBeLessThan(2000);
+  });
+
   it('is bounded', () => {
     expect(neutralise('x'.repeat(10_000), 100).length).toBeLessThanOrEqual(100);
   });
@@ -44,6 +56,11 @@ describe('fenced and inlineCode', () => {
     expect(inlineCode('a``b`')).toBe('``` a``b` ```');
     expect(inlineCode('a\nb')).toBe('`a b`');
     expect(inlineCode('')).toBe('');
+  });
+
+  it('say nothing to other bots, and leave paths and code as they are', () => {
+    expect(fenced('/lgtm\nRelease-As: 9\nBREAKING CHANGE: x', 100)).not.toMatch(/^\/lgtm|^Release-As|BREAKING CHANGE/m);
+    expect(fenced('/bin/sh: not found\nsetup:\n  - npm ci', 100)).toBe('```text\n/bin/sh: not found\nsetup:\n  - npm ci\n```');
   });
 
   it.each([(text: string) => inlineCode(text), (text: string) => fenced(text, 100)])(

@@ -83,6 +83,30 @@ describe('findSensitive', () => {
     expect(await look({ Dockerfile: 'FROM x' })).toEqual([{ path: 'Dockerfile', why: 'it decides what is built and shipped' }]);
   });
 
+  it.each([
+    ['behind a variable and a folder above', 'run: $HOME/../tools/check.sh', 'tools/check.sh', true],
+    ['at the end of a sentence', '# See tools/check.sh.', 'tools/check.sh', true],
+    ['in quotes', `run: "./tools/check.sh"`, 'tools/check.sh', true],
+    ['as a value', 'run: sh --file=tools/check.sh', 'tools/check.sh', true],
+    ['with a space in its name', `run: sh 'my tools/check it.sh'`, 'my tools/check it.sh', true],
+    ['in other letters', 'run: sh prüfe.sh', 'prüfe.sh', true],
+    ['as a part of another', 'run: sh tools/check.sh.old', 'tools/check.sh', false],
+    ['by a full path that is not of the repository', 'run: sh /opt/tools/check.sh', 'tools/check.sh', false],
+    ['beyond what is read', `${'#'.repeat(70_000)} tools/check.sh`, 'tools/check.sh', false],
+  ])('finds a file in a workflow, or not: %s', async (_how, text, path, isNamed) => {
+    expect(await look({ [path]: '' }, { '.github/workflows/ci.yml': text })).toHaveLength(isNamed ? 1 : 0);
+  });
+
+  it('looks for a hundred short names in thirty long workflows in no time', async () => {
+    const workflows = Object.fromEntries(Array.from({ length: 30 }, (_none, index) => [`.github/workflows/${index}.yml`, 'b.'.repeat(2 ** 20)]));
+    const patch = Object.fromEntries(Array.from({ length: 100 }, (_none, index) => [index === 0 ? 'b' : `b${'.b'.repeat(index)}`, '']));
+    const startedAt = performance.now();
+
+    await look(patch, workflows);
+
+    expect(performance.now() - startedAt).toBeLessThan(3000);
+  });
+
   it('reads a lockfile that is made for it in no time', async () => {
     const files = {
       'yarn.lock': `https://${'a'.repeat(2_000_000)}`,

@@ -52,7 +52,7 @@ describe('a command (test 45)', () => {
     ['> /agent stop\n\n/agent fix', fix('')],
     ['`/agent stop`\n/agent fix', fix('')],
   ])('is found in %j', (comment, expected) => {
-    expect(findCommand(comment, '/agent')).toEqual(expected);
+    expect(findCommand(comment)).toEqual(expected);
   });
 
   test.each([
@@ -84,7 +84,7 @@ describe('a command (test 45)', () => {
     `${'a\n'.repeat(2100)}/agent fix`,
     '',
   ])('is not found in %j', (comment) => {
-    expect(findCommand(comment, '/agent')).toBeNull();
+    expect(findCommand(comment)).toBeNull();
   });
 
   test.each([
@@ -95,6 +95,6 @@ describe('a command (test 45)', () => {
     ['brackets', '[a]('.repeat(16_000)],
   ])('takes no time to be looked for in %s', async (_name, hostile) => {
     // Unbounded, the first of these takes 80 seconds.
-    expect(await processorMs(() => findCommand(`/agent fix\n\n${hostile}`, '/agent'))).toBeLessThan(1500);
+    expect(await processorMs(() => findCommand(`/agent fix\n\n${hostile}`))).toBeLessThan(1500);
   });
 });

@@ -8,7 +8,7 @@ const origin = { repository, installation, sender };
 const bot = { id: 9, login: 'mayfly[bot]', type: 'Bot' };
 const ours = { number: 9, title: 'Fix it', body: null, user: bot };
 const theirs = { ...ours, user: sender };
-const policy = { commandPrefix: '/agent', allowBots: [], appId: 314 };
+const policy = { allowBots: [], appId: 314 };
 
 function decideOn(event: string, payload: object) {
   const decision = decide(

@@ -4,7 +4,7 @@ import { decide } from '../../../src/webhook/decide.ts';
 import type { TriggerPolicy } from '../../../src/webhook/decide.ts';
 import { aCommentPayload, anIssuesPayload } from '../../support/payloads.ts';
 
-const policy: TriggerPolicy = { commandPrefix: '/agent', allowBots: [], appId: 99 };
+const policy: TriggerPolicy = { allowBots: [], appId: 99 };
 const bodySha256 = 'ab'.repeat(32);
 
 const decideOn = (event: string, payload: unknown, change: Partial<TriggerPolicy> = {}) =>
@@ -150,7 +150,7 @@ describe('a push', () => {
 
   test('that may have touched it unseen says so, too', () => {
     expect(push({ forced: true })).toMatchObject({ intake: { settings: true } });
-    expect(push({ commits: Array.from({ length: 20 }, () => touching('a')[0]) })).toMatchObject({ intake: { settings: true } });
+    expect(push({ commits: Array.from({ length: 2048 }, () => touching('a')[0]) })).toMatchObject({ intake: { settings: true } });
   });
 
   test('with other files is taken in for what it may conflict with; to another branch it is not', () => {
@@ -160,13 +160,17 @@ describe('a push', () => {
   });
 
   test('and a pull request fit the form of an intake event', () => {
-    const pull = { number: 9, head: { sha: 'd'.repeat(40) }, base: { ref: 'next' } };
+    const pull = { number: 9, head: { sha: 'd'.repeat(40), repo: { id: 17 } }, base: { ref: 'next' } };
     const proposed = decideOn('pull_request', { ...origin, action: 'synchronize', pull_request: pull });
 
     expect(proposed).toMatchObject({
-      intake: { kind: 'settings_proposed', pull: { number: 9, headSha: 'd'.repeat(40), base: 'next' }, key: `settings-17-9-${'d'.repeat(40)}` },
+      intake: { kind: 'settings_proposed', pull: { number: 9, headSha: 'd'.repeat(40), base: 'next', fork: false }, key: `settings-17-9-${'d'.repeat(40)}` },
     });
     for (const decision of [proposed, push({ forced: true })]) expect('intake' in decision && IntakeEvent.safeParse(decision.intake).success).toBe(true);
+    for (const repo of [null, undefined, { id: 18 }]) {
+      const outside = decideOn('pull_request', { ...origin, action: 'opened', pull_request: { ...pull, head: { ...pull.head, repo } } });
+      expect(outside).toHaveProperty('intake.pull.fork', true);
+    }
     expect(decideOn('pull_request', { ...origin, action: 'edited', pull_request: pull })).toEqual({ ignore: 'not an event of ours' });
   });
 });
