@@ -4,7 +4,7 @@ import { trustFile } from '../gateway/surroundings.ts';
 import { FixError } from '../errors.ts';
 import type { Snapshot } from '../git/mirror.ts';
 import type { Rerun } from '../proof/prove.ts';
-import type { ExecResult, Provider, Sandbox } from '../sandbox/sandbox.ts';
+import type { ExecResult, GuestImage, Provider, Sandbox } from '../sandbox/sandbox.ts';
 import { withdrawRoot } from './guest-root.ts';
 import { installNode } from './install-node.ts';
 import type { GuestNode } from './install-node.ts';
@@ -30,6 +30,8 @@ export interface WorkspaceOptions {
   readonly openGateway: (phase: string, allow: readonly string[]) => Gateway;
   readonly surroundings: GuestSurroundings;
   readonly guestNodeVersion: string;
+  /** What the VM is made of in the place of the template; null for none. */
+  readonly image: GuestImage | null;
   readonly snapshot: Snapshot;
   readonly plan: Plan;
   readonly limits: { readonly setupTimeoutMs: number; readonly ancestors: number };
@@ -41,7 +43,8 @@ export interface WorkspaceOptions {
 export interface Workspace extends AsyncDisposable {
   readonly sandbox: Sandbox;
   readonly gateway: Gateway;
-  readonly node: GuestNode;
+  /** Null in an image of the repository's own, which has what it has. */
+  readonly node: GuestNode | null;
   /** For what is done in it. */
   readonly timed: Timer;
   /** Runs the setup commands once more, for a tree that is not the base's. */
@@ -50,17 +53,16 @@ export interface Workspace extends AsyncDisposable {
 
 /** Boots, clones, sets up. Throws `sandbox_*`, `clone_failed`, `setup_failed`, `guest_disk_full`; leaves no VM when it throws. */
 export async function openWorkspace(options: WorkspaceOptions): Promise<Workspace> {
-  const { report, timed, plan } = options;
+  const { report, timed, plan, image } = options;
   const gateway = options.openGateway('setup', plan.allow.setup);
-  const sandbox = await timed('boot', () => options.provider.boot({ id: options.id, signal: options.signal, size: plan.sandbox })).catch(
-    async (error: unknown) => {
-      await gateway.close();
-      throw error;
-    },
-  );
+  const spec = { id: options.id, signal: options.signal, size: plan.sandbox, ...(image && { image }) };
+  const sandbox = await timed('boot', () => options.provider.boot(spec)).catch(async (error: unknown) => {
+    await gateway.close();
+    throw error;
+  });
   const close = createClosing(sandbox, gateway, options);
   // One environment for setup, agent and proof: what the agent sees is what judges it.
-  const environment = { CI: 'true', ...plan.environment, ...options.surroundings.guestEnv };
+  const environment = { ...environmentOf(image), CI: 'true', ...plan.environment, ...options.surroundings.guestEnv };
   const during = withOptions(sandbox, { env: environment, sudo: true });
   // Where nothing can be reached any more, the warning that this makes every Node print is all that it does.
   const unreachable = plan.allow.agent.length === 0 && plan.allow.proof.length === 0;
@@ -71,7 +73,7 @@ export async function openWorkspace(options: WorkspaceOptions): Promise<Workspac
     await sandbox.forward(gatewayPort, (stream) => gateway.accept(stream));
     await installCertificates(sandbox, gateway, options);
     await timed('clone', () => clone(sandbox, options));
-    const quick = plan.node.install === null && plan.setup.length === 0;
+    const quick = (image !== null || plan.node.install === null) && plan.setup.length === 0;
     const node = await (quick ? setUp(during, options) : timed('setup', () => setUp(during, options)));
     if (!plan.sandbox.root) await withdrawRoot(sandbox, options.signal);
     const again = { setup: plan.setup, root: plan.sandbox.root, timeoutMs: options.limits.setupTimeoutMs, signal: options.signal };
@@ -81,6 +83,12 @@ export async function openWorkspace(options: WorkspaceOptions): Promise<Workspac
     await close();
     throw error;
   }
+}
+
+/** What the image sets, with the folders of the agent's own programs in front. */
+function environmentOf(image: GuestImage | null): Readonly<Record<string, string>> {
+  const path = image?.environment['PATH'];
+  return { ...image?.environment, ...(path !== undefined && { PATH: `/home/agent/.local/bin:${path}` }) };
 }
 
 /** The same sandbox; every command gets the guest's surroundings (proxy, certificates, registry) as environment. */
@@ -152,13 +160,14 @@ function describeEnding({ ended, exitCode, signal }: ExecResult): string {
 }
 
 /** The Node that the repository asks for, then its commands; one time limit for all of it. */
-async function setUp(sandbox: Sandbox, options: WorkspaceOptions): Promise<GuestNode> {
+async function setUp(sandbox: Sandbox, options: WorkspaceOptions): Promise<GuestNode | null> {
   const { plan, guestNodeVersion, limits, report, signal } = options;
   const deadline = performance.now() + limits.setupTimeoutMs;
-  const node = await installNode(sandbox, { choice: plan.node, guestVersion: guestNodeVersion, timeoutMs: limits.setupTimeoutMs, signal });
-  report.node ??= node.version;
+  const asked = { choice: plan.node, guestVersion: guestNodeVersion, timeoutMs: limits.setupTimeoutMs, signal };
+  const node = options.image === null ? await installNode(sandbox, asked) : null;
+  report.node ??= node?.version ?? null;
   // Both VMs of a run say the same, unless one of them could not install it.
-  if (node.remark !== null && !report.notes.includes(node.remark)) report.notes.push(node.remark);
+  if (node && node.remark !== null && !report.notes.includes(node.remark)) report.notes.push(node.remark);
   const failed = await runSetupCommands(sandbox, options, deadline);
   if (failed === null) return node;
   const { command, result } = failed;

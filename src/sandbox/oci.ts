@@ -21,6 +21,7 @@ import type { HostProcess } from './host-process.ts';
 import { findImage } from './image.ts';
 import type { Image } from './image.ts';
 import { launch } from './launch.ts';
+import { imageOf } from './named-image.ts';
 import { sweep } from './reaper.ts';
 import { findRunsc, runscArguments } from './runsc.ts';
 import type { Runsc } from './runsc.ts';
@@ -47,6 +48,8 @@ const port = 3;
 interface Parts {
   readonly image: Image;
   readonly runsc: Runsc;
+  /** The root filesystem is a file, which only gVisor's kernel reads. */
+  readonly isPacked?: boolean;
 }
 
 /** Looks for runsc and the image at the first boot. Its boots throw `host_incomplete` and `template_missing`, too. */
@@ -63,7 +66,8 @@ export function createOciProvider(options: OciOptions): Provider {
     name: 'oci',
     async boot(spec) {
       checkVmId(spec.id);
-      return bootContainer(options, await find(), spec);
+      const parts = await find();
+      return bootContainer(options, spec.image ? { ...parts, image: imageOf(options.cacheDir, spec.image), isPacked: true } : parts, spec);
     },
     sweep: () => sweep(options),
   };
@@ -103,10 +107,11 @@ async function bootContainer(options: OciOptions, parts: Parts, spec: SandboxSpe
   );
 }
 
-async function startContainer({ id, directory, cgroups }: Claim, { image, runsc }: Parts, layerBytes: number): Promise<HostProcess> {
+async function startContainer({ id, directory, cgroups }: Claim, { image, runsc, isPacked = false }: Parts, layerBytes: number): Promise<HostProcess> {
   const at = (name: string): string => join(directory, name);
-  for (const name of ['bundle', 'state', 'layer']) await mkdir(at(name), { mode: 0o700 });
-  const config = describeContainer({ rootfs: image.rootfs, hostname: hostNameOf(id), cgroupsPath: cgroupPath(id) });
+  for (const name of ['bundle', 'state', 'layer', 'root']) await mkdir(at(name), { mode: 0o700 });
+  const rootfs = isPacked ? { rootfs: at('root'), packed: { file: image.rootfs, layer: at('layer') } } : { rootfs: image.rootfs };
+  const config = describeContainer({ ...rootfs, hostname: hostNameOf(id), cgroupsPath: cgroupPath(id) });
   await writeFile(at('bundle/config.json'), JSON.stringify(config));
   await makeCappedDisk(at('disk.ext4'), layerBytes);
   const plan = { name: processName(id), bundle: at('bundle'), state: at('state'), layer: at('layer') };

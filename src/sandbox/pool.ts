@@ -90,8 +90,9 @@ class StandingPool implements Pool {
     return this.#full.promise;
   }
 
-  #isUsual({ size }: SandboxSpec): boolean {
+  #isUsual({ size, image }: SandboxSpec): boolean {
     const { vm } = this.#options;
+    if (image !== undefined) return false;
     return size === undefined || (size.cpus >= vm.cpus && size.memoryMib >= vm.memoryMib && size.diskGib <= vm.diskGib);
   }
 
