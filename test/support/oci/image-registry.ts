@@ -53,6 +53,7 @@ export async function startImageRegistry({ credentials }: ImageRegistryOptions =
       for (const path of known.keys()) if (path.endsWith(digest)) known.set(path, { mediaType: 'application/octet-stream', content });
     },
     async [Symbol.asyncDispose]() {
+      if (!server.listening) return;
       server.close();
       server.closeAllConnections();
       await once(server, 'close');
