@@ -16,7 +16,7 @@ COPY = 1 << 20
 AGENT = 1000
 SUDO_GROUP = 27  # guest-sudo.c
 LIBRARY = '/usr/lib/mayfly'
-LOADER = LIBRARY + '/lib/ld-linux-x86-64.so.2'
+BROUGHT = '/usr/lib/mayfly-brought'  # programs of our system, with their libraries and the loader that starts them
 USED = '.mayfly-used'  # beside ROOT: how much earlier layers took
 
 
@@ -154,12 +154,12 @@ def libraries_of(*programs):
     return {line.split('=> ')[1].split(' (')[0] for line in lines if '=> /' in line}
 
 
-GIT = f"""#!/bin/sh
-export GIT_EXEC_PATH={LIBRARY}/git-core GIT_TEMPLATE_DIR={LIBRARY}/git-core
-exec {LOADER} --inhibit-cache --library-path {LIBRARY}/lib --argv0 git {LIBRARY}/git "$@"
+START = f"""#!/bin/sh
+export GIT_EXEC_PATH={BROUGHT}/git-core GIT_TEMPLATE_DIR={BROUGHT}/git-core
+exec {BROUGHT}/ld-linux-x86-64.so.2 --inhibit-cache --library-path {BROUGHT} --argv0 NAME {BROUGHT}/NAME "$@"
 """
 WARM = f"""#!/bin/sh
-cat {LIBRARY}/* {LIBRARY}/lib/* > /dev/null 2>&1
+cat {LIBRARY}/* {BROUGHT}/* > /dev/null 2>&1
 {LIBRARY}/run < /dev/null
 git --version
 bash -c true
@@ -170,11 +170,9 @@ def read_guest():
     """Our own files, while they can still be reached: by path, with mode and content."""
     content = lambda path: open(path, 'rb').read()
     files = {f'{LIBRARY}/{name}': (0o755, content(f'{LIBRARY}/{name}')) for name in os.listdir(LIBRARY) if name != 'warm' and os.path.isfile(f'{LIBRARY}/{name}')}
-    for path in libraries_of('/usr/sbin/sshd', '/usr/bin/git'):
-        files[f'{LIBRARY}/lib/{os.path.basename(path)}'] = (0o644, content(path))
-    files[LOADER] = (0o755, content('/lib64/ld-linux-x86-64.so.2'))
-    files[LIBRARY + '/sshd'] = (0o755, content('/usr/sbin/sshd'))
-    files[LIBRARY + '/git'] = (0o755, content('/usr/bin/git'))
+    programs = ['/usr/sbin/sshd', '/usr/bin/git', '/usr/sbin/resize2fs']
+    for path in {*libraries_of(*programs), *programs, '/lib64/ld-linux-x86-64.so.2'}:
+        files[f'{BROUGHT}/{os.path.basename(path)}'] = (0o755, content(path))
     files[LIBRARY + '/warm'] = (0o755, WARM.encode())
     files['/etc/ssh/mayfly_sshd_config'] = (0o644, content('/etc/ssh/mayfly_sshd_config'))
     return files, content('/etc/ssl/certs/ca-certificates.crt')
@@ -241,7 +239,8 @@ def graft(root, path):
             folder('/' + name, 0o700 if name == 'root' else 0o755, AGENT if 'agent' in name or name == 'workspace' else 0)
         for name in ('tmp', 'var/tmp', 'tmp/.X11-unix'):
             folder('/' + name, 0o1777)
-        remove(LIBRARY)
+        for name in (LIBRARY, BROUGHT):
+            remove(name)
         for name, (mode, content) in files.items():
             place(name, mode, content)
         for name in ('hosts', 'hostname', 'machine-id'):  # thaw writes them, into memory
@@ -249,14 +248,15 @@ def graft(root, path):
             os.symlink('../run/mayfly/' + name, '/etc/' + name)
         place('/etc/resolv.conf', 0o644, b'')
         place('/home/agent/.npmrc', 0o644, b'prefix=/home/agent/.local\n', AGENT)
-        if not os.path.isfile('/etc/ssl/certs/ca-certificates.crt'):
-            place('/etc/ssl/certs/ca-certificates.crt', 0o644, certificates)
-        found = {name: shutil.which(name, path=path) for name in ('bash', 'git')}
-        add_users(found['bash'] or '/bin/sh')
-        if not found['git']:
-            place('/usr/bin/git', 0o755, GIT.encode())
-            os.makedirs(LIBRARY + '/git-core', exist_ok=True)
-            os.symlink('/usr/bin/git', LIBRARY + '/git-core/git')
+        for name, content in (('/etc/ssl/certs/ca-certificates.crt', certificates), ('/etc/nsswitch.conf', b'hosts: files dns\n')):
+            if not os.path.isfile(name):
+                place(name, 0o644, content)
+        add_users(shutil.which('bash', path=path) or '/bin/sh')
+        for name in ('bin/git', 'sbin/resize2fs', 'sbin/sshd'):
+            if not os.path.isfile('/usr/' + name):
+                place('/usr/' + name, 0o755, START.replace('NAME', os.path.basename(name)).encode())
+        os.makedirs(BROUGHT + '/git-core')
+        os.symlink('/usr/bin/git', BROUGHT + '/git-core/git')
         if os.path.lexists('/usr/bin/sudo'):
             os.rename('/usr/bin/sudo', '/usr/bin/sudo.distrib')
         os.symlink(LIBRARY + '/sudo', '/usr/bin/sudo')

@@ -42,6 +42,7 @@
 #include <unistd.h>
 
 #define LIBRARY "/usr/lib/mayfly/"
+#define BROUGHT "/usr/lib/mayfly-brought" /* builder-unpack.py */
 #define SSHD_ARGUMENTS "-i", "-e", "-f", "/etc/ssh/mayfly_sshd_config", NULL
 
 static bool owns_machine;
@@ -207,10 +208,10 @@ static int open_port(const char *name, int how) {
 static pid_t start_sshd(struct port port, int *key) {
   static const char path[] = "/run/mayfly/host_key";
   must(mkfifo(path, 0600), path);
-  char *bundled[] = {LIBRARY "lib/ld-linux-x86-64.so.2", "--inhibit-cache", "--library-path", LIBRARY "lib", "--argv0", "sshd", LIBRARY "sshd", SSHD_ARGUMENTS};
+  char *brought[] = {BROUGHT "/ld-linux-x86-64.so.2", "--inhibit-cache", "--library-path", BROUGHT, "--argv0", "sshd", BROUGHT "/sshd", SSHD_ARGUMENTS};
   char *own[] = {"/usr/sbin/sshd", SSHD_ARGUMENTS};
   /* A system that came as an image may have no sshd, or another C library: it gets one with all that it needs. */
-  pid_t sshd = start(access(bundled[0], X_OK) == 0 ? bundled : own, port.in, port.out);
+  pid_t sshd = start(access(brought[0], X_OK) == 0 ? brought : own, port.in, port.out);
   for (int tries = 0; (*key = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC)) < 0; tries++, pause_ms(1)) {
     if (tries == 30000 || errno != ENXIO || waitpid(sshd, NULL, WNOHANG) != 0) die("sshd"); /* ENXIO: it does not read yet */
   }

@@ -122,5 +122,45 @@ for (const { name, create, lacking } of guests) {
       expect(again.environment).toEqual({ PATH: '/opt/tools:/usr/bin:/bin', TOOLS_HOME: '/opt/tools' });
       expect(registry.requests.slice(asked).filter((line) => line.includes('/blobs/'))).toEqual([]);
     }, 120_000);
+
+    test.skipIf(name === 'QEMU').each<[string, () => Promise<readonly Buffer[]>, Partial<GuestImagesOptions>, string]>([
+      ['without a shell', () => Promise.resolve([tar([{ name: 'app', content: 'x', mode: 0o755 }])]), {}, 'it has no /bin/sh that runs here'],
+      ['without bash', () => smallSystem({ without: ['/bin/bash'] }), {}, 'it has no bash that runs; the agent works with it'],
+      [
+        'without coreutils',
+        () => smallSystem({ without: ['/usr/bin/realpath'] }),
+        {},
+        'it has no GNU coreutils, such as realpath, which are used to read and write files in it',
+      ],
+      ['too large unpacked', () => smallSystem(), { limits: { ...limits, maxUnpackedBytes: 2 ** 22 } }, 'unpacked, it is larger than is allowed here'],
+      ['that is not ready in time', () => smallSystem(), { timeoutMs: 1000, kept: 3 }, 'it was not ready within 0 minutes'],
+    ])(
+      '%s is refused, and nothing of it stays',
+      async (what, layersOf, changes, why) => {
+        registry.push('acme/tools', '2', layOut({ layers: await layersOf(), environment: [`WHAT=${what}`] }));
+
+        await expect(images(changes).prepare(`${registry.address}/acme/tools:2`, building)).rejects.toMatchObject({
+          code: 'image_unsuitable',
+          details: { why },
+        });
+        expect((await readdir(join(cacheDir, 'named/images'))).filter((entry) => entry.includes('building'))).toEqual([]);
+      },
+      120_000,
+    );
+
+    test.skipIf(name === 'QEMU')(
+      'is built by one of two that need it at once; the least recently used go',
+      async () => {
+        registry.push('acme/tools', '3', layOut({ layers: await smallSystem(), environment: ['NUMBER=3'] }));
+        const asked = registry.requests.length;
+        const [one, other] = await Promise.all([1, 2].map(() => images({ kept: 1 }).prepare(`${registry.address}/acme/tools:3`, building)));
+
+        expect(one).toEqual(other);
+        const layers = registry.requests.slice(asked).filter((line) => line.startsWith('GET') && line.includes('/blobs/'));
+        expect(layers.length).toBe(new Set(layers).size + 1); // the configuration is read twice, by whoever copies
+        expect(await readdir(join(cacheDir, 'named/images'))).toEqual([one?.key]);
+      },
+      120_000,
+    );
   });
 }
