@@ -118,6 +118,7 @@ export function vmOptions(config: Config, log: Log): QemuOptions {
 }
 
 const imageMinutes = 20;
+/** Beside those that runs of this worker may be using. */
 const imagesKept = 4;
 
 /** Images of registries that the operator allows, for guests of this provider. */
@@ -130,7 +131,7 @@ function openGuestImages(config: Config, provider: Provider, log: Log): GuestIma
     provider,
     registry: { authFile: config.MAYFLY_IMAGE_AUTH_FILE, environment: config.gitEnvironment },
     limits: { maxBlobBytes: blobBytes, maxUnpackedBytes, maxFiles: 500_000 },
-    kept: imagesKept,
+    kept: imagesKept + config.MAYFLY_CONCURRENCY,
     timeoutMs: imageMinutes * minuteMs,
     locate(text) {
       const name = parseImageName(text);

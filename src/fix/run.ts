@@ -78,6 +78,7 @@ async function prepare(
   const repository = request.repository ?? null;
   const image = await prepareImage(request, tools, plan);
   if (image !== null && 'reason' in image) return ended(image);
+  if (image !== null) report.notes.push(`The VMs are made of the image ${plan.sandbox.image}, which is sha256:${image.sha256.slice(0, 12)} now.`);
   const open = (suffix: string): Promise<Workspace> =>
     openWorkspace({
       id: `${report.runId}-${suffix}`,
