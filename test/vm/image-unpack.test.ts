@@ -57,7 +57,7 @@ describe.skipIf(isSkipped('layers of images', await lacksForGvisor()))('a layer 
       { name: '/bin/more', content: 'more' },
     ]);
 
-    expect(last.exitCode, last.stdout + last.stderr).toBe(0);
+    expect(last).toMatchObject({ exitCode: 0, stdout: '', stderr: '' });
     expect(await list()).toEqual([
       'l 777 0 bin usr/bin',
       'd 755 0 usr',
@@ -89,7 +89,7 @@ describe.skipIf(isSkipped('layers of images', await lacksForGvisor()))('a layer 
       ],
     );
 
-    expect(last.exitCode, last.stdout + last.stderr).toBe(0);
+    expect(last).toMatchObject({ exitCode: 0, stdout: '', stderr: '' });
     expect((await list()).map((line) => line.split(' ')[3])).toEqual(['a', 'a/stays', 'b', 'b/new', 'b/new/file', 'b/old', 'b/old/kept', 'c']);
   });
 
@@ -108,7 +108,7 @@ describe.skipIf(isSkipped('layers of images', await lacksForGvisor()))('a layer 
       ],
     );
 
-    expect(last.exitCode, last.stdout + last.stderr).toBe(0);
+    expect(last).toMatchObject({ exitCode: 0, stdout: '', stderr: '' });
     expect((await list()).map((line) => line.replace(/ \d+ 0 /, ' '))).toEqual(['d away', 'f folder', 'f link', 'f target']);
     expect(await output(sandbox, `cat ${root}/target`, 'root')).toBe('untouched');
   });

@@ -89,10 +89,11 @@ for (const { name, create, lacking } of guests) {
 
     test('boots, with what it has, the agent in it and a way to become root', async () => {
       const environment = { PATH: '/opt/tools:/usr/bin:/bin' };
-      const run = async (script: string) => (await sandbox.exec(['bash', '-c', script], { env: environment })).stdout.trim();
+      const run = async (script: string, sudo = false) => (await sandbox.exec(['bash', '-c', script], { env: environment, sudo })).stdout.trim();
 
       expect(await run('id -un; id -u; pwd; echo $HOME; hello')).toBe('agent\n1000\n/workspace\n/home/agent\nhello from the image');
-      expect(await run('sudo -n id -un')).toBe('root');
+      expect(await run('sudo -n id -un', true)).toBe('root');
+      expect(await run('sudo -n id -un || echo nobody')).toBe('nobody');
       expect(await run('git init -q . && echo x > f && git add f && git -c user.name=a -c user.email=a@b commit -qm m && git log --oneline | wc -l')).toBe('1');
       expect(await run('for name in python3 gcc node sshd; do command -v $name; done; echo none')).toBe('none');
       expect(await run('hostname 2>/dev/null || cat /etc/hostname')).toContain('mayfly-');

@@ -40,7 +40,7 @@ describe('the name of an image', () => {
 
   it('is looked through in linear time', () => {
     const started = performance.now();
-    for (const text of [`ghcr.io/${'a-'.repeat(190)}:`, `${'a.'.repeat(190)}/`, `ghcr.io/${'a__'.repeat(120)}!:1`, `${':'.repeat(399)}`]) parseImageName(text);
+    for (const text of [`ghcr.io/${'a-'.repeat(190)}:`, `${'a.'.repeat(190)}/`, `ghcr.io/${'a__'.repeat(120)}!:1`, ':'.repeat(399)]) parseImageName(text);
 
     expect(performance.now() - started).toBeLessThan(100);
   });
