@@ -36,7 +36,7 @@ function writeEntry({ name, kind = 'file', content = '', target = '', mode, uid 
   header.write(' '.repeat(8), 148, 'latin1');
   header.write(flags[kind], 156, 'latin1');
   header.write(target, 157, 100, 'utf8');
-  header.write('ustar\0' + '00', 257, 'latin1');
+  header.write('ustar\x0000', 257, 'latin1');
   octal(kind === 'device' ? 1 : 0, 329, 8);
   octal(kind === 'device' ? 3 : 0, 337, 8);
   octal(
