@@ -51,7 +51,7 @@ function allChecks(config: Config, { log, secrets, whyNoGvisor }: Quiet): Check[
   const { uidRange, maxDiskGib, memoryMib, ...template } = vmOptions(config, log);
   const concurrency = config.MAYFLY_CONCURRENCY;
   return [
-    ...hostChecks(readHost, template),
+    ...hostChecks(readHost, { ...template, wantsImages: config.MAYFLY_IMAGE_REGISTRIES.length > 0 }),
     userIdCheck(uidRange),
     memoryCheck({ guestMib: memoryMib, concurrency }),
     diskCheck({ guestGib: maxDiskGib, concurrency, paths: [template.cacheDir, template.stateDir] }),

@@ -27,6 +27,12 @@ const hostList = (description: string) =>
     .default('')
     .transform((text) => (text.match(/(?:(?:[A-Z]+,)*[A-Z]+ +)?[^\s,]+/g) ?? []).map((item) => item.replace(/ +/, ' ')))
     .meta({ description });
+/** Without TLS only on this host itself. A registry, or one and the beginning of a path. */
+const registry = /^(?:http:\/\/(?:127\.0\.0\.1|localhost)(?::\d{1,5})?|(?!http:)[a-z0-9][a-z0-9.-]{0,252}(?::\d{1,5})?)(?:\/[a-z0-9._-]{1,100}){0,8}$/;
+const registryList = (description: string) =>
+  list(description).refine((names) => names.every((name) => registry.test(name)), {
+    error: 'not registries, such as ghcr.io or ghcr.io/acme; http:// only before 127.0.0.1 and localhost',
+  });
 const packageList = (description: string) =>
   list(description).refine((names) => names.every((name) => debianPackage.test(name)), { error: 'not the names of Debian packages' });
 const flag = (description: string) =>
@@ -130,6 +136,14 @@ const Environment = z.object({
     .meta({ description: 'Disk for the setups of repositories that are kept between runs, in GiB; the least recently used go first. 0 keeps none.' }),
   MAYFLY_GUEST_PACKAGES: packageList(
     'Debian packages that every VM has beside the usual ones, with a space or a comma between them. With others, another template is built.',
+  ),
+  MAYFLY_IMAGE_REGISTRIES: registryList(
+    'Registries, or registries with the beginning of a path, that repositories may take images from with `sandbox.image:`, with a space or a comma between them. Empty: none.',
+  ),
+  MAYFLY_IMAGE_AUTH_FILE: optional('File with credentials for these registries, as `skopeo login --authfile` writes it.'),
+  MAYFLY_IMAGE_MAX_MIB: count(
+    2048,
+    'Size of such an image in its registry, in MiB. Unpacked it may have four times as much, and not more than the disk of a VM holds.',
   ),
   // Below 65,536 systemd gives ids to whatever asks for a user of the moment: https://systemd.io/UIDS-GIDS/
   MAYFLY_UID_FIRST: count(70_000, 'First of the 1,000 user ids that VMs run as.'),

@@ -33,6 +33,16 @@ export const errorTable = {
     exitCode: 3,
     user: 'The guest template could not be built. The log above says why; run `npx mayfly image build` again when it is mended.',
   },
+  image_unavailable: {
+    retry: 'later',
+    exitCode: 4,
+    user: 'The registry does not give out the image that the settings name. Check the network and the registry; a queued run is tried again by itself.',
+  },
+  image_unsuitable: {
+    retry: 'never',
+    exitCode: 2,
+    user: 'No VM can be made of the image that the settings name. The log says why; name another one in `sandbox.image`, or leave it out.',
+  },
   port_unavailable: { retry: 'never', exitCode: 2, user: 'The webhook server cannot listen on its port. Set PORT and HOST to a free address of this machine.' },
   not_healthy: { retry: 'never', exitCode: 1, user: 'This part of Mayfly does not work any more. Look at its log and start it again.' },
   redis_unavailable: { retry: 'later', exitCode: 4, user: 'Redis does not answer. Check REDIS_URL and that the server runs.' },

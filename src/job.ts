@@ -225,6 +225,7 @@ export type RefusalReason =
   | 'settings_invalid'
   | 'disabled'
   | 'isolation'
+  | 'image'
   | 'regressed'
   | 'patch_too_large'
   | 'patch_protected_path'

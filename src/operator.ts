@@ -38,6 +38,7 @@ export function createOperator(config: Config, model = config.MAYFLY_MODEL): Ope
       'protect.refuse': word('MAYFLY_PROTECTED_PATHS', config.MAYFLY_PROTECTED_PATHS),
     },
     floors: { 'sandbox.diskGib': disk },
+    imageRegistries: config.MAYFLY_IMAGE_REGISTRIES,
     models: model === null ? null : modelNames(config, model),
   };
 }

@@ -22,16 +22,18 @@ import type { Model, Models } from './model/model.ts';
 import { findPrice } from './model/prices.ts';
 import { createOperator, modelNames } from './operator.ts';
 import { chooseProvider } from './sandbox/choose-provider.ts';
+import { createGuestImages } from './sandbox/guest-images.ts';
 import { readGuestNodeVersion } from './sandbox/image.ts';
 import { createLayers } from './sandbox/layers.ts';
 import { createPool } from './sandbox/pool.ts';
 import type { Pool } from './sandbox/pool.ts';
 import { pruneTemplates } from './sandbox/prune.ts';
 import type { QemuOptions } from './sandbox/qemu.ts';
-import type { Layers, Provider } from './sandbox/sandbox.ts';
+import type { GuestImages, Layers, Provider } from './sandbox/sandbox.ts';
 import { buildTemplate } from './sandbox/template.ts';
 import type { Building } from './sandbox/template.ts';
 import { hostPresets } from './settings/presets.ts';
+import { findRegistryRule, parseImageName, plainHttp } from './settings/images.ts';
 import { settingsPath } from './settings/schema.ts';
 
 const minuteMs = 60_000;
@@ -52,6 +54,7 @@ export async function createRunTools(config: Config, options: { log: Log; secret
     operator: createOperator(config, options.model),
     models,
     surroundings,
+    guestImages: openGuestImages(config, choice.provider, options.log),
     guestPackages: config.MAYFLY_GUEST_PACKAGES,
     guestNodeVersion: await readGuestNodeVersion(),
     openGateway: ({ phase, allow, repository, isKnownPackage, log }) =>
@@ -123,6 +126,30 @@ export function vmOptions(config: Config, log: Log): QemuOptions {
     allowUnlimited: config.MAYFLY_ALLOW_UNLIMITED_VMS,
     log,
   };
+}
+
+const imageMinutes = 20;
+/** Beside those that runs of this worker may be using. */
+const imagesKept = 4;
+
+/** Images of registries that the operator allows, for guests of this provider. */
+function openGuestImages(config: Config, provider: Provider, log: Log): GuestImages {
+  const blobBytes = config.MAYFLY_IMAGE_MAX_MIB * 2 ** 20;
+  // In the VM that unpacks it there is room for what is unpacked and for the file system made of it.
+  const maxUnpackedBytes = Math.min(4 * blobBytes, Math.floor(config.MAYFLY_GUEST_DISK_GIB * 0.45 * 2 ** 30));
+  return createGuestImages({
+    ...vmOptions(config, log),
+    provider,
+    registry: { authFile: config.MAYFLY_IMAGE_AUTH_FILE, environment: config.gitEnvironment },
+    limits: { maxBlobBytes: blobBytes, maxUnpackedBytes, maxFiles: 500_000 },
+    kept: imagesKept + config.MAYFLY_CONCURRENCY,
+    timeoutMs: imageMinutes * minuteMs,
+    locate(text) {
+      const name = parseImageName(text);
+      const rule = name && findRegistryRule(name, config.MAYFLY_IMAGE_REGISTRIES);
+      return name && rule !== null ? { ...name, isPlain: plainHttp.test(rule) } : null;
+    },
+  });
 }
 
 /** The guest template of this configuration, built first when it is missing; older ones that nothing needs are removed. */

@@ -7,6 +7,7 @@ import { runSetup } from './setup/setup.ts';
 export async function setUp({ config, log, signal }: CommandContext): Promise<void> {
   await runSetup({
     mode: config.MAYFLY_SETUP,
+    wantsImages: config.MAYFLY_IMAGE_REGISTRIES.length > 0,
     searchPath: config.PATH,
     terminal: process.stderr,
     buildTemplate: (onProgress, buildSignal) => ensureTemplate(config, log, { onProgress, signal: buildSignal }),

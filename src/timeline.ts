@@ -6,6 +6,7 @@ import type { TestRun } from './job.ts';
 
 const names: Record<Phase, string> = {
   fetch: 'fetch',
+  image: 'image',
   boot: 'boot',
   clone: 'clone',
   setup: 'setup',
@@ -19,6 +20,7 @@ const names: Record<Phase, string> = {
 
 const ended: Record<Phase, string> = {
   fetch: 'base commit is on the host',
+  image: 'image of the settings is on this host',
   boot: 'VM is up: clean, no network card, no credential',
   clone: 'repository is in the VM: one pack, no remote',
   setup: 'setup commands are done',

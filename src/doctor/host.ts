@@ -17,7 +17,7 @@ export interface CgroupFacts {
 }
 
 /** What a run starts beside QEMU, which has a line of its own; the others only build the template. */
-const toRun = ['git', 'setpriv', 'flock'];
+const alwaysRun = ['git', 'setpriv', 'flock'];
 const toBuild = ['qemu-img', 'mmdebstrap', 'cpio', 'mke2fs'];
 const limits = { memoryBytes: 2 ** 26, processes: 16, cpus: 1 };
 
@@ -26,7 +26,9 @@ export function judgeSystem({ systemName, architecture, privilege }: Pick<HostFa
   return architecture === 'x64' ? ok(found) : problem(found, 'Take an x86-64 host: the guest is not made for others yet');
 }
 
-export function judgePrograms(programs: HostFacts['programs']): Verdict {
+/** `wantsImages`: repositories may name images of registries. */
+export function judgePrograms(programs: HostFacts['programs'], wantsImages = false): Verdict {
+  const toRun = wantsImages ? [...alwaysRun, 'skopeo'] : alwaysRun;
   const isMissing = (program: string): boolean => {
     const need = requirements.find((requirement) => requirement.program === program);
     const version = programs[program] ?? null;
@@ -52,10 +54,10 @@ export function judgeCgroups({ roots, writable, isRoot, allowUnlimited }: Cgroup
   return allowUnlimited ? warning(`${shown}; not writable: VMs are not limited, as you allowed`, null) : problem(`${shown}; no limit can be set`, advice);
 }
 
-export function hostChecks(readHost: ReadHost, options: Pick<CgroupFacts, 'allowUnlimited'>): Check[] {
+export function hostChecks(readHost: ReadHost, options: Pick<CgroupFacts, 'allowUnlimited'> & { readonly wantsImages: boolean }): Check[] {
   return [
     { group: 'host', name: 'system', look: async (signal) => judgeSystem(await readHost(signal)) },
-    { group: 'host', name: 'programs', look: async (signal) => judgePrograms((await readHost(signal)).programs) },
+    { group: 'host', name: 'programs', look: async (signal) => judgePrograms((await readHost(signal)).programs, options.wantsImages) },
     { group: 'host', name: 'cgroups', look: async () => lookAtCgroups(options) },
   ];
 }

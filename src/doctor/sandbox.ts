@@ -15,6 +15,8 @@ import type { ReadHost } from './host.ts';
 
 export interface KvmFacts {
   readonly device: 'missing' | 'forbidden' | 'opens';
+  /** The module kvm_pvm makes the device, which runs guests whose kernel was built for it, and no others. */
+  readonly isPvm: boolean;
   /** What guests really run on; null when that could not be tried, with the reason. */
   readonly accel: 'kvm' | 'tcg' | null;
   readonly untried: string;
@@ -46,13 +48,15 @@ export interface GvisorFacts {
 const leastQemu = '8.2';
 const slow = 'guests are emulated, 10 to 50 times slower';
 
-export function judgeKvm({ device, accel, untried, verdictFile }: KvmFacts): Verdict {
+export function judgeKvm({ device, isPvm, accel, untried, verdictFile }: KvmFacts): Verdict {
   if (device === 'missing') {
     return warning(`there is no /dev/kvm: ${slow}`, 'Turn virtualisation on in the firmware, or nested virtualisation where this host is a VM itself');
   }
   if (device === 'forbidden') return warning(`/dev/kvm may not be opened: ${slow}`, 'sudo usermod --append --groups kvm "$USER", then log in again');
   if (accel === 'kvm') return ok('our guest boots on it');
   if (accel === null) return notChecked(`/dev/kvm opens, but only a guest that boots would prove it: ${untried}`);
+  if (isPvm)
+    return warning(`/dev/kvm is kvm_pvm, which runs no guest whose kernel lacks PVM, as ours does: ${slow}`, 'Run guests under gVisor, which needs no KVM');
   return warning(`/dev/kvm opens, but our guest does not boot on it: ${slow}`, `rm ${verdictFile} tries it again at the next look`);
 }
 
@@ -116,7 +120,7 @@ export function sandboxChecks({ readHost, whyNoGvisor, isWanted }: SandboxLooks,
       (described) => ({ accel: described?.shape.accel ?? null, untried: 'there is no template' }),
       (error: unknown) => ({ accel: null, untried: reasonOf(error) }),
     );
-    return judgeKvm({ ...tried, device: await openDevice(), verdictFile: join(options.cacheDir, 'kvm-verdict.json') });
+    return judgeKvm({ ...tried, device: await openDevice(), isPvm: await isPvm(), verdictFile: join(options.cacheDir, 'kvm-verdict.json') });
   };
   const gvisor = async (signal: AbortSignal): Promise<Verdict> => {
     const described = machine(signal).catch(() => null);
@@ -138,6 +142,12 @@ export function sandboxChecks({ readHost, whyNoGvisor, isWanted }: SandboxLooks,
     { group: 'sandbox', name: 'template', look: template },
   ];
 }
+
+const isPvm = (): Promise<boolean> =>
+  access('/sys/module/kvm_pvm').then(
+    () => true,
+    () => false,
+  );
 
 async function openDevice(): Promise<KvmFacts['device']> {
   const error = await access('/dev/kvm', constants.R_OK | constants.W_OK).then(

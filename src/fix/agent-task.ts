@@ -28,7 +28,8 @@ export interface AskedIssue {
 
 export interface Machine {
   readonly info: SandboxInfo;
-  readonly node: GuestNode;
+  /** Null in an image of the repository's own. */
+  readonly node: GuestNode | null;
   /** Debian packages beyond those of every guest. */
   readonly packages: readonly string[];
   /** The tests on the base; null without a command. */
@@ -47,10 +48,10 @@ export function makeTask(issue: AskedIssue, plan: Plan, { info, node, packages, 
     setup: plan.setup,
     remarks: [
       ...leftOut(conversation),
-      machineLine(node, packages),
+      node === null ? imageLine(plan.sandbox.image) : machineLine(node, packages),
       ...registryLine(plan.allow.agent),
       clockLine(plan.environment),
-      ...(node.remark === null ? [] : [node.remark]),
+      ...(node === null || node.remark === null ? [] : [node.remark]),
       ...plan.gaps,
     ],
     slow: info.isolation === 'emulation',
@@ -74,6 +75,8 @@ function machineLine(node: GuestNode, packages: readonly string[]): string {
   const more = packages.length === 0 ? '' : `, and also ${packages.join(', ')}`;
   return `The machine is Debian 12 with Node ${node.version}, Python 3.11, gcc 12, make, git and ripgrep${more}.`;
 }
+
+const imageLine = (image: string | null): string => `The machine is made of the image ${image}: it has what that has, with bash and git.`;
 
 /** An entry opens a host or a part of it; npm needs one, pip needs both. Where there is no network at all, that is said with the hosts. */
 function registryLine(allowed: readonly string[]): readonly string[] {

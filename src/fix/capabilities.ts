@@ -44,6 +44,7 @@ export function describeGrants({ plan, effective, asked, isolation }: Granting):
   };
   return [
     { name: 'isolation', granted: `${isolation.kind}, by ${isolation.provider}`, by: `the operator: ${isolation.reason}`, beyond: null, phase: null },
+    ...(sandbox.image === null ? [] : [from('image', sandbox.image, 'sandbox.image')]),
     from('processors', `${sandbox.cpus}`, 'sandbox.cpus'),
     from('memory', `${sandbox.memoryMib} MiB`, 'sandbox.memoryMib'),
     from('disk', `${sandbox.diskGib} GiB`, 'sandbox.diskGib'),

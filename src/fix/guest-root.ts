@@ -18,6 +18,10 @@ done
 [ -e /run/mayfly/machine-id ] || exit 0
 set -- / /etc /etc/passwd /etc/group /etc/nsswitch.conf /etc/ssh /etc/ssh/mayfly_sshd_config \
   /usr /usr/lib /usr/lib/mayfly /usr/lib/mayfly/* /usr/sbin /usr/sbin/sshd /run /run/mayfly
+# Only in a system that came as an image.
+for path in /usr/lib/mayfly-brought /usr/lib/mayfly-brought/*; do
+  if [ -e "$path" ]; then set -- "$@" "$path"; fi
+done
 chown root:root "$@"
 chmod go-w "$@"
 # Its name, in parentheses, may hold anything.

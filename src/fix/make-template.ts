@@ -81,7 +81,8 @@ async function makeKept(provider: Provider, maker: LayerMaker, { options, file }
   try {
     const spec = { id: `${report.runId}-layer`, signal, size: plan.sandbox };
     await maker.make(spec, file, async (sandbox) => {
-      made.push(await furnish(sandbox, gateway, options));
+      const node = await furnish(sandbox, gateway, options);
+      if (node !== null) made.push(node);
       await forgetCertificates(sandbox, options);
     });
   } finally {

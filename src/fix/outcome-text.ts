@@ -11,6 +11,7 @@ const refusals: Record<RefusalReason, string> = {
   settings_invalid: 'the settings file `.github/mayfly.yml` on the default branch is not valid.',
   disabled: 'the settings of this repository say `enabled: false`.',
   isolation: 'the settings ask for a stronger wall around the VM than this worker has.',
+  image: 'no VM can be made of the image that the settings name (`sandbox.image`).',
   regressed: 'tests that pass without the patch fail with it, so no pull request was opened.',
   patch_too_large: 'the patch is larger than this installation allows.',
   patch_protected_path: 'the patch touches a protected file.',

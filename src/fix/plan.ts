@@ -46,8 +46,14 @@ export interface Plan {
   readonly map: string;
   /** TZ and LANG, as far as the settings name them: the same in setup, agent and proof. */
   readonly environment: { readonly TZ?: string; readonly LANG?: string };
-  /** How large, as far as the host has it so; whether sudo works after setup. */
-  readonly sandbox: { readonly cpus: number; readonly memoryMib: number; readonly diskGib: number; readonly root: boolean };
+  /** The image of its own, if any; how large, as far as the host has it so; whether sudo works after setup. */
+  readonly sandbox: {
+    readonly image: string | null;
+    readonly cpus: number;
+    readonly memoryMib: number;
+    readonly diskGib: number;
+    readonly root: boolean;
+  };
   readonly protect: ProtectedPaths;
   /** How the repository wants its pull requests. */
   readonly manners: { readonly title: TitleStyle; readonly template: readonly TemplateSection[] | null };
@@ -93,6 +99,7 @@ export async function makePlan(
     manners: { title: findTitleStyle(await snapshot.subjects(subjectsForStyle, signal)), template: await readPullTemplate(snapshot, signal) },
     environment: { ...(timezone !== null && { TZ: timezone }), ...(locale !== null && { LANG: locale }) },
     sandbox: {
+      image: settings['sandbox.image'],
       cpus: settings['sandbox.cpus'],
       memoryMib: settings['sandbox.memoryMib'],
       diskGib: settings['sandbox.diskGib'],

@@ -20,7 +20,7 @@ export interface TemplateUse {
   readonly wholeMs: number;
 }
 
-export type Phase = 'fetch' | 'boot' | 'clone' | 'setup' | 'tests' | 'solve' | 'patch' | 'prove' | 'publish' | 'discard';
+export type Phase = 'fetch' | 'image' | 'boot' | 'clone' | 'setup' | 'tests' | 'solve' | 'patch' | 'prove' | 'publish' | 'discard';
 
 /** What an onlooker is told while a run goes on. Texts from the agent are hostile: whoever shows them makes them safe. */
 export type RunEvent =

@@ -6,7 +6,7 @@ import type { Snapshot } from '../git/mirror.ts';
 import type { BudgetShare, FixOutcome, Patch } from '../job.ts';
 import type { Log, Secrets } from '../log.ts';
 import type { Models } from '../model/model.ts';
-import type { Provider, SandboxInfo } from '../sandbox/sandbox.ts';
+import type { GuestImages, Provider, SandboxInfo } from '../sandbox/sandbox.ts';
 import type { Operator } from '../settings/operator.ts';
 import type { Effective } from '../settings/resolve.ts';
 import type { AskedIssue } from './agent-task.ts';
@@ -53,6 +53,8 @@ export interface RunTools {
   readonly surroundings: GuestSurroundings;
   /** Of the guest template; a repository may ask for another. */
   readonly guestNodeVersion: string;
+  /** What repositories may have in the place of the template. */
+  readonly guestImages: GuestImages;
   /** Debian packages that the operator added to the template. */
   readonly guestPackages: readonly string[];
   readonly openTranscript: (runId: string) => Promise<Transcript>;

@@ -10,6 +10,7 @@ import type { TaskText } from '../agent/task.ts';
 import type { Snapshot } from '../git/mirror.ts';
 import type { FixOutcome, Patch, PatchFile } from '../job.ts';
 import type { Model, Models } from '../model/model.ts';
+import type { GuestImage } from '../sandbox/sandbox.ts';
 import type { Effective } from '../settings/resolve.ts';
 import { applyPatch } from '../proof/apply.ts';
 import { askedTest, endedEarly, isPersonsStop, noteOtherCommand } from './agent-end.ts';
@@ -83,6 +84,9 @@ async function prepare(
   report.grants = describeGrants({ plan, effective, asked: request.wishes.allow, isolation });
   const isKnownPackage = createPackageWords(snapshot, signal);
   const repository = request.repository ?? null;
+  const image = await prepareImage(request, tools, plan);
+  if (image !== null && 'reason' in image) return ended(image);
+  if (image !== null) report.notes.push(`The VMs are made of the image ${plan.sandbox.image}, which is sha256:${image.sha256.slice(0, 12)} now.`);
   const describe = (suffix: string): WorkspaceOptions => ({
     id: `${report.runId}-${suffix}`,
     timed: createTimer(request, suffix),
@@ -90,13 +94,15 @@ async function prepare(
     openGateway: (phase, allow) => tools.openGateway({ phase, allow, repository, isKnownPackage, log }),
     surroundings,
     guestNodeVersion,
+    image,
     snapshot,
     plan,
     limits: tools.limits,
     report,
     signal,
   });
-  const templates = home && tools.repositoryTemplates;
+  // What is kept lies over the host's own template.
+  const templates = image === null && home ? tools.repositoryTemplates : null;
   let refresh: Opened['refresh'] = null;
   const openAgents = async (): Promise<Workspace> => {
     if (!home || !templates) return await openWorkspace(describe('agent'));
@@ -106,6 +112,22 @@ async function prepare(
   };
   const openProof = async (suffix: string): Promise<Workspace> => await openWorkspace(describe(suffix));
   return await work(request, tools, { snapshot, laid, plan, model, openAgents, openProof }).finally(() => refresh?.());
+}
+
+/** What the settings name in the place of the template; null when they name nothing. What no VM can be made of ends the run. */
+async function prepareImage(request: RunRequest, { guestImages }: RunTools, plan: Plan): Promise<GuestImage | (FixOutcome & { kind: 'refused' }) | null> {
+  const { signal, log } = request;
+  const name = plan.sandbox.image;
+  if (name === null) return null;
+  const onProgress = (line: string): void => log.info({ image: name, line }, 'image');
+  try {
+    return await createTimer(request)('image', () => guestImages.prepare(name, { signal, onProgress }));
+  } catch (thrown) {
+    const { code, details } = asFixError(thrown);
+    if (code !== 'image_unsuitable' || signal.aborted) throw thrown;
+    log.info({ image: name, ...details }, 'no VM can be made of the image of the settings');
+    return { kind: 'refused', reason: 'image', detail: `${name}: ${String(details['why'])}` };
+  }
 }
 
 /** Null when the branch is not any more where it was. */

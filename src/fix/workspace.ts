@@ -4,7 +4,7 @@ import { trustFile } from '../gateway/surroundings.ts';
 import { FixError } from '../errors.ts';
 import type { Snapshot } from '../git/mirror.ts';
 import type { Rerun } from '../proof/prove.ts';
-import type { ExecResult, Provider, Sandbox } from '../sandbox/sandbox.ts';
+import type { ExecResult, GuestImage, Provider, Sandbox } from '../sandbox/sandbox.ts';
 import { withdrawRoot } from './guest-root.ts';
 import { installNode } from './install-node.ts';
 import type { GuestNode } from './install-node.ts';
@@ -30,6 +30,8 @@ export interface WorkspaceOptions {
   readonly openGateway: (phase: string, allow: readonly string[]) => Gateway;
   readonly surroundings: GuestSurroundings;
   readonly guestNodeVersion: string;
+  /** What the VM is made of in the place of the template; null for none. */
+  readonly image: GuestImage | null;
   readonly snapshot: Snapshot;
   readonly plan: Plan;
   readonly limits: { readonly setupTimeoutMs: number; readonly ancestors: number };
@@ -52,7 +54,8 @@ export interface KeptSetup {
 export interface Workspace extends AsyncDisposable {
   readonly sandbox: Sandbox;
   readonly gateway: Gateway;
-  readonly node: GuestNode;
+  /** Null in an image of the repository's own, which has what it has. */
+  readonly node: GuestNode | null;
   /** For what is done in it. */
   readonly timed: Timer;
   /** Runs the setup commands once more, for a tree that is not the base's. */
@@ -61,15 +64,13 @@ export interface Workspace extends AsyncDisposable {
 
 /** Boots, clones, sets up; or boots from a kept setup, and brings it up to the base. Throws `sandbox_*`, `clone_failed`, `setup_failed`, `guest_disk_full`; leaves no VM when it throws. */
 export async function openWorkspace(options: WorkspaceOptions, kept: KeptSetup | null = null): Promise<Workspace> {
-  const { report, timed, plan } = options;
+  const { report, timed, plan, image } = options;
   const gateway = options.openGateway('setup', plan.allow.setup);
-  const layer = kept && { layer: kept.file };
-  const sandbox = await timed('boot', () => options.provider.boot({ id: options.id, signal: options.signal, size: plan.sandbox, ...layer })).catch(
-    async (error: unknown) => {
-      await gateway.close();
-      throw error;
-    },
-  );
+  const spec = { id: options.id, signal: options.signal, size: plan.sandbox, ...(image && { image }), ...(kept && { layer: kept.file }) };
+  const sandbox = await timed('boot', () => options.provider.boot(spec)).catch(async (error: unknown) => {
+    await gateway.close();
+    throw error;
+  });
   const close = createClosing(sandbox, gateway, options);
   const environment = environmentOf(options);
   // Where nothing can be reached any more, the warning that this makes every Node print is all that it does.
@@ -90,16 +91,24 @@ export async function openWorkspace(options: WorkspaceOptions, kept: KeptSetup |
 }
 
 /** One environment for setup, agent and proof: what the agent sees is what judges it. */
-const environmentOf = ({ plan, surroundings }: WorkspaceOptions) => ({ CI: 'true', ...plan.environment, ...surroundings.guestEnv });
+function environmentOf({ plan, surroundings, image }: WorkspaceOptions): Readonly<Record<string, string>> {
+  return { ...ofImage(image), CI: 'true', ...plan.environment, ...surroundings.guestEnv };
+}
 
-/** Way out, repository, setup: everything up to where root is taken away. */
-export async function furnish(sandbox: Sandbox, gateway: Gateway, options: WorkspaceOptions, kept: KeptSetup | null = null): Promise<GuestNode> {
-  const { timed, plan } = options;
+/** What the image sets, with the folders of the agent's own programs in front. */
+function ofImage(image: GuestImage | null): Readonly<Record<string, string>> {
+  const path = image?.environment['PATH'];
+  return { ...image?.environment, ...(path !== undefined && { PATH: `/home/agent/.local/bin:${path}` }) };
+}
+
+/** Way out, repository, setup: everything up to where root is taken away. The Node is null in an image of the repository's choice. */
+export async function furnish(sandbox: Sandbox, gateway: Gateway, options: WorkspaceOptions, kept: KeptSetup | null = null): Promise<GuestNode | null> {
+  const { timed, plan, image } = options;
   const during = withOptions(sandbox, { env: environmentOf(options), sudo: true });
   await sandbox.forward(gatewayPort, (stream) => gateway.accept(stream));
   await installCertificates(sandbox, gateway, options);
   await timed('clone', () => (kept === null ? clone(sandbox, options) : catchUp(sandbox, options, kept)));
-  const quick = plan.node.install === null && plan.setup.length === 0;
+  const quick = (image !== null || plan.node.install === null) && plan.setup.length === 0;
   return await (quick ? setUp(during, options, kept) : timed('setup', () => setUp(during, options, kept)));
 }
 
@@ -199,14 +208,14 @@ function describeEnding({ ended, exitCode, signal }: ExecResult): string {
 }
 
 /** The Node that the repository asks for, then its commands; one time limit for all of it. */
-async function setUp(sandbox: Sandbox, options: WorkspaceOptions, kept: KeptSetup | null): Promise<GuestNode> {
+async function setUp(sandbox: Sandbox, options: WorkspaceOptions, kept: KeptSetup | null): Promise<GuestNode | null> {
   const { plan, guestNodeVersion, limits, report, signal } = options;
   const deadline = performance.now() + limits.setupTimeoutMs;
   const installing = { choice: plan.node, guestVersion: guestNodeVersion, timeoutMs: limits.setupTimeoutMs, signal };
-  const node = kept?.node ?? (await installNode(sandbox, installing));
-  report.node ??= node.version;
+  const node = options.image === null ? (kept?.node ?? (await installNode(sandbox, installing))) : null;
+  report.node ??= node?.version ?? null;
   // Both VMs of a run say the same, unless one of them could not install it.
-  if (node.remark !== null && !report.notes.includes(node.remark)) report.notes.push(node.remark);
+  if (node && node.remark !== null && !report.notes.includes(node.remark)) report.notes.push(node.remark);
   const failed = kept?.again === false ? null : await runSetupCommands(sandbox, options, deadline);
   if (failed === null) return node;
   const { command, result } = failed;

@@ -37,7 +37,8 @@ export const guestCaFile = '/usr/local/share/ca-certificates/mayfly-host.crt';
 export const guestBundle = '/etc/ssl/certs/ca-certificates.crt';
 
 // `update-ca-certificates` takes many seconds under emulation; one more block at the end of the bundle is what it would do.
-const installScript = 'grep -qxFe "$(head -n 1 "$1")" "$2" || cat "$1" >> "$2"; [ ! -e "$3" ] || exec python3 -c "$4" "$2" "$3"';
+const installScript =
+  'grep -qxFe "$(head -n 1 "$1")" "$2" || cat "$1" >> "$2"; [ ! -e "$3" ] || ! command -v python3 > /dev/null || exec python3 -c "$4" "$2" "$3"';
 
 const defaultRegistry = 'https://registry.npmjs.org';
 

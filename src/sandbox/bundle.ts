@@ -2,6 +2,8 @@
 
 export interface BundlePlan {
   readonly rootfs: string;
+  /** An image of EROFS that gVisor's kernel mounts in the place of an empty `rootfs`, and where it keeps what is written. */
+  readonly packed?: { readonly file: string; readonly layer: string };
   readonly hostname: string;
   readonly cgroupsPath: string;
 }
@@ -14,8 +16,15 @@ const capabilities = [
 
 const memoryDisk = (destination: string, options: readonly string[]) => ({ destination, type: 'tmpfs', source: 'tmpfs', options });
 
+/** https://gvisor.dev/docs/user_guide/filesystem/ */
+const annotate = ({ file, layer }: { file: string; layer: string }) => ({
+  'dev.gvisor.spec.rootfs.source': file,
+  'dev.gvisor.spec.rootfs.type': 'erofs',
+  'dev.gvisor.spec.rootfs.overlay': `dir=${layer}`,
+});
+
 /** The content of `config.json`. */
-export function describeContainer({ rootfs, hostname, cgroupsPath }: BundlePlan): object {
+export function describeContainer({ rootfs, packed, hostname, cgroupsPath }: BundlePlan): object {
   return {
     ociVersion: '1.0.2',
     hostname,
@@ -32,6 +41,7 @@ export function describeContainer({ rootfs, hostname, cgroupsPath }: BundlePlan)
     },
     // The layer of the container lies over it: the directory itself is never written.
     root: { path: rootfs, readonly: false },
+    ...(packed && { annotations: annotate(packed) }),
     mounts: [
       { destination: '/proc', type: 'proc', source: 'proc' },
       { destination: '/sys', type: 'sysfs', source: 'sysfs', options: ['nosuid', 'nodev', 'noexec', 'ro'] },

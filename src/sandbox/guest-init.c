@@ -41,6 +41,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#define LIBRARY "/usr/lib/mayfly/"
+#define BROUGHT "/usr/lib/mayfly-brought" /* builder-unpack.py */
+#define SSHD_ARGUMENTS "-i", "-e", "-f", "/etc/ssh/mayfly_sshd_config", NULL
+
 static bool owns_machine;
 
 _Noreturn void power_off(void) {
@@ -204,7 +208,10 @@ static int open_port(const char *name, int how) {
 static pid_t start_sshd(struct port port, int *key) {
   static const char path[] = "/run/mayfly/host_key";
   must(mkfifo(path, 0600), path);
-  pid_t sshd = start((char *[]){"/usr/sbin/sshd", "-i", "-e", "-f", "/etc/ssh/mayfly_sshd_config", NULL}, port.in, port.out);
+  char *brought[] = {BROUGHT "/ld-linux-x86-64.so.2", "--inhibit-cache", "--library-path", BROUGHT, "--argv0", "sshd", BROUGHT "/sshd", SSHD_ARGUMENTS};
+  char *own[] = {"/usr/sbin/sshd", SSHD_ARGUMENTS};
+  /* A system that came as an image may have no sshd, or another C library: it gets one with all that it needs. */
+  pid_t sshd = start(access(brought[0], X_OK) == 0 ? brought : own, port.in, port.out);
   for (int tries = 0; (*key = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC)) < 0; tries++, pause_ms(1)) {
     if (tries == 30000 || errno != ENXIO || waitpid(sshd, NULL, WNOHANG) != 0) die("sshd"); /* ENXIO: it does not read yet */
   }
@@ -237,6 +244,15 @@ static int prepare_rehearsal(void) {
   _exit(127);
 }
 
+/* Where ours stands in for sudo: under gVisor, and in a system that came as an image. */
+static void serve_sudo(void) {
+  char target[64];
+  ssize_t length = readlink("/usr/bin/sudo", target, sizeof target);
+  if (length != sizeof LIBRARY "sudo" - 1 || memcmp(target, LIBRARY "sudo", (size_t)length) != 0) return;
+  pid_t server = start((char *[]){LIBRARY "sudo", "--server", NULL}, 2, 2);
+  while (waitpid(-1, NULL, 0) != server) continue; /* it listens, in another process */
+}
+
 /* From power-on to the port. */
 static struct port start_machine(void) {
   owns_machine = true;
@@ -248,6 +264,7 @@ static struct port start_machine(void) {
   mount_the_rest();
   make_run_directories();
   raise_loopback();
+  serve_sudo();
   warm_up();
   return (struct port){open_port("mayfly-in", O_RDONLY), open_port("mayfly-out", O_WRONLY)};
 }
@@ -259,13 +276,11 @@ static struct port start_machine(void) {
 static void replace_sudo(void) {
   static const char diversion[] = "/usr/bin/sudo\n/usr/bin/sudo.distrib\n:\n";
   must(rename("/usr/bin/sudo", "/usr/bin/sudo.distrib"), "sudo.distrib");
-  must(symlink("/usr/lib/mayfly/sudo", "/usr/bin/sudo"), "sudo");
+  must(symlink(LIBRARY "sudo", "/usr/bin/sudo"), "sudo");
   int list = open("/var/lib/dpkg/diversions", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
   must(list, "diversions");
   must(write(list, diversion, sizeof diversion - 1), "diversions");
   close(list);
-  pid_t server = start((char *[]){"/usr/lib/mayfly/sudo", "--server", NULL}, 2, 2);
-  while (waitpid(-1, NULL, 0) != server) continue; /* it listens, in another process */
 }
 
 /* What this program says by itself must not get between the lines of the port. */
@@ -274,7 +289,9 @@ static struct port start_container(void) {
   must(port, "port");
   dup2(2, 0);
   make_run_directories();
-  replace_sudo();
+  struct stat sudo;
+  if (lstat("/usr/bin/sudo", &sudo) == 0 && !S_ISLNK(sudo.st_mode)) replace_sudo();
+  serve_sudo();
   return (struct port){port, port};
 }
 

@@ -149,7 +149,7 @@ static void become(const char *name) {
   setenv("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", 1);
   if (!user->pw_uid) return;
   /* pip and npm install for the agent without root: in a virtual environment that is active, and in ~/.local */
-  setenv("VIRTUAL_ENV", AGENT_HOME "/venv", 1);
+  if (!access(AGENT_HOME "/venv", F_OK)) setenv("VIRTUAL_ENV", AGENT_HOME "/venv", 1);
   setenv("PATH", AGENT_HOME "/venv/bin:" AGENT_HOME "/.local/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", 1);
 }
 

@@ -31,7 +31,7 @@ export interface Image {
   readonly disk: string;
   /** An empty overlay as large as the disk, to be copied for each machine. */
   readonly overlay: string;
-  /** The root filesystem of the disk as a directory, for containers. Behind a folder that only root may enter. */
+  /** The root filesystem of the disk for containers: a directory behind a folder that only root may enter, or a file of EROFS. */
   readonly rootfs: string;
 }
 
@@ -40,13 +40,15 @@ const npmVersion = '11.21.2';
 const packages = [
   ['openssh-server', 'sudo', 'procps', 'kmod', 'lz4', 'ca-certificates', 'curl', 'git', 'less', 'jq', 'ripgrep', 'unzip', 'xz-utils', 'file', 'patch'],
   ['build-essential', 'pkg-config', 'python3', 'python3-venv', 'python3-pip', 'python3-dev'],
+  // What turns an image from a registry into a guest, in a guest: builder-unpack.py.
+  ['erofs-utils', 'zstd'],
 ].flat();
 const aptSettings = [
   ...['doc', 'man', 'info', 'locale', 'lintian'].map((name) => `--dpkgopt=path-exclude=/usr/share/${name}/*`),
   // The folders stay: packages that link pages (Java, PostgreSQL) fail without them.
   '--dpkgopt=path-include=/usr/share/man/man[1-9]',
 ];
-const diskSettings = ['-t', 'ext4', '-O', '^has_journal', '-E', 'lazy_itable_init=1,root_owner=0:0', '-m', '1', '-N', '1048576', '-q'];
+export const diskSettings = ['-t', 'ext4', '-O', '^has_journal', '-E', 'lazy_itable_init=1,root_owner=0:0', '-m', '1', '-N', '1048576', '-q'];
 const sources = dirname(fileURLToPath(import.meta.url));
 /** It holds programs that become root whoever starts them: nobody but root gets in. */
 const rootfsFolder = 'root-only';

@@ -23,6 +23,7 @@ import type { Image } from './image.ts';
 import { launch } from './launch.ts';
 import type { Launched } from './launch.ts';
 import { layerDeadlineMs, moveFile, settle } from './make-layer.ts';
+import { imageOf } from './named-image.ts';
 import { sweep } from './reaper.ts';
 import { findRunsc, runscArguments } from './runsc.ts';
 import type { Runsc } from './runsc.ts';
@@ -49,6 +50,8 @@ const port = 3;
 interface Parts {
   readonly image: Image;
   readonly runsc: Runsc;
+  /** The root filesystem is a file, which only gVisor's kernel reads. */
+  readonly isPacked?: boolean;
 }
 
 /** Looks for runsc and the image at the first boot. Its boots throw `host_incomplete` and `template_missing`, too. */
@@ -65,7 +68,8 @@ export function createOciProvider(options: OciOptions): Provider {
     name: 'oci',
     async boot(spec) {
       checkVmId(spec.id);
-      return bootContainer(options, await find(), spec);
+      const parts = await find();
+      return bootContainer(options, spec.image ? { ...parts, image: imageOf(options.cacheDir, spec.image), isPacked: true } : parts, spec);
     },
     sweep: () => sweep(options),
     layers: createLayerMaker(options, find),
@@ -116,16 +120,21 @@ interface Disks {
   readonly layer: string | null;
 }
 
-async function startContainer({ id, directory, cgroups }: Claim, { image, runsc }: Parts, { sizeBytes, keep, layer }: Disks): Promise<HostProcess> {
+async function startContainer(
+  { id, directory, cgroups }: Claim,
+  { image, runsc, isPacked = false }: Parts,
+  { sizeBytes, keep, layer }: Disks,
+): Promise<HostProcess> {
   const at = (name: string): string => join(directory, name);
   const { root, writable } = placesOf(directory);
   for (const name of ['bundle', 'state']) await mkdir(at(name), { mode: 0o700 });
-  const rootfs = keep || layer !== null ? root : image.rootfs;
-  const config = describeContainer({ rootfs, hostname: hostNameOf(id), cgroupsPath: cgroupPath(id) });
+  const rootfs = isPacked || keep || layer !== null ? root : image.rootfs;
+  const packed = isPacked && { packed: { file: image.rootfs, layer: writable } };
+  const config = describeContainer({ rootfs, ...packed, hostname: hostNameOf(id), cgroupsPath: cgroupPath(id) });
   await writeFile(at('bundle/config.json'), JSON.stringify(config));
   await makeCappedDisk(directory, { sizeBytes, files: keep ? 'many' : 'one' });
   const plan = { name: processName(id), bundle: at('bundle'), state: at('state'), layer: keep ? null : writable };
-  const argv = withDisks({ directory, image: image.rootfs, keep, layer }, runscArguments(runsc, plan));
+  const argv = withDisks({ directory, image: isPacked ? root : image.rootfs, keep, layer }, runscArguments(runsc, plan));
   return startHostProcess({ argv: ['setpriv', '--pdeathsig=KILL', ...argv], cgroups, sockets: 1 });
 }
 

@@ -90,9 +90,9 @@ class StandingPool implements Pool {
     return this.#full.promise;
   }
 
-  #isUsual({ size, layer }: SandboxSpec): boolean {
+  #isUsual({ size, layer, image }: SandboxSpec): boolean {
     const { vm } = this.#options;
-    if (layer !== undefined) return false;
+    if (layer !== undefined || image !== undefined) return false;
     return size === undefined || (size.cpus >= vm.cpus && size.memoryMib >= vm.memoryMib && size.diskGib <= vm.diskGib);
   }
 

@@ -11,19 +11,19 @@ import { sweep } from './reaper.ts';
 import type { Template } from './vm.ts';
 
 /** With the current one. */
-const keptOfEach = 2;
+const usuallyKept = 2;
 /** A key; or what a build of it, or a removal, left when it was killed. */
 const nameOfTemplate = /^([0-9a-f]{24})(\.(?:building|removing)-?\w*)?$/;
 
 /**
- * Removes images and snapshots beyond those that stay, and what killed builds left; never one that a VM of this host runs
+ * Removes images and snapshots beyond those that stay, `kept` of each, and what killed builds left; never one that a VM of this host runs
  * on, or that is being built. Resolves with the directories that are gone; what could not be removed is in the log.
  */
-export async function pruneTemplates({ image, snapshot }: Pick<Template, 'image' | 'snapshot'>, host: HostOptions): Promise<string[]> {
+export async function pruneTemplates({ image, snapshot }: Pick<Template, 'image' | 'snapshot'>, host: HostOptions, kept = usuallyKept): Promise<string[]> {
   const current = [image.directory, ...(snapshot ? [dirname(snapshot.memory)] : [])];
   const removed: string[] = [];
   for (const directory of current) {
-    for (const old of await findOld(directory)) {
+    for (const old of await findOld(directory, kept)) {
       const gone = await remove(old, host).catch((err: unknown) => {
         host.log.warn({ err, directory: old }, 'an old guest template could not be removed');
         return false;
@@ -35,7 +35,7 @@ export async function pruneTemplates({ image, snapshot }: Pick<Template, 'image'
 }
 
 /** Everything beside the current one that may go, newest first. */
-async function findOld(current: string): Promise<string[]> {
+async function findOld(current: string, kept: number): Promise<string[]> {
   const parent = dirname(current);
   const names = (await readdir(parent)).filter((name) => nameOfTemplate.test(name) && join(parent, name) !== current);
   const dated = await Promise.all(
@@ -43,7 +43,7 @@ async function findOld(current: string): Promise<string[]> {
   );
   const whole = dated.filter(({ builtMs }) => builtMs > 0).toSorted((one, other) => other.builtMs - one.builtMs);
   const broken = dated.filter(({ builtMs }) => builtMs === 0);
-  return [...whole.slice(keptOfEach - 1), ...broken].map(({ directory }) => directory);
+  return [...whole.slice(kept - 1), ...broken].map(({ directory }) => directory);
 }
 
 async function remove(directory: string, host: HostOptions): Promise<boolean> {

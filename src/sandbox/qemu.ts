@@ -3,9 +3,10 @@ import { bootSandbox, makeLayer } from './boot.ts';
 import { checkVmId } from './claim.ts';
 import { chooseDiskGib } from './disk-size.ts';
 import type { DiskSizes } from './disk-size.ts';
+import { imageOf, imagesCache } from './named-image.ts';
 import { sweep } from './reaper.ts';
-import type { Provider, SandboxSpec } from './sandbox.ts';
-import { findTemplate } from './template.ts';
+import type { GuestImage, Provider, SandboxSpec } from './sandbox.ts';
+import { findTemplate, findTemplateOf } from './template.ts';
 import type { TemplateOptions } from './template.ts';
 import type { Template } from './vm.ts';
 
@@ -19,6 +20,10 @@ function resize(template: Template, size: SandboxSpec['size']): Template {
   const { memoryMib, vcpus } = template.shape;
   const shape = { ...template.shape, memoryMib: Math.min(memoryMib, size?.memoryMib ?? memoryMib), vcpus: Math.min(vcpus, size?.cpus ?? vcpus) };
   return shape.memoryMib === memoryMib && shape.vcpus === vcpus ? template : { ...template, shape, snapshot: null };
+}
+
+async function findNamed(options: QemuOptions, { image: base }: Template, named: GuestImage): Promise<Template> {
+  return findTemplateOf({ image: imageOf(options.cacheDir, named), base, imagesCache: imagesCache(options.cacheDir) }, options);
 }
 
 /** Looks for the template at the first boot; build it before with `buildTemplate`. */
@@ -35,7 +40,8 @@ export function createQemuProvider(options: QemuOptions): Provider {
     name: 'qemu',
     async boot(spec) {
       checkVmId(spec.id);
-      const template = resize(await find(), spec.size);
+      const found = await find();
+      const template = resize(spec.image ? await findNamed(options, found, spec.image) : found, spec.size);
       const diskGib = chooseDiskGib(options, spec.size);
       const sized = diskGib > options.diskGib ? { ...spec, diskBytes: diskGib * 2 ** 30 } : spec;
       return bootSandbox(options, spec.layer === undefined ? template : { ...template, snapshot: null, layer: spec.layer }, sized);

@@ -73,6 +73,21 @@ export interface Sandbox extends AsyncDisposable {
   dispose(): Promise<readonly string[]>;
 }
 
+/** An image that a repository named, as it is on this host. */
+export interface GuestImage {
+  readonly key: string;
+  /** Of what its name meant in the registry. */
+  readonly sha256: string;
+  /** What it sets for every program. From the image, so hostile. */
+  readonly environment: Readonly<Record<string, string>>;
+}
+
+/** Images out of registries. */
+export interface GuestImages {
+  /** Ready to be booted; copied and unpacked first when it is not there. Throws `image_unsuitable`, `image_unavailable`, `disk_full`, `cancelled`, what a boot throws. */
+  prepare(name: string, options: { readonly signal: AbortSignal; readonly onProgress: (line: string) => void }): Promise<GuestImage>;
+}
+
 export interface SandboxSpec {
   /** Unique; at most 40 characters of [a-z0-9-]. */
   readonly id: string;
@@ -81,6 +96,8 @@ export interface SandboxSpec {
   readonly size?: { readonly cpus: number; readonly memoryMib: number; readonly diskGib: number };
   /** A file that a LayerMaker of this provider made, unchanged: its disk is what the VM begins with. Default: the template's. */
   readonly layer?: string;
+  /** What it boots, when there is no layer. Default: the template of this host. */
+  readonly image?: GuestImage;
 }
 
 /** Boots VMs. One per process; holds no VM itself. */

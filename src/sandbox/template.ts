@@ -42,6 +42,27 @@ export async function buildTemplate(options: TemplateOptions, building: Building
   return { image, shape: machine.shape, snapshot };
 }
 
+/** An image that is no template's own, in a cache of its own; it has the kernel of `base`, and runs on what that does. */
+interface OtherImage {
+  readonly image: Image;
+  readonly base: Image;
+  readonly imagesCache: string;
+}
+
+/** The template of such an image, with its memory saved first when it was not. Throws as `buildTemplate`. */
+export async function buildTemplateOf({ image, base, imagesCache }: OtherImage, options: TemplateOptions, building: Building): Promise<Template> {
+  const machine = await describeMachine(options, base, building);
+  const snapshot = options.coldBoot ? null : await ensureSnapshot({ ...machine, ...building, cacheDir: imagesCache, image });
+  return { image, shape: machine.shape, snapshot };
+}
+
+/** The same as it has been built; without saved memory where there is none. */
+export async function findTemplateOf({ image, base, imagesCache }: OtherImage, options: TemplateOptions): Promise<Template> {
+  const machine = await describeMachine(options, base, quiet);
+  const snapshot = options.coldBoot ? null : await findSnapshot({ ...machine, cacheDir: imagesCache, image });
+  return { image, shape: machine.shape, snapshot };
+}
+
 /** The template as it has been built. Throws `template_missing` when it has not. */
 export async function findTemplate(options: TemplateOptions): Promise<Template> {
   const image = await findImage(options);

@@ -19,7 +19,9 @@ export interface Operator {
   readonly floors: { readonly [K in Key]?: Word<Values[K]> };
   /** All models that a repository may name; null: not known here. */
   readonly models: readonly string[] | null;
+  /** All registries, some with the beginning of a path, that images may come from; null: not known here. */
+  readonly imageRegistries: readonly string[] | null;
 }
 
 /** An operator who leaves everything to the repositories. */
-export const silentOperator: Operator = { defaults: {}, ceilings: {}, floors: {}, models: null };
+export const silentOperator: Operator = { defaults: {}, ceilings: {}, floors: {}, models: null, imageRegistries: null };

@@ -1,5 +1,6 @@
 /** Layers over each other, key by key: default, operator's default, organization, repository; then the operator's ceilings. */
 import { narrow } from './ceilings.ts';
+import { findRegistryRule, parseImageName } from './images.ts';
 import type { Operator, Word } from './operator.ts';
 import type { SettingsFile } from './parse.ts';
 import { shownText } from './problem.ts';
@@ -31,7 +32,7 @@ export const wantsOrganization = (repository: SettingsFile | null): boolean => r
 
 export function resolveSettings(layers: Layers): Resolved {
   const resolved = keys.map((key) => [key, resolveKey(key, layers)] as const);
-  const problems = findForeignModel(layers);
+  const problems = [...findForeignModel(layers), ...findForeignImage(layers)];
   if (problems.length > 0) return { problems };
   return {
     effective: {
@@ -101,4 +102,16 @@ function findForeignModel({ repository, organization, operator: { models } }: La
   if (!file || model === undefined || models === null || models.includes(model)) return [];
   const message = `${shownText(model)} is not allowed here; choose one of: ${models.join(', ')}`;
   return [{ file: file.file, ...file.placeOf(['model']), key: 'model', message }];
+}
+
+/** The same of an image: another one in its place would not have what the repository needs. */
+function findForeignImage({ repository, organization, operator: { imageRegistries } }: Layers): readonly Problem[] {
+  const from = wantsOrganization(repository) ? [repository, organization?.file] : [repository];
+  const file = from.find((one) => one?.settings.sandbox?.image !== undefined);
+  const image = file?.settings.sandbox?.image;
+  const name = image === undefined ? null : parseImageName(image);
+  if (!file || image === undefined || name === null || imageRegistries === null || findRegistryRule(name, imageRegistries) !== null) return [];
+  const allowed = imageRegistries.length === 0 ? 'none is' : `these are: ${imageRegistries.join(', ')}`;
+  const message = `${shownText(image)} comes from a registry that is not allowed here; ${allowed} (the operator's MAYFLY_IMAGE_REGISTRIES)`;
+  return [{ file: file.file, ...file.placeOf(['sandbox', 'image']), key: 'sandbox.image', message }];
 }

@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { botPattern, isLocale, isTimeZone, prefixPattern, reviewerPattern } from './formats.ts';
 import { findGlobMistake } from './globs.ts';
 import { isHostRule } from './host-rules.ts';
+import { parseImageName } from './images.ts';
 
 export const settingsPath = '.github/mayfly.yml';
 export const maxSettingsBytes = 32_768;
@@ -98,6 +99,15 @@ const HostsPerPhase = z.strictObject({
 });
 
 const Sandbox = z.strictObject({
+  image: z
+    .string()
+    .max(400)
+    .refine((name) => parseImageName(name) !== null, { error: 'not registry/name:tag or registry/name@sha256:..., with the registry in front' })
+    .optional()
+    .meta({
+      description: 'Image that the VM is made of, from a registry that the operator allows. It needs bash and GNU coreutils, and is for linux/amd64.',
+      examples: ['ghcr.io/acme/tools:1.4'],
+    }),
   isolation: z
     .enum(isolations)
     .optional()

@@ -32,6 +32,8 @@ export interface Values {
   readonly 'budgets.runsPerUserAndHour': number;
   readonly 'budgets.runsPerDay': number;
   readonly 'budgets.costUsdPerDay': number;
+  /** `registry/name:tag` or `registry/name@sha256:...`; null: the template of this installation. */
+  readonly 'sandbox.image': string | null;
   readonly 'sandbox.isolation': Isolation;
   readonly 'sandbox.cpus': number;
   readonly 'sandbox.memoryMib': number;
@@ -79,6 +81,7 @@ export const defaults: Values = {
   'budgets.runsPerUserAndHour': 5,
   'budgets.runsPerDay': 50,
   'budgets.costUsdPerDay': 25,
+  'sandbox.image': null,
   'sandbox.isolation': 'emulation',
   'sandbox.cpus': 2,
   'sandbox.memoryMib': 4096,
@@ -107,6 +110,7 @@ export const whatNullMeans: Partial<Record<Key, string>> = {
   timezone: 'UTC',
   locale: 'C.UTF-8',
   model: 'MAYFLY_MODEL of the operator',
+  'sandbox.image': 'the one that Mayfly builds: Debian 12',
 };
 
 export const keys = Object.keys(defaults) as readonly Key[];

@@ -88,9 +88,9 @@ function planApt(missing: readonly Missing[], facts: HostFacts): Step[] {
   return packages.includes('redis-server') && facts.programs['redis-server'] === null ? keepServiceOff(steps, facts) : steps;
 }
 
-/** What is missing, and how it comes onto this host. */
-export function planSetup(facts: HostFacts): Plan {
-  const needed = requirements.filter(({ onlyOn }) => onlyOn === null || onlyOn === facts.system);
+/** What is missing, and how it comes onto this host. `wantsImages`: repositories may name images of registries. */
+export function planSetup(facts: HostFacts, { wantsImages = false }: { readonly wantsImages?: boolean } = {}): Plan {
+  const needed = requirements.filter(({ onlyOn, isForImages }) => (onlyOn === null || onlyOn === facts.system) && (wantsImages || !isForImages));
   const missing = needed.map((need) => lookAt(need, facts)).filter((item) => item !== null);
   if (facts.architecture !== 'x64') return { kind: 'by_hand', missing, reason: `The micro-VMs need an x86-64 host; this one is ${facts.architecture}.` };
   if (missing.length === 0) return { kind: 'ready' };

@@ -10,6 +10,8 @@ export interface Requirement {
   readonly versionPattern: RegExp;
   /** Where it is not in the archive of every system that setup knows. */
   readonly onlyOn: string | null;
+  /** Needed only where repositories may name images of registries. */
+  readonly isForImages: boolean;
   /** Package of Debian and Ubuntu. */
   readonly packageName: string;
   readonly why: string;
@@ -20,9 +22,15 @@ interface Details {
   readonly argument?: string;
   readonly pattern?: RegExp;
   readonly onlyOn?: string;
+  readonly isForImages?: boolean;
 }
 
-const need = (program: string, packageName: string, why: string, { atLeast, argument = '--version', pattern, onlyOn }: Details = {}): Requirement => ({
+const need = (
+  program: string,
+  packageName: string,
+  why: string,
+  { atLeast, argument = '--version', pattern, onlyOn, isForImages = false }: Details = {},
+): Requirement => ({
   program,
   packageName,
   why,
@@ -30,6 +38,7 @@ const need = (program: string, packageName: string, why: string, { atLeast, argu
   versionArgument: atLeast === undefined ? null : argument,
   versionPattern: pattern ?? /\d+(?:\.\d+)+/,
   onlyOn: onlyOn ?? null,
+  isForImages,
 });
 
 export const requirements: readonly Requirement[] = [
@@ -46,6 +55,7 @@ export const requirements: readonly Requirement[] = [
   need('mke2fs', 'e2fsprogs', 'makes its file system', { atLeast: '1.43', argument: '-V' }),
   need('setpriv', 'util-linux', 'gives each VM a user of its own'),
   need('flock', 'util-linux', 'keeps two runs out of one mirror'),
+  need('skopeo', 'skopeo', 'copies images that repositories name', { atLeast: '1.4', isForImages: true }),
   need('openssl', 'openssl', 'makes the certificates of the tests'),
   need('curl', 'curl', 'is a client in the tests'),
 ];

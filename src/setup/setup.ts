@@ -11,6 +11,8 @@ import type { Progress, Terminal } from './progress.ts';
 export interface SetupOptions {
   /** `check` never installs a package: what is missing is an error. The template is built in both modes. */
   readonly mode: 'install' | 'check';
+  /** Whether repositories may name images of registries, which takes one more program. */
+  readonly wantsImages?: boolean;
   /** PATH of this process. */
   readonly searchPath: string;
   readonly terminal: Terminal;
@@ -61,14 +63,14 @@ async function installMissing(plan: Extract<Plan, { kind: 'install' }>, facts: H
   }
   await runSteps(plan.steps, { privilege: facts.privilege, progress, signal });
   const after = await readFacts(options);
-  const left = planSetup(after);
+  const left = planSetup(after, options);
   if (left.kind !== 'ready') refuse(left, after, progress);
   return after;
 }
 
 async function prepareHost(options: SetupOptions & { progress: Progress }): Promise<{ facts: HostFacts; installed: readonly string[] }> {
   const facts = await readFacts(options);
-  const plan = planSetup(facts);
+  const plan = planSetup(facts, options);
   if (plan.kind === 'ready') return { facts, installed: [] };
   if (plan.kind === 'by_hand' || options.mode === 'check' || facts.privilege === null) refuse(plan, facts, options.progress);
   const after = await installMissing(plan, facts, options);

@@ -86,7 +86,7 @@ async function inCleanVm<T>(
   const plan = await makePlan(snapshot, wishesOf(of), { settings, registryHosts: surroundings.registryHosts, guestNodeVersion, signal });
   const openGateway = (phase: string, allow: readonly string[]) => tools.openGateway({ phase, allow, repository: null, log });
   const id = `${report.runId}-judge`;
-  const place = { id, provider: tools.provider, openGateway, surroundings, guestNodeVersion, snapshot, plan, limits };
+  const place = { id, provider: tools.provider, openGateway, surroundings, guestNodeVersion, image: null, snapshot, plan, limits };
   await using workspace = await openWorkspace({ ...place, report, timed: createTimer({ report, onEvent }), signal });
   const { sandbox, gateway } = workspace;
   gateway.enter('proof', plan.allow.proof);

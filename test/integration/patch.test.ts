@@ -68,6 +68,7 @@ describe.skipIf(reason)('a repository in a guest', () => {
       openGateway: () => ({ authority: () => Promise.resolve(''), accept: () => {}, enter: () => {}, ledger: [], unlisted: 0, close: () => Promise.resolve() }),
       surroundings: { caPem: '', guestEnv: {}, registryHosts: [], install: { path: '', argv: [] } },
       guestNodeVersion: '26.10.0',
+      image: null,
       snapshot,
       plan: { ...barePlan, setup },
       limits: { setupTimeoutMs: 20_000, ancestors: 0 },

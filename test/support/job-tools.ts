@@ -29,6 +29,7 @@ export function createJobTools({ directory, github, models, memory, onBoot }: Jo
     openGateway: () => ({ authority: () => Promise.resolve(''), accept: () => {}, enter: () => {}, ledger: [], unlisted: 0, close: () => Promise.resolve() }),
     surroundings: { caPem: '', guestEnv: {}, registryHosts: [], install: { path: '', argv: [] } },
     guestNodeVersion: '26.10.0',
+    guestImages: { prepare: () => Promise.reject(new Error('no run of this test names an image')) },
     guestPackages: [],
     openTranscript: () => Promise.resolve({ file: '', write: () => Promise.resolve() }),
     limits: {

@@ -12,7 +12,7 @@ export const barePlan: Plan = {
   instructions: null,
   map: '',
   environment: {},
-  sandbox: { cpus: 2, memoryMib: 4096, diskGib: 10, root: false },
+  sandbox: { image: null, cpus: 2, memoryMib: 4096, diskGib: 10, root: false },
   protect: { refuse: [], ask: [], allow: [] },
   manners: { title: { kind: 'sentence', capital: true }, template: null },
 };

@@ -63,6 +63,7 @@ export function createTemplateWorld(guests: GuestHost): TemplateWorld {
         }),
         surroundings: { caPem: '', guestEnv: {}, registryHosts: [], install: { path: '/usr/local/share/ca-certificates/mayfly-host.crt', argv: ['true'] } },
         guestNodeVersion: '26.10.0',
+        image: null,
         snapshot: createSnapshot({ directory: join(repository.directory, '.git'), sha, environment: {} }),
         plan: { ...barePlan, ...plan },
         limits: { setupTimeoutMs: 60_000, ancestors: 50 },

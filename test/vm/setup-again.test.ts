@@ -59,6 +59,7 @@ describe.each(guests)('in a guest of %s', (_name, create, runs) => {
       },
       surroundings: { caPem: '', guestEnv: { http_proxy: 'http://127.0.0.1:3128' }, registryHosts: [], install: { path: '', argv: [] } },
       guestNodeVersion: '26.10.0',
+      image: null,
       snapshot: createSnapshot({ directory: join(repository.directory, '.git'), sha: repository.git('rev-parse', 'HEAD'), environment: {} }),
       plan: { ...barePlan, setup, allow: { setup: [address], agent: [], proof: [] } },
       limits: { setupTimeoutMs: 60_000, ancestors: 0 },

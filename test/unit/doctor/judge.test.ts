@@ -27,6 +27,8 @@ describe('the host', () => {
     ['x86-64 will do', judgeSystem({ systemName: 'Debian', architecture: 'x64', privilege: 'root' }), 'ok', null],
     ['ARM will not', judgeSystem({ systemName: 'Debian', architecture: 'arm64', privilege: 'root' }), 'problem', 'x86-64'],
     ['all programs', judgePrograms(programs), 'ok', null],
+    ['no skopeo, and no image is allowed', judgePrograms({ ...programs, skopeo: null }), 'ok', null],
+    ['no skopeo for the images that are allowed', judgePrograms({ ...programs, skopeo: null }, true), 'problem', 'npx mayfly setup'],
     ['no git', judgePrograms({ ...programs, git: null }), 'problem', 'npx mayfly setup'],
     ['a git that is too old', judgePrograms({ ...programs, git: '2.20.1' }), 'problem', 'npx mayfly setup'],
     ['nothing to build the template with', judgePrograms({ ...programs, mmdebstrap: null }), 'warning', 'npx mayfly setup'],
@@ -85,7 +87,7 @@ describe('user ids', () => {
 });
 
 describe('the sandbox', () => {
-  const kvm = { device: 'opens', accel: 'kvm', untried: '', verdictFile: '/c/kvm-verdict.json' } as const;
+  const kvm = { device: 'opens', isPvm: false, accel: 'kvm', untried: '', verdictFile: '/c/kvm-verdict.json' } as const;
   const bookworm = { codename: 'bookworm', hasBackports: true, privilege: 'root' } as const;
   const runsc = (name: string) => parseRunscVersion(`runsc version ${name}\nspec: 1.1.0-rc.1`);
   const gvisor = {
@@ -101,6 +103,8 @@ describe('the sandbox', () => {
   judged([
     ['KVM that boots our guest', judgeKvm(kvm), 'ok', null],
     ['KVM that only opens', judgeKvm({ ...kvm, accel: 'tcg' }), 'warning', 'rm /c/kvm-verdict.json'],
+    ['KVM of PVM, with our kernel', judgeKvm({ ...kvm, accel: 'tcg', isPvm: true }), 'warning', 'gVisor'],
+    ['KVM of PVM, with a kernel that boots on it', judgeKvm({ ...kvm, isPvm: true }), 'ok', null],
     ['KVM that nothing could be booted on', judgeKvm({ ...kvm, accel: null, untried: 'there is no template' }), 'not_checked', null],
     ['no KVM', judgeKvm({ ...kvm, device: 'missing' }), 'warning', 'virtualisation'],
     ['KVM of others', judgeKvm({ ...kvm, device: 'forbidden' }), 'warning', 'usermod'],

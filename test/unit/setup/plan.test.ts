@@ -48,6 +48,12 @@ const commands = (facts: HostFacts) => stepsOf(facts).map((step) => step.argv.jo
 describe('planSetup', () => {
   test('does nothing on a host that has everything', () => {
     expect(planSetup(aHost())).toEqual({ kind: 'ready' });
+    expect(planSetup(aHost({}, { skopeo: '1.9.3' }), { wantsImages: true })).toEqual({ kind: 'ready' });
+  });
+
+  test('brings skopeo only where repositories may name images', () => {
+    expect(planSetup(aHost({}, { skopeo: null }))).toEqual({ kind: 'ready' });
+    expect(planSetup(aHost({}, { skopeo: null }), { wantsImages: true })).toMatchObject({ kind: 'install', missing: [{ program: 'skopeo' }] });
   });
 
   test('adds backports from the mirror of the host on Debian 12, and takes only QEMU and gVisor from there', () => {

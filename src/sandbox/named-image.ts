@@ -1,0 +1,14 @@
+/** Where images from registries are on this host. */
+import { join } from 'node:path';
+import type { Image } from './image.ts';
+import type { GuestImage } from './sandbox.ts';
+
+/** The cache of these images and their saved memory is one like that of the template, below it. */
+export const imagesCache = (cacheDir: string): string => join(cacheDir, 'named');
+
+/** Of the two kinds of file system it has the one that its provider gives to guests. */
+export function imageOf(cacheDir: string, { key }: Pick<GuestImage, 'key'>): Image {
+  const directory = join(imagesCache(cacheDir), 'images', key);
+  const at = (name: string): string => join(directory, name);
+  return { key, directory, kernel: at('kernel'), initramfs: at('initramfs'), disk: at('disk.qcow2'), overlay: at('overlay.qcow2'), rootfs: at('rootfs.erofs') };
+}

@@ -1,0 +1,167 @@
+/** Images out of a registry as guests, under both providers: found, bounded, built once, booted, refused. */
+import { chmod, mkdtemp, readdir, rm, symlink } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { execa } from 'execa';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { createGuestImages } from '../../src/sandbox/guest-images.ts';
+import type { GuestImagesOptions } from '../../src/sandbox/guest-images.ts';
+import { createOciProvider } from '../../src/sandbox/oci.ts';
+import { createQemuProvider } from '../../src/sandbox/qemu.ts';
+import type { GuestImages, Sandbox } from '../../src/sandbox/sandbox.ts';
+import { isSkipped, lacksForGuests, lacksForGvisor, newVmId, openGuestHost, output } from '../support/guest.ts';
+import type { GuestHost } from '../support/guest.ts';
+import { startImageRegistry } from '../support/oci/image-registry.ts';
+import type { ImageRegistry } from '../support/oci/image-registry.ts';
+import { digestOf, index, layOut, tar } from '../support/oci/layers.ts';
+import type { LaidOutImage } from '../support/oci/layers.ts';
+import { smallSystem } from '../support/oci/small-system.ts';
+
+const lacksSkopeo = (await execa('skopeo', ['--version'], { reject: false })).failed
+  ? 'skopeo is not installed'
+  : process.getuid?.() === 0
+    ? null
+    : 'the system is made as root';
+const guests = [
+  { name: 'gVisor', create: createOciProvider, lacking: lacksSkopeo ?? (await lacksForGvisor()) },
+  { name: 'QEMU', create: createQemuProvider, lacking: lacksSkopeo ?? (await lacksForGuests()) },
+];
+const limits = { maxBlobBytes: 2 ** 28, maxUnpackedBytes: 2 ** 29, maxFiles: 20_000 };
+
+for (const { name, create, lacking } of guests) {
+  describe.skipIf(isSkipped(`images under ${name}`, lacking))(`an image under ${name}`, () => {
+    let host: GuestHost;
+    let registry: ImageRegistry;
+    let cacheDir: string;
+    let image: LaidOutImage;
+    let sandbox: Sandbox;
+    beforeAll(async () => {
+      host = await openGuestHost(create);
+      // The template is the one of this host, the images are only ours.
+      cacheDir = await mkdtemp(join(tmpdir(), 'mayfly-images-'));
+      await chmod(cacheDir, 0o755); // each machine is a user of its own
+      for (const entry of await readdir(host.options.cacheDir)) if (entry !== 'named') await symlink(join(host.options.cacheDir, entry), join(cacheDir, entry));
+      registry = await startImageRegistry();
+      const extra = tar([
+        { name: 'etc/passwd', content: 'root:x:0:0::/root:/bin/sh\nnode:x:1000:1000::/home/node:/bin/sh\n' },
+        { name: 'opt/tools/hello', content: '#!/bin/sh\necho hello from the image\n', mode: 0o755 },
+      ]);
+      image = layOut({ layers: [...(await smallSystem()), extra], environment: ['PATH=/opt/tools:/usr/bin:/bin', 'TOOLS_HOME=/opt/tools', 'HOME=/nowhere'] });
+      registry.push(
+        'acme/tools',
+        '1',
+        index([
+          { image, architecture: 'arm64' },
+          { image, architecture: 'amd64' },
+        ]),
+        image,
+      );
+      const prepared = await images().prepare(`${registry.address}/acme/tools:1`, building);
+      sandbox = await host.provider({ cacheDir }).boot({ id: newVmId(), signal: AbortSignal.timeout(120_000), image: prepared });
+    }, 600_000);
+    afterAll(async () => {
+      await sandbox?.dispose();
+      await registry?.[Symbol.asyncDispose]();
+      await rm(cacheDir, { recursive: true, force: true });
+      await host?.close();
+    });
+
+    const building = { signal: AbortSignal.timeout(900_000), onProgress: (line: string) => void process.stderr.write(`${name}: ${line}\n`) };
+
+    function images(changes: Partial<GuestImagesOptions> = {}): GuestImages {
+      return createGuestImages({
+        ...host.options,
+        cacheDir,
+        provider: host.provider({ cacheDir }),
+        registry: { authFile: null, environment: { PATH: process.env['PATH'] ?? '' } },
+        limits,
+        kept: 4,
+        timeoutMs: 600_000,
+        locate: (text) => {
+          const [repository = '', version = ''] = text.includes('@')
+            ? text.split('@')
+            : [text.slice(0, text.lastIndexOf(':')), text.slice(text.lastIndexOf(':') + 1)];
+          return { repository, version, isPlain: true };
+        },
+        ...changes,
+      });
+    }
+
+    test('boots, with what it has, the agent in it and a way to become root', async () => {
+      const environment = { PATH: '/opt/tools:/usr/bin:/bin' };
+      const run = async (script: string, sudo = false) => (await sandbox.exec(['bash', '-c', script], { env: environment, sudo })).stdout.trim();
+
+      expect(await run('id -un; id -u; pwd; echo $HOME; hello')).toBe('agent\n1000\n/workspace\n/home/agent\nhello from the image');
+      expect(await run('sudo -n id -un', true)).toBe('root');
+      expect(await run('sudo -n id -un || echo nobody')).toBe('nobody');
+      expect(await run('git init -q . && echo x > f && git add f && git -c user.name=a -c user.email=a@b commit -qm m && git log --oneline | wc -l')).toBe('1');
+      expect(await run('for name in python3 gcc node sshd; do command -v $name; done; echo none')).toBe('none');
+      expect(await run('hostname 2>/dev/null || cat /etc/hostname')).toContain('mayfly-');
+    });
+
+    test('keeps its own files, and gets what is written and read through the port', async () => {
+      await sandbox.put('/workspace/deep/file.txt', 'content', { mode: 0o755 });
+
+      expect((await sandbox.get('/workspace/deep/file.txt', { maxBytes: 100 })).toString()).toBe('content');
+      expect(await output(sandbox, 'stat -c "%a %U" /workspace/deep/file.txt; grep -c ^node: /etc/passwd; stat -c %Y /opt/tools/hello')).toBe(
+        '755 agent\n1\n1700000000',
+      );
+    });
+
+    test('is built once, and found by its digest afterwards', async () => {
+      const asked = registry.requests.length;
+      const again = await images().prepare(
+        `${registry.address}/acme/tools@${digestOf(
+          index([
+            { image, architecture: 'arm64' },
+            { image, architecture: 'amd64' },
+          ]).manifest,
+        )}`,
+        building,
+      );
+
+      expect(again.environment).toEqual({ PATH: '/opt/tools:/usr/bin:/bin', TOOLS_HOME: '/opt/tools' });
+      expect(registry.requests.slice(asked).filter((line) => line.includes('/blobs/'))).toEqual([]);
+    }, 120_000);
+
+    test.skipIf(name === 'QEMU').each<[string, () => Promise<readonly Buffer[]>, Partial<GuestImagesOptions>, string]>([
+      ['without a shell', () => Promise.resolve([tar([{ name: 'app', content: 'x', mode: 0o755 }])]), {}, 'it has no /bin/sh that runs here'],
+      ['without bash', () => smallSystem({ without: ['/bin/bash'] }), {}, 'it has no bash that runs; the agent works with it'],
+      [
+        'without coreutils',
+        () => smallSystem({ without: ['/usr/bin/realpath'] }),
+        {},
+        'it has no GNU coreutils, such as realpath, which are used to read and write files in it',
+      ],
+      ['too large unpacked', () => smallSystem(), { limits: { ...limits, maxUnpackedBytes: 2 ** 22 } }, 'unpacked, it is larger than is allowed here'],
+      ['that is not ready in time', () => smallSystem(), { timeoutMs: 1000, kept: 3 }, 'it was not ready within 0 minutes'],
+    ])(
+      '%s is refused, and nothing of it stays',
+      async (what, layersOf, changes, why) => {
+        registry.push('acme/tools', '2', layOut({ layers: await layersOf(), environment: [`WHAT=${what}`] }));
+
+        await expect(images(changes).prepare(`${registry.address}/acme/tools:2`, building)).rejects.toMatchObject({
+          code: 'image_unsuitable',
+          details: { why },
+        });
+        expect((await readdir(join(cacheDir, 'named/images'))).filter((entry) => entry.includes('building'))).toEqual([]);
+      },
+      120_000,
+    );
+
+    test.skipIf(name === 'QEMU')(
+      'is built by one of two that need it at once; the least recently used go',
+      async () => {
+        registry.push('acme/tools', '3', layOut({ layers: await smallSystem(), environment: ['NUMBER=3'] }));
+        const asked = registry.requests.length;
+        const [one, other] = await Promise.all([1, 2].map(() => images({ kept: 1 }).prepare(`${registry.address}/acme/tools:3`, building)));
+
+        expect(one).toEqual(other);
+        const layers = registry.requests.slice(asked).filter((line) => line.startsWith('GET') && line.includes('/blobs/'));
+        expect(layers.length).toBe(new Set(layers).size + 1); // the configuration is read twice, by whoever copies
+        expect(await readdir(join(cacheDir, 'named/images'))).toEqual([one?.key]);
+      },
+      120_000,
+    );
+  });
+}
