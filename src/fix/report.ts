@@ -107,6 +107,16 @@ export function createReport(runId: string): RunReport {
   };
 }
 
+/** What an onlooker has to hear who comes when all the work is done. */
+export function eventsOf({ timingsMs, steps, proof }: RunReport): readonly RunEvent[] {
+  const done = Object.entries(timingsMs) as [Phase, number][];
+  return [
+    ...done.filter(([phase]) => phase !== 'publish').map(([phase, durationMs]): RunEvent => ({ kind: 'done', phase, durationMs, failed: false })),
+    { kind: 'step', number: steps, line: '' },
+    ...(proof === null ? [] : [{ kind: 'proved' as const, proof }]),
+  ];
+}
+
 /** Runs one phase: its time is added to the report, the onlooker hears of its start and end. */
 export type Timer = <T>(phase: Phase, work: () => Promise<T>) => Promise<T>;
 

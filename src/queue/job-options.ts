@@ -20,3 +20,15 @@ export function runJobOptions(attempts: number): JobsOptions {
 export function retryPauseMs(backoffMs: number, attemptsMade: number): number {
   return Math.ceil(backoffMs * 2 ** attemptsMade * (0.5 + Math.random() / 2));
 }
+
+/** How often a run is put off because GitHub does not answer, without an attempt being counted: for about a day. */
+export const maxOutages = 50;
+const longestOutagePauseMs = 30 * 60_000;
+const longestLimitPauseMs = 65 * 60_000;
+const limitSlackMs = 10_000;
+
+/** From a minute to half an hour, or as long as GitHub says itself; its limits begin anew every hour. */
+export function outagePauseMs(backoffMs: number, outages: number, waitMs: number | null): number {
+  if (waitMs !== null) return Math.ceil(Math.min(waitMs, longestLimitPauseMs) + Math.random() * limitSlackMs);
+  return Math.ceil(Math.min(longestOutagePauseMs, 6 * backoffMs * 2 ** (outages - 1)) * (1 + Math.random() / 4));
+}

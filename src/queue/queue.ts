@@ -9,6 +9,7 @@ import type { WaitingRun } from './place-book.ts';
 import type { Place } from './places.ts';
 import type { Subject } from './subjects.ts';
 import type { InTurn } from './turns.ts';
+import type { Vault } from './vault.ts';
 
 export interface IntakeQueue {
   /** Durable when it returns. Throws `redis_unavailable` after `deadlineMs`, whatever the Redis client does. */
@@ -22,6 +23,11 @@ export interface IntakeQueue {
 export interface RunContext {
   readonly attempt: number;
   readonly lastAttempt: boolean;
+  /**
+   * Whether `github_unavailable` with `details.waits` puts the run off without counting an attempt: to be thrown when
+   * the next one pays for nothing again. `details.waitMs` is how long GitHub wants it to be.
+   */
+  readonly canWait: boolean;
   /**
    * One per run. Its reason is a FixError: `cancelled` (details.reason says by what, details.login by whom), `lock_lost`
    * (another worker has the run, or this one shuts down: throw it, say nothing), `run_lost` (aborted from the start:
@@ -51,6 +57,8 @@ export interface StoppedRun {
 export interface WorkerQueue {
   /** What has to be known of an issue later. */
   readonly keepsakes: Keepsakes;
+  /** For what runs have finished and could not publish yet. */
+  readonly vault: Vault;
   /** False when this trigger was queued before. The limits narrow the operator's; what is over one waits. */
   addRun(job: FixJob, limits?: RunLimits): Promise<boolean>;
   /** Brings an event back to intake after a time, once for its key, whatever ends in between. */

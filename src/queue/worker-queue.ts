@@ -23,6 +23,8 @@ import { createKeepsakes } from './keepsakes.ts';
 import { createLane } from './lane.ts';
 import type { Lane } from './lane.ts';
 import type { AllLimits, RunLimits } from './open-run.ts';
+import { createOutages } from './outages.ts';
+import type { Outages } from './outages.ts';
 import { createPlaceBook } from './place-book.ts';
 import type { PlaceBook } from './place-book.ts';
 import type { Place } from './places.ts';
@@ -36,6 +38,7 @@ import { createSeal } from './seal.ts';
 import { createSubjects } from './subjects.ts';
 import type { Subject, Subjects } from './subjects.ts';
 import { createInTurn } from './turns.ts';
+import { createVault } from './vault.ts';
 
 export interface WorkerQueueOptions {
   readonly redisUrl: string;
@@ -92,6 +95,7 @@ interface Parts {
   readonly places: PlaceBook;
   readonly subjects: Subjects;
   readonly inbox: Inbox;
+  readonly outages: Outages;
   readonly active: ActiveRuns;
   readonly cancellation: Cancellation;
   readonly loops: QueueLoop[];
@@ -112,6 +116,7 @@ export async function createWorkerQueue(options: WorkerQueueOptions): Promise<Wo
   const history = createHistory(parts.redis, options.prefix ?? 'mayfly');
   return {
     keepsakes: createKeepsakes({ redis: parts.redis, prefix: options.prefix ?? 'mayfly', seal: createSeal(options.signingKey, 'keepsakes') }),
+    vault: createVault({ redis: parts.redis, prefix: options.prefix ?? 'mayfly', signingKey: options.signingKey }),
     addRun: (job, limits = {}) => addRun(job, limits, parts),
     later: async (event, delayMs) => void (await parts.intake.add(event.key, event, addMs, delayMs)),
     hasRun: (key) => within(addMs, parts.runs.has(key)),
@@ -176,7 +181,8 @@ function createParts(options: WorkerQueueOptions): Parts {
   const hands = (): number => (state.draining ? active.ids().length : concurrency);
   const inbox = createInbox({ redis, prefix, seal: createSeal(signingKey, 'messages') });
   const subjects = createSubjects(redis, runs);
-  const onGone = async (jobId: string): Promise<void> => void (await Promise.all([ring.release(jobId), inbox.clear(jobId)]));
+  const outages = createOutages(redis, prefix);
+  const onGone = async (jobId: string): Promise<void> => void (await Promise.all([ring.release(jobId), inbox.clear(jobId), outages.forget(jobId)]));
   return {
     redis,
     intake,
@@ -186,6 +192,7 @@ function createParts(options: WorkerQueueOptions): Parts {
     places: createPlaceBook({ redis, lane: runs, ring, limits, log }),
     subjects,
     inbox,
+    outages,
     active,
     cancellation: createCancellation({ redis, lane: runs, ring, active, subjects, seal: createSeal(signingKey, 'cancelled'), onGone, log }),
     loops: [],
