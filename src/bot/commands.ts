@@ -6,7 +6,7 @@ import { estimateFix } from './estimate.ts';
 import type { Work } from '../job.ts';
 import type { Intake, Scene } from './scene.ts';
 import { sayStopped } from './living-comment.ts';
-import { digestPlan, recallHeld, recallPlan, recallSpend, recallWork, subjectOf } from './memory.ts';
+import { digestPlan, noteStop, recallHeld, recallPlan, recallSpend, recallWork, subjectOf } from './memory.ts';
 import type { KeptPlan } from './memory.ts';
 import { pullCommands } from './pull-commands.ts';
 import { start } from './start.ts';
@@ -94,6 +94,8 @@ async function status(scene: Scene): Promise<Obeyed> {
 }
 
 async function stop(scene: Scene): Promise<Obeyed> {
+  // What was asked for before, and is taken in later because GitHub did not answer, does not begin any more.
+  await noteStop(scene.tools.memory, subjectOf(scene.event), scene.event.receivedAt);
   const stopped = await stopRuns(scene, 'stop');
   return stopped > 0 ? 'done' : await say(scene, nothingToStop, 'refused');
 }
@@ -103,7 +105,7 @@ type StopScene = Omit<Scene, 'settings' | 'label'> & { readonly label?: string }
 /** How many. A run that still waits never gets to say that it was stopped, so that is said here; a running one says so itself. */
 export async function stopRuns({ event, github, tools, log, label }: StopScene, reason: 'stop' | 'unlabeled' | 'closed'): Promise<number> {
   const { repository, issue, actor } = event;
-  const stopped = await tools.queue.cancelIssue(repository.id, issue.number, reason, actor.login);
+  const stopped = await tools.queue.cancelIssue(repository.id, issue.number, reason, { login: actor.login, event });
   log.info({ stopped, reason }, 'runs of the issue stopped');
   const waiting = stopped.filter((run) => run.waited).map((run) => run.runId);
   if (waiting.length > 0) {

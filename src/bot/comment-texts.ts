@@ -23,6 +23,7 @@ export interface Waiting {
 }
 
 const holds = {
+  issue: 'another run works here',
   repository: 'this repository has as many runs at work as it may',
   installation: 'this account has as many runs at work as it may',
   total: 'every worker is busy',

@@ -64,3 +64,15 @@ export function isLastFailure(thrown: unknown, context: Pick<TalkContext, 'attem
   if (signal.aborted || code === 'lock_lost' || code === 'over_limit' || waitsForGitHub(thrown, context)) return false;
   return row.retry !== 'later' || lastAttempt;
 }
+
+/** The pull request has it now. */
+export async function dropResumed({ job, github, tools, attempt }: JobContext): Promise<void> {
+  const { work } = job;
+  if (work.kind !== 'fix' || work.resume === null) return;
+  try {
+    await github.dropHeld(work.resume);
+    await tools.memory.keep(subjectOf(job), 'held', null);
+  } catch (thrown) {
+    attempt.log.info({ err: asFixError(thrown) }, 'the branch that the run began with is still there');
+  }
+}

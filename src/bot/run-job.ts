@@ -16,7 +16,7 @@ import { beginCheck, checkCommit, endCheck } from './commit-check.ts';
 import { openFinishedWork } from './finished-work.ts';
 import { followOwn } from './pull-commit.ts';
 import { fixWork, resumeOf } from './fix-work.ts';
-import { endStopped, holdWork, isLastFailure, waitsForGitHub } from './hold-work.ts';
+import { dropResumed, endStopped, holdWork, isLastFailure, waitsForGitHub } from './hold-work.ts';
 import { createLivingComment } from './living-comment.ts';
 import { subjectOf, summariseRun } from './memory.ts';
 import type { KeptSpend, Memory } from './memory.ts';
@@ -219,6 +219,7 @@ async function deliver(context: JobContext, kind: WorkKind, ready: Ready): Promi
   const outcome = await kind.deliver(context, ready);
   if (outcome.kind === 'published' || outcome.kind === 'pushed') await checkCommit(context, outcome.pullRequest.headSha);
   else await holdWork(context, kind, outcome);
+  if (outcome.kind === 'published') await dropResumed(context);
   return outcome;
 }
 

@@ -17,12 +17,22 @@ export async function takeInEvent(
   tools: IntakeTools & ReviewTools,
   log: Log,
 ): Promise<void> {
-  if ('reviewId' in event) return await takeInReview(event, tools, log);
+  if ('reviewId' in event) return await inTurnOf(event.number, event, tools, () => takeInReview(event, tools, log));
   if ('headSha' in event) return await takeInChecks(event, tools, log);
   if (event.kind === 'pushed') {
     if (event.settings) await takeInSettings(event, tools, log);
     return await takeInPush(event, tools, log);
   }
   if (!('issue' in event)) return await takeInSettings(event, tools, log);
-  await takeIn(event, tools, log);
+  await inTurnOf(event.issue.number, event, tools, () => takeIn(event, tools, log));
+}
+
+/** One event of an issue after the other, in their order: a stop that comes while a trigger is taken in has to find its run. */
+async function inTurnOf(
+  issue: number,
+  { repository }: Pick<Intake, 'repository'>,
+  { inTurn, signal }: Pick<IntakeTools, 'inTurn' | 'signal'>,
+  work: () => Promise<void>,
+): Promise<void> {
+  await inTurn(`intake:${repository.id}:${issue}`, signal, work);
 }

@@ -10,8 +10,9 @@ import { readFile, readOrganizationFile } from './files.ts';
 import type { GitHubRepository, IssueState, Permission } from './github.ts';
 import { writeLivingIssue } from './living-issue.ts';
 import { demandClean, refuseSecrets } from './outgoing.ts';
+import { dropFormer } from './held-branches.ts';
 import { holdBranch, publish } from './publish.ts';
-import { createPulls } from './pulls.ts';
+import { createPulls, readCommit, signsForApps } from './pulls.ts';
 import { asPullRequest, findOpenPullRequest } from './pull-requests.ts';
 import type { Session } from './session.ts';
 import { mintToken } from './tokens.ts';
@@ -48,6 +49,10 @@ export function createRepository(options: RepositoryOptions): GitHubRepository {
     await withSession(options, { use: 'publish', signal: AbortSignal.any([signal, during]) }, work);
   const as = async <T>(use: TokenUse, work: (session: Session) => Promise<T>, during = signal): Promise<T> =>
     await withSession(options, { use, signal: AbortSignal.any([signal, during]) }, work);
+  const former = {
+    readCommit: async (session: Session, sha: string) => await readCommit(session, sha, { signs: signsForApps(mint.client.apiUrl) }),
+    log: mint.log,
+  };
   return {
     pulls: createPulls(as, options),
     cloneUrl: `${options.webUrl}/${owner}/${name}.git`,
@@ -86,8 +91,14 @@ export function createRepository(options: RepositoryOptions): GitHubRepository {
     },
     async hold(request) {
       demandClean(request, mint.secrets);
-      return await write(request.signal, async (session) => await holdBranch(session, request));
+      return await write(request.signal, async (session) => {
+        const held = await holdBranch(session, request);
+        await dropFormer(session, { ...former, branch: request.branch, goes: ({ branch }) => branch !== held.branch });
+        return held;
+      });
     },
+    dropHeld: async ({ branch, headSha }) =>
+      await write(signal, async (session) => await dropFormer(session, { ...former, branch, goes: (head) => head.branch === branch && head.headSha === headSha })),
     check: async (request) => await withSession(options, { use: 'check', signal }, async (session) => await writeCheck(session, request)),
   };
 }

@@ -8,8 +8,17 @@ const kept = { removeOnComplete: { age: hour }, removeOnFail: { age: 14 * 24 * h
 /** Until the ring promotes it. BullMQ orders delayed jobs by a number that ends in 2039; one that gets out is put back. */
 export const parkedMs = 365 * 24 * hour * 1000;
 
-/** GitHub may be away for a while: ten attempts within 17 to 34 minutes. */
-export const intakeJobOptions: JobsOptions = { ...kept, attempts: 10, backoff: { type: 'exponential', delay: 2_000, jitter: 0.5 } };
+const intakePauseStartMs = 2_000;
+const longestIntakePauseMs = 15 * 60_000;
+const intakeAttempts = 105;
+
+/** GitHub may be away for hours, and sends an event once: it is tried for a day. How long it pauses says `intakePauseMs`. */
+export const intakeJobOptions: JobsOptions = { ...kept, attempts: intakeAttempts, backoff: { type: 'custom' } };
+
+/** A pause that grows up to a quarter of an hour; one more attempt for each gives a day, give or take a quarter. */
+export function intakePauseMs(attemptsMade: number): number {
+  return Math.ceil(Math.min(longestIntakePauseMs, intakePauseStartMs * 2 ** (attemptsMade - 1)) * (0.75 + Math.random() / 2));
+}
 
 /** A run costs money and minutes, so it is tried less often. How long it pauses knows the ring; for BullMQ it is parked. */
 export function runJobOptions(attempts: number): JobsOptions {

@@ -64,6 +64,7 @@ export function createRunProcessor(parts: RunProcessorParts): (job: Job, token?:
   return async (job, token = '') => {
     const jobId = job.id ?? '';
     const queued = await openOrLeave(job, token, parts);
+    await letEarlierEnd(job, token, parts);
     if (!(await parts.ring.take(jobId))) {
       const over = await parts.ring.over(jobId, job.attemptsMade);
       if (over) return await finish(over, { jobId, fixJob: queued.job }, parts);
@@ -101,6 +102,19 @@ async function openOrLeave(job: Job, token: string, parts: RunProcessorParts): P
     await ring.release(jobId);
     throw new UnrecoverableError(code);
   }
+}
+
+/**
+ * BullMQ has handed a run to a second hand of this worker while the first still clears up after its lost lock. It renews
+ * one lock for a run, and stops when either ends: so the second waits, and gives the run back, to be taken anew.
+ */
+async function letEarlierEnd(job: Job, token: string, parts: RunProcessorParts): Promise<void> {
+  const { id: jobId = '' } = job;
+  const earlier = parts.active.earlier(jobId);
+  if (earlier === null) return;
+  parts.active.abort(jobId, new FixError('lock_lost', { details: { reason: 'taken again' } }));
+  await earlier;
+  await leave(job, token, parts);
 }
 
 /** Its worker died before BullMQ knew of the end. */

@@ -54,6 +54,13 @@ export interface StoppedRun {
   readonly waited: boolean;
 }
 
+export interface StoppedBy {
+  /** The person who said it. */
+  readonly login?: string;
+  /** That it came with: told again, it stops the same runs, and it stops none that was asked for later. */
+  readonly event?: { readonly key: string; readonly receivedAt: string };
+}
+
 export interface WorkerQueue {
   /** What has to be known of an issue later. */
   readonly keepsakes: Keepsakes;
@@ -66,7 +73,7 @@ export interface WorkerQueue {
   /** Whether this trigger was queued before. */
   hasRun(key: string): Promise<boolean>;
   /** Stops what waits or runs for an issue, on whatever worker. What waits is gone in silence; what runs has its signal aborted. */
-  cancelIssue(repositoryId: number, issue: number, reason: 'stop' | 'unlabeled' | 'closed', login?: string): Promise<readonly StoppedRun[]>;
+  cancelIssue(repositoryId: number, issue: number, reason: 'stop' | 'unlabeled' | 'closed', by?: StoppedBy): Promise<readonly StoppedRun[]>;
   /** What waits or works for an issue, the one that works first. */
   find(subject: Subject): Promise<readonly Place[]>;
   /** Hands a message to the run that works on an issue, or to the first that waits for it. Told twice, it is heard once. `closed`: that run is at its end. */

@@ -18,7 +18,7 @@ import type { Heartbeat, HeartbeatTiming } from './heartbeat.ts';
 import { createHistory } from './history.ts';
 import { createInbox } from './inbox.ts';
 import type { Inbox } from './inbox.ts';
-import { intakeJobOptions, runJobOptions } from './job-options.ts';
+import { intakeJobOptions, intakePauseMs, runJobOptions } from './job-options.ts';
 import { createKeepsakes } from './keepsakes.ts';
 import { createLane } from './lane.ts';
 import type { Lane } from './lane.ts';
@@ -120,8 +120,8 @@ export async function createWorkerQueue(options: WorkerQueueOptions): Promise<Wo
     addRun: (job, limits = {}) => addRun(job, limits, parts),
     later: async (event, delayMs) => void (await parts.intake.add(event.key, event, addMs, delayMs)),
     hasRun: (key) => within(addMs, parts.runs.has(key)),
-    async cancelIssue(repositoryId, issue, reason, login) {
-      const stopped = await within(addMs, parts.cancellation.cancel({ repositoryId, issue }, { reason, login }));
+    async cancelIssue(repositoryId, issue, reason, { login, event } = {}) {
+      const stopped = await within(addMs, parts.cancellation.cancel({ repositoryId, issue }, { reason, login }, event ?? null));
       void parts.dispatcher.turn();
       return stopped;
     },
@@ -209,7 +209,7 @@ function createLoops(handlers: Handlers, parts: Parts, options: WorkerQueueOptio
   const shared = { redis, lockMs, log, idleMs, silentMs };
   const budgets = createDailyBudgets({ redis, lane: runs, limits: daily, log, aheadMs });
   const runProcessor = createRunProcessor({ ...parts, lane: runs, budgets, attempts, backoffMs, lockMs, log, run: handlers.run });
-  const intakeLoop = createLoop(intake, createIntakeProcessor(intake, handlers.intake, log), { ...shared, concurrency: intakeConcurrency });
+  const intakeLoop = createLoop(intake, createIntakeProcessor(intake, handlers.intake, log), { ...shared, concurrency: intakeConcurrency, pauseMs: intakePauseMs });
   const runLoop = createLoop(runs, runProcessor, { ...shared, concurrency });
   // BullMQ only tells that a lock could not be renewed; the run would go on beside the worker that takes it next.
   runLoop.on('lockRenewalFailed', (jobIds) => {
@@ -226,11 +226,13 @@ interface LoopOptions {
   readonly lockMs: number;
   readonly idleMs: number;
   readonly silentMs: number;
+  /** Before a job is tried again whose options leave it to us. */
+  readonly pauseMs?: (attemptsMade: number) => number;
   readonly log: Log;
 }
 
 function createLoop(lane: Lane, processor: Processor, options: LoopOptions): QueueLoop {
-  const { redis, concurrency, lockMs, idleMs, silentMs, log } = options;
+  const { redis, concurrency, lockMs, idleMs, silentMs, pauseMs, log } = options;
   const loop = new QueueLoop(lane.name, processor, {
     connection: redis,
     prefix: lane.prefix,
@@ -242,6 +244,7 @@ function createLoop(lane: Lane, processor: Processor, options: LoopOptions): Que
     // We count lost workers ourselves: BullMQ would fail such a job without telling anyone.
     maxStalledCount: Number.MAX_SAFE_INTEGER,
     runRetryDelay: 1_000,
+    ...(pauseMs && { settings: { backoffStrategy: pauseMs } }),
   });
   loop.on('error', (err) => {
     if (!isConnectionError(err)) log.warn({ err }, 'queue error');

@@ -38,7 +38,7 @@ describe.skipIf(reason)('finished work', { timeout: 120_000 }, () => {
     expect(model.questions).toEqual([]);
     expect(report).toMatchObject({ outcome: { kind: 'published' }, proof: { verdict: 'proven' }, steps: 2 });
     const [pull] = await world.repository.pullRequests();
-    expect(pull.body).toContain('fails without this change and passes with it');
+    expect(pull.body).toContain('**Proven: the tests fail without the patch and pass with it.**');
     const { data } = await createUserClient(world.standIn, 'ada').rest.git.getTree({
       owner: world.repository.owner,
       repo: world.repository.name,
