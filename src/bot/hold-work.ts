@@ -54,7 +54,7 @@ function afterStop(context: JobContext): JobContext {
 /** GitHub is away, and a later attempt pays for nothing again. */
 export function waitsForGitHub(thrown: unknown, { attempt, report, finished }: Pick<TalkContext, 'attempt' | 'report' | 'finished'>): boolean {
   const { signal, canWait } = attempt;
-  return !signal.aborted && canWait && asFixError(thrown).code === 'github_unavailable' && (finished.isKept || report.steps === 0);
+  return !signal.aborted && canWait && asFixError(thrown).code === 'github_unavailable' && (finished.isKept || report.steps === (report.earlier?.steps ?? 0));
 }
 
 /** Nothing comes after it: a model that went away, say. */

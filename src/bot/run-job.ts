@@ -1,6 +1,7 @@
 /** One queued run on GitHub: check again, work, deliver, tell. What happens inside the VMs is `fix/run.ts`; what a kind of work has of its own is in its file. */
 import { FixError, asFixError } from '../errors.ts';
 import { narrowLimits, refuseBroken, refuseBySettings } from '../fix/base-settings.ts';
+import { leftOfRun } from '../fix/budget.ts';
 import { createReport, eventsOf } from '../fix/report.ts';
 import type { RunEvent, RunReport } from '../fix/report.ts';
 import { isPersonsStop } from '../fix/agent-end.ts';
@@ -18,7 +19,7 @@ import { followOwn } from './pull-commit.ts';
 import { fixWork, resumeOf } from './fix-work.ts';
 import { dropResumed, endStopped, holdWork, isLastFailure, waitsForGitHub } from './hold-work.ts';
 import { createLivingComment } from './living-comment.ts';
-import { subjectOf, summariseRun } from './memory.ts';
+import { recallSpend, subjectOf, summariseRun } from './memory.ts';
 import type { KeptSpend, Memory } from './memory.ts';
 import { openMessageDesk } from './message-desk.ts';
 import type { PersonMessage } from './message-desk.ts';
@@ -135,13 +136,22 @@ async function attemptRun(talk: TalkContext, kind: WorkKind, onPlaced: (job: Fix
     return early;
   }
   if (earlier !== null) return await orKeep(context, kind, async () => await deliverAgain(context, kind, earlier.ready));
-  const { costUsd, tokens } = narrowLimits(tools.limits, values).agent;
+  await recallEarlier(context);
+  const { costUsd, tokens } = leftOfRun(narrowLimits(tools.limits, values).agent, talk.report);
   const budget = await attempt.openBudget({ costUsd: tools.models.anyPriced ? costUsd : null, tokens, costUsdPerDay: values['budgets.costUsdPerDay'] });
   try {
     return await orKeep(context, kind, async () => await workAndDeliver(context, kind, budget));
   } finally {
     await budget.close();
   }
+}
+
+/** An attempt that is made again has the rest of what one run may use. */
+async function recallEarlier({ job, report, tools }: TalkContext): Promise<void> {
+  const spend = await recallSpend(tools.memory, subjectOf(job));
+  if (spend?.runId !== job.runId) return;
+  const { steps, usage, costUsd } = spend;
+  Object.assign(report, { earlier: { steps, usage, costUsd }, steps, usage, costUsd });
 }
 
 /** When the work fails for good, or is stopped, what there is of it is kept. */

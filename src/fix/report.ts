@@ -1,5 +1,6 @@
 /** What a run leaves for people and programs to read: filled in as the run goes, whole even when it fails half-way. */
 import type { Reply } from '../agent/submission.ts';
+import type { Spend } from '../agent/spend.ts';
 import type { SeenText } from '../agent/task.ts';
 import type { TokenRecord } from '../github/github.ts';
 import type { FixOutcome, Patch, Proof, TestRun, Usage } from '../job.ts';
@@ -53,6 +54,8 @@ export interface RunReport {
   /** Its answers to the comments of a review. Hostile. */
   replies: readonly Reply[];
   proof: Proof | null;
+  /** What earlier attempts at this run have used; the next three have it in them. */
+  earlier: Spend | null;
   steps: number;
   usage: Usage;
   /** What is known of it: null when nothing is, because the price of no model that answered is known. */
@@ -90,6 +93,7 @@ export function createReport(runId: string): RunReport {
     resolves: false,
     replies: [],
     proof: null,
+    earlier: null,
     steps: 0,
     usage: { inputTokens: 0, outputTokens: 0, cachedInputTokens: 0 },
     costUsd: 0,

@@ -107,16 +107,16 @@ interface Parts {
 /** Redis answers when it resolves. Throws `redis_unavailable` within seconds, `config_invalid`. */
 export async function createWorkerQueue(options: WorkerQueueOptions): Promise<WorkerQueue> {
   const parts = createParts(options);
-  try {
-    await within(startMs, parts.redis.ping());
-  } catch (thrown) {
+  await within(startMs, parts.redis.ping()).catch(async (thrown: unknown) => {
     await closeParts(parts);
     throw thrown;
-  }
-  const history = createHistory(parts.redis, options.prefix ?? 'mayfly');
+  });
+  const { prefix = 'mayfly', signingKey } = options;
+  const shared = { redis: parts.redis, prefix, signingKey };
+  const history = createHistory(parts.redis, prefix);
   return {
-    keepsakes: createKeepsakes({ redis: parts.redis, prefix: options.prefix ?? 'mayfly', seal: createSeal(options.signingKey, 'keepsakes') }),
-    vault: createVault({ redis: parts.redis, prefix: options.prefix ?? 'mayfly', signingKey: options.signingKey }),
+    keepsakes: createKeepsakes({ ...shared, seal: createSeal(signingKey, 'keepsakes') }),
+    vault: createVault(shared),
     addRun: (job, limits = {}) => addRun(job, limits, parts),
     later: async (event, delayMs) => void (await parts.intake.add(event.key, event, addMs, delayMs)),
     hasRun: (key) => within(addMs, parts.runs.has(key)),
@@ -133,7 +133,7 @@ export async function createWorkerQueue(options: WorkerQueueOptions): Promise<Wo
       const put = await within(addMs, parts.inbox.put(jobId, message));
       return put === 'kept' ? state : put;
     },
-    inTurn: createInTurn(parts.redis, options.prefix ?? 'mayfly'),
+    inTurn: createInTurn(parts.redis, prefix),
     onPlaces: (callback, everyMs = watchMs) => void parts.watches.push(parts.places.watch(callback, everyMs)),
     remember: (repositoryId, summary) => within(addMs, history.remember(repositoryId, summary)),
     past: (repositoryId) => within(addMs, history.past(repositoryId)),
@@ -226,7 +226,6 @@ interface LoopOptions {
   readonly lockMs: number;
   readonly idleMs: number;
   readonly silentMs: number;
-  /** Before a job is tried again whose options leave it to us. */
   readonly pauseMs?: (attemptsMade: number) => number;
   readonly log: Log;
 }

@@ -53,6 +53,16 @@ describe.skipIf(redisIsMissing())('the budgets of a day', () => {
     return (thrown as FixError).details['reached'];
   }
 
+  test('let a run wait that would get less than a tenth of what it wants, of each budget', async () => {
+    const [first, second] = [await begin(), await begin()];
+    const share = await open(first);
+    await share.tell({ costUsd: 1.9, tokens: 1 });
+    await share.close();
+
+    expect(await reached(second)).toMatchObject({ scope: 'repository', unit: 'usd' });
+    expect((await open(second, { costUsd: 0.9 })).usd.amount).toBeCloseTo(0.1);
+  });
+
   test('give two runs at once what is there once', async () => {
     const runs = [await begin(), await begin(), await begin()];
 

@@ -70,6 +70,15 @@ describe.skipIf(reason)('a trigger', { timeout: 120_000 }, () => {
     expect(await world.comments()).toEqual(['/agent fix', '/agent fix']);
   });
 
+  it('is stopped by a word that comes while it is still taken in', async () => {
+    const world = await startHeld();
+
+    await Promise.all([world.comment('/agent fix'), world.comment('/agent stop').then(() => {})]);
+
+    await world.settled();
+    expect(await runsOf(world)).toBe(0);
+  });
+
   it('test 33: is none when the label was taken away before it was seen; a run whose issue is closed publishes nothing', async () => {
     const world = await startHeld({ replies: [bash('echo good > src.txt'), submit()] });
     const issue = await world.repository.issue(world.issue);
