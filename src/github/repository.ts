@@ -92,7 +92,10 @@ export function createRepository(options: RepositoryOptions): GitHubRepository {
       return await write(request.signal, async (session) => await holdAlone(session, request, former));
     },
     dropHeld: async ({ branch, headSha }) =>
-      await write(signal, async (session) => await dropFormer(session, { ...former, branch, goes: (head) => head.branch === branch && head.headSha === headSha })),
+      await write(
+        signal,
+        async (session) => await dropFormer(session, { ...former, branch, goes: (head) => head.branch === branch && head.headSha === headSha }),
+      ),
     check: async (request) => await withSession(options, { use: 'check', signal }, async (session) => await writeCheck(session, request)),
   };
 }

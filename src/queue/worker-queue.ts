@@ -8,7 +8,7 @@ import type { ActiveRuns } from './active-runs.ts';
 import { createCancellation } from './cancellation.ts';
 import type { Cancellation } from './cancellation.ts';
 import { connect, isConnectionError } from './connection.ts';
-import { createDailyBudgets } from './daily-budget.ts';
+import { createDailyBudgets, unlimited } from './daily-budget.ts';
 import type { DailyLimits } from './daily-budget.ts';
 import { within } from './deadline.ts';
 import { createDispatcher } from './dispatcher.ts';
@@ -72,14 +72,6 @@ export const abortMs = 60_000;
 const closeMs = 5_000;
 const defaultLockMs = 30_000;
 const watchMs = 2_000;
-const unlimited: DailyLimits = {
-  costUsdPerRepository: 1e6,
-  costUsdPerInstallation: 1e6,
-  costUsdPerUser: 1e6,
-  tokensPerRepository: 1e12,
-  tokensPerInstallation: 1e12,
-  tokensPerUser: 1e12,
-};
 
 const unlimitedRuns = 1e9;
 const onTime = (): number => 0;
@@ -209,7 +201,11 @@ function createLoops(handlers: Handlers, parts: Parts, options: WorkerQueueOptio
   const shared = { redis, lockMs, log, idleMs, silentMs };
   const budgets = createDailyBudgets({ redis, lane: runs, limits: daily, log, aheadMs });
   const runProcessor = createRunProcessor({ ...parts, lane: runs, budgets, attempts, backoffMs, lockMs, log, run: handlers.run });
-  const intakeLoop = createLoop(intake, createIntakeProcessor(intake, handlers.intake, log), { ...shared, concurrency: intakeConcurrency, pauseMs: intakePauseMs });
+  const intakeLoop = createLoop(intake, createIntakeProcessor(intake, handlers.intake, log), {
+    ...shared,
+    concurrency: intakeConcurrency,
+    pauseMs: intakePauseMs,
+  });
   const runLoop = createLoop(runs, runProcessor, { ...shared, concurrency });
   // BullMQ only tells that a lock could not be renewed; the run would go on beside the worker that takes it next.
   runLoop.on('lockRenewalFailed', (jobIds) => {

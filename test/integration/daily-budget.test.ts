@@ -39,7 +39,7 @@ describe.skipIf(redisIsMissing())('the budgets of a day', () => {
   }
 
   async function begin(repositoryId = 1, on = worker): Promise<Running> {
-    const job = aJob({ key: crypto.randomUUID(), repositoryId });
+    const job = aJob({ key: crypto.randomUUID(), repositoryId, issue: begun + 1 });
     await worker.queue.addRun(job);
     return await on.run(begun++);
   }

@@ -24,7 +24,14 @@ test('held work of before stays where somebody went on with it, or wants to merg
   const { seeded, baseSha } = await seed();
   const { repository } = openPort(standIn, seeded);
   const { branch, commitMessage, signal } = aPublishRequest(baseSha);
-  const hold = async (text: string) => await repository.hold({ baseSha, files: [{ path: 'a.txt', change: { kind: 'write', mode: '100644', content: Buffer.from(text) } }], commitMessage, signal, branch: `${branch}-held` });
+  const hold = async (text: string) =>
+    await repository.hold({
+      baseSha,
+      files: [{ path: 'a.txt', change: { kind: 'write', mode: '100644', content: Buffer.from(text) } }],
+      commitMessage,
+      signal,
+      branch: `${branch}-held`,
+    });
   const ada = createUserClient(standIn, 'ada');
   const at = { owner: seeded.owner, repo: seeded.name };
   const first = await hold('one');

@@ -143,7 +143,9 @@ describe.skipIf(reason)('a queued run', () => {
 
   it('that is tried again has the rest of what one run may use, and tells the sum', async () => {
     const lost = { onBoot: failing('sandbox_boot') };
-    const limits = (steps: number) => ({ limits: { agent: { steps, costUsd: 5, tokens: 100_000, commandTimeoutMs: 20_000, softTimeMs: 60_000, hardTimeMs: 90_000 } } });
+    const limits = (steps: number) => ({
+      limits: { agent: { steps, costUsd: 5, tokens: 100_000, commandTimeoutMs: 20_000, softTimeMs: 60_000, hardTimeMs: 90_000 } },
+    });
     const away: PlannedReply = () => Promise.reject(new FixError('model_unavailable'));
     await expect(world.run([bash('true'), bash('true'), away], limits(4))).rejects.toMatchObject({ code: 'model_unavailable' });
     await expect(world.run([], { ...lost, ...limits(4) })).rejects.toMatchObject({ code: 'sandbox_boot' });

@@ -50,7 +50,7 @@ describe.skipIf(reason)('finished work', { timeout: 120_000 }, () => {
   });
 
   it('says how long GitHub wants to be left alone', async () => {
-const now = Math.floor(Date.now() / 1000);
+    const now = Math.floor(Date.now() / 1000);
     const headers = { 'x-ratelimit-remaining': '0', date: new Date(now * 1000).toUTCString(), 'x-ratelimit-reset': String(now + 2400) };
 
     expect(await turnAway({ status: 403, headers })).toMatchObject({ code: 'github_unavailable', details: { waits: true, waitMs: 40 * 60_000 } });
