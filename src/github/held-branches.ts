@@ -19,7 +19,7 @@ export async function dropFormer(session: Session, { branch, goes, readCommit, l
   const { octokit, at, signal } = session;
   const isNamed = (name: string): boolean => name.startsWith(branch) && /^(?:-\d{1,2})?$/.test(name.slice(branch.length));
   try {
-    const { data } = await octokit.rest.git.listMatchingRefs({ ...at, ref: `heads/${branch}`, per_page: 100 });
+    const { data } = await octokit.rest.git.listMatchingRefs({ ...at, ref: `heads/${branch}` });
     const heads = data.map(({ ref, object }) => ({ branch: ref.replace(/^refs\/heads\//, ''), headSha: object.sha }));
     for (const head of heads.filter((found) => isNamed(found.branch) && goes(found))) {
       if (!(await readCommit(session, head.headSha)).ours) continue;

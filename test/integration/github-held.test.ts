@@ -55,8 +55,8 @@ test('a stop that comes when the pull request is there does not take it back', a
   standIn.fault({ method: 'POST', path: /\/requested_reviewers$/, hang: true });
 
   const publishing = repository.publish(aPublishRequest(baseSha, { reviewers: ['ada'], signal: controller.signal }));
-  await expect.poll(async () => (await seeded.pullRequests()).length).toBe(1);
-  await expect.poll(() => standIn.faults.unused).toBe(0);
+  await expect.poll(async () => (await seeded.pullRequests()).length, { timeout: 20_000 }).toBe(1);
+  await expect.poll(() => standIn.faults.unused, { timeout: 20_000 }).toBe(0);
   controller.abort(new FixError('cancelled'));
 
   expect(await publishing).toMatchObject({ draft: true, branch: 'mayfly/issue-7' });
