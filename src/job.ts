@@ -25,7 +25,7 @@ export const Sha = z.string().regex(/^[0-9a-f]{40}$/);
 const Text = z.string().max(65_536);
 
 /** A branch of this repository as it was at the trigger. A head that moved since ends the run as stale: nothing is forced. */
-const PinnedPull = z.object({
+export const PinnedPull = z.object({
   branch: z.string().min(1).max(255),
   headSha: Sha,
   /** The branch that it is to be merged into. */

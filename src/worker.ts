@@ -90,6 +90,7 @@ export async function startWorker(config: Config, options: WorkerOptions): Promi
     onEvent: options.onEvent ?? (() => {}),
     onReport: options.onReport ?? (() => {}),
     memory,
+    vault: queue.vault,
     inTurn: queue.inTurn,
   };
   const handlers: Parameters<typeof queue.consume>[0] = {

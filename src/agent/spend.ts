@@ -33,6 +33,26 @@ export function addUsage(spend: Spend, { usage, by }: Pick<Reply, 'usage' | 'by'
   };
 }
 
+/** Both together. */
+export function addSpend(one: Spend, other: Spend): Spend {
+  const costUsd = one.costUsd === null || other.costUsd === null ? (one.costUsd ?? other.costUsd) : one.costUsd + other.costUsd;
+  return {
+    steps: one.steps + other.steps,
+    usage: {
+      inputTokens: one.usage.inputTokens + other.usage.inputTokens,
+      outputTokens: one.usage.outputTokens + other.usage.outputTokens,
+      cachedInputTokens: one.usage.cachedInputTokens + other.usage.cachedInputTokens,
+    },
+    costUsd,
+  };
+}
+
+/** What of the limits is left after that. Of one that was reached nothing is, so that is asked first. */
+export function lessSpent(limits: AgentLimits, { steps, usage, costUsd }: Spend): AgentLimits {
+  const { inputTokens, outputTokens } = usage;
+  return { ...limits, steps: limits.steps - steps, tokens: limits.tokens - inputTokens - outputTokens, costUsd: limits.costUsd - (costUsd ?? 0) };
+}
+
 /** The limit that leaves no further step, or null. */
 export function findReached(spend: Spend, limits: AgentLimits, elapsedMs: number): Metered | null {
   return shares(spend, limits, elapsedMs / limits.hardTimeMs).find(([, share]) => share >= 1)?.[0] ?? null;

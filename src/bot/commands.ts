@@ -6,7 +6,7 @@ import { estimateFix } from './estimate.ts';
 import type { Work } from '../job.ts';
 import type { Intake, Scene } from './scene.ts';
 import { sayStopped } from './living-comment.ts';
-import { digestPlan, recallHeld, recallPlan, recallSpend, recallWork, subjectOf } from './memory.ts';
+import { digestPlan, noteStop, recallHeld, recallPlan, recallSpend, recallWork, subjectOf } from './memory.ts';
 import type { KeptPlan } from './memory.ts';
 import { pullCommands } from './pull-commands.ts';
 import { start } from './start.ts';
@@ -94,6 +94,8 @@ async function status(scene: Scene): Promise<Obeyed> {
 }
 
 async function stop(scene: Scene): Promise<Obeyed> {
+  // What was asked for before, and is taken in later because GitHub did not answer, does not begin any more.
+  await noteStop(scene.tools.memory, subjectOf(scene.event), scene.event.receivedAt);
   const stopped = await stopRuns(scene, 'stop');
   return stopped > 0 ? 'done' : await say(scene, nothingToStop, 'refused');
 }
@@ -105,7 +107,7 @@ export async function stopRuns({ event, github, tools, log, label }: StopScene, 
   const { repository, issue, actor } = event;
   // Whoever takes a label off may be tidying up; a run that works may have been asked for in other words.
   if (reason === 'unlabeled' && (await tools.queue.find(subjectOf(event)))[0]?.state === 'working') return 0;
-  const stopped = await tools.queue.cancelIssue(repository.id, issue.number, reason, actor.login);
+  const stopped = await tools.queue.cancelIssue(repository.id, issue.number, reason, { login: actor.login, event });
   log.info({ stopped, reason }, 'runs of the issue stopped');
   const waiting = stopped.filter((run) => run.waited).map((run) => run.runId);
   if (waiting.length > 0) {

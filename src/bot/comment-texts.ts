@@ -24,6 +24,7 @@ export interface Waiting {
 }
 
 const holds = {
+  issue: 'another run works here',
   repository: 'this repository has as many runs at work as it may',
   installation: 'this account has as many runs at work as it may',
   total: 'every worker is busy',
@@ -31,6 +32,7 @@ const holds = {
   repository_day: 'this repository has begun as many runs today as it may',
   daily_budget: 'a daily budget is spent, or set aside for runs that work now',
   retry: 'the last attempt failed, and the next one begins soon',
+  github: 'GitHub does not take more from here now; what is finished is kept, and goes on by itself',
 };
 
 /** The whole comment: the run that it is about, what else there is of this issue, and what the next writer has to know. */

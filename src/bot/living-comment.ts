@@ -111,7 +111,10 @@ function endedEntry(job: Asked, outcome: FixOutcome, { report, ms }: { report: R
 /** A run that waits. Says nothing over a run that has begun meanwhile. */
 export async function sayQueued(comments: Comments, job: Asked, waiting: Waiting | null): Promise<void> {
   const lines = queuedLines(job, waiting, new Date());
-  await edit(comments, job, { own: entryOf(job, 'queued'), lines, when: (before) => before === undefined || before.state === 'queued' });
+  // What GitHub did not take was told as running, and nobody could tell it otherwise.
+  const wasOff = waiting?.heldBy?.limit === 'github';
+  const when = (before: RunEntry | undefined): boolean => before === undefined || before.state === 'queued' || (wasOff && before.state === 'running');
+  await edit(comments, job, { own: entryOf(job, 'queued'), lines, when });
 }
 
 /** Runs that ended while they waited: no worker had them, so none says it. */

@@ -29,9 +29,9 @@ export interface PastRun {
 /**
  * `job`: what was asked last. `held`: where unfinished work lies. `plan`: what waits for approval. `unheard`: what people
  * said to a run that did not read it. `spend`: what the run that works has used so far. `repairs`: which failed checks had
- * their run.
+ * their run. `stopped`: when somebody said stop.
  */
-export type KeptName = 'job' | 'held' | 'plan' | 'unheard' | 'spend' | 'repairs';
+export type KeptName = 'job' | 'held' | 'plan' | 'unheard' | 'spend' | 'repairs' | 'stopped';
 
 export interface Memory {
   /** Over the one before. */
@@ -103,6 +103,19 @@ export async function recallUnheard(memory: Pick<Memory, 'recall'>, subject: Sub
 
 export async function recallSpend(memory: Pick<Memory, 'recall'>, subject: Subject): Promise<KeptSpend | null> {
   return KeptSpend.safeParse(await memory.recall(subject, 'spend')).data ?? null;
+}
+
+const KeptStop = z.object({ at: z.iso.datetime() });
+
+/** When somebody said stop here; null when nobody did lately. */
+export async function recallStop(memory: Pick<Memory, 'recall'>, subject: Subject): Promise<string | null> {
+  return KeptStop.safeParse(await memory.recall(subject, 'stopped')).data?.at ?? null;
+}
+
+/** The last one counts, in whatever order they are taken in. */
+export async function noteStop(memory: Pick<Memory, 'keep' | 'recall'>, subject: Subject, at: string): Promise<void> {
+  const before = await recallStop(memory, subject);
+  if (before === null || before < at) await memory.keep(subject, 'stopped', { at } satisfies z.infer<typeof KeptStop>);
 }
 
 /** What was asked last. */

@@ -25,11 +25,12 @@ export const planWork: WorkKind = {
 
 /** Keeps the plan for the approval, then shows it. */
 export async function presentPlan(context: JobContext, text: string): Promise<FixOutcome> {
-  const { job, tools } = context;
+  const { job, tools, finished } = context;
   const plan = text.trim();
   const instruction = instructionOf(job.work);
   const kept: KeptPlan = { digest: digestPlan(job.issue, { plan, instruction }), plan, instruction, runId: job.runId, commentId: null };
   await tools.memory.keep(subjectOf(job), 'plan', kept);
+  finished.noteKept();
   return await sayPlan(context, kept);
 }
 

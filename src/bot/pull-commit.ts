@@ -103,15 +103,22 @@ export async function pushToPull(context: JobContext, commit: PullCommit): Promi
   const { branch, headSha, ours } = pullOf(job);
   const { files, mergedSha } = commit;
   const { signal, ownsRun } = attempt;
-  if (mergedSha !== null && (await github.pulls.read(job.issue.number))?.base !== pullOf(job).base) return { kind: 'refused', reason: 'base_changed' };
+  const before = await github.pulls.read(numberOf(job));
+  if (before === null) return { kind: 'refused', reason: 'pull_request_closed' };
+  if (mergedSha !== null && before.base !== pullOf(job).base) return { kind: 'refused', reason: 'base_changed' };
   const timed = createTimer({ report, onEvent: (event) => tools.onEvent(job.runId, event) });
   const request = { branch, headSha, mergedSha, files, commitMessage: followMessage(job, commit), signal, ownsRun };
   const pushed = await timed('publish', () => github.pulls.push(request));
   if (pushed === null) return { kind: 'refused', reason: 'stale_base' };
-  const pull = await github.pulls.read(numberOf(job));
-  if (pull === null) throw new FixError('github_unavailable', { details: { reason: 'the pull request is gone' } });
+  // The commit is there: whatever fails from now on, or stops the run, does not take it back.
+  const pull = (await github.pulls.read(numberOf(job)).catch((thrown: unknown) => noteUnread(attempt, thrown))) ?? before;
   if (ours) await tellInBody(context, pull, pushed.headSha);
   return { kind: 'pushed', pullRequest: asPullRequest(pull, pushed.headSha), held: commit.ci === 'hold' };
+}
+
+function noteUnread({ log }: JobContext['attempt'], thrown: unknown): null {
+  log.warn({ err: asFixError(thrown) }, 'the pull request could not be read after the push');
+  return null;
 }
 
 /** The commit stands whatever becomes of the text. */
@@ -119,7 +126,6 @@ async function tellInBody({ job, github, report, attempt }: JobContext, pull: Pu
   const body = withLatest(pull.body, { job, report, headSha });
   if (body === null) return;
   await github.pulls.rewrite(pull.number, body).catch((thrown: unknown) => {
-    attempt.signal.throwIfAborted();
     attempt.log.error({ err: asFixError(thrown) }, 'the text of the pull request could not be changed');
   });
 }

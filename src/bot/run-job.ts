@@ -1,7 +1,8 @@
 /** One queued run on GitHub: check again, work, deliver, tell. What happens inside the VMs is `fix/run.ts`; what a kind of work has of its own is in its file. */
 import { FixError, asFixError } from '../errors.ts';
 import { narrowLimits, refuseBroken, refuseBySettings } from '../fix/base-settings.ts';
-import { createReport } from '../fix/report.ts';
+import { leftOfRun } from '../fix/budget.ts';
+import { createReport, eventsOf } from '../fix/report.ts';
 import type { RunEvent, RunReport } from '../fix/report.ts';
 import { isPersonsStop } from '../fix/agent-end.ts';
 import { runFix } from '../fix/run.ts';
@@ -13,27 +14,26 @@ import type { Log } from '../log.ts';
 import type { Values } from '../settings/values.ts';
 import { endingReply } from './comment-texts.ts';
 import { beginCheck, checkCommit, endCheck } from './commit-check.ts';
+import { openFinishedWork } from './finished-work.ts';
 import { followOwn } from './pull-commit.ts';
 import { fixWork, resumeOf } from './fix-work.ts';
+import { dropResumed, endStopped, holdWork, isLastFailure, waitsForGitHub } from './hold-work.ts';
 import { createLivingComment } from './living-comment.ts';
-import { subjectOf, summariseRun } from './memory.ts';
-import type { Held, KeptSpend, Memory } from './memory.ts';
+import { recallSpend, subjectOf, summariseRun } from './memory.ts';
+import type { KeptSpend, Memory } from './memory.ts';
 import { openMessageDesk } from './message-desk.ts';
 import type { PersonMessage } from './message-desk.ts';
 import { planWork, presentPlan } from './plan-work.ts';
-import { commitMessage } from './pull-texts.ts';
 import { mergeWork } from './merge-work.ts';
 import { repairWork } from './repair-work.ts';
 import { reviseWork } from './revise-work.ts';
 import { bringEarlier, endTalk } from './unheard.ts';
 import { keepSettingsIssue, maySteer, readPermission, readRepositorySettings } from './repository-settings.ts';
-import type { Attempt, JobContext, JobTools, TalkContext, WorkKind } from './work.ts';
+import type { Attempt, JobContext, JobTools, Ready, TalkContext, WorkKind } from './work.ts';
 
 const kinds: Record<Work['kind'], WorkKind> = { fix: fixWork, plan: planWork, revise: reviseWork, repair: repairWork, merge: mergeWork };
 
 const tellTimeoutMs = 5 * 60_000;
-/** For the work of a run that a person stops. */
-const keepTimeoutMs = 60_000;
 
 /** Returns when the run has an outcome and the person who asked was told. Throws a FixError when it has to be tried again. */
 export async function runJob(job: FixJob, attempt: Attempt, tools: JobTools): Promise<FixOutcome> {
@@ -55,7 +55,8 @@ export async function runJob(job: FixJob, attempt: Attempt, tools: JobTools): Pr
     tools.onEvent(runId, event);
   };
   const desk = openMessageDesk(attempt, ({ id, login, text }, givenAtStep) => comment.message({ id: String(id), login, text, givenAtStep }));
-  let context: TalkContext = { job, attempt, tools: { ...tools, onEvent }, github: open(attempt.signal), report, comment, desk };
+  const finished = openFinishedWork(job.runId, tools.vault, attempt.log);
+  let context: TalkContext = { job, attempt, tools: { ...tools, onEvent }, github: open(attempt.signal), report, comment, desk, finished };
   let outcome: FixOutcome;
   try {
     context = { ...context, job: await followOwn(context) };
@@ -64,9 +65,10 @@ export async function runJob(job: FixJob, attempt: Attempt, tools: JobTools): Pr
     const error = attempt.signal.aborted ? asFixError(attempt.signal.reason, 'cancelled') : asFixError(thrown);
     attempt.log.error({ err: error }, 'run failed');
     // A run that is tried again, or waits for another day, says nothing: its comment is kept up to date by others.
-    if (error.code === 'lock_lost' || error.code === 'over_limit' || (error.row.retry === 'later' && !attempt.lastAttempt)) {
+    const waits = waitsForGitHub(error, context);
+    if (waits || error.code === 'lock_lost' || error.code === 'over_limit' || (error.row.retry === 'later' && !attempt.lastAttempt)) {
       desk.stop();
-      throw error;
+      throw waits ? new FixError(error.code, { cause: error, details: { ...error.details, waits } }) : error;
     }
     outcome = error.code === 'cancelled' ? cancelled(error) : { kind: 'failed', code: error.code };
   }
@@ -77,6 +79,7 @@ export async function runJob(job: FixJob, attempt: Attempt, tools: JobTools): Pr
   await tell(after, outcome);
   await remember(after, { outcome, startedAt });
   await endTalk({ ...after, github: open(AbortSignal.timeout(tellTimeoutMs)) }, outcome);
+  await finished.drop();
   logFinished(attempt.log, report, outcome);
   tools.onReport(report);
   return outcome;
@@ -89,6 +92,7 @@ function cancelled({ details }: FixError): FixOutcome {
 }
 
 async function remember({ job, tools, report, attempt }: TalkContext, run: { outcome: FixOutcome; startedAt: number }): Promise<void> {
+  if (!(await attempt.ownsRun())) return;
   await tools.memory.remember(job.repository.id, summariseRun(job, { report, ...run })).catch((err: unknown) => {
     attempt.log.warn({ err }, 'the run is not remembered');
   });
@@ -121,37 +125,46 @@ async function attemptRun(talk: TalkContext, kind: WorkKind, onPlaced: (job: Fix
   }
   const { values } = read.effective;
   const asked: JobContext = { ...talk, settings: read.effective };
-  const pull = (await kind.place?.(asked)) ?? job.pull;
+  const earlier = await talk.finished.recall(talk.report);
+  // What was finished goes onto the head that it was made for, or nowhere.
+  const pull = earlier === null ? ((await kind.place?.(asked)) ?? job.pull) : earlier.pull;
   const context: JobContext = { ...asked, job: { ...job, pull } };
   onPlaced(context.job);
   const early = await kind.check(context);
-  if (early) return early;
-  const { costUsd, tokens } = narrowLimits(tools.limits, values).agent;
+  if (early) {
+    if (earlier !== null) await holdWork(context, kind, early);
+    return early;
+  }
+  if (earlier !== null) return await orKeep(context, kind, async () => await deliverAgain(context, kind, earlier.ready));
+  await recallEarlier(context);
+  const { costUsd, tokens } = leftOfRun(narrowLimits(tools.limits, values).agent, talk.report);
   const budget = await attempt.openBudget({ costUsd: tools.models.anyPriced ? costUsd : null, tokens, costUsdPerDay: values['budgets.costUsdPerDay'] });
   try {
-    return await workAndDeliver(context, kind, budget);
-  } catch (thrown) {
-    // What a person stops is kept; an issue that was closed is nobody's wish any more, and its author needs no write access to close it.
-    if (isPersonsStop(attempt.signal)) await holdWork(afterStop(context), kind, { kind: 'cancelled' });
-    else if (isLastFailure(thrown, attempt)) await holdWork(context, kind, { kind: 'failed', code: asFixError(thrown).code });
-    throw thrown;
+    return await orKeep(context, kind, async () => await workAndDeliver(context, kind, budget));
   } finally {
     await budget.close();
   }
 }
 
-/** Nothing comes after it: a model that went away, say. */
-function isLastFailure(thrown: unknown, { signal, lastAttempt }: Attempt): boolean {
-  const { code, row } = asFixError(thrown);
-  return !signal.aborted && code !== 'lock_lost' && code !== 'over_limit' && (row.retry !== 'later' || lastAttempt);
+/** An attempt that is made again has the rest of what one run may use. */
+async function recallEarlier({ job, report, tools }: TalkContext): Promise<void> {
+  const spend = await recallSpend(tools.memory, subjectOf(job));
+  if (spend?.runId !== job.runId) return;
+  const { steps, usage, costUsd } = spend;
+  Object.assign(report, { earlier: { steps, usage, costUsd }, steps, usage, costUsd });
 }
 
-/** The run's own signal has fired. */
-function afterStop(context: JobContext): JobContext {
-  const { job, attempt, report, tools } = context;
-  const signal = AbortSignal.timeout(keepTimeoutMs);
-  const github = tools.github.repository(job, { deliveryId: job.deliveryId, signal, records: report.tokens });
-  return { ...context, github, attempt: { ...attempt, signal } };
+/** When the work fails for good, or is stopped, what there is of it is kept. */
+async function orKeep(context: JobContext, kind: WorkKind, work: () => Promise<FixOutcome>): Promise<FixOutcome> {
+  try {
+    return await work();
+  } catch (thrown) {
+    // What a person stops is kept; an issue that was closed is nobody's wish any more, and its author needs no write access to close it.
+    const done = isPersonsStop(context.attempt.signal) ? await endStopped(context, kind) : null;
+    if (done !== null) return done;
+    if (isLastFailure(thrown, context)) await holdWork(context, kind, { kind: 'failed', code: asFixError(thrown).code });
+    throw thrown;
+  }
 }
 
 /** What the settings rule out before anything is set aside for the run. */
@@ -200,9 +213,24 @@ async function workAndDeliver(context: JobContext, kind: WorkKind, budget: Budge
     await holdWork(context, kind, result.outcome);
     return result.outcome;
   }
-  const outcome = await kind.deliver(context, result);
+  await context.finished.keep(job, result, report);
+  return await deliver(context, kind, result);
+}
+
+/** An earlier attempt did the work. */
+async function deliverAgain(context: JobContext, kind: WorkKind, ready: Ready): Promise<FixOutcome> {
+  const { comment, report } = context;
+  for (const event of eventsOf(report)) comment.event(event);
+  await comment.begin();
+  await beginCheck(context);
+  return await deliver(context, kind, ready);
+}
+
+async function deliver(context: JobContext, kind: WorkKind, ready: Ready): Promise<FixOutcome> {
+  const outcome = await kind.deliver(context, ready);
   if (outcome.kind === 'published' || outcome.kind === 'pushed') await checkCommit(context, outcome.pullRequest.headSha);
   else await holdWork(context, kind, outcome);
+  if (outcome.kind === 'published') await dropResumed(context);
   return outcome;
 }
 
@@ -214,29 +242,6 @@ function withMessages(instruction: string | null, messages: readonly PersonMessa
 async function fetchRef({ github, tools }: JobContext, ref: string, signal: AbortSignal): Promise<Snapshot> {
   await using token = await github.cloneToken();
   return await tools.mirrors.fetch({ url: github.cloneUrl, token: token.value, ref }, signal);
-}
-
-/** Work that is not good enough to be delivered is kept on a branch, where nothing runs it. The outcome stands without. */
-async function holdWork(context: JobContext, kind: WorkKind, outcome: FixOutcome): Promise<void> {
-  const { job, github, report, attempt, tools } = context;
-  const unfinished = outcome.kind === 'gave_up' || outcome.kind === 'stopped' || outcome.kind === 'cancelled' || outcome.kind === 'failed';
-  const nowhereToGo = outcome.kind === 'refused' && (outcome.reason === 'regressed' || outcome.reason === 'stale_base');
-  if (!(unfinished || nowhereToGo) || report.patch === null) return;
-  const { baseSha, files } = report.patch;
-  const { signal, ownsRun } = attempt;
-  try {
-    const held = await github.hold({ baseSha, files, branch: kind.heldBranch(context), commitMessage: commitMessage(job, 'hold'), signal, ownsRun });
-    report.heldBranch = held.branch;
-    const { work } = job;
-    if (work.kind === 'fix') await tools.memory.keep(subjectOf(job), 'held', { ...held, instruction: work.instruction, plan: work.plan } satisfies Held);
-    await checkCommit(context, held.headSha);
-  } catch (thrown) {
-    const error = asFixError(thrown);
-    // Another worker has the run, and tells its end.
-    if (error.code === 'lock_lost') throw error;
-    signal.throwIfAborted();
-    attempt.log.error({ err: error }, 'work could not be kept on a branch');
-  }
 }
 
 /** The outcome stands whether or not GitHub takes the comment, so a failure here is logged and no more. */

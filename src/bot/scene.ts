@@ -38,7 +38,8 @@ export interface IntakeTools {
       repositoryId: number,
       issue: number,
       reason: 'stop' | 'unlabeled' | 'closed',
-      login?: string,
+      /** Told again with the same event, it returns the same runs. */
+      by: { readonly login: string; readonly event: Pick<Intake, 'key' | 'receivedAt'> },
     ): Promise<readonly { readonly runId: string; readonly waited: boolean }[]>;
     /** What waits or works for an issue, the one that works first. */
     find(subject: Subject): Promise<readonly PlaceOfRun[]>;

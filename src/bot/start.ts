@@ -7,7 +7,7 @@ import { noStartReply } from './command-texts.ts';
 import type { NoStart } from './command-texts.ts';
 import { branchName } from './fix-work.ts';
 import type { Intake, Scene } from './scene.ts';
-import { subjectOf } from './memory.ts';
+import { recallStop, subjectOf } from './memory.ts';
 import { queueJob } from './queue-job.ts';
 import { keepSettingsIssue } from './repository-settings.ts';
 import { brokenSettingsReply, disabledReply } from './settings-texts.ts';
@@ -23,6 +23,8 @@ export async function start(scene: Scene, wanted: Work): Promise<'started' | 're
     log.info('run was queued before');
     return 'started';
   }
+  const stoppedAt = await recallStop(tools.memory, subjectOf(event));
+  if (stoppedAt !== null && event.receivedAt < stoppedAt) return await refuse(scene, null);
   const issue = await github.issue(event.issue.number);
   if (event.kind === 'labeled' && !hasLabel(issue, event.label ?? '')) {
     log.info('the label was taken away before it was seen');

@@ -21,7 +21,7 @@ export async function takeInEvent(
     case 'review':
     case 'remark':
     case 'quiet':
-      return await takeInReview(event, tools, log);
+      return await inTurnOf(event.number, event, tools, () => takeInReview(event, tools, log));
     case 'checks':
       return await takeInChecks(event, tools, log);
     case 'pushed':
@@ -30,6 +30,16 @@ export async function takeInEvent(
     case 'settings_proposed':
       return await takeInSettings(event, tools, log);
     default:
-      return await takeIn(event, tools, log);
+      return await inTurnOf(event.issue.number, event, tools, () => takeIn(event, tools, log));
   }
+}
+
+/** One event of an issue after the other, in their order: a stop that comes while a trigger is taken in has to find its run. */
+async function inTurnOf(
+  issue: number,
+  { repository }: Pick<Intake, 'repository'>,
+  { inTurn, signal }: Pick<IntakeTools, 'inTurn' | 'signal'>,
+  work: () => Promise<void>,
+): Promise<void> {
+  await inTurn(`intake:${repository.id}:${issue}`, signal, work);
 }

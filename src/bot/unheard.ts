@@ -21,7 +21,7 @@ export async function endTalk(context: TalkContext, outcome: FixOutcome): Promis
   const { job, desk, report, attempt, tools } = context;
   // A worker that lost the run leaves what was said to the one that has it.
   if (!(await attempt.ownsRun())) return desk.stop();
-  const unheard = await desk.close(report.steps);
+  const unheard = await desk.close(report.steps - (report.earlier?.steps ?? 0));
   const own = subjectOf(job);
   const next = outcome.kind === 'published' ? { ...own, issue: outcome.pullRequest.number } : own;
   try {

@@ -7,6 +7,7 @@ import type { GitHub, GitHubRepository } from '../github/github.ts';
 import type { BudgetShare, FixJob, FixOutcome } from '../job.ts';
 import type { Log } from '../log.ts';
 import type { Effective } from '../settings/resolve.ts';
+import type { FinishedWork, Vault } from './finished-work.ts';
 import type { LivingComment } from './living-comment.ts';
 import type { Memory } from './memory.ts';
 import type { MessageDesk, PersonMessage } from './message-desk.ts';
@@ -16,6 +17,7 @@ export interface JobTools extends RunTools {
   readonly github: GitHub;
   readonly mirrors: Mirrors;
   readonly memory: Memory;
+  readonly vault: Vault;
   readonly inTurn: SettingsIssuePlace['inTurn'];
   /** For people who watch (the demo's timeline); nothing depends on it. */
   readonly onEvent: (runId: string, event: RunEvent) => void;
@@ -24,6 +26,8 @@ export interface JobTools extends RunTools {
 
 export interface Attempt {
   readonly lastAttempt: boolean;
+  /** Whether it may still be put off because GitHub does not answer; no attempt is counted then. */
+  readonly canWait: boolean;
   readonly signal: AbortSignal;
   readonly log: Log;
   readonly ownsRun: () => Promise<boolean>;
@@ -45,6 +49,7 @@ export interface TalkContext {
   readonly comment: LivingComment;
   /** What people say to the agent. */
   readonly desk: MessageDesk;
+  readonly finished: FinishedWork;
 }
 
 export interface JobContext extends TalkContext {

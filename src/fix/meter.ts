@@ -1,5 +1,5 @@
 /** Counts what the models cost as it goes, into the report and the day's budgets: also a run that fails has spent it. */
-import { addStep, addUsage, startSpend } from '../agent/spend.ts';
+import { addSpend, addStep, addUsage, startSpend } from '../agent/spend.ts';
 import type { Spend } from '../agent/spend.ts';
 import type { BudgetShare } from '../job.ts';
 import type { Model, Reply } from '../model/model.ts';
@@ -10,7 +10,7 @@ export function meter(model: Model, { report, budget }: { report: RunReport; bud
   const total = startSpend();
   const count = (counted: Pick<Reply, 'usage' | 'by'>, add: typeof addStep): void => {
     add(total, counted, model);
-    Object.assign(report, total);
+    Object.assign(report, report.earlier === null ? total : addSpend(report.earlier, total));
     const use = useOf(report, counted.by ?? model);
     const spend: Spend = { ...use };
     add(spend, counted, model);

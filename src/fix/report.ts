@@ -1,5 +1,6 @@
 /** What a run leaves for people and programs to read: filled in as the run goes, whole even when it fails half-way. */
 import type { Reply } from '../agent/submission.ts';
+import type { Spend } from '../agent/spend.ts';
 import type { SeenText } from '../agent/task.ts';
 import type { TokenRecord } from '../github/github.ts';
 import type { FixOutcome, Patch, Proof, TestRun, Usage } from '../job.ts';
@@ -65,6 +66,8 @@ export interface RunReport {
   /** Its answers to the comments of a review. Hostile. */
   replies: readonly Reply[];
   proof: Proof | null;
+  /** What earlier attempts at this run have used; the next three have it in them. */
+  earlier: Spend | null;
   steps: number;
   usage: Usage;
   /** What is known of it: null when nothing is, because the price of no model that answered is known. */
@@ -104,6 +107,7 @@ export function createReport(runId: string): RunReport {
     resolves: false,
     replies: [],
     proof: null,
+    earlier: null,
     steps: 0,
     usage: { inputTokens: 0, outputTokens: 0, cachedInputTokens: 0 },
     costUsd: 0,
@@ -120,6 +124,16 @@ export function createReport(runId: string): RunReport {
     vms: [],
     transcriptFile: null,
   };
+}
+
+/** What an onlooker has to hear who comes when all the work is done. */
+export function eventsOf({ timingsMs, steps, proof }: RunReport): readonly RunEvent[] {
+  const done = Object.entries(timingsMs) as [Phase, number][];
+  return [
+    ...done.filter(([phase]) => phase !== 'publish').map(([phase, durationMs]): RunEvent => ({ kind: 'done', phase, durationMs, failed: false })),
+    { kind: 'step', number: steps, line: '' },
+    ...(proof === null ? [] : [{ kind: 'proved' as const, proof }]),
+  ];
 }
 
 /** Runs one phase: its time is added to the report, the onlooker hears of its start and end. */

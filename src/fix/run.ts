@@ -6,6 +6,7 @@ import { asFixError } from '../errors.ts';
 import { setbackMessage } from '../agent/feedback.ts';
 import { startAgent } from '../agent/loop.ts';
 import type { Agent } from '../agent/loop.ts';
+import { findReached, lessSpent, startSpend } from '../agent/spend.ts';
 import type { TaskText } from '../agent/task.ts';
 import type { Snapshot } from '../git/mirror.ts';
 import type { FixOutcome, Patch, PatchFile } from '../job.ts';
@@ -54,13 +55,14 @@ export async function runFix(request: RunRequest, tools: RunTools): Promise<RunR
   const unwanted = refuseBySettings(values, tools.isolation);
   if (unwanted !== null) return ended(unwanted);
   const limits = narrowLimits(tools.limits, values);
+  const spent = report.earlier ?? startSpend();
+  const reached = findReached(spent, limits.agent, 0);
+  if (reached !== null) return ended({ kind: 'gave_up', limit: reached });
+  const left = { ...limits, agent: lessSpent(limits.agent, spent) };
   // What somebody put on a branch, or held work lies on, is no default branch.
   const isMain = !resume && (await rules.ancestor(snapshot.sha, signal)) !== null;
-  return await prepare(
-    request,
-    { ...tools, limits },
-    { snapshot, rules, laid: start.files, effective: read.effective, home: (isMain && request.home) || null },
-  );
+  const home = (isMain && request.home) || null;
+  return await prepare(request, { ...tools, limits: left }, { snapshot, rules, laid: start.files, effective: read.effective, home });
 }
 
 async function prepare(

@@ -45,8 +45,23 @@ export function gitHubError(code: ErrorCode, error: unknown): FixError {
   const answer = answerOf(error);
   const message = error instanceof Error ? error.message.slice(0, 500) : 'unknown';
   return new FixError(code, {
-    details: { status: answer?.status, method: request.method, url: request.url?.slice(0, 300), requestId: answer?.headers['x-github-request-id'], message },
+    details: {
+      status: answer?.status,
+      method: request.method,
+      url: request.url?.slice(0, 300),
+      requestId: answer?.headers['x-github-request-id'],
+      message,
+      ...(answer && isRateLimit(answer) && waitOf(answer)),
+    },
   });
+}
+
+/** For how long GitHub wants nothing more, as it says itself; the moment that it names is one of its own clock. */
+function waitOf({ headers }: Answer): { readonly waitMs?: number } {
+  const seconds = Number(headers['retry-after'] ?? NaN);
+  const until = Number(headers['x-ratelimit-reset'] ?? NaN) * 1000 - Date.parse(headers['date'] ?? '');
+  const waitMs = Number.isNaN(seconds) ? until : seconds * 1000;
+  return Number.isFinite(waitMs) && waitMs >= 0 ? { waitMs } : {};
 }
 
 /** GitHub sends this limit without a header at times; its text is what the throttling plugin goes by, too. */

@@ -246,8 +246,10 @@ export interface GitHubRepository {
   cloneToken(): Promise<Token>;
   /** Git Data API, then a pull request. Idempotent by branch and marker. Throws `github_*`. */
   publish(request: PublishRequest): Promise<PullRequest>;
-  /** The same without a pull request: work that is kept, and claims nothing. Idempotent by its tree. */
+  /** The same without a pull request: work that is kept, and claims nothing. Idempotent by its tree. What was held there before goes. */
   hold(request: CommitRequest): Promise<{ readonly branch: string; readonly headSha: string }>;
+  /** What was held is in a pull request now: gone, unless somebody went on from there. Best effort. */
+  dropHeld(held: { readonly branch: string; readonly headSha: string }): Promise<void>;
   /** A check run on a commit: made, or the one with this name and external id brought up to date. */
   check(request: CheckRequest): Promise<void>;
 }

@@ -136,8 +136,9 @@ async function dressUp(
     ...reviewers.map((reviewer) => async () => await ask(reviewer)),
   ];
   for (const way of ways) {
+    // The pull request is there: a stop that comes now must not make it look as if nothing were.
+    if (signal.aborted) return;
     await way().catch((error: unknown) => {
-      signal.throwIfAborted();
       log.info({ status: hasStatus(error, 422) ? 422 : 'other', pullRequest: number }, 'a label or a reviewer could not be added');
     });
   }

@@ -81,7 +81,7 @@ async function listOurs(session: Session, base: string): Promise<readonly number
 export const signsForApps = (apiUrl: string): boolean => /^https:\/\/api\.(?:github\.com|[\w-]+\.ghe\.com)(?:\/|$)/.test(apiUrl);
 
 /** Anybody who may push can name us as the author, by our address; but GitHub signs for us alone what we make over its API. */
-async function readCommit({ octokit, at, isOurs }: Session, sha: string, { signs }: { readonly signs: boolean }): Promise<CommitState> {
+export async function readCommit({ octokit, at, isOurs }: Session, sha: string, { signs }: { readonly signs: boolean }): Promise<CommitState> {
   const { data } = await octokit.rest.repos.getCommit({ ...at, ref: sha });
   return {
     sha: data.sha,

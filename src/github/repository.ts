@@ -7,11 +7,13 @@ import { writeLivingComment, writeReply } from './comments.ts';
 import { readConversation } from './conversation.ts';
 import { asGitHubError, hasStatus } from './failure.ts';
 import { readFile, readOrganizationFile } from './files.ts';
-import type { GitHubRepository, IssueState, Permission } from './github.ts';
+import type { CommitRequest, GitHubRepository, IssueState, Permission } from './github.ts';
 import { writeLivingIssue } from './living-issue.ts';
 import { demandClean, refuseSecrets } from './outgoing.ts';
+import { dropFormer } from './held-branches.ts';
+import type { FormerBranches } from './held-branches.ts';
 import { holdBranch, publish } from './publish.ts';
-import { createPulls, signsForApps } from './pulls.ts';
+import { createPulls, readCommit, signsForApps } from './pulls.ts';
 import { asPullRequest, findOpenPullRequest } from './pull-requests.ts';
 import type { Session } from './session.ts';
 import { mintToken } from './tokens.ts';
@@ -48,6 +50,7 @@ export function createRepository(options: RepositoryOptions): GitHubRepository {
     await withSession(options, { use: 'publish', signal: AbortSignal.any([signal, during]) }, work);
   const as = async <T>(use: TokenUse, work: (session: Session) => Promise<T>, during = signal): Promise<T> =>
     await withSession(options, { use, signal: AbortSignal.any([signal, during]) }, work);
+  const former = formerOf(mint);
   return {
     pulls: createPulls(as, options),
     signs: signsForApps(mint.client.apiUrl),
@@ -87,11 +90,27 @@ export function createRepository(options: RepositoryOptions): GitHubRepository {
     },
     async hold(request) {
       demandClean(request, mint.secrets);
-      return await write(request.signal, async (session) => await holdBranch(session, request));
+      return await write(request.signal, async (session) => await holdAlone(session, request, former));
     },
+    dropHeld: async ({ branch, headSha }) =>
+      await write(
+        signal,
+        async (session) => await dropFormer(session, { ...former, branch, goes: (head) => head.branch === branch && head.headSha === headSha }),
+      ),
     check: async (request) => await withSession(options, { use: 'check', signal }, async (session) => await writeCheck(session, request)),
   };
 }
+
+async function holdAlone(session: Session, request: CommitRequest, former: ReturnType<typeof formerOf>): ReturnType<typeof holdBranch> {
+  const held = await holdBranch(session, request);
+  await dropFormer(session, { ...former, branch: request.branch, goes: ({ branch }) => branch !== held.branch });
+  return held;
+}
+
+const formerOf = ({ client, log }: Mint): Pick<FormerBranches, 'readCommit' | 'log'> => ({
+  readCommit: async (session, sha) => await readCommit(session, sha, { signs: signsForApps(client.apiUrl) }),
+  log,
+});
 
 /** One token, one client, one use; whatever goes wrong in it leaves as a FixError. */
 async function withSession<T>(

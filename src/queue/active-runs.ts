@@ -5,9 +5,11 @@
 import type { FixError } from '../errors.ts';
 
 export interface ActiveRuns {
-  /** The signal of a run; the first reason that aborts it stays. */
+  /** The signal of a run that is not here; the first reason that aborts it stays. */
   begin(jobId: string): AbortSignal;
   end(jobId: string): void;
+  /** Resolves when an earlier attempt at this run, that this worker still has in hand, is over; null when there is none. */
+  earlier(jobId: string): Promise<void> | null;
   abort(jobId: string, reason: FixError): void;
   /** Also every run that begins later. */
   abortAll(reason: FixError): void;
@@ -16,29 +18,37 @@ export interface ActiveRuns {
   ids(): string[];
 }
 
+interface Active {
+  readonly controller: AbortController;
+  readonly over: PromiseWithResolvers<void>;
+}
+
 export function createActiveRuns(): ActiveRuns {
-  const controllers = new Map<string, AbortController>();
+  const runs = new Map<string, Active>();
   let reasonForAll: FixError | null = null;
   let waiting: (() => void)[] = [];
   return {
     begin(jobId) {
       const controller = new AbortController();
-      controllers.set(jobId, controller);
+      runs.set(jobId, { controller, over: Promise.withResolvers() });
       if (reasonForAll) controller.abort(reasonForAll);
       return controller.signal;
     },
     end(jobId) {
-      controllers.delete(jobId);
-      if (controllers.size > 0) return;
+      const run = runs.get(jobId);
+      runs.delete(jobId);
+      run?.over.resolve();
+      if (runs.size > 0) return;
       for (const resolve of waiting) resolve();
       waiting = [];
     },
-    abort: (jobId, reason) => controllers.get(jobId)?.abort(reason),
-    idle: () => (controllers.size === 0 ? Promise.resolve() : new Promise((resolve) => waiting.push(resolve))),
+    earlier: (jobId) => runs.get(jobId)?.over.promise ?? null,
+    abort: (jobId, reason) => runs.get(jobId)?.controller.abort(reason),
+    idle: () => (runs.size === 0 ? Promise.resolve() : new Promise((resolve) => waiting.push(resolve))),
     abortAll(reason) {
       reasonForAll = reason;
-      for (const controller of controllers.values()) controller.abort(reason);
+      for (const { controller } of runs.values()) controller.abort(reason);
     },
-    ids: () => [...controllers.keys()],
+    ids: () => [...runs.keys()],
   };
 }

@@ -9,18 +9,21 @@ import type { Job } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { z } from 'zod';
 import { FixError } from '../errors.ts';
+import { FixJob } from '../job.ts';
 import type { Log } from '../log.ts';
 import type { ActiveRuns } from './active-runs.ts';
 import { connectAgain } from './connection.ts';
 import type { Lane } from './lane.ts';
-import { runIdOf } from './open-run.ts';
-import type { StoppedRun } from './queue.ts';
+import { factsOf } from './open-run.ts';
+import type { StoppedBy, StoppedRun } from './queue.ts';
 import { cancelledKey } from './ring.ts';
 import type { Ring } from './ring.ts';
 import type { Seal } from './seal.ts';
 import type { Subject, Subjects } from './subjects.ts';
 
 const keptSeconds = 14 * 24 * 60 * 60;
+/** Longer than an event is tried. */
+const stoppedSeconds = 3 * 24 * 60 * 60;
 /** BullMQ still holds the lock of a run that waits again for some milliseconds; of one whose worker died just then, for longer. */
 const unlockMs = 1_000;
 const lookEveryMs = 20;
@@ -30,7 +33,8 @@ const Cause = z.object({ reason: z.enum(['stop', 'unlabeled', 'closed']), login:
 export type Cause = z.infer<typeof Cause>;
 
 export interface Cancellation {
-  cancel(subject: Subject, cause: Cause): Promise<readonly StoppedRun[]>;
+  /** All runs that the event has stopped, also before. */
+  cancel(subject: Subject, cause: Cause, event: StoppedBy['event'] | null): Promise<readonly StoppedRun[]>;
   /** Begins to hear what is cancelled elsewhere. */
   listen(): Promise<void>;
   /** Aborts a run of this worker when it was cancelled. */
@@ -50,7 +54,8 @@ export interface CancellationParts {
   readonly log: Log;
 }
 
-export function createCancellation({ redis, lane, ring, active, subjects, seal, onGone, log }: CancellationParts): Cancellation {
+export function createCancellation(parts: CancellationParts): Cancellation {
+  const { redis, lane, ring, active, subjects, seal, onGone, log } = parts;
   const subscriber = connectAgain(redis, log);
   const channel = `${lane.prefix}:cancelled`;
 
@@ -84,14 +89,17 @@ export function createCancellation({ redis, lane, ring, active, subjects, seal, 
 
   return {
     check,
-    async cancel(subject, cause) {
-      const stopped: StoppedRun[] = [];
+    async cancel(subject, cause, event) {
+      const stopped = await recallStopped(parts, event);
       for (const jobId of await subjects.jobsOf(subject)) {
         const job = await unfinishedJob(lane, jobId);
-        const runId = job && runIdOf(lane, job);
-        if (job && runId !== null) stopped.push({ runId, waited: await cancelJob(job, cause) });
+        const run = job && factsOf(lane, job);
+        if (!job || !run || (event && run.requestedAt > event.receivedAt)) continue;
+        const waited = await cancelJob(job, cause);
+        stopped.set(run.runId, waited);
+        if (event) await noteStopped(parts, event, { runId: run.runId, waited });
       }
-      return stopped;
+      return [...stopped].map(([runId, waited]) => ({ runId, waited }));
     },
     async listen() {
       subscriber.on('message', (_channel, jobId) => void check(jobId).catch((err: unknown) => log.warn({ err }, 'cancellation could not be read')));
@@ -100,6 +108,24 @@ export function createCancellation({ redis, lane, ring, active, subjects, seal, 
     },
     close: () => subscriber.disconnect(),
   };
+}
+
+/** An event whose taking in fails on the way comes again, and has the same to say. */
+const stoppedKey = ({ lane }: CancellationParts, { key }: { readonly key: string }): string => `${lane.prefix}:stopped:${lane.jobId(key)}`;
+
+async function noteStopped(parts: CancellationParts, event: { readonly key: string }, { runId, waited }: StoppedRun): Promise<void> {
+  const key = stoppedKey(parts, event);
+  await parts.redis
+    .multi()
+    .hset(key, runId, waited ? '1' : '0')
+    .expire(key, stoppedSeconds)
+    .exec();
+}
+
+async function recallStopped(parts: CancellationParts, event: { readonly key: string } | null | undefined): Promise<Map<string, boolean>> {
+  const fields = event ? await parts.redis.hgetall(stoppedKey(parts, event)) : {};
+  const known = Object.entries(fields).filter(([runId]) => FixJob.shape.runId.safeParse(runId).success);
+  return new Map(known.map(([runId, waited]) => [runId, waited === '1']));
 }
 
 /** What we did not sign stops a run all the same, but names nobody. */

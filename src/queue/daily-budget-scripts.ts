@@ -45,8 +45,11 @@ for index, key in ipairs(KEYS) do
   end
   for number, unit in ipairs({ 'cost', 'tokens' }) do
     local spent = tonumber(redis.call('HGET', key, unit) or '0')
-    local left = math.max(0, tonumber(ARGV[5 + 2 * index + number]) - spent - held[unit])
-    if left == 0 and wants[unit] >= 0 then answer[1] = 0 end
+    local limit = tonumber(ARGV[5 + 2 * index + number])
+    local left = math.max(0, limit - spent - held[unit])
+    -- A run that gets less than a tenth of what it wants would end with nothing done: it waits instead.
+    local least = math.min(wants[unit], limit) / 10
+    if wants[unit] >= 0 and (left == 0 or left < least) then answer[1], left = 0, 0 end
     share.held[unit] = math.min(share.held[unit], left)
     answer[#answer + 1] = left
   end

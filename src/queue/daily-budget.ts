@@ -24,6 +24,15 @@ export interface DailyLimits {
   readonly tokensPerUser: number;
 }
 
+export const unlimited: DailyLimits = {
+  costUsdPerRepository: 1e6,
+  costUsdPerInstallation: 1e6,
+  costUsdPerUser: 1e6,
+  tokensPerRepository: 1e12,
+  tokensPerInstallation: 1e12,
+  tokensPerUser: 1e12,
+};
+
 /** What a run may spend at most. */
 export interface Wanted {
   /** Null when nothing is known of prices: money is not looked at, then. */

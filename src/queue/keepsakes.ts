@@ -11,7 +11,7 @@ const maxBytes = 512 * 1024;
 const answerMs = 10_000;
 
 /** One of each for an issue; the names are the caller's, and part of what is signed. */
-export type KeepsakeName = 'job' | 'held' | 'plan' | 'unheard' | 'spend' | 'repairs';
+export type KeepsakeName = 'job' | 'held' | 'plan' | 'unheard' | 'spend' | 'repairs' | 'stopped';
 
 interface Subject {
   readonly repositoryId: number;

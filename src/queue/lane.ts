@@ -11,6 +11,7 @@ import { createHash } from 'node:crypto';
 import { Queue } from 'bullmq';
 import type { JobsOptions } from 'bullmq';
 import type { Redis } from 'ioredis';
+import { FixError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { isConnectionError } from './connection.ts';
 import { within } from './deadline.ts';
@@ -56,7 +57,7 @@ export function createLane({ name, prefix, signingKey, redis, log, jobOptions }:
   const add = async (key: string, payload: unknown, { until, delayMs }: { until: number; delayMs: number }): Promise<boolean> => {
     const jobId = jobIdOf(key);
     if (await has(jobId)) return false;
-    if (Date.now() >= until) return false;
+    if (performance.now() >= until) throw new FixError('redis_unavailable', { details: { reason: 'the deadline is over' } });
     await queue.add(name, seal.close(jobId, payload), { jobId, ...(delayMs > 0 && { delay: delayMs }) });
     return true;
   };
@@ -66,7 +67,7 @@ export function createLane({ name, prefix, signingKey, redis, log, jobOptions }:
     queue,
     jobId: jobIdOf,
     has: (key) => has(jobIdOf(key)),
-    add: (key, payload, deadlineMs, delayMs = 0) => within(deadlineMs, add(key, payload, { until: Date.now() + deadlineMs, delayMs })),
+    add: (key, payload, deadlineMs, delayMs = 0) => within(deadlineMs, add(key, payload, { until: performance.now() + deadlineMs, delayMs })),
     open: seal.open,
     seenKey,
     async remember(jobId) {

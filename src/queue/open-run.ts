@@ -50,9 +50,9 @@ export function openRun(lane: Lane, { id, data }: Pick<Job, 'id' | 'data'>): { r
 }
 
 /** Also of a job of a newer version. Null for what we did not sign. */
-export function runIdOf(lane: Lane, { id, data }: Pick<Job, 'id' | 'data'>): string | null {
+export function factsOf(lane: Lane, { id, data }: Pick<Job, 'id' | 'data'>): Pick<FixJob, 'runId' | 'requestedAt'> | null {
   try {
-    return FixJob.pick({ runId: true }).parse(lane.open(id, data)).runId;
+    return FixJob.pick({ runId: true, requestedAt: true }).parse(lane.open(id, data));
   } catch {
     return null;
   }

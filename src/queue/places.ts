@@ -166,6 +166,7 @@ function createSlotLook({ granted, hands }: Snapshot, limits: AllLimits): (entry
   const busy = (kind: 'i' | 'r', id: string): number => entries.filter((entry) => entry[kind] === id).length;
   return (entry) => {
     const allowed = narrow(limits, entry.limits);
+    if (entries.some(({ r, issue }) => r === entry.r && issue === entry.issue)) return { limit: 'issue' };
     if (busy('r', entry.r) >= allowed.perRepository) return { limit: 'repository' };
     if (busy('i', entry.i) >= allowed.perInstallation) return { limit: 'installation' };
     return entries.length >= hands ? { limit: 'total' } : null;

@@ -11,9 +11,10 @@ import type { DailyBudgets, RefundableShare } from './daily-budget.ts';
 import { within } from './deadline.ts';
 import type { Dispatcher } from './dispatcher.ts';
 import type { Inbox } from './inbox.ts';
-import { parkedMs, retryPauseMs } from './job-options.ts';
+import { maxOutages, outagePauseMs, parkedMs, retryPauseMs } from './job-options.ts';
 import type { Lane } from './lane.ts';
 import { openRun } from './open-run.ts';
+import type { Outages } from './outages.ts';
 import type { RunContext } from './queue.ts';
 import type { Over, ParkOptions, Ring } from './ring.ts';
 import type { Subjects } from './subjects.ts';
@@ -33,6 +34,7 @@ export interface RunProcessorParts {
   readonly cancellation: Cancellation;
   readonly subjects: Subjects;
   readonly inbox: Inbox;
+  readonly outages: Outages;
   readonly attempts: number;
   readonly backoffMs: number;
   /** How long Redis may be silent before we no longer say that the run is ours. */
@@ -62,6 +64,7 @@ export function createRunProcessor(parts: RunProcessorParts): (job: Job, token?:
   return async (job, token = '') => {
     const jobId = job.id ?? '';
     const queued = await openOrLeave(job, token, parts);
+    await letEarlierEnd(job, token, parts);
     if (!(await parts.ring.take(jobId))) {
       const over = await parts.ring.over(jobId, job.attemptsMade);
       if (over) return await finish(over, { jobId, fixJob: queued.job }, parts);
@@ -101,6 +104,19 @@ async function openOrLeave(job: Job, token: string, parts: RunProcessorParts): P
   }
 }
 
+/**
+ * BullMQ has handed a run to a second hand of this worker while the first still clears up after its lost lock. It renews
+ * one lock for a run, and stops when either ends: so the second waits, and gives the run back, to be taken anew.
+ */
+async function letEarlierEnd(job: Job, token: string, parts: RunProcessorParts): Promise<void> {
+  const { id: jobId = '' } = job;
+  const earlier = parts.active.earlier(jobId);
+  if (earlier === null) return;
+  parts.active.abort(jobId, new FixError('lock_lost', { details: { reason: 'taken again' } }));
+  await earlier;
+  await leave(job, token, parts);
+}
+
 /** Its worker died before BullMQ knew of the end. */
 async function finish({ code }: Over, run: Pick<Held, 'jobId' | 'fixJob'>, parts: RunProcessorParts): Promise<void> {
   await forget(run, parts);
@@ -120,7 +136,8 @@ async function work(held: Held, parts: RunProcessorParts): Promise<Ending> {
     await parts.lane.remember(jobId);
     await parts.cancellation.check(jobId);
     if (job.stalledCounter > maxLost) parts.active.abort(jobId, new FixError('run_lost'));
-    const outcome = await parts.run(fixJob, contextOf(held, parts));
+    const canWait = (await parts.outages.count(jobId)) < maxOutages;
+    const outcome = await parts.run(fixJob, { ...contextOf(held, parts), canWait });
     // Another worker has it, or BullMQ gives it to one: the slots are that worker's.
     if (!(await isOwned(held, parts))) return { kind: 'kept', error: new WaitingError() };
     return { kind: 'over', refund: outcome?.kind === 'failed' && isOurFault(outcome.code) };
@@ -129,7 +146,7 @@ async function work(held: Held, parts: RunProcessorParts): Promise<Ending> {
   }
 }
 
-function contextOf({ job, jobId, token, fixJob, signal, shares }: Held, parts: RunProcessorParts): RunContext {
+function contextOf({ job, jobId, token, fixJob, signal, shares }: Held, parts: RunProcessorParts): Omit<RunContext, 'canWait'> {
   const attempt = job.attemptsMade + job.stalledCounter + 1;
   const { runId, deliveryId, repository, issue } = fixJob;
   const log = parts.log.child({ runId, deliveryId, repositoryId: repository.id, issue: issue.number, attempt });
@@ -170,6 +187,11 @@ async function endingOf(thrown: unknown, held: Held, parts: RunProcessorParts): 
   if (!(await isOwned(held, parts))) return { kind: 'kept', error: new WaitingError() };
   log.warn({ err: error, jobId, code: error.code, retry: error.row.retry }, 'run attempt failed');
   if (error.code === 'over_limit') return { kind: 'parked', park: { ...pauseFor(error), refund: true }, refund: false, error: new DelayedError() };
+  if (error.code === 'github_unavailable' && error.details['waits'] === true) {
+    const { waitMs } = error.details;
+    const pauseMs = outagePauseMs(backoffMs, await parts.outages.add(jobId), typeof waitMs === 'number' ? waitMs : null);
+    return { kind: 'parked', park: { pause: { limit: 'github', pauseMs } }, refund: false, error: new DelayedError() };
+  }
   const refund = isOurFault(error.code);
   // What BullMQ keeps of an error is its message; a code is all that anyone may read there.
   if (error.row.retry === 'never') return { kind: 'over', refund, error: new UnrecoverableError(error.code) };
@@ -215,6 +237,6 @@ async function refundAll(shares: RefundableShare[]): Promise<void> {
   for (const share of shares.splice(0)) await share.refund();
 }
 
-async function forget({ jobId, fixJob }: Pick<Held, 'jobId' | 'fixJob'>, { inbox, subjects }: RunProcessorParts): Promise<void> {
-  await Promise.all([inbox.clear(jobId), subjects.forget(jobId, fixJob)]);
+async function forget({ jobId, fixJob }: Pick<Held, 'jobId' | 'fixJob'>, { inbox, outages, subjects }: RunProcessorParts): Promise<void> {
+  await Promise.all([inbox.clear(jobId), outages.forget(jobId), subjects.forget(jobId, fixJob)]);
 }

@@ -9,6 +9,7 @@ import type { WaitingRun } from './place-book.ts';
 import type { Place } from './places.ts';
 import type { Subject } from './subjects.ts';
 import type { InTurn } from './turns.ts';
+import type { Vault } from './vault.ts';
 
 export interface IntakeQueue {
   /** Durable when it returns. Throws `redis_unavailable` after `deadlineMs`, whatever the Redis client does. */
@@ -22,6 +23,11 @@ export interface IntakeQueue {
 export interface RunContext {
   readonly attempt: number;
   readonly lastAttempt: boolean;
+  /**
+   * Whether `github_unavailable` with `details.waits` puts the run off without counting an attempt: to be thrown when
+   * the next one pays for nothing again. `details.waitMs` is how long GitHub wants it to be.
+   */
+  readonly canWait: boolean;
   /**
    * One per run. Its reason is a FixError: `cancelled` (details.reason says by what, details.login by whom), `lock_lost`
    * (another worker has the run, or this one shuts down: throw it, say nothing), `run_lost` (aborted from the start:
@@ -48,9 +54,18 @@ export interface StoppedRun {
   readonly waited: boolean;
 }
 
+export interface StoppedBy {
+  /** The person who said it. */
+  readonly login?: string;
+  /** That it came with: told again, it stops the same runs, and it stops none that was asked for later. */
+  readonly event?: { readonly key: string; readonly receivedAt: string };
+}
+
 export interface WorkerQueue {
   /** What has to be known of an issue later. */
   readonly keepsakes: Keepsakes;
+  /** For what runs have finished and could not publish yet. */
+  readonly vault: Vault;
   /** False when this trigger was queued before. The limits narrow the operator's; what is over one waits. */
   addRun(job: FixJob, limits?: RunLimits): Promise<boolean>;
   /** Brings an event back to intake after a time, once for its key, whatever ends in between. */
@@ -58,7 +73,7 @@ export interface WorkerQueue {
   /** Whether this trigger was queued before. */
   hasRun(key: string): Promise<boolean>;
   /** Stops what waits or runs for an issue, on whatever worker. What waits is gone in silence; what runs has its signal aborted. */
-  cancelIssue(repositoryId: number, issue: number, reason: 'stop' | 'unlabeled' | 'closed', login?: string): Promise<readonly StoppedRun[]>;
+  cancelIssue(repositoryId: number, issue: number, reason: 'stop' | 'unlabeled' | 'closed', by?: StoppedBy): Promise<readonly StoppedRun[]>;
   /** What waits or works for an issue, the one that works first. */
   find(subject: Subject): Promise<readonly Place[]>;
   /** Hands a message to the run that works on an issue, or to the first that waits for it. Told twice, it is heard once. `closed`: that run is at its end. */

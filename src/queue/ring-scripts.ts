@@ -141,9 +141,11 @@ return 1
  * then the ids that BullMQ has to promote: also those of an earlier call whose caller died before it did.
  */
 export const turnScript = `${shared}
-local promote, busy, taken, nextAt = {}, { i = {}, r = {} }, 0, 0
+local promote, busy, subjects, taken, nextAt = {}, { i = {}, r = {} }, {}, 0, 0
+local function subjectOf(job) return job.r .. ' ' .. job.issue end
 local function occupy(job, number)
   taken = taken + number
+  subjects[subjectOf(job)] = true
   for _, kind in ipairs({ 'i', 'r' }) do busy[kind][job[kind]] = (busy[kind][job[kind]] or 0) + number end
 end
 local function later(at) if nextAt == 0 or at < nextAt then nextAt = at end end
@@ -178,7 +180,8 @@ local function pickOf(i, r, u)
   for _, id in ipairs(redis.call('ZRANGE', base .. 'l:' .. i .. ':' .. r .. ':' .. u, 0, -1)) do
     local job = get('jobs', id)
     if redis.call('EXISTS', bull .. id) == 0 then step(id, { i = i, r = r, u = u })
-    elseif job then
+    -- Two runs of one issue or pull request would begin at the same head, and one of them for nothing.
+    elseif job and not subjects[subjectOf(job)] then
       if isFull(job) then return nil end
       if not job.hold or job.hold.freeAt <= now then
         if isOver(job) then return nil end

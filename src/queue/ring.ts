@@ -19,8 +19,8 @@ import { RunLimits } from './open-run.ts';
 import type { AllLimits } from './open-run.ts';
 import { enterScript, offerScript, parkScript, releaseScript, snapshotScript, straysScript, turnScript } from './ring-scripts.ts';
 
-/** What holds a run that waits: slots, which others have; counts, which begin anew; money; or a pause after a failure. */
-export const holdLimits = ['repository', 'installation', 'total', 'user_hour', 'repository_day', 'daily_budget', 'retry'] as const;
+/** What holds a run that waits: another run of its issue or pull request; slots, which others have; counts, which begin anew; money; or a pause after a failure, or while GitHub does not answer. */
+export const holdLimits = ['issue', 'repository', 'installation', 'total', 'user_hour', 'repository_day', 'daily_budget', 'retry', 'github'] as const;
 export type HoldLimit = (typeof holdLimits)[number];
 
 const Hold = z.object({ limit: z.enum(holdLimits), freeAt: z.number() });

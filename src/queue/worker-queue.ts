@@ -8,7 +8,7 @@ import type { ActiveRuns } from './active-runs.ts';
 import { createCancellation } from './cancellation.ts';
 import type { Cancellation } from './cancellation.ts';
 import { connect, isConnectionError } from './connection.ts';
-import { createDailyBudgets } from './daily-budget.ts';
+import { createDailyBudgets, unlimited } from './daily-budget.ts';
 import type { DailyLimits } from './daily-budget.ts';
 import { within } from './deadline.ts';
 import { createDispatcher } from './dispatcher.ts';
@@ -18,11 +18,13 @@ import type { Heartbeat, HeartbeatTiming } from './heartbeat.ts';
 import { createHistory } from './history.ts';
 import { createInbox } from './inbox.ts';
 import type { Inbox } from './inbox.ts';
-import { intakeJobOptions, runJobOptions } from './job-options.ts';
+import { intakeJobOptions, intakePauseMs, runJobOptions } from './job-options.ts';
 import { createKeepsakes } from './keepsakes.ts';
 import { createLane } from './lane.ts';
 import type { Lane } from './lane.ts';
 import type { AllLimits, RunLimits } from './open-run.ts';
+import { createOutages } from './outages.ts';
+import type { Outages } from './outages.ts';
 import { createPlaceBook } from './place-book.ts';
 import type { PlaceBook } from './place-book.ts';
 import type { Place } from './places.ts';
@@ -36,6 +38,7 @@ import { createSeal } from './seal.ts';
 import { createSubjects } from './subjects.ts';
 import type { Subject, Subjects } from './subjects.ts';
 import { createInTurn } from './turns.ts';
+import { createVault } from './vault.ts';
 
 export interface WorkerQueueOptions {
   readonly redisUrl: string;
@@ -69,14 +72,6 @@ export const abortMs = 60_000;
 const closeMs = 5_000;
 const defaultLockMs = 30_000;
 const watchMs = 2_000;
-const unlimited: DailyLimits = {
-  costUsdPerRepository: 1e6,
-  costUsdPerInstallation: 1e6,
-  costUsdPerUser: 1e6,
-  tokensPerRepository: 1e12,
-  tokensPerInstallation: 1e12,
-  tokensPerUser: 1e12,
-};
 
 const unlimitedRuns = 1e9;
 const onTime = (): number => 0;
@@ -92,6 +87,7 @@ interface Parts {
   readonly places: PlaceBook;
   readonly subjects: Subjects;
   readonly inbox: Inbox;
+  readonly outages: Outages;
   readonly active: ActiveRuns;
   readonly cancellation: Cancellation;
   readonly loops: QueueLoop[];
@@ -103,20 +99,21 @@ interface Parts {
 /** Redis answers when it resolves. Throws `redis_unavailable` within seconds, `config_invalid`. */
 export async function createWorkerQueue(options: WorkerQueueOptions): Promise<WorkerQueue> {
   const parts = createParts(options);
-  try {
-    await within(startMs, parts.redis.ping());
-  } catch (thrown) {
+  await within(startMs, parts.redis.ping()).catch(async (thrown: unknown) => {
     await closeParts(parts);
     throw thrown;
-  }
-  const history = createHistory(parts.redis, options.prefix ?? 'mayfly');
+  });
+  const { prefix = 'mayfly', signingKey } = options;
+  const shared = { redis: parts.redis, prefix, signingKey };
+  const history = createHistory(parts.redis, prefix);
   return {
-    keepsakes: createKeepsakes({ redis: parts.redis, prefix: options.prefix ?? 'mayfly', seal: createSeal(options.signingKey, 'keepsakes') }),
+    keepsakes: createKeepsakes({ ...shared, seal: createSeal(signingKey, 'keepsakes') }),
+    vault: createVault(shared),
     addRun: (job, limits = {}) => addRun(job, limits, parts),
     later: async (event, delayMs) => void (await parts.intake.add(event.key, event, addMs, delayMs)),
     hasRun: (key) => within(addMs, parts.runs.has(key)),
-    async cancelIssue(repositoryId, issue, reason, login) {
-      const stopped = await within(addMs, parts.cancellation.cancel({ repositoryId, issue }, { reason, login }));
+    async cancelIssue(repositoryId, issue, reason, { login, event } = {}) {
+      const stopped = await within(addMs, parts.cancellation.cancel({ repositoryId, issue }, { reason, login }, event ?? null));
       void parts.dispatcher.turn();
       return stopped;
     },
@@ -128,7 +125,7 @@ export async function createWorkerQueue(options: WorkerQueueOptions): Promise<Wo
       const put = await within(addMs, parts.inbox.put(jobId, message));
       return put === 'kept' ? state : put;
     },
-    inTurn: createInTurn(parts.redis, options.prefix ?? 'mayfly'),
+    inTurn: createInTurn(parts.redis, prefix),
     onPlaces: (callback, everyMs = watchMs) => void parts.watches.push(parts.places.watch(callback, everyMs)),
     remember: (repositoryId, summary) => within(addMs, history.remember(repositoryId, summary)),
     past: (repositoryId) => within(addMs, history.past(repositoryId)),
@@ -176,7 +173,8 @@ function createParts(options: WorkerQueueOptions): Parts {
   const hands = (): number => (state.draining ? active.ids().length : concurrency);
   const inbox = createInbox({ redis, prefix, seal: createSeal(signingKey, 'messages') });
   const subjects = createSubjects(redis, runs);
-  const onGone = async (jobId: string): Promise<void> => void (await Promise.all([ring.release(jobId), inbox.clear(jobId)]));
+  const outages = createOutages(redis, prefix);
+  const onGone = async (jobId: string): Promise<void> => void (await Promise.all([ring.release(jobId), inbox.clear(jobId), outages.forget(jobId)]));
   return {
     redis,
     intake,
@@ -186,6 +184,7 @@ function createParts(options: WorkerQueueOptions): Parts {
     places: createPlaceBook({ redis, lane: runs, ring, limits, log }),
     subjects,
     inbox,
+    outages,
     active,
     cancellation: createCancellation({ redis, lane: runs, ring, active, subjects, seal: createSeal(signingKey, 'cancelled'), onGone, log }),
     loops: [],
@@ -202,7 +201,11 @@ function createLoops(handlers: Handlers, parts: Parts, options: WorkerQueueOptio
   const shared = { redis, lockMs, log, idleMs, silentMs };
   const budgets = createDailyBudgets({ redis, lane: runs, limits: daily, log, aheadMs });
   const runProcessor = createRunProcessor({ ...parts, lane: runs, budgets, attempts, backoffMs, lockMs, log, run: handlers.run });
-  const intakeLoop = createLoop(intake, createIntakeProcessor(intake, handlers.intake, log), { ...shared, concurrency: intakeConcurrency });
+  const intakeLoop = createLoop(intake, createIntakeProcessor(intake, handlers.intake, log), {
+    ...shared,
+    concurrency: intakeConcurrency,
+    pauseMs: intakePauseMs,
+  });
   const runLoop = createLoop(runs, runProcessor, { ...shared, concurrency });
   // BullMQ only tells that a lock could not be renewed; the run would go on beside the worker that takes it next.
   runLoop.on('lockRenewalFailed', (jobIds) => {
@@ -219,11 +222,12 @@ interface LoopOptions {
   readonly lockMs: number;
   readonly idleMs: number;
   readonly silentMs: number;
+  readonly pauseMs?: (attemptsMade: number) => number;
   readonly log: Log;
 }
 
 function createLoop(lane: Lane, processor: Processor, options: LoopOptions): QueueLoop {
-  const { redis, concurrency, lockMs, idleMs, silentMs, log } = options;
+  const { redis, concurrency, lockMs, idleMs, silentMs, pauseMs, log } = options;
   const loop = new QueueLoop(lane.name, processor, {
     connection: redis,
     prefix: lane.prefix,
@@ -235,6 +239,7 @@ function createLoop(lane: Lane, processor: Processor, options: LoopOptions): Que
     // We count lost workers ourselves: BullMQ would fail such a job without telling anyone.
     maxStalledCount: Number.MAX_SAFE_INTEGER,
     runRetryDelay: 1_000,
+    ...(pauseMs && { settings: { backoffStrategy: pauseMs } }),
   });
   loop.on('error', (err) => {
     if (!isConnectionError(err)) log.warn({ err }, 'queue error');

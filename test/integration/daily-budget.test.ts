@@ -39,7 +39,7 @@ describe.skipIf(redisIsMissing())('the budgets of a day', () => {
   }
 
   async function begin(repositoryId = 1, on = worker): Promise<Running> {
-    const job = aJob({ key: crypto.randomUUID(), repositoryId });
+    const job = aJob({ key: crypto.randomUUID(), repositoryId, issue: begun + 1 });
     await worker.queue.addRun(job);
     return await on.run(begun++);
   }
@@ -52,6 +52,16 @@ describe.skipIf(redisIsMissing())('the budgets of a day', () => {
     expect(thrown).toMatchObject({ code: 'over_limit' });
     return (thrown as FixError).details['reached'];
   }
+
+  test('let a run wait that would get less than a tenth of what it wants, of each budget', async () => {
+    const [first, second] = [await begin(), await begin()];
+    const share = await open(first);
+    await share.tell({ costUsd: 1.9, tokens: 1 });
+    await share.close();
+
+    expect(await reached(second)).toMatchObject({ scope: 'repository', unit: 'usd' });
+    expect((await open(second, { costUsd: 0.9 })).usd.amount).toBeCloseTo(0.1);
+  });
 
   test('give two runs at once what is there once', async () => {
     const runs = [await begin(), await begin(), await begin()];

@@ -141,6 +141,26 @@ describe.skipIf(reason)('a queued run', () => {
     expect(await world.comments()).toEqual([expect.stringContaining('**Mayfly: running.**')]);
   });
 
+  it('that is tried again has the rest of what one run may use, and tells the sum', async () => {
+    const lost = { onBoot: failing('sandbox_boot') };
+    const limits = (steps: number) => ({
+      limits: { agent: { steps, costUsd: 5, tokens: 100_000, commandTimeoutMs: 20_000, softTimeMs: 60_000, hardTimeMs: 90_000 } },
+    });
+    const away: PlannedReply = () => Promise.reject(new FixError('model_unavailable'));
+    await expect(world.run([bash('true'), bash('true'), away], limits(4))).rejects.toMatchObject({ code: 'model_unavailable' });
+    await expect(world.run([], { ...lost, ...limits(4) })).rejects.toMatchObject({ code: 'sandbox_boot' });
+
+    const { report, model } = await world.run([bash('true'), bash('true'), submit()], limits(4));
+
+    expect(model.questions).toHaveLength(2);
+    expect(report).toMatchObject({ outcome: { kind: 'gave_up', limit: 'steps' }, steps: 4 });
+    expect(report.costUsd).toBeCloseTo(0.44);
+    expect((await world.comments())[0]).toContain('4 steps, 440 tokens, 0.44 USD');
+    const spent = await world.run([], limits(4));
+    expect(spent.boots).toEqual([]);
+    expect(spent.report.outcome).toEqual({ kind: 'gave_up', limit: 'steps' });
+  });
+
   it('ends with a sentence after the last try', async () => {
     await world.run([], { onBoot: failing('sandbox_boot'), attempt: { lastAttempt: true } });
 

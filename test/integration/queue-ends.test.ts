@@ -36,7 +36,7 @@ describe.skipIf(redisIsMissing())('a run', () => {
     test('before it waits again: its worker ends it at once, and tells', async () => {
       const { owner, other, tap } = await holdParking((sent) => sent.includes('local function holdFor'));
 
-      expect(await other.queue.cancelIssue(17, 7, 'stop', 'grace')).toMatchObject([{ waited: false }]);
+      expect(await other.queue.cancelIssue(17, 7, 'stop', { login: 'grace' })).toMatchObject([{ waited: false }]);
       tap.release();
 
       const told = await owner.run(1);

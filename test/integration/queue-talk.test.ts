@@ -144,7 +144,7 @@ describe.skipIf(redisIsMissing())('while a run waits or works', () => {
     if (!running) throw new Error('nothing runs');
     const asked = performance.now();
 
-    await asker.queue.cancelIssue(17, 7, 'stop', 'grace');
+    await asker.queue.cancelIssue(17, 7, 'stop', { login: 'grace' });
 
     expect(await abortReason(running)).toMatchObject({ code: 'cancelled', details: { reason: 'stop', login: 'grace' } });
     expect(performance.now() - asked).toBeLessThan(2_000);

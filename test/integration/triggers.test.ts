@@ -70,6 +70,19 @@ describe.skipIf(reason)('a trigger', { timeout: 120_000 }, () => {
     expect(await world.comments()).toEqual(['/agent fix', '/agent fix']);
   });
 
+  it('is stopped by a word that comes while it is still taken in', async () => {
+    const world = await startHeld();
+
+    for (const body of ['/agent fix', '/agent stop']) await world.repository.comment({ as: 'ada', issue: world.issue, body });
+
+    await world.settled();
+    opened.resolve();
+    await expect.poll(() => runsOf(world), { timeout: 30_000 }).toBe(0);
+    const said = (await world.comments()).join('\n');
+    expect(said).toContain('**Mayfly: stopped.**');
+    expect(said).not.toContain('No run of this issue');
+  });
+
   it('test 33: is none when the label was taken away before it was seen; a run whose issue is closed publishes nothing', async () => {
     const world = await startHeld({ replies: [bash('echo good > src.txt'), submit()] });
     const issue = await world.repository.issue(world.issue);

@@ -16,7 +16,7 @@ import type { StandInGitHub } from './github/stand-in.ts';
 import { openPort } from './github-port.ts';
 import { aJob } from './jobs.ts';
 import { createJobTools } from './job-tools.ts';
-import { createMemory } from './memory.ts';
+import { createMemory, createMemoryVault } from './memory.ts';
 import { calls, createScriptedModel, onlyModel } from './scripted-model.ts';
 import type { PlannedReply, ScriptedModel } from './scripted-model.ts';
 
@@ -29,6 +29,7 @@ export interface RunChange {
   readonly onBoot?: (id: string) => void;
   readonly attempt?: Partial<Attempt>;
   readonly job?: Partial<FixJob> | undefined;
+  readonly vault?: JobTools['vault'];
   readonly limits?: Partial<RunLimits>;
   readonly repositoryTemplates?: RepositoryTemplates;
 }
@@ -65,25 +66,27 @@ export async function createIssueWorld(files: Readonly<Record<string, string>> =
   const ids = { installationId: standIn.app.installationId, issue: number };
   const job: FixJob = { ...aJob(ids), issue: { number, ...text }, repository: { id, owner, name, private: true, defaultBranch: 'main' } };
   const memory = createMemory();
+  const vault = createMemoryVault();
   return {
     standIn,
     repository,
     job,
     memory,
-    run: async (replies, change = {}) => await runOne({ standIn, repository, job, memory, stack }, replies, change),
+    run: async (replies, change = {}) => await runOne({ standIn, repository, job, memory, vault, stack }, replies, change),
     comments: async () => (await repository.comments(number)).map((comment) => comment.body as string),
     [Symbol.asyncDispose]: async () => await stack.disposeAsync(),
   };
 }
 
 interface Place extends Pick<IssueWorld, 'standIn' | 'repository' | 'job' | 'memory'> {
+  readonly vault: JobTools['vault'];
   readonly stack: AsyncDisposableStack;
 }
 
 async function runOne(
-  { standIn, repository, job, memory, stack }: Place,
+  { standIn, repository, job, memory, vault, stack }: Place,
   replies: readonly PlannedReply[],
-  { onBoot, attempt, models, limits, job: changes, repositoryTemplates }: RunChange,
+  { onBoot, attempt, models, limits, vault: otherVault = vault, job: changes, repositoryTemplates }: RunChange,
 ): Promise<IssueRun> {
   const folder = createFolder();
   stack.defer(() => folder[Symbol.dispose]());
@@ -97,6 +100,7 @@ async function runOne(
     github,
     models: models ?? onlyModel(model),
     memory,
+    vault: otherVault,
     onBoot: (id) => {
       boots.push(id.replace(`${job.runId}-`, ''));
       onBoot?.(id);
@@ -113,6 +117,7 @@ async function runOne(
     { ...job, ...changes },
     {
       lastAttempt: false,
+      canWait: true,
       signal,
       log,
       ownsRun: () => Promise.resolve(true),
@@ -124,7 +129,7 @@ async function runOne(
     tools,
   );
   const live = standIn.tokens.filter((token) => !token.revoked);
-  if (live.length > 0) throw new Error(`${live.length} tokens were not revoked`);
+  if (live.length > 0) throw new Error(`${live.length} tokens were not revoked: ${JSON.stringify(live)}`);
   if (report === null) throw new Error('no report');
   return { report, boots, model };
 }

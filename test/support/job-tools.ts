@@ -9,6 +9,7 @@ import type { Models } from '../../src/model/model.ts';
 import { silentOperator } from '../../src/settings/operator.ts';
 import { createHostProvider } from './host-provider.ts';
 import { alone } from './in-turn.ts';
+import { createMemoryVault } from './memory.ts';
 
 export interface JobToolsParts {
   /** For mirrors. */
@@ -16,10 +17,11 @@ export interface JobToolsParts {
   readonly github: GitHub;
   readonly models: Models;
   readonly memory: Memory;
+  readonly vault?: JobTools['vault'];
   readonly onBoot?: (id: string) => void;
 }
 
-export function createJobTools({ directory, github, models, memory, onBoot }: JobToolsParts): JobTools {
+export function createJobTools({ directory, github, models, memory, vault = createMemoryVault(), onBoot }: JobToolsParts): JobTools {
   return {
     providerReason: 'the test says so',
     isolation: 'emulation',
@@ -45,6 +47,7 @@ export function createJobTools({ directory, github, models, memory, onBoot }: Jo
     github,
     mirrors: createMirrors({ directory, environment: { PATH: '/usr/bin:/bin' }, log: pino({ level: 'silent' }) }),
     memory,
+    vault,
     inTurn: alone,
     onEvent: () => {},
     onReport: () => {},

@@ -4,8 +4,9 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pino } from 'pino';
-import { takeIn } from '../../src/bot/intake.ts';
+import { takeInEvent } from '../../src/bot/take-in-event.ts';
 import { runJob } from '../../src/bot/run-job.ts';
+import type { ReviewTools } from '../../src/bot/review-intake.ts';
 import type { Intake, IntakeTools } from '../../src/bot/scene.ts';
 import type { JobTools } from '../../src/bot/work.ts';
 import type { RunReport } from '../../src/fix/report.ts';
@@ -88,11 +89,11 @@ export async function startSteering(options: SteeringOptions = {}): Promise<Stee
   const { github } = openPort(standIn, repository);
   const memory = { ...queue.keepsakes, remember: queue.remember, past: queue.past };
   const tools: JobTools = {
-    ...createJobTools({ directory: folder.path, github, models: onlyModel(model), memory }),
+    ...createJobTools({ directory: folder.path, github, models: onlyModel(model), memory, vault: queue.vault }),
     onReport: (report) => void reports.push(report),
   };
   let outsiders = 0;
-  const intakeTools: IntakeTools = {
+  const intakeTools: IntakeTools & ReviewTools = {
     github,
     queue,
     memory,
@@ -105,7 +106,7 @@ export async function startSteering(options: SteeringOptions = {}): Promise<Stee
   await queue.consume({
     intake: async (event, intakeLog) => {
       const intake = event as Intake;
-      await takeIn(intake, intakeTools, intakeLog).finally(() => taken.add(intake.deliveryId));
+      await takeInEvent(intake, intakeTools, intakeLog).finally(() => taken.add(intake.deliveryId));
     },
     run: async (job, context) => {
       await options.beforeRun?.();
