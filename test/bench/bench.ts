@@ -11,6 +11,7 @@ import { processesNaming } from '../support/processes.ts';
 import { findAlternatives } from './alternatives.ts';
 import { openCandidate, vmsOf } from './candidate.ts';
 import type { Candidate, Steps } from './candidate.ts';
+import { benchClean } from './clean.ts';
 import { benchDensity } from './density.ts';
 import { describeHost, formatHost } from './host.ts';
 import { benchInstall } from './install.ts';
@@ -52,6 +53,13 @@ program
   .option('-n <count>', 'runs in a row', count, 500)
   .option('--json', 'print one JSON object')
   .action(runDensity);
+program
+  .command('clean')
+  .description('Runs in turn, each of which looks for what those before it left.')
+  .addOption(providerOption())
+  .option('-n <count>', 'runs', count, 200)
+  .option('--json', 'print one JSON object')
+  .action(runClean);
 program
   .command('webhook')
   .description(`Acknowledgement of ${deliveriesPerSecond} deliveries a second, by the web role on a Redis of its own.`)
@@ -124,6 +132,20 @@ async function runDensity({ n, json, provider: name }: OfProvider): Promise<void
   console.log(formatFigures('VMs started at once', rush ?? []));
   console.log(formatFigures('One after the other', row ?? []));
   console.log(formatGrowth(`What ${n} in a row changed`, growth));
+}
+
+async function runClean({ n, json, provider: name }: OfProvider): Promise<void> {
+  const host = await describeHost();
+  const onProgress = showProgress();
+  const series = await withCandidate(name, (candidate, stateDir) => benchClean({ candidate, stateDir, n, signal: stop.signal, onProgress }));
+  const figures = series.map(figuresOf);
+  if (figures.some(({ failures }) => Object.keys(failures).length > 0)) process.exitCode = 1;
+  if (json) {
+    console.log(JSON.stringify({ command: 'clean', host, provider: name, n, figures }));
+    return;
+  }
+  console.log(formatHost(host));
+  console.log(formatFigures(`${n} runs in turn (${name})`, figures));
 }
 
 async function measure(candidate: Candidate, stateDir: string, n: number): Promise<{ series: SandboxSeries; missing: readonly string[] }> {

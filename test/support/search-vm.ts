@@ -4,19 +4,19 @@
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { open, readFile, readdir, readlink, stat } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { mkdtemp, open, readFile, readdir, readlink, rm, stat, writeFile } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { findProcesses } from '../../src/sandbox/claim.ts';
 
 /** What grep takes: texts as they are, or one extended regular expression. It travels by a file, never by an argument. */
 export type Wanted = { readonly words: readonly string[] } | { readonly pattern: string };
 
 export interface VmFindings {
-  /** In the files below its directory, or in their names. */
+  /** In the files below its directory, or in their names, or in what was below it and has no name any more. */
   readonly disk: readonly string[];
   /** In the memory of its processes, in what they hold open, in their arguments and environments. */
   readonly memory: readonly string[];
@@ -25,24 +25,30 @@ export interface VmFindings {
 }
 
 export async function searchVm(id: string, directory: string, wanted: Wanted): Promise<VmFindings> {
-  const memory = await openSearch(wanted);
-  for (const pid of await findProcesses(id)) {
+  const [disk, memory] = [await openSearch(wanted), await openSearch(wanted)];
+  const pids = await findProcesses(id);
+  for (const pid of pids) {
     for (const name of ['cmdline', 'environ']) await memory.look(await readFile(`/proc/${pid}/${name}`).catch(() => Buffer.alloc(0)));
     for await (const bytes of memoryOf(pid)) await memory.look(bytes);
   }
-  for await (const bytes of openFilesOf(await findProcesses(id))) await memory.look(bytes);
+  const files = await openFilesOf(pids);
+  await lookAtFiles(
+    memory,
+    files.filter(({ target }) => !target.startsWith(directory)).map(({ path }) => path),
+  );
+  await lookAtFiles(
+    disk,
+    files.filter(({ target }) => target.startsWith(directory)).map(({ path }) => path),
+  );
+  await lookAtFiles(disk, ['.'], directory);
   const { found, bytes } = await memory.end();
-  return { disk: await searchDirectory(directory, wanted), memory: found, memoryMib: bytes / 2 ** 20 };
+  return { disk: (await disk.end()).found, memory: found, memoryMib: bytes / 2 ** 20 };
 }
 
 /** Contents and names of all files below it, without the holes in them. */
 export async function searchDirectory(directory: string, wanted: Wanted): Promise<readonly string[]> {
   const search = await openSearch(wanted);
-  // A file that changes while it is read, and a socket, are no failures here.
-  const tar = spawn('tar', ['--create', '--sparse', '--hole-detection=seek', '--file=-', `--directory=${directory}`, '.'], {
-    stdio: ['ignore', 'pipe', 'ignore'],
-  });
-  for await (const bytes of tar.stdout) await search.look(bytes as Buffer);
+  await lookAtFiles(search, ['.'], directory);
   return (await search.end()).found;
 }
 
@@ -89,7 +95,8 @@ async function openSearch(wanted: Wanted): Promise<Search> {
 
 const pageBytes = 4096;
 const chunkBytes = 2 ** 20;
-const presentBit = 1n << 63n;
+const pagesAtOnce = 2 ** 17;
+const zeroByte = Buffer.alloc(1);
 
 /** The pages that a process has in memory; what it only could have is in the files that it maps. */
 async function* memoryOf(pid: number): AsyncGenerator<Buffer> {
@@ -106,16 +113,14 @@ async function* memoryOf(pid: number): AsyncGenerator<Buffer> {
   }
 }
 
-const zeroByte = Buffer.alloc(1);
-
 async function* presentRuns(pagemap: FileHandle, from: number, to: number): AsyncGenerator<[number, number]> {
   let start: number | null = null;
-  for (let at = from; at < to; at += chunkBytes * pageBytes) {
-    const pages = Math.min(chunkBytes, (to - at) / pageBytes);
+  for (let at = from; at < to; at += pagesAtOnce * pageBytes) {
+    const pages = Math.min(pagesAtOnce, (to - at) / pageBytes);
     const { buffer } = await pagemap.read(Buffer.alloc(pages * 8), 0, pages * 8, (at / pageBytes) * 8);
     for (let page = 0; page < pages; page += 1) {
       const address = at + page * pageBytes;
-      const isPresent = (buffer.readBigUInt64LE(page * 8) & presentBit) !== 0n;
+      const isPresent = ((buffer[page * 8 + 7] ?? 0) & 0x80) !== 0; // bit 63 of 64, the lowest byte first
       if (isPresent) start ??= address;
       else if (start !== null) {
         yield [start, address];
@@ -134,26 +139,32 @@ async function* readRange(handle: FileHandle, from: number, to: number): AsyncGe
   }
 }
 
-/** Regular files and memory files that these processes hold open for writing, also those without a name. */
-async function* openFilesOf(pids: readonly number[]): AsyncGenerator<Buffer> {
-  const seen = new Set<string>();
+interface OpenFile {
+  /** Opens it, whatever became of its name. */
+  readonly path: string;
+  /** The name that it had. */
+  readonly target: string;
+}
+
+/** Regular files and memory files that these processes can write, also those without a name. */
+async function openFilesOf(pids: readonly number[]): Promise<readonly OpenFile[]> {
+  const files = new Map<string, OpenFile>();
   for (const pid of pids) {
     for (const name of await readdir(`/proc/${pid}/fd`).catch(() => [])) {
       const path = `/proc/${pid}/fd/${name}`;
       const facts = await stat(path).catch(() => null);
-      const flags = /^flags:\s+0*(\d+)$/m.exec(await readFile(`/proc/${pid}/fdinfo/${name}`, 'utf8').catch(() => ''))?.[1] ?? '0';
-      if (!facts?.isFile() || (Number.parseInt(flags, 8) & 3) === 0 || (await readlink(path)).startsWith('/proc/')) continue;
-      const key = `${facts.dev}:${facts.ino}`;
-      if (seen.has(key)) continue;
-      seen.add(key);
-      yield* readFileWithoutHoles(path);
+      const flags = /^flags:\s+(\d+)$/m.exec(await readFile(`/proc/${pid}/fdinfo/${name}`, 'utf8').catch(() => ''))?.[1] ?? '0';
+      const isWritable = (Number.parseInt(flags, 8) & (constants.O_WRONLY | constants.O_RDWR)) !== 0;
+      if (facts?.isFile() && isWritable) files.set(`${facts.dev}:${facts.ino}`, { path, target: await readlink(path).catch(() => '') });
     }
   }
+  return [...files.values()];
 }
 
-async function* readFileWithoutHoles(path: string): AsyncGenerator<Buffer> {
-  await using handle = await open(path);
-  const { size } = await handle.stat();
-  const zeros = Buffer.alloc(chunkBytes);
-  for await (const bytes of readRange(handle, 0, size)) yield bytes.equals(zeros) ? zeroByte : bytes;
+/** Contents and names, without the holes. A file that changes while it is read, and a socket, are no failures here. */
+async function lookAtFiles(search: Search, paths: readonly string[], directory = '/'): Promise<void> {
+  if (paths.length === 0) return;
+  const options = ['--create', '--sparse', '--hole-detection=seek', '--dereference', '--absolute-names', '--file=-', `--directory=${directory}`];
+  const tar = spawn('tar', [...options, ...paths], { stdio: ['ignore', 'pipe', 'ignore'] });
+  for await (const bytes of tar.stdout) await search.look(bytes as Buffer);
 }

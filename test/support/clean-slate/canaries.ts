@@ -1,4 +1,5 @@
 /** Words that a run leaves wherever it can write, and how the runs after it look for them from inside of their guests. */
+import { Writable } from 'node:stream';
 import type { Sandbox } from '../../../src/sandbox/sandbox.ts';
 
 /**
@@ -36,7 +37,7 @@ ln -s "$(word link)" /var/tmp/link && took link
 python3 -c 'import os, sys; os.setxattr("/var/tmp/notes.txt", "user.notes", sys.argv[1].encode())' "$(word attribute)" 2>/dev/null && took attribute
 { word unlinked; } > /var/tmp/gone && sync && rm /var/tmp/gone && took unlinked
 word kernel-log > /dev/kmsg 2>/dev/null && took kernel-log
-env -i PATH="$PATH" setsid sh -c 'exec 3>&- ; exec -a "$1" sleep 1000' sh "$(word argument)" >/dev/null 2>&1 </dev/null &
+env -i PATH="$PATH" setsid bash -c 'exec -a "$1" sleep 1000' bash "$(word argument)" >/dev/null 2>&1 </dev/null &
 env -i PATH="$PATH" NOTES="$(word variable)" setsid sleep 1000 >/dev/null 2>&1 </dev/null &
 word filled | env -i PATH="$PATH" setsid python3 -c '
 import sys, time
@@ -50,26 +51,40 @@ took argument; took variable; [ -e /run/filled ] && took filled
 sync
 hostname "$(word host | tr . -)" 2>/dev/null && took host
 date -s 2001-01-01 >/dev/null 2>&1 && took clock
-sleep 1000 & wait
+took planted
+sleep 1000
 `;
 
-/** Root looks at names and contents of what is no file of the template, at processes and at the kernel. $1 finds the words and not itself. */
+/** Root looks at files where people write, younger than the template, at their names, at processes and at the kernel. $1 finds the words and not itself. */
 const searchScript = String.raw`
 pattern=$1
 {
-  for folder in /etc /home /root /run /tmp /var /workspace /dev/shm /usr/local /opt /srv /mnt; do
-    grep -rsaohE --devices=skip -e "$pattern" "$folder"
-    find "$folder" -xdev -printf '%p %l\n' 2>/dev/null | grep -aoE -e "$pattern"
-  done
-  find /usr /lib /boot -xdev -type f -newer /etc/machine-id -exec grep -saohE -e "$pattern" {} +
+  set -- /etc /home /root /run /tmp /var /workspace /dev/shm /usr/local /usr/lib/git-core /opt /srv /mnt
+  find "$@" -xdev -type f -newer /usr/lib/mayfly/init -exec grep -saohE -e "$pattern" {} +
+  find "$@" -xdev -printf '%p %l\n' 2>/dev/null | grep -aoE -e "$pattern"
   cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline 2>/dev/null | tr '\0' '\n' | grep -aoE -e "$pattern"
   dmesg 2>/dev/null | grep -aoE -e "$pattern"
   hostname | grep -aoE -e "$pattern"
 } | sort -u`;
 
-/** The words are in the guest when it resolves, and processes of it still run. Resolves to the names of the places. */
+/** The words are in the guest when it resolves, and processes with them run until it is disposed of. Resolves to the names of the places. */
 export async function plant(sandbox: Sandbox, mark: string): Promise<readonly string[]> {
-  return (await run(sandbox, plantScript, mark)).split('\n').filter((line) => line !== '');
+  let said = '';
+  const planted = Promise.withResolvers<void>();
+  const stdout = new Writable({
+    write(chunk: Buffer, _encoding, done) {
+      said += chunk.toString();
+      if (said.includes('planted\n')) planted.resolve();
+      done();
+    },
+  });
+  const running = sandbox.exec(['bash', '-c', plantScript, 'bash', mark], { ...asRoot, stdout });
+  running.then(
+    (result) => planted.reject(new Error(`the script ended: ${JSON.stringify(result)}`)),
+    (error: unknown) => planted.reject(error as Error),
+  );
+  await planted.promise;
+  return said.split('\n').filter((line) => line !== '' && line !== 'planted');
 }
 
 /** The words that begin with `prefix`. */
@@ -83,8 +98,10 @@ export async function clockErrorMs(sandbox: Sandbox): Promise<number> {
   return Math.abs(Number(await run(sandbox, 'date +%s%3N', '')) - Date.now());
 }
 
+const asRoot = { user: 'root', sudo: true, cwd: '/', timeoutMs: 300_000 } as const;
+
 async function run(sandbox: Sandbox, script: string, argument: string): Promise<string> {
-  const result = await sandbox.exec(['bash', '-c', script, 'bash', argument], { user: 'root', sudo: true, cwd: '/', timeoutMs: 300_000 });
+  const result = await sandbox.exec(['bash', '-c', script, 'bash', argument], asRoot);
   if (result.ended !== 'exited') throw new Error(`the script did not end: ${JSON.stringify(result)}`);
   return result.stdout;
 }
