@@ -22,7 +22,7 @@ export function formsOf(secret: string): readonly string[] {
       hex.toUpperCase(),
       encodeURIComponent(secret),
       hex.toUpperCase().replaceAll(/../g, '%$&'),
-      [...secret].toReversed().join(''),
+      Buffer.from(secret).reverse().toString(),
     ]),
   ];
 }
