@@ -129,20 +129,19 @@ async function whatTheAgentSaw({ endpoint, stateDir }: Installation): Promise<st
 
 const bash = (command: string) => ({ tools: [{ name: 'bash', input: { command } }] });
 
-/** Longer than it takes to search a VM on a busy machine. */
-const sleepSeconds = 30;
-
-/** The model was asked once: the first command is not over. */
-const isStillAsleep = ({ endpoint }: Installation): boolean => endpoint.requests().length === 1;
-
 describe('no secret of the operator is seen', () => {
   it.concurrent.for(['oci', 'qemu'] as const)(
     'in a run under %s, inside or outside of its VM, and the gateway is the only way out',
     async (provider, { skip }) => {
       skip(skipped[provider]);
       const fix = replies.filter((reply) => reply.tools?.some(({ name }) => name === 'edit' || name === 'submit'));
-      // While the first command does nothing, the VM is searched from outside: the second one brings the words that it looks for.
-      const look = (standIn: StandInGitHub) => [bash(`sleep ${sleepSeconds}; echo slept`), bash(lookAround(standIn)), ...fix];
+      // From outside it is searched while the model thinks: the look around brings the words that it looks for.
+      const [works, searched] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+      const before = async (): Promise<void> => {
+        works.resolve();
+        await searched.promise;
+      };
+      const look = (standIn: StandInGitHub) => [bash('git status'), { ...bash(lookAround(standIn)), before }, ...fix];
       const settings = { ...canaries, MAYFLY_PROVIDER: provider, MAYFLY_ALLOW_ROOT: '1', LOG_LEVEL: 'trace' };
       // Who is root in the VM sees more: what is not there for root is not there.
       await using installation = await startInstallation({ settings, replies: look, files: { '.github/mayfly.yml': 'sandbox:\n  root: true\n' } });
@@ -153,10 +152,11 @@ describe('no secret of the operator is seen', () => {
       const watching = watchArguments(over.signal);
 
       const issue = await installation.label();
+      await works.promise;
       const { runId } = await worker.logged(({ msg }) => msg === 'model answered');
       const agent = await searchNow(installation, `${runId}-agent`);
       await dumpRedis(installation);
-      expect(isStillAsleep(installation), 'the search took longer than the agent slept').toBe(true);
+      searched.resolve();
       const proof = searchWhenUp(installation, `${runId}-proof`, over.signal);
       const line = await worker.logged(({ msg }) => msg === 'run finished');
       over.abort();
