@@ -22,7 +22,7 @@ export function formsOf(secret: string): readonly string[] {
       hex.toUpperCase(),
       encodeURIComponent(secret),
       hex.toUpperCase().replaceAll(/../g, '%$&'),
-      Buffer.from(secret).reverse().toString(),
+      Buffer.from(Buffer.from(secret).toReversed()).toString(),
     ]),
   ];
 }
