@@ -56,7 +56,9 @@ describe.for(guests)('runs in $name guests', ({ create, skipped, disk, memory, p
     expect(first?.own?.memory).toEqual(expect.arrayContaining([...memory]));
     expect(first?.own?.inside).toEqual(expect.arrayContaining([...inFiles, ...inMore, 'file-name', 'link', 'shared-memory', 'argument', 'variable']));
     for (const { before, repository } of turns) {
-      expect(before).toEqual(expect.arrayContaining([expect.stringMatching(`^(?:disk|memory): .*repository-${repository}$`), expect.stringMatching('^inside: ')]));
+      expect(before).toEqual(
+        expect.arrayContaining([expect.stringMatching(`^(?:disk|memory): .*repository-${repository}$`), expect.stringMatching('^inside: ')]),
+      );
     }
     expect(turns.map(({ repository, pooled }) => `${repository} ${pooled ? 'ready' : 'new'}`)).toEqual(['a new', 'a ready', 'b new']);
     expect(turns.map(foreignWords)).toEqual(turns.map(() => []));
