@@ -10,6 +10,7 @@ import { createReport, createTimer } from '../../../src/fix/report.ts';
 import { openWorkspace } from '../../../src/fix/workspace.ts';
 import type { Workspace } from '../../../src/fix/workspace.ts';
 import { createGateway } from '../../../src/gateway/create-gateway.ts';
+import { readSurroundings } from '../../../src/gateway/surroundings.ts';
 import { createMirrors } from '../../../src/git/create-mirrors.ts';
 import type { HostOptions } from '../../../src/sandbox/claim.ts';
 import { createPool } from '../../../src/sandbox/pool.ts';
@@ -74,7 +75,7 @@ export function createCleanSlate({ provider, vm, stateDir, signal }: CleanSlateO
       id: `${report.runId}-agent`,
       provider: pooled ? pool : provider,
       openGateway: (phase, allow) => createGateway({ phase, allow, internal: [], upstreamProxy: null, settingsKey: 'allow', log }),
-      surroundings: { caPem: '', guestEnv: {}, registryHosts: [], install: { path: '', argv: [] } },
+      surroundings: await readSurroundings({ extraCaFiles: [], npmRegistry: null, upstreamProxy: null }),
       guestNodeVersion: process.versions.node,
       snapshot: await mirrors.fetch({ url: repository.directory, token: null, ref: null }, signal),
       plan: { ...barePlan, sandbox: { ...vm, root: true }, setup: ['sudo -n touch /opt/set-up'] },
