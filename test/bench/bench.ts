@@ -11,13 +11,15 @@ import { processesNaming } from '../support/processes.ts';
 import { findAlternatives } from './alternatives.ts';
 import { openCandidate, vmsOf } from './candidate.ts';
 import type { Candidate, Steps } from './candidate.ts';
+import { benchClean } from './clean.ts';
+import { benchDensity } from './density.ts';
 import { describeHost, formatHost } from './host.ts';
 import { benchInstall } from './install.ts';
 import { benchSandbox } from './sandbox.ts';
 import type { SandboxSeries } from './sandbox.ts';
 import { figuresOf } from './series.ts';
 import type { Series } from './series.ts';
-import { formatFigures, formatWaterfall } from './table.ts';
+import { formatFigures, formatGrowth, formatWaterfall } from './table.ts';
 import { benchWebhook, deliveriesPerSecond } from './webhook.ts';
 
 interface Common {
@@ -34,14 +36,30 @@ const count = (text: string): number => {
   return Number(text);
 };
 
+const providerOption = (): Option => new Option('--provider <name>', 'what boots the VMs').choices([...providerNames]).default('qemu');
+
 const program = new Command('bench').description('Measures Mayfly on this machine.');
 program
   .command('sandbox')
   .description('VMs of a provider, beside what somebody would take instead.')
-  .addOption(new Option('--provider <name>', 'what boots the VMs').choices([...providerNames]).default('qemu'))
+  .addOption(providerOption())
   .option('-n <count>', 'samples of each; whole boots are taken every second round', count, 20)
   .option('--json', 'print one JSON object')
   .action(runSandbox);
+program
+  .command('density')
+  .description('20 VMs alive, 16 started at once, and many in a row, which must not make anything grow.')
+  .addOption(providerOption())
+  .option('-n <count>', 'runs in a row', count, 500)
+  .option('--json', 'print one JSON object')
+  .action(runDensity);
+program
+  .command('clean')
+  .description('Runs in turn, each of which looks for what those before it left.')
+  .addOption(providerOption())
+  .option('-n <count>', 'runs', count, 200)
+  .option('--json', 'print one JSON object')
+  .action(runClean);
 program
   .command('webhook')
   .description(`Acknowledgement of ${deliveriesPerSecond} deliveries a second, by the web role on a Redis of its own.`)
@@ -65,17 +83,23 @@ try {
   process.exitCode = error.row.exitCode;
 }
 
-async function runSandbox({ n, json, provider: name }: Common & { readonly provider: ProviderName }): Promise<void> {
-  const host = await describeHost();
+interface OfProvider extends Common {
+  readonly provider: ProviderName;
+}
+
+/** A candidate with a state directory of its own, in which nothing may be left. */
+async function withCandidate<T>(name: ProviderName, use: (candidate: Candidate, stateDir: string) => Promise<T>): Promise<T> {
   const stateDir = await mkdtemp(join(tmpdir(), 'mayfly-bench-'));
-  let result: { series: SandboxSeries; missing: readonly string[] } | null = null;
   try {
-    const candidate = await openCandidate({ name, config: loadConfig('tool'), stateDir, signal: stop.signal });
-    result = await measure(candidate, stateDir, n);
+    return await use(await openCandidate({ name, config: loadConfig('tool'), stateDir, signal: stop.signal }), stateDir);
   } finally {
     await reportLeftovers(stateDir);
   }
-  const { series, missing } = result;
+}
+
+async function runSandbox({ n, json, provider: name }: OfProvider): Promise<void> {
+  const host = await describeHost();
+  const { series, missing } = await withCandidate(name, (candidate, stateDir) => measure(candidate, stateDir, n));
   const figures = [series.starting, series.running, series.together].map((group) => group.map(figuresOf));
   const steps = medianSteps(series.steps);
   if (json) {
@@ -90,6 +114,38 @@ async function runSandbox({ n, json, provider: name }: Common & { readonly provi
   console.log(formatFigures('In a VM that runs', running));
   console.log(formatFigures('Several VMs', together));
   if (missing.length > 0) console.log(`Not compared, because this host does not have it: ${missing.join(', ')}.`);
+}
+
+async function runDensity({ n, json, provider: name }: OfProvider): Promise<void> {
+  const host = await describeHost();
+  const onProgress = showProgress();
+  const { info, growth, ...series } = await withCandidate(name, (candidate, stateDir) =>
+    benchDensity({ candidate, stateDir, n, signal: stop.signal, onProgress }),
+  );
+  const [alive, rush, row] = [series.alive, series.rush, [series.row]].map((group) => group.map(figuresOf));
+  if (json) {
+    console.log(JSON.stringify({ command: 'density', host, sandbox: info, n, alive, rush, row, growth }));
+    return;
+  }
+  console.log(formatHost(host));
+  console.log(formatFigures(`VMs alive at once (${info.provider}/${info.accel})`, alive ?? []));
+  console.log(formatFigures('VMs started at once', rush ?? []));
+  console.log(formatFigures('One after the other', row ?? []));
+  console.log(formatGrowth(`What ${n} in a row changed`, growth));
+}
+
+async function runClean({ n, json, provider: name }: OfProvider): Promise<void> {
+  const host = await describeHost();
+  const onProgress = showProgress();
+  const series = await withCandidate(name, (candidate, stateDir) => benchClean({ candidate, stateDir, n, signal: stop.signal, onProgress }));
+  const figures = series.map(figuresOf);
+  if (figures.some(({ failures }) => Object.keys(failures).length > 0)) process.exitCode = 1;
+  if (json) {
+    console.log(JSON.stringify({ command: 'clean', host, provider: name, n, figures }));
+    return;
+  }
+  console.log(formatHost(host));
+  console.log(formatFigures(`${n} runs in turn (${name})`, figures));
 }
 
 async function measure(candidate: Candidate, stateDir: string, n: number): Promise<{ series: SandboxSeries; missing: readonly string[] }> {

@@ -8,7 +8,7 @@ import { vmOptions } from '../../src/run-tools.ts';
 import { createOciProvider } from '../../src/sandbox/oci.ts';
 import { createQemuProvider } from '../../src/sandbox/qemu.ts';
 import { createPool } from '../../src/sandbox/pool.ts';
-import type { Pool } from '../../src/sandbox/pool.ts';
+import type { Pool, PoolOptions } from '../../src/sandbox/pool.ts';
 import type { Provider } from '../../src/sandbox/sandbox.ts';
 import { buildTemplate } from '../../src/sandbox/template.ts';
 import type { Template } from '../../src/sandbox/vm.ts';
@@ -18,6 +18,9 @@ export interface Candidate {
   readonly provider: Provider;
   /** From power-on; null when that is all there is. */
   readonly cold: Provider | null;
+  /** The same as `provider`, with nothing measured. */
+  readonly silent: Provider;
+  readonly vm: PoolOptions['vm'];
   /** A pool of one of them; whoever opens it drains it. */
   readonly openPool: () => Pool;
   /** The steps of the boots of `provider` so far. */
@@ -43,9 +46,10 @@ export async function openCandidate({ name, config, stateDir, signal }: Candidat
   const silent = { ...options, log: pino({ level: 'silent' }) };
   const create = name === 'oci' ? createOciProvider : createQemuProvider;
   const { memoryMib, vcpus: cpus, diskGib } = options;
-  const openPool = (): Pool => createPool({ provider: create(silent), size: 1, vm: { cpus, memoryMib, diskGib }, log: silent.log });
+  const vm = { cpus, memoryMib, diskGib };
+  const openPool = (): Pool => createPool({ provider: create(silent), size: 1, vm, log: silent.log });
   const cold = name === 'oci' ? null : createQemuProvider({ ...silent, coldBoot: true });
-  return { provider: create(options), cold, openPool, steps, template };
+  return { provider: create(options), cold, silent: create(silent), vm, openPool, steps, template };
 }
 
 /** Where the VMs of a run live: gone, with all that is in it, when the run was clean. */

@@ -3,16 +3,13 @@
  * use too only ratios hold, so every round takes one sample of each, one after the other.
  */
 import { randomBytes } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { findCgroups } from '../../src/sandbox/cgroup.ts';
-import { findProcesses } from '../../src/sandbox/claim.ts';
 import type { Provider, Sandbox, SandboxInfo } from '../../src/sandbox/sandbox.ts';
 import type { AlternativeSet } from './alternatives.ts';
 import type { Candidate, Steps } from './candidate.ts';
 import { addSample, countFailure, createSeries } from './series.ts';
 import type { Series } from './series.ts';
+import { bootOne, disposeOf, proportionalMib, runTrue } from './vms.ts';
 
 export interface SandboxBench {
   readonly candidate: Candidate;
@@ -164,38 +161,8 @@ async function measureTogether(bench: SandboxBench): Promise<Series[]> {
   return [each, all, memory];
 }
 
-async function bootOne(provider: Provider, { signal }: Pick<SandboxBench, 'signal'>): Promise<Sandbox> {
-  return provider.boot({ id: `bench-${randomBytes(6).toString('hex')}`, signal });
-}
-
-async function disposeOf(sandbox: Sandbox): Promise<void> {
-  const left = await sandbox.dispose();
-  if (left.length > 0) throw new Error(`left behind: ${left.join(', ')}`);
-}
-
-async function runTrue(sandbox: Sandbox): Promise<void> {
-  const { exitCode, ended } = await sandbox.exec(['/bin/true'], { cwd: '/' });
-  if (exitCode !== 0) throw new Error(`/bin/true: ${ended} with ${exitCode}`);
-}
-
 async function timed(work: () => Promise<unknown>): Promise<number> {
   const startedAt = performance.now();
   await work();
   return performance.now() - startedAt;
-}
-
-/** Memory that several VMs share counts in parts, so the sum over VMs is what the host has given. */
-async function proportionalMib(id: string): Promise<number> {
-  const groups = await Promise.all((await findCgroups(id)).map((directory) => readFile(join(directory, 'cgroup.procs'), 'utf8')));
-  const pids = new Set([
-    ...groups.flatMap((text) =>
-      text
-        .split('\n')
-        .filter((line) => line !== '')
-        .map(Number),
-    ),
-    ...(await findProcesses(id)),
-  ]);
-  const sizes = await Promise.all([...pids].map(async (pid) => /^Pss:\s+(\d+) kB$/m.exec(await readFile(`/proc/${pid}/smaps_rollup`, 'utf8'))?.[1]));
-  return sizes.reduce((sum, kib) => sum + Number(kib ?? 0), 0) / 1024;
 }

@@ -1,4 +1,5 @@
 /** Figures as people read them. */
+import type { Growth } from './hygiene.ts';
 import type { Figures } from './series.ts';
 
 /** A title, a row a series, and below it where each begins and ends. */
@@ -12,6 +13,14 @@ export function formatFigures(title: string, rows: readonly Figures[]): string {
   ]);
   const failures = rows.flatMap((row) => Object.entries(row.failures).map(([name, count]) => `  ${row.name}: ${count} x ${name}`));
   return [title, '', ...align([header, ...cells]), '', ...rows.map((row) => `  ${row.name}: ${row.span}`), ...failures, ''].join('\n');
+}
+
+/** A row for each thing that is counted. */
+export function formatGrowth(title: string, rows: readonly Growth[]): string {
+  const header = ['', 'first', 'last', 'most', 'slope per 100'];
+  const show = (value: number): string => (Number.isInteger(value) ? String(value) : value.toFixed(2));
+  const cells = rows.map(({ name, first, last, most, perHundred }) => [name, ...[first, last, most, perHundred].map(show)]);
+  return [title, '', ...align([header, ...cells]), ''].join('\n');
 }
 
 /** Bars along one axis: where the time of one thing goes. Each step begins where the one before it ends. */

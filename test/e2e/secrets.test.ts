@@ -1,16 +1,21 @@
 /**
  * A run of the real processes whose operator has secrets of every kind, looked at from inside its VM, as root, and from
- * the host: no file, no variable, no argument has one of them, and there is no way out but the gateway.
+ * the host, where disk and memory of its VMs are searched while the agent works and while the proof is made: no file, no
+ * variable, no argument has one of them in any form, and there is no way out but the gateway.
  */
 import { readFile, readdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { Redis } from 'ioredis';
 import { describe, expect, it } from 'vitest';
+import { findProcesses } from '../../src/sandbox/claim.ts';
 import type { StandInGitHub } from '../support/github/stand-in.ts';
 import { isSkipped, lacksForGuests, lacksForGvisor } from '../support/guest.ts';
 import { startInstallation } from '../support/installation.ts';
 import type { Installation } from '../support/installation.ts';
 import { redisIsMissing } from '../support/redis.ts';
+import { searchText, searchVm } from '../support/search-vm.ts';
+import { formsOf } from '../support/secret-forms.ts';
 import { replies } from '../demo/story.ts';
 
 const noRedis = redisIsMissing() ? 'redis-server is not installed' : null;
@@ -22,6 +27,7 @@ const skipped = {
   oci: isSkipped('the search for secrets under gVisor', (await lacksForGvisor()) ?? noRedis),
 };
 
+/** What the operator knows and nobody else may. A new kind of secret is a new line here. */
 const canaries = {
   ANTHROPIC_API_KEY: 'model-canary-5cf1d3a2',
   MAYFLY_JOB_KEY: 'job-canary-0b7e9c4fd21a6e83b5d7c9',
@@ -31,22 +37,26 @@ const canaries = {
   npm_config_registry: 'https://user:password-canary-4b1d@registry.example/',
 };
 
-/** Everything that nobody may see; installation tokens by how they begin. */
+/** Known before the run, each long enough to be there by chance never. */
 function secretsOf({ app }: StandInGitHub): string[] {
   return [
     ...Object.values(canaries).flatMap((value) => /[a-z]+-canary-\w+/.exec(value)?.[0] ?? []),
     app.webhookSecret,
-    'ghs_',
     ...app.privateKey.split('\n').slice(1, 3),
   ];
 }
+
+/** In every form; of a long token its end, for all of them begin alike. */
+const formsOfAll = (standIn: StandInGitHub): string[] =>
+  [...secretsOf(standIn), ...standIn.secretTokens().map((token) => token.slice(-48))].flatMap((secret) => formsOf(secret));
 
 /** As a regular expression that does not find itself. */
 const unfindable = (text: string): string => `[${text[0]}]${text.slice(1).replaceAll('+', '[+]')}`;
 
 /** Root looks at every process, at all that is no program of the template, and at each way out. */
 function lookAround(standIn: StandInGitHub): string {
-  const pattern = secretsOf(standIn).map(unfindable).join('|');
+  // Installation tokens by how they begin: there is none yet.
+  const pattern = [...secretsOf(standIn), 'ghs_'].map(unfindable).join('|');
   const folders = '/etc /home /root /run /tmp /var/tmp /workspace';
   return [
     `sudo sh -c 'grep -rsaE --devices=skip -l -e "${pattern}" ${folders}; cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline | grep -acE -e "${pattern}"' | sed 's/^/found: /'`,
@@ -71,6 +81,38 @@ async function watchArguments(signal: AbortSignal): Promise<string> {
   return [...seen].join('\n');
 }
 
+interface VmSearch {
+  readonly vm: string;
+  readonly found: readonly string[];
+  readonly memoryMib: number;
+}
+
+/** Disk and memory of one VM of a run, as they are now. */
+async function searchNow({ stateDir, standIn }: Installation, vm: string): Promise<VmSearch> {
+  const { disk, memory, memoryMib } = await searchVm(vm, join(stateDir, 'vms', vm), { words: formsOfAll(standIn) });
+  return { vm, found: [...disk, ...memory], memoryMib };
+}
+
+/** The same once it is there and has something in it. */
+async function searchWhenUp(installation: Installation, vm: string, signal: AbortSignal): Promise<VmSearch> {
+  while (!signal.aborted && (await findProcesses(vm)).length === 0) await pause(50);
+  for (;;) {
+    const search = await searchNow(installation, vm);
+    if (search.memoryMib > leastMib || signal.aborted) return search;
+  }
+}
+
+/** The smallest guest has more in memory. */
+const leastMib = 20;
+
+/** A whole dump, written while the run goes on. Not packed, so that it can be searched. */
+async function dumpRedis({ redis }: Installation): Promise<void> {
+  const client = new Redis(redis.url, { maxRetriesPerRequest: null });
+  await client.config('SET', 'rdbcompression', 'no');
+  await client.save();
+  client.disconnect();
+}
+
 /** All files below a directory, as one text. */
 async function readAll(directory: string): Promise<string> {
   const entries = await readdir(directory, { recursive: true, withFileTypes: true });
@@ -82,8 +124,10 @@ async function whatTheAgentSaw({ endpoint, stateDir }: Installation): Promise<st
   const transcript = await readAll(join(stateDir, 'transcripts'));
   expect(endpoint.requests().length).toBeGreaterThan(1);
   const results = transcript.split('\n').filter((line) => line.includes('"role":"tool"'));
-  return (JSON.parse(results[0] ?? '{}') as { results: { text: string }[] }).results[0]?.text ?? '';
+  return (JSON.parse(results[1] ?? '{}') as { results: { text: string }[] }).results[0]?.text ?? '';
 }
+
+const bash = (command: string) => ({ tools: [{ name: 'bash', input: { command } }] });
 
 describe('no secret of the operator is seen', () => {
   it.concurrent.for(['oci', 'qemu'] as const)(
@@ -91,7 +135,13 @@ describe('no secret of the operator is seen', () => {
     async (provider, { skip }) => {
       skip(skipped[provider]);
       const fix = replies.filter((reply) => reply.tools?.some(({ name }) => name === 'edit' || name === 'submit'));
-      const look = (standIn: StandInGitHub) => [{ tools: [{ name: 'bash', input: { command: lookAround(standIn) } }] }, ...fix];
+      // From outside it is searched while the model thinks: the look around brings the words that it looks for.
+      const [works, searched] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+      const before = async (): Promise<void> => {
+        works.resolve();
+        await searched.promise;
+      };
+      const look = (standIn: StandInGitHub) => [bash('git status'), { ...bash(lookAround(standIn)), before }, ...fix];
       const settings = { ...canaries, MAYFLY_PROVIDER: provider, MAYFLY_ALLOW_ROOT: '1', LOG_LEVEL: 'trace' };
       // Who is root in the VM sees more: what is not there for root is not there.
       await using installation = await startInstallation({ settings, replies: look, files: { '.github/mayfly.yml': 'sandbox:\n  root: true\n' } });
@@ -102,6 +152,12 @@ describe('no secret of the operator is seen', () => {
       const watching = watchArguments(over.signal);
 
       const issue = await installation.label();
+      await works.promise;
+      const { runId } = await worker.logged(({ msg }) => msg === 'model answered');
+      const agent = await searchNow(installation, `${runId}-agent`);
+      await dumpRedis(installation);
+      searched.resolve();
+      const proof = searchWhenUp(installation, `${runId}-proof`, over.signal);
       const line = await worker.logged(({ msg }) => msg === 'run finished');
       over.abort();
 
@@ -120,8 +176,13 @@ describe('no secret of the operator is seen', () => {
       };
       expect(places.arguments).toContain(`${line.runId}-agent`);
       expect(places.redis).toContain('appendonly');
-      for (const secret of secretsOf(standIn)) {
-        expect(Object.entries(places).flatMap(([name, text]) => (text.includes(secret) ? [`${name}: ${secret.slice(0, 12)}`] : []))).toEqual([]);
+      expect(places.redis).toContain('REDIS0');
+      expect(standIn.secretTokens().length).toBeGreaterThan(1);
+      const words = formsOfAll(standIn);
+      for (const [name, text] of Object.entries(places)) expect({ name, found: await searchText(text, { words }) }).toEqual({ name, found: [] });
+      for (const search of [agent, await proof]) {
+        expect(search).toMatchObject({ vm: expect.stringContaining(runId ?? ''), found: [] });
+        expect(search.memoryMib).toBeGreaterThan(leastMib);
       }
     },
   );

@@ -12,6 +12,8 @@ export interface ScriptedReply {
   /** Answers with this HTTP error instead. */
   readonly status?: number;
   readonly retryAfterSeconds?: number;
+  /** The answer waits for it. */
+  readonly before?: () => Promise<void>;
 }
 
 export interface ScriptedEndpoint {
@@ -29,8 +31,9 @@ export interface ScriptedEndpoint {
 export async function startScriptedEndpoint(replies: readonly ScriptedReply[], count: 'request' | 'turn' = 'request'): Promise<ScriptedEndpoint> {
   const mock = new LLMock({ port: 0, host: '127.0.0.1', logLevel: 'silent' });
   let next = 0;
-  mock.on({}, (request) => {
+  mock.on({}, async (request) => {
     const number = count === 'request' ? next++ : request.messages.filter((message) => message.role === 'assistant').length;
+    await replies[number]?.before?.();
     return toResponse(replies[number], number);
   });
   await mock.start();

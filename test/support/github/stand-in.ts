@@ -69,6 +69,8 @@ export interface StandInGitHub extends AsyncDisposable {
   readonly violations: readonly string[];
   /** Installation tokens that were minted. */
   readonly tokens: readonly TokenView[];
+  /** Their values, for who looks for them where they must not be. */
+  secretTokens(): readonly string[];
   seedRepository(seed: SeedRepository): Promise<StandInRepository>;
   /** A person's own token, for a client that acts as them. */
   userToken(login: string): string;
@@ -147,6 +149,7 @@ function face(world: World, { webhooks, faults, registrations, requests, violati
     get tokens() {
       return viewTokens(world);
     },
+    secretTokens: () => world.tokens.rows.filter(({ login }) => login === null).map(({ value }) => value),
     userToken: (login) => world.tokens.user(login).value,
     fault: (fault) => faults.add(fault),
     suspend(suspended) {
