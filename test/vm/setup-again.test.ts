@@ -57,7 +57,7 @@ describe.each(guests)('in a guest of %s', (_name, create, runs) => {
         const lookup = () => Promise.resolve([{ address: '127.0.0.1', family: 4 }]);
         return createGateway({ phase, allow, internal: ['registry.test'], upstreamProxy: null, settingsKey: 'allow', log: pino({ level: 'silent' }), lookup });
       },
-      surroundings: { caPem: '', guestEnv: { http_proxy: 'http://127.0.0.1:3128' }, registryHosts: [], install: { path: '', argv: [] } },
+      surroundings: { caPem: '', guestEnv: { http_proxy: 'http://127.0.0.1:3128' }, registryHosts: [], install: { path: '/tmp/ca.crt', argv: ['true'] } },
       guestNodeVersion: '26.10.0',
       image: null,
       snapshot: createSnapshot({ directory: join(repository.directory, '.git'), sha: repository.git('rev-parse', 'HEAD'), environment: {} }),
