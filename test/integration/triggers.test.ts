@@ -156,7 +156,7 @@ describe.skipIf(reason)('a trigger', { timeout: 120_000 }, () => {
     const said = (await world.comments()).filter((text) => text.includes('Not started: a run works on this already'));
     expect(said).toHaveLength(2);
     await world.comment('/agent status');
-    expect((await world.comments()).at(-1)).toMatch(/^- working, asked for 0 min ago/);
+    expect((await world.comments()).at(-1)).toMatch(/^- working, nothing spent so far, asked for 0 min ago/);
   });
 
   it('goes on when somebody takes an old label off while it works', async () => {
