@@ -4,30 +4,26 @@
  */
 import { asFixError } from '../errors.ts';
 import { setbackMessage } from '../agent/feedback.ts';
-import { startAgent } from '../agent/loop.ts';
 import type { Agent } from '../agent/loop.ts';
 import { findReached, lessSpent, startSpend } from '../agent/spend.ts';
-import type { TaskText } from '../agent/task.ts';
 import type { Snapshot } from '../git/mirror.ts';
 import type { FixOutcome, Patch, PatchFile } from '../job.ts';
 import type { Model, Models } from '../model/model.ts';
-import type { GuestImage } from '../sandbox/sandbox.ts';
 import type { Effective } from '../settings/resolve.ts';
 import { applyPatch } from '../proof/apply.ts';
 import { askedTest, endedEarly, isPersonsStop, noteOtherCommand } from './agent-end.ts';
-import { makeTask } from './agent-task.ts';
 import { narrowLimits, readBaseSettings, refuseBroken, refuseBySettings } from './base-settings.ts';
 import { tryTests } from './base-tests.ts';
-import { capByBudget } from './budget.ts';
 import { describeGrants } from './capabilities.ts';
 import { withComparison } from './compare-files.ts';
 import { openHeld } from './held.ts';
 import type { HeldWork } from './held.ts';
-import { meter } from './meter.ts';
+import { openAgent } from './open-agent.ts';
 import { createPackageWords } from './package-words.ts';
 import { commitBaseline } from './patch.ts';
 import { makePlan } from './plan.ts';
 import type { Plan } from './plan.ts';
+import { prepareImage } from './prepare-image.ts';
 import { asSetback, proveApart } from './prove-apart.ts';
 import { createTimer } from './report.ts';
 import type { RunReport } from './report.ts';
@@ -116,22 +112,6 @@ async function prepare(
   return await work(request, tools, { snapshot, laid, plan, model, openAgents, openProof }).finally(() => refresh?.());
 }
 
-/** What the settings name in the place of the template; null when they name nothing. What no VM can be made of ends the run. */
-async function prepareImage(request: RunRequest, { guestImages }: RunTools, plan: Plan): Promise<GuestImage | (FixOutcome & { kind: 'refused' }) | null> {
-  const { signal, log } = request;
-  const name = plan.sandbox.image;
-  if (name === null) return null;
-  const onProgress = (line: string): void => log.info({ image: name, line }, 'image');
-  try {
-    return await createTimer(request)('image', () => guestImages.prepare(name, { signal, onProgress }));
-  } catch (thrown) {
-    const { code, details } = asFixError(thrown);
-    if (code !== 'image_unsuitable' || signal.aborted) throw thrown;
-    log.info({ image: name, ...details }, 'no VM can be made of the image of the settings');
-    return { kind: 'refused', reason: 'image', detail: `${name}: ${String(details['why'])}` };
-  }
-}
-
 /** Null when the branch is not any more where it was. */
 async function fetchStart({ fetch, pinnedSha, signal }: RunRequest, { limits }: RunTools, resume: boolean): Promise<HeldWork | null> {
   const tip = await fetch(signal).catch((thrown: unknown) => {
@@ -173,7 +153,7 @@ async function work(request: RunRequest, tools: RunTools, context: Context): Pro
   const tests = await tryBaseTests(tools, plan, { workspace, baselineSha, signal });
   // The base alone is what was tested: only now comes what the work begins with.
   const prepared = (await request.prepare?.(workspace, snapshot)) ?? [];
-  const agent = await openAgent(request, tools, { ...context, workspace, baselineSha, tests, prepared });
+  const agent = await openAgent(request, tools, { ...context, workspace, tests, prepared });
   if (context.laid.length > 0) await applyPatch(workspace.sandbox, { baseSha: snapshot.sha, files: context.laid }, signal);
   if (request.issue.planOnly === true) return await makePlanOnly(request, tools, { agent, workspace });
   let proofs = 0;
@@ -288,32 +268,4 @@ async function tryBaseTests({ limits }: RunTools, { test }: Plan, { workspace, b
   if (test === null) return null;
   const trial = { baselineSha, proofTimeoutMs: limits.proofTimeoutMs, signal };
   return await workspace.timed('tests', () => tryTests(workspace.sandbox, test.command, trial));
-}
-
-interface Start extends Pick<Context, 'snapshot' | 'laid' | 'plan' | 'model'>, Place {
-  readonly tests: Awaited<ReturnType<typeof tryBaseTests>>;
-  readonly prepared: readonly TaskText[];
-}
-
-async function openAgent(request: RunRequest, tools: RunTools, context: Start): Promise<Agent> {
-  const { report, budget, signal, log, onEvent } = request;
-  const transcript = await tools.openTranscript(report.runId);
-  report.transcriptFile = transcript.file;
-  const { plan, laid, tests, prepared } = context;
-  const { sandbox, node } = context.workspace;
-  const machine = { info: sandbox.info, node, packages: tools.guestPackages, tests };
-  const agent = startAgent({
-    run: { id: report.runId, baseSha: context.snapshot.sha },
-    task: { ...makeTask({ ...request.issue, texts: [...(request.issue.texts ?? []), ...prepared] }, plan, machine), earlier: laid.map(({ path }) => path) },
-    sandbox,
-    model: meter(context.model, { report, budget }),
-    limits: capByBudget(tools.limits.agent, budget),
-    transcript,
-    signal,
-    log,
-    ...(request.takeMessages && { takeMessages: request.takeMessages }),
-    onStep: ({ number, line }) => onEvent({ kind: 'step', number, line }),
-  });
-  report.context = agent.seen;
-  return agent;
 }
