@@ -6,7 +6,6 @@ import type { Snapshot } from '../git/mirror.ts';
 import type { PatchFile, TestRun } from '../job.ts';
 import type { Model } from '../model/model.ts';
 import { makeTask } from './agent-task.ts';
-
 import { capByBudget } from './budget.ts';
 import { meter } from './meter.ts';
 import type { Plan } from './plan.ts';
