@@ -1,5 +1,5 @@
 /** `npm run bench -- sandbox`, `npm run bench -- webhook` and `npm run bench -- install`: figures to stdout, progress to stderr. */
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
@@ -167,9 +167,18 @@ async function runWebhook({ n, json }: Common): Promise<void> {
 async function runInstall({ n, json }: Common): Promise<void> {
   const host = await describeHost();
   const directory = await mkdtemp(join(tmpdir(), 'mayfly-bench-'));
-  const registry = loadConfig('tool').npm_config_registry ?? 'https://registry.npmjs.org/';
+  const { npm_config_registry: registry, HTTPS_PROXY: upstreamProxy, NODE_EXTRA_CA_CERTS: extraFile } = loadConfig('tool');
+  const extraPem = extraFile === null ? '' : await readFile(extraFile, 'utf8');
   try {
-    const series = await benchInstall({ registry, n, directory, signal: stop.signal, onProgress: showProgress() });
+    const series = await benchInstall({
+      registry: registry ?? 'https://registry.npmjs.org/',
+      upstreamProxy,
+      extraPem,
+      n,
+      directory,
+      signal: stop.signal,
+      onProgress: showProgress(),
+    });
     const figures = series.map(figuresOf);
     if (json) console.log(JSON.stringify({ command: 'install', host, n, figures }));
     else console.log(`${formatHost(host)}\n${formatFigures(`npm ci of this repository, ${n} times each`, figures)}`);

@@ -19,6 +19,9 @@ import type { Series } from './series.ts';
 
 export interface InstallBench {
   readonly registry: string;
+  /** PEM that this host trusts beside the usual, and the proxy that it has to use. */
+  readonly extraPem: string;
+  readonly upstreamProxy: string | null;
   readonly n: number;
   /** Ours, for what is installed. */
   readonly directory: string;
@@ -28,8 +31,8 @@ export interface InstallBench {
 
 const span = 'start of `npm ci` without a cache and without scripts -> it has ended well; packages that are for one platform only are left out';
 
-export async function benchInstall({ registry, n, directory, signal, onProgress }: InstallBench): Promise<Series[]> {
-  const { host } = new URL(registry);
+export async function benchInstall({ n, onProgress, ...place }: InstallBench): Promise<Series[]> {
+  const { host } = new URL(place.registry);
   const ways: readonly (readonly [name: string, allow: string | null])[] = [
     ['npm ci, straight', null],
     ['npm ci through a tunnel', host],
@@ -40,30 +43,29 @@ export async function benchInstall({ registry, n, directory, signal, onProgress 
     for (const [index, [name, allow]] of ways.entries()) {
       onProgress(`${name}: ${round + 1} of ${n}`);
       const one = series[index];
-      if (one) await addSample(one, signal, async () => await installOnce({ registry, allow, directory, signal }));
+      if (one) await addSample(one, place.signal, async () => await installOnce(place, allow));
     }
   }
   return series;
 }
 
-async function installOnce({
-  registry,
-  allow,
-  directory,
-  signal,
-}: Pick<InstallBench, 'registry' | 'directory' | 'signal'> & { allow: string | null }): Promise<number> {
+type Place = Omit<InstallBench, 'n' | 'onProgress'>;
+
+async function installOnce(place: Place, allow: string | null): Promise<number> {
+  const { registry, directory, signal } = place;
   await using parts = new AsyncDisposableStack();
   const folder = await mkdtemp(join(directory, 'install-'));
   parts.defer(() => rm(folder, { recursive: true, force: true }));
   await mkdir(join(folder, 'test/support/tools'), { recursive: true });
   for (const file of ['package.json', 'package-lock.json', 'test/support/tools/package.json']) await cp(join(root, file), join(folder, file));
-  const gate = allow === null ? null : parts.use(await openGate(allow));
+  const gate = allow === null ? null : parts.use(await openGate(allow, place));
   const authority = join(folder, 'authority.crt');
-  await writeFile(authority, (await gate?.gateway.authority()) ?? '');
+  await writeFile(authority, `${place.extraPem}${(await gate?.gateway.authority()) ?? ''}`);
   const env = {
     PATH: process.env['PATH'] ?? '',
     HOME: folder,
-    ...(gate && { HTTPS_PROXY: gate.url, HTTP_PROXY: gate.url, NODE_EXTRA_CA_CERTS: authority }),
+    NODE_EXTRA_CA_CERTS: authority,
+    HTTPS_PROXY: gate?.url ?? place.upstreamProxy ?? '',
   };
   const argv = ['ci', '--ignore-scripts', '--omit=optional', '--no-audit', '--no-fund', '--registry', registry, '--cache', join(folder, 'cache')];
   const startedAt = performance.now();
@@ -76,9 +78,16 @@ async function installOnce({
   return tookMs;
 }
 
-async function openGate(allow: string): Promise<{ readonly gateway: Gateway; readonly url: string } & AsyncDisposable> {
+async function openGate(allow: string, { upstreamProxy, extraPem }: Place): Promise<{ readonly gateway: Gateway; readonly url: string } & AsyncDisposable> {
   const log = pino({ level: 'silent' });
-  const gateway = createGateway({ allow: [allow], internal: ['localhost'], upstreamProxy: null, settingsKey: 'the bench', trust: createTrust(''), log });
+  const gateway = createGateway({
+    allow: [allow],
+    internal: ['localhost'],
+    upstreamProxy: upstreamProxy === null ? null : new URL(upstreamProxy),
+    settingsKey: 'the bench',
+    trust: createTrust(extraPem),
+    log,
+  });
   const server = createServer({ allowHalfOpen: true }, (stream) => gateway.accept(stream)).listen(0, '127.0.0.1');
   await once(server, 'listening');
   return {
