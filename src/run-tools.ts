@@ -6,7 +6,7 @@ import { FixError } from './errors.ts';
 import { createRepositoryTemplates } from './fix/repository-template.ts';
 import type { RunLimits, RunTools } from './fix/run-request.ts';
 import { createGateway } from './gateway/create-gateway.ts';
-import { credentialsFor, readCredentials, secretsOf } from './gateway/credentials.ts';
+import { credentialsFor, describeCredential, readCredentials, secretsOf } from './gateway/credentials.ts';
 import type { Credential } from './gateway/credentials.ts';
 import { createHostFetch } from './gateway/host-fetch.ts';
 import type { Registry } from './gateway/package-names.ts';
@@ -57,6 +57,7 @@ export async function createRunTools(config: Config, options: { log: Log; secret
     guestImages: openGuestImages(config, choice.provider, options.log),
     guestPackages: config.MAYFLY_GUEST_PACKAGES,
     guestNodeVersion: await readGuestNodeVersion(),
+    credentialsOf: (repository) => credentialsFor(credentials, repository).map(describeCredential),
     openGateway: ({ phase, allow, repository, isKnownPackage, log }) =>
       createGateway({
         phase,

@@ -25,12 +25,14 @@ export interface Granting {
   readonly effective: Effective;
   /** Hosts that the person who asked named. */
   readonly asked: readonly string[];
+  /** What the operator's credentials for this repository are for. */
+  readonly credentials: readonly string[];
   readonly isolation: { readonly kind: string; readonly provider: string; readonly reason: string };
 }
 
 const phases = ['setup', 'agent', 'proof'] as const;
 
-export function describeGrants({ plan, effective, asked, isolation }: Granting): readonly Grant[] {
+export function describeGrants({ plan, effective, asked, credentials, isolation }: Granting): readonly Grant[] {
   const { sandbox, allow } = plan;
   const from = (name: string, granted: string, key: Key): Grant => {
     return { name, granted, by: `${key}: ${effective.origins[key]}`, beyond: effective.beyond[key] ?? null, phase: null };
@@ -50,6 +52,17 @@ export function describeGrants({ plan, effective, asked, isolation }: Granting):
     from('disk', `${sandbox.diskGib} GiB`, 'sandbox.diskGib'),
     from('root', sandbox.root ? 'always' : 'during setup only', 'sandbox.root'),
     ...phases.map(hosts),
+    ...(credentials.length === 0
+      ? []
+      : [
+          {
+            name: 'credentials',
+            granted: `${credentials.join('; ')}: put in by the host, where the hosts above are open`,
+            by: 'the operator: MAYFLY_CREDENTIALS_FILE',
+            beyond: null,
+            phase: null,
+          },
+        ]),
   ];
 }
 

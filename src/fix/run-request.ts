@@ -50,6 +50,8 @@ export interface RunTools {
   readonly operator: Operator;
   readonly models: Models;
   readonly openGateway: (options: GatewayWish) => Gateway;
+  /** What the operator's credentials for a repository, as `owner/name`, are for: never a word of their values. */
+  readonly credentialsOf: (repository: string | null) => readonly string[];
   readonly surroundings: GuestSurroundings;
   /** Of the guest template; a repository may ask for another. */
   readonly guestNodeVersion: string;

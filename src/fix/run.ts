@@ -79,7 +79,8 @@ async function prepare(
   if (model === null) return ended({ kind: 'refused', reason: 'settings_invalid', detail: notAllowed(plan.model, tools.models) });
   report.notes.push(...plan.gaps);
   const isolation = { kind: tools.isolation, provider: tools.provider.name, reason: tools.providerReason };
-  report.grants = describeGrants({ plan, effective, asked: request.wishes.allow, isolation });
+  const credentials = tools.credentialsOf(request.repository ?? null);
+  report.grants = describeGrants({ plan, effective, asked: request.wishes.allow, credentials, isolation });
   const isKnownPackage = createPackageWords(snapshot, signal);
   const repository = request.repository ?? null;
   const image = await prepareImage(request, tools, plan);

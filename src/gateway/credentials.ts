@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import { isPlainPath, readingMethods } from './host-rule.ts';
 import type { Place } from './place.ts';
+import { defaultPorts } from './policy.ts';
 import { parseAuthority } from './target.ts';
 import type { Target } from './target.ts';
 
@@ -72,6 +73,12 @@ export function secretsOf({ value }: Pick<Credential, 'value'>): readonly string
   const decoded = scheme.toLowerCase() === 'basic' ? Buffer.from(rest, 'base64').toString('utf8') : '';
   const password = decoded.slice(decoded.indexOf(':') + 1);
   return [...new Set([value, rest, decoded, password])].filter((text) => text.length >= 8);
+}
+
+/** What it is for, for people; never a word of its value. */
+export function describeCredential({ methods, target, pathPrefix }: Credential): string {
+  const { host, port } = target;
+  return `${methods.join(', ')} ${host}${port === defaultPorts.tunnel ? '' : `:${port}`}${pathPrefix}`;
 }
 
 /** Null is a run of no known repository. */

@@ -23,7 +23,7 @@ describe('the capabilities of a run', () => {
     const effective = settingsOf('sandbox: {root: true}\nallow: {agent: [api.example.com]}\n', { ...silentOperator, ceilings: root });
     const plan = { ...barePlan, allow: { setup: ['registry.npmjs.org'], agent: ['cli.example', 'api.example.com'], proof: [] } };
     const report = createReport('r');
-    report.grants = describeGrants({ plan, effective, asked: ['cli.example'], isolation });
+    report.grants = describeGrants({ plan, effective, asked: ['cli.example'], credentials: ['GET, HEAD npm.example.org/private'], isolation });
     report.egress.push(
       { ...attempt, phase: 'agent', host: 'evil.example', decision: 'refused' },
       { ...attempt, phase: 'agent', host: 'api.example.com', decision: 'allowed' },
@@ -39,6 +39,7 @@ describe('the capabilities of a run', () => {
       'hosts: setup: registries (npm, yarn, pypi, crates, go, rubygems, maven, debian) | allow.setup: default; the person who asked | ',
       'hosts: agent: cli.example, api.example.com | allow.agent: repository, line 2; the person who asked | evil.example',
       'hosts: proof: none | allow.proof: default; the person who asked | ',
+      'credentials: GET, HEAD npm.example.org/private: put in by the host, where the hosts above are open | the operator: MAYFLY_CREDENTIALS_FILE | ',
       'writing on GitHub: contents of this repository, by tokens that stay on the host and end with their use | the permissions of the App | ',
     ]);
   });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { chooseCredential, credentialsFor, readCredentials, secretsOf } from '../../../src/gateway/credentials.ts';
+import { chooseCredential, credentialsFor, describeCredential, readCredentials, secretsOf } from '../../../src/gateway/credentials.ts';
 import type { Credential } from '../../../src/gateway/credentials.ts';
 import { canonicalPlace } from '../../../src/gateway/place.ts';
 import { parseAuthority } from '../../../src/gateway/target.ts';
@@ -42,6 +42,12 @@ describe('credentials', () => {
     ['GET', 'https://other.example.org/private/x', false],
   ])('go into %s %s: %s', (method, url, goes) => {
     expect(choose(read(entry), method, url)).toBe(goes ? entry.value : null);
+  });
+
+  it('are described without a word of their value', () => {
+    const described = read(entry, { ...entry, host: 'npm.example.org:8443', pathPrefix: '/', methods: ['GET'] }).map(describeCredential);
+
+    expect(described).toEqual(['GET, HEAD npm.example.org/private', 'GET npm.example.org:8443']);
   });
 
   it('are chosen by the longest prefix', () => {
