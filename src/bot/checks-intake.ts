@@ -35,6 +35,8 @@ export async function takeInChecks(event: ChecksEvent, tools: ReviewTools, log: 
   if (asked === null) return log.info('not a commit that somebody with write access asked us for');
   const subject = subjectOf({ repository: event.repository, issue: event });
   const before = await recallRepairs(tools.memory, subject, event.headSha);
+  // It looks at all checks of the head when it begins, whichever suite ended last.
+  if (before !== null && (await tools.queue.find(subject)).length > 0) return log.info('the run for these checks is not over');
   const failed = await readFailedChecks(github, { headSha: event.headSha, base: pull.base });
   if (failed === null) return log.info('other checks are under way');
   if (failed.length === 0) return log.info('the checks do not fail any more');

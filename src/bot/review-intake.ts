@@ -9,7 +9,7 @@ import type { Resolved } from '../settings/resolve.ts';
 import type { Values } from '../settings/values.ts';
 import { reactIfTaken } from './answer.ts';
 import { closedPullReply, manyThreadsReply } from './follow-texts.ts';
-import type { Memory } from './memory.ts';
+import type { Memory, Subject } from './memory.ts';
 import { recallWork, subjectOf } from './memory.ts';
 import { whyNot } from './pull-intake.ts';
 import { queueJob } from './queue-job.ts';
@@ -37,6 +37,8 @@ export interface ReviewTools {
   readonly queue: RunQueue & {
     /** Brings the event back after a time, once for its key, also when this process ends before. */
     later(event: { readonly key: string; readonly deliveryId: string }, delayMs: number): Promise<void>;
+    /** What waits or works for a pull request. */
+    find(subject: Subject): Promise<readonly unknown[]>;
   };
   readonly operator: Operator;
   readonly memory: Pick<Memory, 'keep' | 'recall'>;

@@ -49,6 +49,7 @@ describeFollow('checks of a pull request of ours', {}, (world) => {
     const releasedSha = await head();
 
     const [job, ...more] = await fail([broken, { ...broken, name: 'lint', log: 'curl: (6) Could not resolve host: registry\n' }]);
+    world.atWork.push('working');
     await world.repository.runWorkflows({ sha: releasedSha, conclusion: 'failure', runs: [broken] });
     const again = await world.takeIn();
     const { report, model } = await world.run([bash('echo good, better > src.txt'), submit()], { job });

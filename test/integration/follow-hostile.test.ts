@@ -60,7 +60,12 @@ describeFollow('work on a pull request', { change: { 'src.txt': 'good\ntwo\n' } 
   ])('%s', async (_title, bots, runs) => {
     await world.repository.commit({ message: 'Settings', files: { '.github/mayfly.yml': `triggers: { bots: ${bots} }` } });
     const queued: FixJob[] = [];
-    const queue = { addRun: (job: FixJob) => Promise.resolve(queued.push(job) > 0), hasRun: () => Promise.resolve(false), later: () => Promise.resolve() };
+    const queue = {
+      addRun: (job: FixJob) => Promise.resolve(queued.push(job) > 0),
+      hasRun: () => Promise.resolve(false),
+      later: () => Promise.resolve(),
+      find: () => Promise.resolve([]),
+    };
     const { installationId, repository, deliveryId } = world.job;
     const actor = { id: 33, login: 'renovate[bot]' };
     const event = {

@@ -93,7 +93,7 @@ async function createFollowWorld({ files = {}, change = { 'src.txt': 'good\n' } 
       addRun: (job) => Promise.resolve(queued.push(job) > 0),
       hasRun: (key) => Promise.resolve(queued.some((job) => job.key === key)),
       cancelIssue: () => Promise.resolve([]),
-      find: () => Promise.resolve([]),
+      find: () => Promise.resolve(atWork.map((state) => ({ runId: 'r', state, place: 0, of: 0, heldBy: null }))),
       tell: () => Promise.resolve(atWork[0] ?? 'none'),
       later: (event, delayMs) => {
         const known = delayed.some((other) => other.event.key === event.key);
