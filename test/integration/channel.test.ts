@@ -10,6 +10,7 @@ import type { Connection, ServerChannel } from 'ssh2';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { openChannel } from '../../src/sandbox/channel.ts';
 import type { Channel } from '../../src/sandbox/channel.ts';
+import { createSshKey } from '../../src/sandbox/ssh-key.ts';
 import { createHostSshd, openHostChannel, whyNoSshd } from '../support/host-sshd.ts';
 import type { HostSshd } from '../support/host-sshd.ts';
 
@@ -46,7 +47,7 @@ describe.skipIf(reason)('a channel to a real sshd', () => {
   test('says so when the guest refuses our key', async () => {
     connection = host.connect();
 
-    const opening = openHostChannel({ ...host, privateKey: ssh2.utils.generateKeyPairSync('ed25519').private }, connection.stream);
+    const opening = openHostChannel({ ...host, privateKey: createSshKey().privateKey }, connection.stream);
 
     await expect(opening).rejects.toMatchObject(lost);
   });
@@ -126,7 +127,7 @@ describe.skipIf(reason)('a channel to a real sshd', () => {
 });
 
 describe('a channel to a hostile server', () => {
-  const key = ssh2.utils.generateKeyPairSync('ed25519');
+  const key = createSshKey();
   const clients: Channel[] = [];
   afterEach(() => {
     for (const client of clients.splice(0)) client.close();
@@ -134,7 +135,7 @@ describe('a channel to a hostile server', () => {
 
   /** `run` is given each session that a command line was sent to; without it no command line is answered. */
   async function connectTo(run: ((session: ServerChannel, commandLine: string) => void) | null): Promise<Channel> {
-    const server = new ssh2.Server({ hostKeys: [key.private] }, (client: Connection) => {
+    const server = new ssh2.Server({ hostKeys: [key.privateKey] }, (client: Connection) => {
       client.on('authentication', (context) => context.accept());
       client.on('error', () => {});
       client.on('session', (accept) => void accept().on('exec', (acceptExec, _reject, info) => run?.(acceptExec(), info.command)));
@@ -145,8 +146,13 @@ describe('a channel to a hostile server', () => {
     const ours = createConnection(port, '127.0.0.1');
     await once(ours, 'connect');
     server.close();
-    const hostKey = Buffer.from(key.public.split(' ')[1] ?? '', 'base64');
-    const channel = await openChannel({ stream: ours, privateKey: key.private, hostKey, signal: AbortSignal.timeout(10_000), log: pino({ level: 'silent' }) });
+    const channel = await openChannel({
+      stream: ours,
+      privateKey: key.privateKey,
+      hostKey: key.blob,
+      signal: AbortSignal.timeout(10_000),
+      log: pino({ level: 'silent' }),
+    });
     clients.push(channel);
     return channel;
   }
@@ -203,7 +209,7 @@ describe('a channel to a hostile server', () => {
     const [ours] = duplexPair();
     const opening = openChannel({
       stream: ours,
-      privateKey: key.private,
+      privateKey: key.privateKey,
       hostKey: Buffer.alloc(0),
       signal: AbortSignal.timeout(50),
       log: pino({ level: 'silent' }),
