@@ -142,8 +142,8 @@ const expected: Portrait = {
       'Start the workflows of pull request 2 (Mayfly run: neutral, build: success)',
       'Merge the base into pull request 2 (Mayfly proof: success)',
     ],
+    // What was held went with the pull request that it became part of.
     'mayfly/issue-3': ['Fix issue 3 (Mayfly proof: success)'],
-    'mayfly/issue-3-held': ['Fix issue 3'],
     settings: ['Plans never (Mayfly settings: failure)', 'Plans again (Mayfly settings: success)'],
   },
 };
