@@ -49,6 +49,20 @@ const regressed: Proof = {
   broken: ['slug keeps dashes inside', 'slug joins words'],
 };
 
+const grants: RunReport['grants'] = [
+  { name: 'isolation', granted: 'hardware, by qemu', by: 'the operator: KVM works on this host', beyond: null, phase: null },
+  { name: 'memory', granted: '4096 MiB', by: 'sandbox.memoryMib: default', beyond: null, phase: null },
+  { name: 'root', granted: 'during setup only', by: 'sandbox.root: default', beyond: null, phase: null },
+  {
+    name: 'hosts: setup',
+    granted: 'registries (npm, yarn, pypi, crates, go, rubygems, maven, debian)',
+    by: 'allow.setup: default',
+    beyond: null,
+    phase: 'setup',
+  },
+  { name: 'hosts: agent', granted: 'none', by: 'allow.agent: default', beyond: null, phase: 'agent' },
+];
+
 const refusedAttempt = (host: string): RunReport['egress'][number] => ({
   at: '2026-11-28T12:01:00Z',
   phase: 'agent',
@@ -97,7 +111,7 @@ function aReport(change: Partial<RunReport> = {}): RunReport {
 }
 
 export const reports = {
-  proven: aReport({ egress: [refusedAttempt('fonts.googleapis.com')] }),
+  proven: aReport({ egress: [refusedAttempt('fonts.googleapis.com')], grants }),
   sensitive: aReport({
     sensitive: [
       { path: 'package.json', why: 'its scripts changed' },
@@ -142,6 +156,7 @@ export const eventsToAgent: readonly RunEvent[] = [
   { kind: 'done', phase: 'boot', durationMs: 410, failed: false, vm: 'agent' },
   { kind: 'done', phase: 'clone', durationMs: 1900, failed: false, vm: 'agent' },
   { kind: 'done', phase: 'setup', durationMs: 11_800, failed: false, vm: 'agent' },
+  { kind: 'done', phase: 'tests', durationMs: 4100, failed: false, vm: 'agent' },
   { kind: 'started', phase: 'solve', vm: 'agent' },
   { kind: 'step', number: 7, line: 'bash npm test 2>&1 | tail -20' },
 ];
