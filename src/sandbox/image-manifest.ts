@@ -77,6 +77,7 @@ function describeOthers(manifests: z.infer<typeof Index>['manifests']): string {
 export function readManifest(bytes: Uint8Array, { maxBlobBytes }: Pick<ImageLimits, 'maxBlobBytes'>): ImageManifest {
   const manifest = Manifest.safeParse(parse(bytes));
   if (!manifest.success) throw unsuitable('its manifest is not understood');
+  if (namesAddresses(bytes)) throw unsuitable('its manifest names addresses (urls) that parts of it are to be fetched from');
   const { config, layers } = manifest.data;
   if (config.size > maxConfigBytes) throw unsuitable('its configuration is too large');
   if (layers.length > maxLayers) throw unsuitable(`it has ${layers.length} layers, and ${maxLayers} are allowed`);
@@ -91,6 +92,15 @@ export function readManifest(bytes: Uint8Array, { maxBlobBytes }: Pick<ImageLimi
       return { sha256: hexOf(digest), sizeBytes, format };
     }),
   };
+}
+
+/**
+ * Skopeo fetches what has `urls` from there, whatever the address. It reads the bytes anew, and its JSON takes a key in any
+ * letters (`URLs`) and one that stands twice together, so every key of the text counts. `bytes` are JSON.
+ */
+function namesAddresses(bytes: Uint8Array): boolean {
+  const strings = Buffer.from(bytes).toString('utf8').matchAll(/("[^"\\]*(?:\\.[^"\\]*)*")(\s*:)?/g);
+  return [...strings].some(([, text = '', colon]) => colon !== undefined && String(JSON.parse(text)).normalize('NFKC').toLowerCase() === 'urls');
 }
 
 /** The environment that the image sets, without what is ours to say. Throws `image_unsuitable` for another architecture. */

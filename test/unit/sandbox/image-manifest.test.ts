@@ -79,6 +79,21 @@ describe('the manifest of an image', () => {
       expect(whyNot(() => readManifest(bad, limits))).toBe('its manifest is not understood');
     }
   });
+
+  it('is refused when it says where else its parts are, in whatever way skopeo would read that', () => {
+    const part = '"mediaType":"application/vnd.oci.image.layer.v1.tar","digest":"sha256:DIGEST","size":0'.replace('DIGEST', '0'.repeat(64));
+    const whyNotText = (config: string, layers: string): unknown =>
+      whyNot(() => readManifest(Buffer.from(`{"config":{${config}},"layers":[{${layers}}],"annotations":{"about":"\\"urls\\": urls"}}`), limits));
+
+    expect(whyNotText(part, part)).toBe('it is read');
+    for (const key of ['urls', 'URLs', 'url\\u0073', 'url\u017f']) {
+      const elsewhere = `"${key}" : ["http://10.0.0.5/"]`;
+      const why = 'its manifest names addresses (urls) that parts of it are to be fetched from';
+      expect(whyNotText(`${part},${elsewhere}`, part)).toBe(why);
+      expect(whyNotText(part, `${elsewhere},${part}`)).toBe(why);
+      expect(whyNotText(`${elsewhere}},"config":{${part}`, part)).toBe(why);
+    }
+  });
 });
 
 describe('the configuration of an image', () => {
