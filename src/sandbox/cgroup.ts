@@ -53,7 +53,7 @@ export async function createCgroups(id: string, limits: CgroupLimits): Promise<s
       await favour(root, parent);
       await mkdir(directory);
       made.push(directory);
-      for (const [file, value] of settings(root, limits)) await writeFile(join(directory, file), value);
+      await writeLimits(directory, root, limits);
       for (const controller of root.controllers) covered.add(controller);
     }
   } catch (error) {
@@ -91,7 +91,8 @@ export async function findCgroups(id: string): Promise<string[]> {
 /** The processes of these groups. */
 export async function processesOf(directories: readonly string[]): Promise<number[]> {
   const lists = await Promise.all(directories.map((directory) => readFile(join(directory, 'cgroup.procs'), 'utf8').catch(() => '')));
-  return [...new Set(lists.flatMap((list) => list.split('\n').filter((line) => line !== '')))].map(Number);
+  // The kernel's 0 is a process of another namespace, which no signal is for: to kill 0 is to kill our own group.
+  return [...new Set(lists.flatMap((list) => list.split('\n').map(Number)))].filter((pid) => pid > 0);
 }
 
 /** How many processes of these groups the kernel has ended for want of memory. */
@@ -143,6 +144,17 @@ async function delegate(directory: string, controllers: readonly string[]): Prom
   const enabled = (await readFile(file, 'utf8')).trim().split(' ');
   const missing = controllers.filter((name) => !enabled.includes(name));
   if (missing.length > 0) await writeFile(file, missing.map((name) => `+${name}`).join(' '));
+}
+
+/** Exported for tests. Swap is no more memory: what swaps slows every run of this host. Where the kernel counts none, there is no file. */
+export async function writeLimits(directory: string, root: Pick<CgroupRoot, 'version' | 'controllers'>, limits: CgroupLimits): Promise<void> {
+  for (const [file, value] of settings(root, limits)) await writeFile(join(directory, file), value);
+  if (!root.controllers.includes('memory')) return;
+  // Under v1 both together, which may not be less than the memory alone.
+  const [file, value] = root.version === 2 ? ['memory.swap.max', '0'] : ['memory.memsw.limit_in_bytes', `${limits.memoryBytes}`];
+  await writeFile(join(directory, file), value, { flag: 'r+' }).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT') throw error;
+  });
 }
 
 function settings(root: CgroupRoot, limits: CgroupLimits): [string, string][] {

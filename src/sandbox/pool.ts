@@ -173,7 +173,9 @@ class StandingPool implements Pool {
     const replace = (why: string): void => {
       if (!this.#waiting.has(ready)) return;
       log.debug({ sandboxId: sandbox.id, why }, 'a VM of the pool is replaced');
-      void this.#discard(ready).then(() => this.#fill());
+      void this.#discard(ready)
+        .catch((thrown: unknown) => log.error({ sandboxId: sandbox.id, err: asFixError(thrown) }, 'a VM of the pool could not be thrown away'))
+        .then(() => this.#fill());
     };
     const ready: Waiting = { sandbox, handOver, timer: setTimeout(() => replace('its age'), maxAgeMs).unref() };
     this.#waiting.add(ready);

@@ -148,6 +148,8 @@ async function saveState(vm: RunningVm, target: string): Promise<void> {
     const { uid } = vm.claim;
     if (uid !== null) for (const at of [path, directory]) await chown(at, uid, uid);
     const written = once(server, 'connection').then(([socket]) => pipeline(socket as Socket, createWriteStream(target)));
+    // A disk that is full ends it before anybody waits for it.
+    written.catch(() => undefined);
     await vm.qmp.migrated(async () => vm.qmp.execute('migrate', { uri: `unix:${path}` }));
     await written;
   } finally {

@@ -1,5 +1,8 @@
+import { mkdtempDisposable, readFile, readdir, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { findRoots } from '../../../src/sandbox/cgroup.ts';
+import { findRoots, processesOf, writeLimits } from '../../../src/sandbox/cgroup.ts';
 
 const v1 = ['memory', 'pids', 'cpu,cpuacct', 'devices'].map((name) => `cgroup /sys/fs/cgroup/${name} cgroup rw,relatime,${name} 0 0`).join('\n');
 
@@ -31,4 +34,26 @@ test('with a v2 that controls nothing, v1 has everything', () => {
 
 test('with neither there is nothing', () => {
   expect(findRoots('proc /proc proc rw 0 0\n', () => [])).toEqual([]);
+});
+
+const limits = { memoryBytes: 2 ** 30, processes: 100, cpus: 2 };
+
+test.each([
+  [1, 'memory.limit_in_bytes', 'memory.memsw.limit_in_bytes', `${2 ** 30}`],
+  [2, 'memory.max', 'memory.swap.max', '0'],
+] as const)('under v%s there is no swap, where the kernel counts it', async (version, limit, swap, value) => {
+  await using made = await mkdtempDisposable(join(tmpdir(), 'mayfly-cgroup-'));
+  const root = { version, controllers: ['memory'] };
+  await writeLimits(made.path, root, limits);
+  expect(await readdir(made.path)).toEqual([limit]);
+
+  await writeFile(join(made.path, swap), '');
+  await writeLimits(made.path, root, limits);
+  expect(await readFile(join(made.path, swap), 'utf8')).toBe(value);
+});
+
+test('a process of another namespace, which has no number here, is none of a group', async () => {
+  await using made = await mkdtempDisposable(join(tmpdir(), 'mayfly-cgroup-'));
+  await writeFile(join(made.path, 'cgroup.procs'), '0\n12\n0\n13\n');
+  expect(await processesOf([made.path, join(made.path, 'gone')])).toEqual([12, 13]);
 });
