@@ -157,7 +157,7 @@ export async function writeLimits(directory: string, root: Pick<CgroupRoot, 'ver
   });
 }
 
-function settings(root: CgroupRoot, limits: CgroupLimits): [string, string][] {
+function settings(root: Pick<CgroupRoot, 'version' | 'controllers'>, limits: CgroupLimits): [string, string][] {
   const period = 100_000;
   const v2: Record<string, [string, string][]> = {
     memory: [['memory.max', `${limits.memoryBytes}`]],

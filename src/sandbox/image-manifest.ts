@@ -99,7 +99,9 @@ export function readManifest(bytes: Uint8Array, { maxBlobBytes }: Pick<ImageLimi
  * letters (`URLs`) and one that stands twice together, so every key of the text counts. `bytes` are JSON.
  */
 function namesAddresses(bytes: Uint8Array): boolean {
-  const strings = Buffer.from(bytes).toString('utf8').matchAll(/("[^"\\]*(?:\\.[^"\\]*)*")(\s*:)?/g);
+  const strings = Buffer.from(bytes)
+    .toString('utf8')
+    .matchAll(/("[^"\\]*(?:\\.[^"\\]*)*")(\s*:)?/g);
   return [...strings].some(([, text = '', colon]) => colon !== undefined && String(JSON.parse(text)).normalize('NFKC').toLowerCase() === 'urls');
 }
 

@@ -24,8 +24,14 @@ interface Stand {
   readonly asked: SandboxSpec[];
 }
 
-/** Guests whose second thaw is answered by `answer`; a boot that `refuse` names throws. */
-function createStand(options: { answer?: (id: string) => string; refuse?: (boot: number) => boolean } = {}): Stand {
+interface StandOptions {
+  readonly answer?: (id: string) => string;
+  readonly refuse?: (boot: number) => boolean;
+  readonly cannotDispose?: (boot: number) => boolean;
+}
+
+/** Guests whose second thaw is answered by `answer`; a boot that `refuse` names throws, and so does the end of one. */
+function createStand(options: StandOptions = {}): Stand {
   const [made, disposed, asked]: [Made[], string[], SandboxSpec[]] = [[], [], []];
   const provider: Provider = {
     name: 'stand',
@@ -41,7 +47,12 @@ function createStand(options: { answer?: (id: string) => string; refuse?: (boot:
           return { stdout: `${options.answer?.(spec.id) ?? 'ok'}\n` };
         },
       });
-      const dispose = async () => (disposed.push(spec.id), []);
+      const number = asked.length;
+      const dispose = async () => {
+        if (options.cannotDispose?.(number)) throw new Error('EMFILE');
+        disposed.push(spec.id);
+        return [];
+      };
       const sandbox: Made = { ...fake, id: spec.id, messages, dispose };
       made.push(sandbox);
       return sandbox;
@@ -128,6 +139,17 @@ test('one that is lost or old while it waits is replaced', async () => {
   await expect.poll(() => aged.disposed.length).toBeGreaterThan(1);
   await brief.drain();
   expect(aged.disposed.toSorted()).toEqual(aged.made.map(({ id }) => id).toSorted());
+});
+
+test('one that cannot be thrown away is told of, and replaced all the same', async () => {
+  const stand = createStand({ cannotDispose: (number) => number === 1 });
+  const lines: string[] = [];
+  const pool = open(stand, { log: pino({ level: 'error' }, { write: (line) => void lines.push(line) }) });
+  await pool.full();
+  stand.made[0]?.lose();
+  await expect.poll(() => stand.made.length).toBe(2);
+  await pool.drain();
+  expect(lines).toEqual([expect.stringContaining('a VM of the pool could not be thrown away')]);
 });
 
 test('a boot that fails is tried again, but not at once', async () => {
