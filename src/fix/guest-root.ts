@@ -8,7 +8,7 @@ import type { Sandbox } from '../sandbox/sandbox.ts';
  * and where the one under gVisor listens. Then what the host's way in reads as root belongs to root alone, whatever setup
  * has opened, and so does what the machine is made of: its devices, and the programs that the kernel starts as root.
  * Prints the names of the processes that are left, children of PID 1 or of the kernel: a command leaves none, so somebody
- * meant to. Whether the guest is a machine of its own is its argument, for here setup has had its way with every file.
+ * meant to. What kind of guest it is in is its argument, for here setup has had its way with every file.
  */
 const withdrawScript = `
 set -e
@@ -17,7 +17,8 @@ mkdir -p -m 0700 /run/mayfly-root
 for path in /etc/sudoers.d/agent /run/mayfly/sudo; do
   if [ -e "$path" ]; then mv "$path" "/run/mayfly-root/\${path##*/}"; fi
 done
-[ "$1" = machine ] || exit 0
+kind=$1
+[ "$kind" != folder ] || exit 0
 set -- / /etc /etc/passwd /etc/group /etc/nsswitch.conf /etc/ssh /etc/ssh/mayfly_sshd_config \
   /usr /usr/lib /usr/lib/mayfly /usr/lib/mayfly/* /usr/sbin /usr/sbin/sshd /run /run/mayfly
 # Only in a system that came as an image.
@@ -32,6 +33,17 @@ for path in /dev/vd* /dev/vport* /dev/hvc* /dev/mem /dev/port; do
     chmod 0600 "$path"
   fi
 done
+# A node that setup made is as good as the one in /dev. An image may lack these programs; gVisor has no such devices.
+if [ "$kind" = machine ] && command -v find > /dev/null; then
+  find /dev -xdev -type b -exec chown root:root {} + -exec chmod 0600 {} +
+fi
+if [ "$kind" = machine ] && command -v mount > /dev/null; then
+  while read -r _ target _ options _; do
+    case ",$options," in *,nodev,*) continue ;; esac
+    case $target in /dev | /dev/pts) continue ;; esac
+    mount -o remount,nodev "$(printf %b "$target")"
+  done < /proc/mounts
+fi
 # An empty line is what it takes to empty one; under gVisor there may be none, or one that is never read.
 put_back() {
   [ -e "$1" ] || return 0
@@ -74,9 +86,10 @@ done
 
 /** From here on the agent's user cannot become root. Throws `setup_failed` when something of setup is still running. */
 export async function withdrawRoot(sandbox: Sandbox, signal: AbortSignal): Promise<void> {
-  // A folder of the host, as tests have it, is no machine.
-  const isMachine = providerNames.some((name) => name === sandbox.info.provider);
-  const argv = ['sh', '-c', withdrawScript, 'withdraw-root', isMachine ? 'machine' : 'folder'];
+  // A folder of the host, as tests have it, is no guest.
+  const isGuest = providerNames.some((name) => name === sandbox.info.provider);
+  const machine = sandbox.info.isolation === 'syscall' ? 'container' : 'machine';
+  const argv = ['sh', '-c', withdrawScript, 'withdraw-root', isGuest ? machine : 'folder'];
   const result = await sandbox.exec(argv, { user: 'root', cwd: '/', signal, timeoutMs: 60_000 });
   if (result.ended === 'cancelled') signal.throwIfAborted();
   if (result.exitCode !== 0) throw new FixError('sandbox_boot', { details: { step: 'root', stderr: result.stderr.slice(-2000) } });

@@ -75,6 +75,21 @@ describe.each(guests)('in a guest of %s', (provider, create, runs) => {
     expect(await output(sandbox, 'stat -c "%U:%G %a" /dev/vd* /dev/vport* | sort -u')).toBe('root:root 600');
   });
 
+  test.skipIf(!runs || !isMachine)('a node that setup made for the disk opens nothing', async ({ signal }) => {
+    await using sandbox = await host.boot();
+    const nodes = ['/home/agent/left', '/dev/left/deep/node', '/mnt/a b/left', '/mnt/bound/home/agent/left'];
+    const make = (path: string): string => `mknod -m 666 '${path}' b $(stat -c '%Hr %Lr' /dev/vda)`;
+    const mounts = `mkdir -p /dev/left/deep '/mnt/a b' /mnt/bound; mount -t tmpfs none '/mnt/a b'; mount --bind / /mnt/bound`;
+    await output(sandbox, ['set -e', mounts, ...nodes.slice(0, 3).map(make)].join('\n'), 'root');
+    const opens = (): Promise<boolean[]> => Promise.all(nodes.map((path) => isAble(sandbox, `head -c 512 '${path}' > /dev/null`)));
+    expect(await opens()).toEqual([true, true, true, true]);
+
+    await withdrawRoot(sandbox, signal);
+
+    expect(await opens()).toEqual([false, false, false, false]);
+    expect(await isAble(sandbox, 'echo > /dev/null; head -c 1 /dev/urandom > /dev/null')).toBe(true);
+  });
+
   test.skipIf(!runs || !isMachine)('the kernel starts nothing of setup any more', async ({ signal }) => {
     await using sandbox = await host.boot();
     await output(sandbox, `${dieWith('id -u > /tmp/heir')} echo /usr/local/bin/left-undertaker > /proc/sys/kernel/modprobe`, 'root');
