@@ -38,6 +38,16 @@ export interface Exchange extends Pick<TunnelEnds, 'onBytes' | 'signal'> {
 /** RFC 9110 7.6.1, and what only concerns the way to a proxy. */
 const hopByHop = new Set(['connection', 'keep-alive', 'te', 'trailer', 'transfer-encoding', 'upgrade', 'http2-settings', 'expect']);
 
+/** An answer has one of each, but hosts that are put together of several servers write some twice. HTTP/2 takes no second one. */
+const singular = new Set([
+  ...'access-control-allow-credentials access-control-max-age access-control-request-method age authorization content-length'.split(' '),
+  ...'content-location content-md5 content-range content-type date dnt etag expires from host if-match if-modified-since if-none-match'.split(' '),
+  ...'if-range if-unmodified-since last-modified location max-forwards range referer retry-after server tk upgrade-insecure-requests'.split(' '),
+  ...'user-agent x-content-type-options'.split(' '),
+]);
+/** These are lists, which HTTP/2 takes in one line only. */
+const joined = new Set(['content-encoding', 'content-language']);
+
 /** What is wrong with the head, or null. The framing is checked again here: Node hands a request over before it has read all of its coding. */
 export function judgeHead(request: GuestRequest, target: Target, scheme: Scheme = 'plain'): string | null {
   if (request.method === 'TRACE' || request.method === 'CONNECT') return request.method;
@@ -115,7 +125,11 @@ function awaitAnswer(outgoing: ClientRequest): Promise<IncomingMessage> {
 /** Names with all their values, since HTTP/2 takes no pairs. */
 function answerHeaders({ returns, closes }: Exchange, answer: IncomingMessage): Record<string, string[]> {
   const headers: Record<string, string[]> = Object.create(null) as Record<string, string[]>;
-  for (const [name, value] of keepEndToEnd(answer)) if (returns(name)) (headers[name] ??= []).push(value);
+  for (const [name, value] of keepEndToEnd(answer)) {
+    const before = headers[name];
+    if (!returns(name) || (before && singular.has(name))) continue;
+    headers[name] = before && joined.has(name) ? [`${before.join(', ')}, ${value}`] : [...(before ?? []), value];
+  }
   return closes ? Object.assign(headers, { connection: ['close'] }) : headers;
 }
 

@@ -173,12 +173,20 @@ function describeRequest({ call: { target }, request }: Asking): Described {
   return { method: printable(request.method ?? '', 20), host: target.host, port: target.port, path };
 }
 
-/** An answer of our own; when the other's has begun, there is only the end of it. */
-function reply({ request, response }: Asking, { status, text }: Answer): void {
-  if (response.headersSent) {
+/** An answer of our own; when the other's has begun, there is only the end of it. Never throws: nobody is there to catch it. */
+function reply(one: Asking, answer: Answer): void {
+  const { response } = one;
+  try {
+    if (response.headersSent) response.destroy();
+    else writeReply(one, answer);
+  } catch {
     response.destroy();
-    return;
   }
+}
+
+function writeReply({ request, response }: Asking, { status, text }: Answer): void {
+  // Of an answer that could not be written HTTP/2 keeps the headers.
+  for (const name of response.getHeaderNames()) response.removeHeader(name);
   const headers = { 'content-type': 'text/plain; charset=utf-8', 'content-length': String(Buffer.byteLength(text) + 1) };
   const closing = request.httpVersionMajor === 1 && hasBody(request) ? { connection: 'close' } : {};
   // Some clients show nothing but the status line, which HTTP/2 does not have.

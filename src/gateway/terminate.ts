@@ -12,6 +12,8 @@ export type GuestRequest = IncomingMessage | Http2ServerRequest;
 export interface GuestResponse extends Writable {
   readonly headersSent: boolean;
   sendDate: boolean;
+  getHeaderNames(): string[];
+  removeHeader(name: string): void;
   writeHead(status: number, headers: OutgoingHttpHeaders): unknown;
 }
 
