@@ -1,19 +1,35 @@
 /** Stops an answer that holds a credential: a host that repeats what it was sent would otherwise hand it to the guest. */
+import type { IncomingMessage } from 'node:http';
 import { Transform } from 'node:stream';
 
 export class Echo extends Error {
   readonly code = 'the answer repeats a credential';
 }
 
-/** As it stands, in base64, and as JSON and URLs write it. A host that means to give it away has it anyway. */
+/** As it stands, as JSON and URLs write it, in hex, and in base64 wherever in it the secret begins. A host that means to give it away has it anyway. */
 export function formsOf(secrets: readonly string[]): readonly Buffer[] {
-  const forms = secrets.flatMap((secret) => [
-    secret,
-    JSON.stringify(secret).slice(1, -1),
-    encodeURIComponent(secret),
-    Buffer.from(secret).toString('base64').replace(/=+$/, '').slice(0, -1),
-  ]);
+  const forms = secrets.flatMap((secret) => {
+    const [hex, url] = [Buffer.from(secret).toString('hex'), encodeURIComponent(secret)];
+    const base64 = [0, 1, 2].map((before) => base64Of(secret, before));
+    const urlSafe = base64.map((form) => form.replaceAll('+', '-').replaceAll('/', '_'));
+    return [secret, JSON.stringify(secret).slice(1, -1), url, url.replace(/%../g, (code) => code.toLowerCase()), hex, hex.toUpperCase(), ...base64, ...urlSafe];
+  });
   return [...new Set(forms)].map((form) => Buffer.from(form));
+}
+
+/** What depends on the secret alone, when `before` bytes (modulo 3) stand before it. */
+function base64Of(secret: string, before: number): string {
+  const all = Buffer.from(' '.repeat(before) + secret).toString('base64');
+  const isWhole = (before + Buffer.byteLength(secret)) % 3 === 0;
+  return all.slice(before === 0 ? 0 : before + 1, isWhole ? undefined : all.indexOf('=') - 1);
+}
+
+/** Only a whole answer that is not compressed can be searched: of pieces none holds the credential, and together they are it. */
+export function refuseUnsearchable({ statusCode, headers }: IncomingMessage): void {
+  const isWhole = statusCode !== 206 && headers['content-range'] === undefined;
+  const isPlain = (headers['content-encoding'] ?? 'identity').toLowerCase() === 'identity' && (headers['transfer-encoding'] ?? 'chunked').toLowerCase() === 'chunked';
+  if (!isWhole) throw Object.assign(new Error('an answer in pieces'), { code: 'an answer in pieces to a credential' });
+  if (!isPlain) throw Object.assign(new Error('a compressed answer'), { code: 'a compressed answer to a credential' });
 }
 
 export function findEcho(text: string, forms: readonly Buffer[]): boolean {

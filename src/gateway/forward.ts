@@ -31,7 +31,7 @@ export interface Exchange extends Pick<TunnelEnds, 'onBytes' | 'signal'> {
   readonly secrets: readonly Buffer[];
   /** Of the answer. */
   readonly headerBytes: number;
-  /** Throws for an answer that is none of the target's. */
+  /** Throws for an answer that may not go on. */
   readonly onAnswer?: (answer: IncomingMessage) => void;
 }
 

@@ -3,7 +3,7 @@ import type { Authority } from './authority.ts';
 import type { Books, Described } from './books.ts';
 import type { Connection } from './connection.ts';
 import type { Call } from './dial.ts';
-import { Echo, formsOf } from './echo.ts';
+import { Echo, formsOf, refuseUnsearchable } from './echo.ts';
 import { secretsOf } from './credentials.ts';
 import type { Credential } from './credentials.ts';
 import { hasBody, hostHeader, judgeHead, runExchange } from './forward.ts';
@@ -33,13 +33,18 @@ export interface InspectorOptions {
   readonly policy: () => Policy;
 }
 
-/** What a client says of itself does not go on: it would be somebody else's account at an allowed host. */
-const identifying =
-  /^(?:authorization|cookie2?|forwarded|x-forwarded-.*|via)$|(?:^|-)(?:auth|authorization|token|key|secret|session|password|otp|signature)(?:-|$)/;
+/**
+ * What package managers and git say of what they want, in lower case. Nothing else goes on: another header could be somebody
+ * else's account at an allowed host, or name another path or method than the one that was judged.
+ */
+const forwarded =
+  /^(?:accept(?:-[a-z]+)?|cache-control|cargo-protocol|content-(?:encoding|language|length|type)|git-protocol|if-(?:match|modified-since|none-match|range|unmodified-since)|npm-(?:command|in-ci|scope)|pacote-(?:integrity|pkg-id|req-type|version)|pragma|range|user-agent)$/;
+/** Not beside a credential. */
+const partial = new Set(['range', 'if-range']);
 /** A session is a credential, and the others lead past the gateway. */
 const unreturned = new Set(['set-cookie', 'set-cookie2', 'alt-svc', 'authentication-info']);
 
-export const isAnonymous = (name: string): boolean => !identifying.test(name);
+export const isForwarded = (name: string): boolean => forwarded.test(name);
 export const isReturned = (name: string): boolean => !unreturned.has(name);
 
 interface Passed {
@@ -64,6 +69,7 @@ export class Inspector {
     if (signal.aborted) return;
     let isOpen = false;
     let requests = 0;
+    const turns = new Turns((one) => this.#serve(one));
     signal.addEventListener('abort', () => {
       // A client that does not trust the certificate goes without a word.
       if (!isOpen && connection.entry) connection.entry.decision = 'failed';
@@ -79,7 +85,9 @@ export class Inspector {
       },
       onRequest: (request, response) => {
         requests += 1;
-        void this.#serve({ connection, call: { target, internal }, request, response });
+        const one = { connection, call: { target, internal }, request, response };
+        if (request.httpVersionMajor === 1) turns.take(one);
+        else void this.#serve(one);
       },
       onUnreadable: (answer) => {
         connection.arm(limits.headerTimeoutMs);
@@ -147,10 +155,11 @@ export class Inspector {
       host: hostHeader(target, 'tunnel'),
       // What is compressed could not be searched for the credential.
       added: credential === null ? [] : [credential.header, credential.value, 'accept-encoding', 'identity'],
-      keeps: isAnonymous,
+      keeps: credential === null ? isForwarded : (name) => isForwarded(name) && !partial.has(name),
       returns: isReturned,
       closes: false,
       secrets: credential === null ? [] : formsOf(secretsOf(credential)),
+      ...(credential !== null && { onAnswer: refuseUnsearchable }),
       headerBytes: limits.headerBytes,
       signal,
       onBytes: (direction, count) => {
@@ -158,6 +167,34 @@ export class Inspector {
         books.count(entry, direction, count);
       },
     };
+  }
+}
+
+/** Of HTTP/1.1: requests of one connection that may be under way. apt sends ten before it reads an answer. */
+const maxUnanswered = 32;
+
+/** HTTP/1.1 answers in the order of the requests, so none is begun before its turn: Node reads on without end as long as nothing is written. */
+class Turns {
+  readonly #serve: (one: Asking) => Promise<void>;
+  #last = Promise.resolve();
+  #unanswered = 0;
+
+  constructor(serve: (one: Asking) => Promise<void>) {
+    this.#serve = serve;
+  }
+
+  take(one: Asking): void {
+    const { connection } = one;
+    if (connection.signal.aborted) return;
+    if (this.#unanswered === maxUnanswered) {
+      connection.note('too many requests before an answer');
+      return connection.end();
+    }
+    this.#unanswered += 1;
+    this.#last = this.#last.then(async () => {
+      if (!connection.signal.aborted) await this.#serve(one);
+      this.#unanswered -= 1;
+    });
   }
 }
 

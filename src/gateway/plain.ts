@@ -5,7 +5,7 @@ import { proxyAuthorization } from './dial.ts';
 import type { Call, Route } from './dial.ts';
 import { hostHeader } from './forward.ts';
 import type { Exchange } from './forward.ts';
-import { isAnonymous, isReturned } from './inspect.ts';
+import { isForwarded, isReturned } from './inspect.ts';
 
 export interface PlainRequest {
   readonly request: IncomingMessage;
@@ -36,7 +36,7 @@ export function createPlainExchange(
     host,
     way: { createConnection: () => socket, path: proxy ? `http://${host}${path}` : path },
     added: proxy ? proxyAuthorization(proxy) : [],
-    keeps: isInspected ? isAnonymous : () => true,
+    keeps: isInspected ? isForwarded : () => true,
     returns: isInspected ? isReturned : () => true,
     closes: true,
     secrets: [],

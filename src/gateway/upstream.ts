@@ -32,14 +32,17 @@ type Asked = ClientRequestArgs & { readonly call?: Omit<Call, 'signal'> };
 
 /** Requests that are on their way at once. */
 const maxRequests = 32;
+/** Beside them: more than any package manager has under way. */
+const maxWaiting = 512;
 
 /** Turns for requests: the agent does not count connections that are still being made. */
 export class Slots {
   #free = maxRequests;
   readonly #waiting = new Set<() => void>();
 
-  /** Rejects when the signal aborts first. */
+  /** Rejects when the signal aborts first, and when too many wait already: each holds its headers in memory. */
   async take(signal: AbortSignal): Promise<Disposable> {
+    if (this.#waiting.size >= maxWaiting) throw Object.assign(new Error('too many requests wait'), { code: 'too many requests at once' });
     while (this.#free === 0) await this.#wait(signal);
     signal.throwIfAborted();
     this.#free -= 1;

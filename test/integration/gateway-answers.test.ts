@@ -1,5 +1,4 @@
 /** Answers and requests of inspected hosts that are out of the ordinary, and must harm nobody else. */
-import { once } from 'node:events';
 import { describe, expect, it } from 'vitest';
 import { askHttp1, askHttp2, secureTunnel, serveSecureWeb } from '../support/gateway/secure-web.ts';
 import type { Wish } from '../support/gateway/secure-web.ts';
@@ -21,14 +20,74 @@ const onlyOnce = [
 ];
 
 describe.each(versions)('an answer over $version', ({ ask }) => {
-  it.each(onlyOnce)('may have %s twice', async (name) => {
-    const web = await serveSecureWeb((_request, response) => response.writeHead(200, [name, 'one', name, 'two', 'link', '<a>', 'link', '<b>']).end('hello'));
+  it('may have a header twice that is meant to come once', async () => {
+    const web = await serveSecureWeb(({ url = '' }, response) => {
+      const name = url.slice(1);
+      response.writeHead(200, [name, 'one', name, 'two', 'link', '<a>', 'link', '<b>']).end('hello');
+    });
     const guest = await world([`GET ${web.place}/*`], { trust: web.trust });
 
-    const reply = await ask(guest, web.place, {});
+    for (const name of onlyOnce) {
+      const reply = await ask(guest, web.place, { path: `/${name}` });
+      expect([name, reply]).toMatchObject([name, { status: 200, body: 'hello', headers: { link: '<a>, <b>', [name]: expect.stringMatching(/^one(, two)?$/) } }]);
+    }
+    expect(await ask(guest, web.place, { path: '/content-encoding' })).toMatchObject({ headers: { 'content-encoding': 'one, two' } });
+  });
+});
 
-    expect(reply).toMatchObject({ status: 200, body: 'hello', headers: { link: '<a>, <b>' } });
-    if (!name.startsWith('content-encoding') && !name.startsWith('content-language')) return;
-    expect(reply?.headers[name]).toBe('one, two');
+describe.each(versions)('a request over $version', ({ ask }) => {
+  it('brings the headers that package managers and git need, and no other', async () => {
+    const web = await serveSecureWeb();
+    const guest = await world([`GET ${web.place}/*`], { trust: web.trust });
+    const needed = {
+      ...{ accept: 'text/plain', 'accept-encoding': 'gzip', 'accept-language': 'en', 'user-agent': 'npm/11', 'cache-control': 'max-age=0', pragma: 'no-cache' },
+      ...{ 'if-none-match': '"y"', 'if-modified-since': 'Sat, 28 Nov 2026 00:00:00 GMT', range: 'bytes=0-1', 'if-range': '"y"', 'git-protocol': 'version=2' },
+      ...{ 'npm-command': 'ci', 'npm-scope': '@acme', 'pacote-req-type': 'tarball', 'cargo-protocol': 'version=1' },
+    };
+    const others = {
+      ...{ 'x-original-url': '/admin', 'x-rewrite-url': '/admin', 'x-http-method-override': 'DELETE', 'x-method-override': 'DELETE', 'x-anything': 'else' },
+      ...{ apikey: 'mine', api_key: 'mine', 'x-jfrog-art-api': 'mine', dpop: 'mine', 'npm-otp': '1', origin: 'https://a.example', 'x-forwarded-host': 'a.example' },
+    };
+
+    await ask(guest, web.place, { headers: { ...others, ...needed } });
+
+    const { host, connection, ...rest } = web.seen[0]?.headers ?? {};
+    expect(rest).toEqual(needed);
+    expect([host, connection]).toEqual([web.place, 'keep-alive']);
+  });
+});
+
+describe('requests that come before the last one is answered', () => {
+  const pipelined = (place: string, paths: readonly string[]): string =>
+    paths.map((path) => `GET ${path} HTTP/1.1\r\nHost: ${place}\r\n${path === paths.at(-1) ? 'Connection: close\r\n' : ''}\r\n`).join('');
+  const paths = (count: number): string[] => Array.from({ length: count }, (_, index) => `/${index}`);
+
+  it('are asked one after the other, and answered in their order', async () => {
+    let [now, most] = [0, 0];
+    const web = await serveSecureWeb((request, response) => {
+      most = Math.max(most, (now += 1));
+      response.once('finish', () => (now -= 1));
+      setImmediate(() => response.end(`<${request.url}>`));
+    });
+    const guest = await world([`GET ${web.place}/*`], { trust: web.trust });
+    const socket = await secureTunnel(guest, web.place, 'http/1.1');
+
+    socket.write(pipelined(web.place, paths(20)));
+
+    expect((await readAll(socket)).match(/<[^>]*>/g)).toEqual(paths(20).map((path) => `<${path}>`));
+    expect(most).toBe(1);
+  });
+
+  it('end the connection when they are too many', async () => {
+    const web = await serveSecureWeb(() => {});
+    const guest = await world([`GET ${web.place}/*`], { trust: web.trust });
+    const socket = await secureTunnel(guest, web.place, 'http/1.1');
+
+    socket.write(pipelined(web.place, paths(1_000)));
+    await readAll(socket);
+
+    expect(guest.gateway.ledger[0]?.rule).toContain('too many requests before an answer');
+    expect(web.seen.length).toBeLessThanOrEqual(1);
+    expect(guest.gateway.ledger.length).toBeLessThanOrEqual(2);
   });
 });

@@ -57,6 +57,10 @@ describe('a credential', () => {
     ['a header', (response: Parameters<Parameters<typeof serveSecureWeb>[0] & object>[1]) => void response.setHeader('x-echo', `got Bearer ${token}`).end()],
     ['the body', (response) => void response.end(`you said ${token}!`)],
     ['base64', (response) => void response.end(Buffer.from(token).toString('base64'))],
+    ['base64 behind a byte', (response) => void response.end(Buffer.from(`x${token}`).toString('base64'))],
+    ['base64 for URLs behind two', (response) => void response.end(Buffer.from(`xx${token}yy`).toString('base64url'))],
+    ['hex', (response) => void response.end(Buffer.from(token).toString('hex'))],
+    ['a URL in lower case', (response) => void response.end(token.replaceAll('/', '%2f').replaceAll('+', '%2b'))],
     ['a URL', (response) => void response.end(encodeURIComponent(token))],
     [
       'pieces',
@@ -78,6 +82,37 @@ describe('a credential', () => {
       await expect.poll(() => guest.gateway.ledger.at(-1)).toMatchObject({ decision: 'failed', rule: 'the answer repeats a credential' });
     },
   );
+
+  it('is not handed out in pieces that the guest asks for', async () => {
+    const web = await serveSecureWeb((_request, response) => response.end('all of it'));
+    const guest = await open(web, { credentials: credentialFor(web) });
+    const headers = { range: 'bytes=0-8', 'if-range': '"x"' };
+
+    await askHttp1(guest, web.place, { path: '/private/a', headers });
+    await askHttp2(guest, web.place, [{ path: '/private/a', headers }]);
+
+    expect(web.seen.map(({ headers: { range, 'if-range': ifRange } }) => [range, ifRange])).toEqual([
+      [undefined, undefined],
+      [undefined, undefined],
+    ]);
+  });
+
+  it.each([
+    [206, { 'content-range': 'bytes 0-3/100' }, 'in pieces'],
+    [206, {}, 'in pieces'],
+    [200, { 'content-range': 'bytes 0-3/100' }, 'in pieces'],
+    [200, { 'content-encoding': 'gzip' }, 'compressed'],
+    [200, { 'content-encoding': 'identity, br' }, 'compressed'],
+    [200, { 'transfer-encoding': 'gzip, chunked' }, 'compressed'],
+  ])('brings no answer that cannot be searched: %i %j', async (status, headers, words) => {
+    const web = await serveSecureWeb(({ url }, response) => response.writeHead(status, url === '/private/a' ? headers : {}).end('some'));
+    const guest = await open(web, { credentials: credentialFor(web) });
+
+    const reply = await askHttp1(guest, web.place, { path: '/private/a' });
+
+    expect(reply).toMatchObject({ status: 502, body: expect.stringContaining(words) });
+    expect(guest.gateway.ledger.at(-1)).toMatchObject({ decision: 'failed', rule: expect.stringContaining(words) });
+  });
 
   it('leaves an answer as it is that only begins like it', async () => {
     const body = `${token.slice(0, -1)} ${'x'.repeat(100_000)} Bearer ${token.slice(0, 8)}`;
