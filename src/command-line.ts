@@ -81,11 +81,30 @@ export function createContext(role: Role, signal: AbortSignal, quiet = false): C
     config.OPENAI_API_KEY,
     config.GOOGLE_GENERATIVE_AI_API_KEY,
     config.MAYFLY_COMPATIBLE_API_KEY,
+    ...proxySecrets(config.HTTPS_PROXY),
   ]) {
     if (secret) secrets.protect(secret);
   }
   const level = quiet && config.LOG_LEVEL === 'info' ? 'fatal' : config.LOG_LEVEL;
   return { config, secrets, signal, log: createLog({ level, secrets, format: config.LOG_FORMAT }) };
+}
+
+/** The password as it is written in the address and as it is meant, and what goes to the proxy in base64. */
+function proxySecrets(proxy: string | null): readonly string[] {
+  if (proxy === null) return [];
+  const { username, password } = URL.parse(proxy) ?? {};
+  // What is no address may be one with a password that is not written as one: an error would show all of it.
+  if (username === undefined || password === undefined) return [proxy];
+  if (password === '') return [];
+  return [password, decodeLoosely(password), `${decodeLoosely(username)}:${decodeLoosely(password)}`];
+}
+
+function decodeLoosely(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }
 
 function createProgram(signal: AbortSignal, outcome: { exitCode: number }): Command {

@@ -27,7 +27,8 @@ function base64Of(secret: string, before: number): string {
 /** Only a whole answer that is not compressed can be searched: of pieces none holds the credential, and together they are it. */
 export function refuseUnsearchable({ statusCode, headers }: IncomingMessage): void {
   const isWhole = statusCode !== 206 && headers['content-range'] === undefined;
-  const isPlain = (headers['content-encoding'] ?? 'identity').toLowerCase() === 'identity' && (headers['transfer-encoding'] ?? 'chunked').toLowerCase() === 'chunked';
+  const isPlain =
+    (headers['content-encoding'] ?? 'identity').toLowerCase() === 'identity' && (headers['transfer-encoding'] ?? 'chunked').toLowerCase() === 'chunked';
   if (!isWhole) throw Object.assign(new Error('an answer in pieces'), { code: 'an answer in pieces to a credential' });
   if (!isPlain) throw Object.assign(new Error('a compressed answer'), { code: 'a compressed answer to a credential' });
 }

@@ -191,10 +191,13 @@ class Turns {
       return connection.end();
     }
     this.#unanswered += 1;
-    this.#last = this.#last.then(async () => {
-      if (!connection.signal.aborted) await this.#serve(one);
-      this.#unanswered -= 1;
-    });
+    this.#last = this.#serveAfter(this.#last, one);
+  }
+
+  async #serveAfter(last: Promise<void>, one: Asking): Promise<void> {
+    await last;
+    if (!one.connection.signal.aborted) await this.#serve(one);
+    this.#unanswered -= 1;
   }
 }
 

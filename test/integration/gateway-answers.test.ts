@@ -13,10 +13,37 @@ const versions = [
 
 /** All that HTTP/2 takes once only, among what an answer may have. */
 const onlyOnce = [
-  ...['access-control-allow-credentials', 'access-control-max-age', 'access-control-request-method', 'age', 'authorization', 'content-location'],
-  ...['content-md5', 'content-range', 'content-type', 'dnt', 'etag', 'expires', 'from', 'host', 'if-modified-since', 'if-none-match', 'if-range'],
-  ...['last-modified', 'location', 'max-forwards', 'range', 'referer', 'retry-after', 'tk', 'upgrade-insecure-requests', 'user-agent'],
-  ...['x-content-type-options', 'content-encoding', 'content-language', 'date', 'server'],
+  'access-control-allow-credentials',
+  'access-control-max-age',
+  'access-control-request-method',
+  'age',
+  'authorization',
+  'content-location',
+  'content-md5',
+  'content-range',
+  'content-type',
+  'dnt',
+  'etag',
+  'expires',
+  'from',
+  'host',
+  'if-modified-since',
+  'if-none-match',
+  'if-range',
+  'last-modified',
+  'location',
+  'max-forwards',
+  'range',
+  'referer',
+  'retry-after',
+  'tk',
+  'upgrade-insecure-requests',
+  'user-agent',
+  'x-content-type-options',
+  'content-encoding',
+  'content-language',
+  'date',
+  'server',
 ];
 
 describe.each(versions)('an answer over $version', ({ ask }) => {
@@ -29,9 +56,19 @@ describe.each(versions)('an answer over $version', ({ ask }) => {
 
     for (const name of onlyOnce) {
       const reply = await ask(guest, web.place, { path: `/${name}` });
-      expect([name, reply]).toMatchObject([name, { status: 200, body: 'hello', headers: { link: '<a>, <b>', [name]: expect.stringMatching(/^one(, two)?$/) } }]);
+      expect([name, reply]).toMatchObject([
+        name,
+        { status: 200, body: 'hello', headers: { link: '<a>, <b>', [name]: expect.stringMatching(/^one(, two)?$/) } },
+      ]);
     }
     expect(await ask(guest, web.place, { path: '/content-encoding' })).toMatchObject({ headers: { 'content-encoding': 'one, two' } });
+  });
+
+  it('of no known status harms nobody', async () => {
+    const web = await serveSecureWeb((_request, response) => response.writeHead(999, { etag: '"x"' }).end('hello'));
+    const guest = await world([`GET ${web.place}/*`], { trust: web.trust });
+
+    for (const path of ['/1', '/2']) expect([502, 999]).toContain((await ask(guest, web.place, { path }))?.status);
   });
 });
 
@@ -40,13 +77,35 @@ describe.each(versions)('a request over $version', ({ ask }) => {
     const web = await serveSecureWeb();
     const guest = await world([`GET ${web.place}/*`], { trust: web.trust });
     const needed = {
-      ...{ accept: 'text/plain', 'accept-encoding': 'gzip', 'accept-language': 'en', 'user-agent': 'npm/11', 'cache-control': 'max-age=0', pragma: 'no-cache' },
-      ...{ 'if-none-match': '"y"', 'if-modified-since': 'Sat, 28 Nov 2026 00:00:00 GMT', range: 'bytes=0-1', 'if-range': '"y"', 'git-protocol': 'version=2' },
-      ...{ 'npm-command': 'ci', 'npm-scope': '@acme', 'pacote-req-type': 'tarball', 'cargo-protocol': 'version=1' },
+      accept: 'text/plain',
+      'accept-encoding': 'gzip',
+      'accept-language': 'en',
+      'user-agent': 'npm/11',
+      'cache-control': 'max-age=0',
+      pragma: 'no-cache',
+      'if-none-match': '"y"',
+      'if-modified-since': 'Sat, 28 Nov 2026 00:00:00 GMT',
+      range: 'bytes=0-1',
+      'if-range': '"y"',
+      'git-protocol': 'version=2',
+      'npm-command': 'ci',
+      'npm-scope': '@acme',
+      'pacote-req-type': 'tarball',
+      'cargo-protocol': 'version=1',
     };
     const others = {
-      ...{ 'x-original-url': '/admin', 'x-rewrite-url': '/admin', 'x-http-method-override': 'DELETE', 'x-method-override': 'DELETE', 'x-anything': 'else' },
-      ...{ apikey: 'mine', api_key: 'mine', 'x-jfrog-art-api': 'mine', dpop: 'mine', 'npm-otp': '1', origin: 'https://a.example', 'x-forwarded-host': 'a.example' },
+      'x-original-url': '/admin',
+      'x-rewrite-url': '/admin',
+      'x-http-method-override': 'DELETE',
+      'x-method-override': 'DELETE',
+      'x-anything': 'else',
+      apikey: 'mine',
+      api_key: 'mine',
+      'x-jfrog-art-api': 'mine',
+      dpop: 'mine',
+      'npm-otp': '1',
+      origin: 'https://a.example',
+      'x-forwarded-host': 'a.example',
     };
 
     await ask(guest, web.place, { headers: { ...others, ...needed } });

@@ -31,7 +31,15 @@ describe.each(versions)('a host with a rule on method or path, over $version', (
       response.writeHead(200, { 'set-cookie': 'a=b', etag: '"x"', 'alt-svc': 'h3=":443"' }).end('hello'),
     );
     const guest = await open(web, ['GET HOST/a/*']);
-    const headers = { authorization: 'Bearer mine', cookie: 'a=b', 'x-api-key': 'mine', apikey: 'mine', dpop: 'mine', accept: 'text/plain', 'if-none-match': '"y"' };
+    const headers = {
+      authorization: 'Bearer mine',
+      cookie: 'a=b',
+      'x-api-key': 'mine',
+      apikey: 'mine',
+      dpop: 'mine',
+      accept: 'text/plain',
+      'if-none-match': '"y"',
+    };
 
     const reply = await ask(guest, web.place, { path: '/a/b?c=d', headers });
 
