@@ -58,7 +58,7 @@ const byRoot: readonly Attempt[] = [
   ['restarts the machine', call(169, '0', '0', '0', '0'), machine],
   ['opens the memory of the machine', shell('exec 3< /dev/mem'), machine],
   ['reads the disk below the files', shell('head -c 512 /dev/vda > /dev/null'), machine],
-  ['reads the memory of the machine by a device of its own', shell('rm -f /tmp/own; mknod /tmp/own c 1 1 && head -c 1 /tmp/own > /dev/null'), machine],
+  ['reads the memory of the machine by a device of its own', shell('rm -f /dev/own; mknod /dev/own c 1 1 && head -c 1 /dev/own > /dev/null'), machine],
   ['reads the disk in a user namespace', shell('unshare --user --map-root-user head -c 512 /dev/vda > /dev/null'), machine],
   ['sets the clock', python('time.clock_settime(time.CLOCK_REALTIME, time.time())'), machine],
   ['sets the name of the machine', shell('hostname "$(hostname)"'), machine],
