@@ -21,7 +21,7 @@ export function canonicalPlace(url: string): Place | Problem {
   if (written === undefined) return problem;
   // A dot that stands for nothing is harmless, and apt writes it.
   const path = decodeOnce(written.replaceAll('/./', '/'));
-  // oxlint-disable-next-line no-control-regex
+  // oxlint-disable-next-line no-control-regex -- control characters are what is refused
   if (path === null || /[\u0000-\u001f\u007f\\]|%[\da-f]{2}/i.test(path)) return problem;
   const segments = path.slice(1).split('/');
   const isOdd = (segment: string, index: number): boolean => (segment === '' && index < segments.length - 1) || /^\.{1,2}(?:;|$)/.test(segment);
