@@ -35,7 +35,7 @@ export function createClip(maxBytes: number): Clip {
 }
 
 /** The last `size` bytes written, in a ring that is made at the first byte. */
-function createTail(size: number): { write(chunk: Uint8Array): void; read(): Buffer } {
+export function createTail(size: number): { write(chunk: Uint8Array): void; read(): Buffer } {
   let ring: Buffer | null = null;
   let written = 0;
   return {

@@ -1,6 +1,7 @@
 /** The process of a VM on the host: in its control groups before its first instruction, tied to our life, spoken to over inherited sockets. */
 import { spawn } from 'node:child_process';
 import type { Duplex, Readable } from 'node:stream';
+import { createTail } from './clip.ts';
 
 const keptOutputBytes = 64 * 1024;
 
@@ -58,12 +59,7 @@ export function startHostProcess({ argv, cgroups, sockets, consoles = [], files 
 
 /** Reads everything, so that nobody blocks, and keeps the end. */
 function keepTail(streams: readonly Readable[]): () => string {
-  let tail = Buffer.alloc(0);
-  for (const stream of streams) {
-    stream.on('data', (chunk: Buffer) => {
-      tail = Buffer.concat([tail, chunk]);
-      if (tail.length > 2 * keptOutputBytes) tail = Buffer.from(tail.subarray(-keptOutputBytes));
-    });
-  }
-  return () => tail.subarray(-keptOutputBytes).toString('latin1');
+  const tail = createTail(keptOutputBytes);
+  for (const stream of streams) stream.on('data', (chunk: Buffer) => tail.write(chunk));
+  return () => tail.read().toString('latin1');
 }

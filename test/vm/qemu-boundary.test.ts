@@ -99,10 +99,9 @@ describe.skipIf(lacking !== null)('a guest', () => {
     expect(maps.split('\n').filter((line) => line.includes(template.snapshot?.memory ?? '?'))).toEqual([expect.stringMatching(/^\S+ rw-p/)]);
   });
 
-  test('may print without end: the host keeps the last of it, and goes on', async () => {
-    const rss = process.memoryUsage().rss;
+  // How little the host keeps of it is tested without a VM, with a gigabyte: integration/host-process.test.ts.
+  test('may print without end: the host reads it, and goes on', async () => {
     await sandbox.exec(['sh', '-c', 'timeout 5 cat /dev/zero | tr "\\0" x > /dev/ttyS0'], { user: 'root' });
-    expect(process.memoryUsage().rss - rss).toBeLessThan(64 * 2 ** 20);
     expect(await output(sandbox, 'echo still here')).toBe('still here');
   });
 });

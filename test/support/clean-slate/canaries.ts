@@ -4,11 +4,12 @@ import type { Sandbox } from '../../../src/sandbox/sandbox.ts';
 
 /**
  * Root writes a word into every place that takes one: files of all kinds, memory, processes, the kernel. Prints the names
- * of the places that took it. $1 is what the words begin with; each is put together where it is written.
+ * of the places that took it. $1 is what the words begin with; each is put together where it is written. They end with a letter that
+ * no place has: in memory, anything may come right after a word.
  */
 const plantScript = String.raw`
 mark=$1
-word() { printf '%s-%s' "$mark" "$1"; }
+word() { printf '%s-%sZ' "$mark" "$1"; }
 took() { printf '%s\n' "$1"; }
 file() { mkdir -p "$(dirname "$2")" && { echo; word "$1"; echo; } 2>/dev/null >> "$2" && took "$1"; }
 agent=$(getent passwd agent | cut -d: -f6)
@@ -87,9 +88,12 @@ export async function plant(sandbox: Sandbox, mark: string): Promise<readonly st
   return said.split('\n').filter((line) => line !== '' && line !== 'planted');
 }
 
+/** How a word goes on and ends, as a regular expression; one that has lost its end is found as well. */
+export const wordEnd = '[a-z0-9.-]+Z?';
+
 /** The words that begin with `prefix`. */
 export async function searchInside(sandbox: Sandbox, prefix: string): Promise<readonly string[]> {
-  const printed = await run(sandbox, searchScript, `[${prefix[0]}]${prefix.slice(1)}[a-z0-9.-]+`);
+  const printed = await run(sandbox, searchScript, `[${prefix[0]}]${prefix.slice(1)}${wordEnd}`);
   return printed.split('\n').filter((line) => line !== '');
 }
 

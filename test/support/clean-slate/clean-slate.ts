@@ -20,7 +20,7 @@ import { createGitRepository } from '../git-repository.ts';
 import { barePlan } from '../plan.ts';
 import { searchDirectory, searchVm } from '../search-vm.ts';
 import type { VmFindings } from '../search-vm.ts';
-import { clockErrorMs, plant, searchInside } from './canaries.ts';
+import { clockErrorMs, plant, searchInside, wordEnd } from './canaries.ts';
 
 export interface CleanSlateOptions {
   readonly provider: Provider;
@@ -96,7 +96,7 @@ export function createCleanSlate({ provider, vm, stateDir, signal }: CleanSlateO
     await using workspace = await open(repository, number % 2 === 1);
     const { sandbox } = workspace;
     // From outside first: what looks inside brings the word that it looks for.
-    const outside = await searchHost(sandbox.id, `${series}[a-z0-9.-]+`);
+    const outside = await searchHost(sandbox.id, `${series}${wordEnd}`);
     const inside = await searchInside(sandbox, series);
     const before = [
       ...outside.disk.map((word) => `disk: ${word}`),
@@ -107,23 +107,23 @@ export function createCleanSlate({ provider, vm, stateDir, signal }: CleanSlateO
     const planted = await plant(sandbox, mark);
     const own = guard ? { inside: placesOf(await searchInside(sandbox, `${mark}-`)), ...(await ownWords(sandbox.id, mark)) } : null;
     const leftovers = await sandbox.dispose();
-    const left = [...leftovers, ...(await searchDirectory(stateDir, { pattern: `${series}turn-${number}[a-z0-9.-]*` }))];
+    const left = [...leftovers, ...(await searchDirectory(stateDir, { pattern: `${series}turn-${number}${wordEnd}` }))];
     return { repository: repository.name, pooled: sandbox.info.pooled, before, clockErrorMs: clock, planted, own, left };
   }
 
   async function ownWords(id: string, mark: string): Promise<{ disk: readonly string[]; memory: readonly string[] }> {
-    const { disk, memory } = await searchHost(id, `${mark}-[a-z-]+`);
+    const { disk, memory } = await searchHost(id, `${mark}-${wordEnd}`);
     return { disk: placesOf(disk), memory: placesOf(memory) };
   }
 
   return { turn, [Symbol.asyncDispose]: () => parts.disposeAsync() };
 }
 
-const wordOf = (series: string, repository: string): string => `${series}repository-${repository}`;
+const wordOf = (series: string, repository: string): string => `${series}repository-${repository}Z`;
 
-const placesOf = (words: readonly string[]): readonly string[] => words.map((word) => /turn-\d+-(.*)$/.exec(word)?.[1] ?? word);
+const placesOf = (words: readonly string[]): readonly string[] => words.map((word) => /turn-\d+-(.*?)Z?$/.exec(word)?.[1] ?? word);
 
 /** Words of `before` that do not belong to that turn's own repository. */
 export function foreignWords({ before, repository }: Pick<Turn, 'before' | 'repository'>): readonly string[] {
-  return before.filter((found) => !found.endsWith(`repository-${repository}`));
+  return before.filter((found) => !found.endsWith(`repository-${repository}Z`));
 }
