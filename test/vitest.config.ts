@@ -1,4 +1,6 @@
 import { defineConfig } from 'vitest/config';
+import { BaseSequencer } from 'vitest/node';
+import type { TestSpecification } from 'vitest/node';
 
 /** Projects by what they need: unit and repo nothing, integration a real Redis and git, vm real guests, e2e all of it, images buildah and runc. */
 const project = (name: string, extra: Record<string, unknown> = {}) => ({
@@ -9,6 +11,28 @@ const project = (name: string, extra: Record<string, unknown> = {}) => ({
 // Every processor: Vitest leaves one to itself, which is half of a small machine.
 const maxWorkers = '100%';
 
+/** What takes minutes begins first, so that no processor is left with it at the end. */
+const longFiles = [
+  'e2e/kills',
+  'e2e/runs',
+  'vm/conformance',
+  'vm/repository-template',
+  'e2e/secrets',
+  'vm/egress',
+  'e2e/week',
+  'vm/misbehaviour',
+  'vm/qemu-soak',
+];
+const rank = ({ moduleId }: TestSpecification): number => {
+  const found = longFiles.findIndex((name) => moduleId.endsWith(`/${name}.test.ts`));
+  return found === -1 ? longFiles.length : found;
+};
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    return (await super.sort(files)).toSorted((one, other) => rank(one) - rank(other));
+  }
+}
+
 const reportFile = process.env['MAYFLY_TEST_REPORT'];
 
 export default defineConfig({
@@ -17,6 +41,7 @@ export default defineConfig({
     passWithNoTests: false,
     // The tests run as root, and nothing of root may stay in a user's checkout.
     cache: false,
+    sequence: { sequencer: LongestFirst },
     // .ci/run adds up its totals from this file.
     ...(reportFile ? { reporters: ['default', ['json', { outputFile: reportFile }]] } : {}),
     projects: [
@@ -24,12 +49,12 @@ export default defineConfig({
       project('unit', { testTimeout: 10_000, isolate: false, maxWorkers, sequence: { groupOrder: 1 } }),
       project('repo', { testTimeout: 30_000, isolate: false, maxWorkers, sequence: { groupOrder: 1 } }),
       project('integration', { testTimeout: 30_000, hookTimeout: 30_000, maxWorkers, sequence: { groupOrder: 1 } }),
-      // One guest keeps a processor busy under emulation, so these come by themselves, after everything else.
-      project('vm', { testTimeout: 120_000, hookTimeout: 600_000, fileParallelism: false, sequence: { groupOrder: 2 } }),
-      // What runs beside each other within a file there is mostly waiting.
+      // One guest keeps a processor busy under emulation: one file on each, after everything else. What runs beside each
+      // other within a file of e2e is mostly waiting.
+      project('vm', { testTimeout: 120_000, hookTimeout: 600_000, maxWorkers, sequence: { groupOrder: 2 } }),
+      project('e2e', { maxConcurrency: 8, testTimeout: 300_000, hookTimeout: 600_000, maxWorkers, sequence: { groupOrder: 2 } }),
       // Only `npm run test:images` and .ci/run: `npm test` asks for no program that a run does not need.
-      project('images', { testTimeout: 300_000, hookTimeout: 600_000, fileParallelism: false, sequence: { groupOrder: 4 } }),
-      project('e2e', { maxConcurrency: 8, testTimeout: 300_000, hookTimeout: 600_000, fileParallelism: false, sequence: { groupOrder: 3 } }),
+      project('images', { testTimeout: 300_000, hookTimeout: 600_000, fileParallelism: false, sequence: { groupOrder: 3 } }),
     ],
   },
 });

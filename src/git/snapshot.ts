@@ -19,12 +19,10 @@ export interface SnapshotOptions {
 
 export function createSnapshot({ directory, sha, environment }: SnapshotOptions): Snapshot {
   const command = (signal: AbortSignal, ...rest: string[]): GitCommand => ({ arguments: ['--git-dir', directory, ...rest], environment, signal });
-  const list = async (signal: AbortSignal, ...rest: string[]): Promise<readonly (readonly [string, TreeEntry])[]> => {
-    const listed = await runGit({ ...command(signal, 'ls-tree', '-z', '-l', '--full-tree', ...rest), maxOutputBytes: maxTreeBytes });
-    if (listed.clipped) throw new FixError('repository_too_large', { details: { maxTreeBytes } });
-    if (listed.exitCode !== 0) throw new FixError('clone_failed', { details: { stderr: listed.stderr } });
-    return listed.stdout.split('\0').filter(Boolean).map(parseEntry);
-  };
+  let files: ReadonlyMap<string, TreeEntry> | null = null;
+  // A commit never changes, and a run asks for many of its files: one process lists them all.
+  const tree = async (signal: AbortSignal): Promise<ReadonlyMap<string, TreeEntry>> =>
+    (files ??= await listTree(command(signal, 'ls-tree', '-z', '-l', '--full-tree', '-r', sha)));
   return {
     sha,
     async parent(signal) {
@@ -33,10 +31,9 @@ export function createSnapshot({ directory, sha, environment }: SnapshotOptions)
       const [, first, ...others] = listed.stdout.trim().split(' ');
       return first === undefined || others.length > 0 ? null : createSnapshot({ directory, sha: first, environment });
     },
-    tree: async (signal) => new Map(await list(signal, '-r', sha)),
+    tree,
     async readFile(path, maxBytes, signal) {
-      if (!isStoredPath(path)) return null;
-      const entry = (await list(signal, sha, '--', path)).find(([found]) => found === path)?.[1];
+      const entry = (await tree(signal)).get(path);
       if (!entry || !entry.mode.startsWith('100') || entry.size === null || entry.size > maxBytes) return null;
       const read = await runGit({ ...command(signal, 'cat-file', 'blob', entry.sha), maxOutputBytes: maxBytes });
       if (read.exitCode !== 0) throw new FixError('clone_failed', { details: { stderr: read.stderr } });
@@ -80,8 +77,12 @@ export function createSnapshot({ directory, sha, environment }: SnapshotOptions)
   };
 }
 
-/** A path as git stores it; ls-tree fails on others instead of finding nothing. */
-const isStoredPath = (path: string): boolean => !path.includes('\0') && path.split('/').every((part) => !['', '.', '..'].includes(part));
+async function listTree(command: GitCommand): Promise<ReadonlyMap<string, TreeEntry>> {
+  const listed = await runGit({ ...command, maxOutputBytes: maxTreeBytes });
+  if (listed.clipped) throw new FixError('repository_too_large', { details: { maxTreeBytes } });
+  if (listed.exitCode !== 0) throw new FixError('clone_failed', { details: { stderr: listed.stderr } });
+  return new Map(listed.stdout.split('\0').filter(Boolean).map(parseEntry));
+}
 
 /** `<mode> <type> <sha> <size>\t<path>`; the size of a gitlink is `-`. */
 function parseEntry(line: string): readonly [string, TreeEntry] {
