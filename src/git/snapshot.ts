@@ -9,6 +9,8 @@ import type { Snapshot, TreeEntry } from './mirror.ts';
 
 /** The listing of a tree is streamed into memory: a tree of few bytes can name a billion paths. */
 const maxTreeBytes = 64 * 2 ** 20;
+/** Of a larger one, what a run asks for again is listed again. */
+const maxKeptPaths = 50_000;
 
 export interface SnapshotOptions {
   /** The bare repository. */
@@ -25,6 +27,15 @@ export function createSnapshot({ directory, sha, environment }: SnapshotOptions)
     if (listed.exitCode !== 0) throw new FixError('clone_failed', { details: { stderr: listed.stderr } });
     return listed.stdout.split('\0').filter(Boolean).map(parseEntry);
   };
+  // A commit stays as it is, and a run asks for dozens of its paths, most of which are not there: a process each.
+  let kept: ReadonlyMap<string, TreeEntry> | null = null;
+  const listAll = async (signal: AbortSignal): Promise<ReadonlyMap<string, TreeEntry>> => {
+    const tree = new Map(await list(signal, '-r', sha));
+    if (tree.size <= maxKeptPaths) kept = tree;
+    return tree;
+  };
+  const find = async (path: string, signal: AbortSignal): Promise<TreeEntry | undefined> =>
+    kept === null ? (await list(signal, sha, '--', path)).find(([found]) => found === path)?.[1] : kept.get(path);
   return {
     sha,
     async parent(signal) {
@@ -33,10 +44,10 @@ export function createSnapshot({ directory, sha, environment }: SnapshotOptions)
       const [, first, ...others] = listed.stdout.trim().split(' ');
       return first === undefined || others.length > 0 ? null : createSnapshot({ directory, sha: first, environment });
     },
-    tree: async (signal) => new Map(await list(signal, '-r', sha)),
+    tree: async (signal) => kept ?? (await listAll(signal)),
     async readFile(path, maxBytes, signal) {
       if (!isStoredPath(path)) return null;
-      const entry = (await list(signal, sha, '--', path)).find(([found]) => found === path)?.[1];
+      const entry = await find(path, signal);
       if (!entry || !entry.mode.startsWith('100') || entry.size === null || entry.size > maxBytes) return null;
       const read = await runGit({ ...command(signal, 'cat-file', 'blob', entry.sha), maxOutputBytes: maxBytes });
       if (read.exitCode !== 0) throw new FixError('clone_failed', { details: { stderr: read.stderr } });
