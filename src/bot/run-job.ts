@@ -275,9 +275,9 @@ function reactionTarget({ trigger, issue }: FixJob): Parameters<GitHubRepository
 }
 
 function logFinished(log: Log, report: RunReport, outcome: FixOutcome): void {
-  const { steps, usage, costUsd, models, timingsMs, leftovers, tokens } = report;
+  const { steps, usage, costUsd, models, template, timingsMs, leftovers, tokens } = report;
   log.info(
-    { outcome, steps, ...usage, costUsd, models, timingsMs, leftovers, tokensNotRevoked: tokens.filter((token) => !token.revoked).length },
+    { outcome, steps, ...usage, costUsd, models, template, timingsMs, leftovers, tokensNotRevoked: tokens.filter((token) => !token.revoked).length },
     'run finished',
   );
 }
