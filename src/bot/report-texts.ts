@@ -3,17 +3,26 @@ import { describeRefused } from '../fix/egress.ts';
 import { folded } from '../fix/fit-text.ts';
 import { fenced, inlineCode, neutralise } from '../fix/neutral.ts';
 import { modelSentence, spent } from '../fix/outcome-text.ts';
-import type { RunReport } from '../fix/report.ts';
+import type { RunReport, TemplateUse } from '../fix/report.ts';
 import type { FixOutcome } from '../job.ts';
 import { isHostRule } from '../settings/host-rules.ts';
+import { duration } from './durations.ts';
 
 export function spendSentence(report: RunReport): string {
   return `${spent(report)}.${report.models.length === 0 ? '' : ` ${modelSentence(report.models)}`}`;
 }
 
 /** Facts of the host; the names in them (commands, paths) are not its own. */
-export function notes(report: RunReport): readonly string[] {
-  return report.notes.length === 0 ? [] : [...report.notes.slice(0, 10).map((note) => `- ${neutralise(note.replace(/\s+/g, ' '), 600)}`), ''];
+export function notes({ notes: said, template }: RunReport): readonly string[] {
+  const all = [...(template === null ? [] : [describeTemplate(template)]), ...said.slice(0, 10).map((note) => neutralise(note.replace(/\s+/g, ' '), 600))];
+  return all.length === 0 ? [] : [...all.map((note) => `- ${note}`), ''];
+}
+
+/** The commit as code, so that it can be copied. */
+function describeTemplate({ commit, again, readyMs, wholeMs }: TemplateUse): string {
+  const how = again ? 'and its commands ran again on top of it' : 'and no command had to run again';
+  const when = `the VM was ready to edit after ${duration(readyMs)} instead of ${duration(wholeMs)}`;
+  return `The setup of ${inlineCode(commit.slice(0, 7))} was kept from an earlier run, ${how}: ${when}.`;
 }
 
 const maxRefusedHosts = 20;

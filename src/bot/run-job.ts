@@ -6,6 +6,7 @@ import { createReport, eventsOf } from '../fix/report.ts';
 import type { RunEvent, RunReport } from '../fix/report.ts';
 import { isPersonsStop } from '../fix/agent-end.ts';
 import { runFix } from '../fix/run.ts';
+import type { RunResult } from '../fix/run-request.ts';
 import type { Snapshot } from '../git/mirror.ts';
 import type { GitHubRepository } from '../github/github.ts';
 import type { BudgetShare, FixJob, FixOutcome, Work } from '../job.ts';
@@ -175,12 +176,29 @@ function refuseEarly(values: Values, permission: Permission, tools: JobTools): F
 }
 
 async function workAndDeliver(context: JobContext, kind: WorkKind, budget: BudgetShare): Promise<FixOutcome> {
+  const { job, report } = context;
+  // GitHub takes writes a second apart, and the work does not wait for words: both of these log what goes wrong.
+  const begun = Promise.allSettled([context.comment.begin(), beginCheck(context)]);
+  const result = await work(context, kind, budget).finally(() => begun);
+  if (result.kind === 'planned') return await presentPlan(context, result.text);
+  if (result.kind === 'ended') {
+    const resume = resumeOf(job.work);
+    if (result.outcome.kind === 'no_change' && resume !== null) {
+      report.heldBranch = resume.branch;
+      return { kind: 'no_change', resumed: true };
+    }
+    await holdWork(context, kind, result.outcome);
+    return result.outcome;
+  }
+  await context.finished.keep(job, result, report);
+  return await deliver(context, kind, result);
+}
+
+async function work(context: JobContext, kind: WorkKind, budget: BudgetShare): Promise<RunResult> {
   const { job, report, tools, attempt, desk } = context;
-  await context.comment.begin();
-  await beginCheck(context);
   const issue = await kind.ask(context);
   await bringEarlier(context);
-  const result = await runFix(
+  return await runFix(
     {
       // What came while the run waited belongs to what it is asked.
       issue: { ...issue, instruction: withMessages(issue.instruction, await desk.take(1)) },
@@ -203,18 +221,6 @@ async function workAndDeliver(context: JobContext, kind: WorkKind, budget: Budge
     },
     tools,
   );
-  if (result.kind === 'planned') return await presentPlan(context, result.text);
-  if (result.kind === 'ended') {
-    const resume = resumeOf(job.work);
-    if (result.outcome.kind === 'no_change' && resume !== null) {
-      report.heldBranch = resume.branch;
-      return { kind: 'no_change', resumed: true };
-    }
-    await holdWork(context, kind, result.outcome);
-    return result.outcome;
-  }
-  await context.finished.keep(job, result, report);
-  return await deliver(context, kind, result);
 }
 
 /** An earlier attempt did the work. */
@@ -269,9 +275,9 @@ function reactionTarget({ trigger, issue }: FixJob): Parameters<GitHubRepository
 }
 
 function logFinished(log: Log, report: RunReport, outcome: FixOutcome): void {
-  const { steps, usage, costUsd, models, timingsMs, leftovers, tokens } = report;
+  const { steps, usage, costUsd, models, template, timingsMs, leftovers, tokens } = report;
   log.info(
-    { outcome, steps, ...usage, costUsd, models, timingsMs, leftovers, tokensNotRevoked: tokens.filter((token) => !token.revoked).length },
+    { outcome, steps, ...usage, costUsd, models, template, timingsMs, leftovers, tokensNotRevoked: tokens.filter((token) => !token.revoked).length },
     'run finished',
   );
 }

@@ -76,9 +76,10 @@ export async function makePlan(
   { rules = snapshot, settings, registryHosts, guestNodeVersion, signal }: PlanOptions,
 ): Promise<Plan> {
   const text = (path: string): Promise<string | null> => readText(snapshot, path, signal);
+  // First, because with it the snapshot knows which files there are.
+  const tree = await snapshot.tree(signal);
   const guides = await readGuides(rules, snapshot, signal);
   const manifest = await text('package.json');
-  const tree = await snapshot.tree(signal);
   const detected = await detectAtRoot(snapshot, tree, signal);
   const { timezone, locale } = settings;
   const wished = expandPresets(wishes.allow);

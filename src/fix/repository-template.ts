@@ -10,7 +10,6 @@ import type { Snapshot } from '../git/mirror.ts';
 import type { Log } from '../log.ts';
 import type { LayerName, Layers, Provider } from '../sandbox/sandbox.ts';
 import { createMaking, Notes } from './make-template.ts';
-import type { TemplateUse } from './report.ts';
 import { lockfilesOf, mustSetUpAgain } from './setup-inputs.ts';
 import { openWorkspace } from './workspace.ts';
 import type { KeptSetup, Workspace, WorkspaceOptions } from './workspace.ts';
@@ -81,7 +80,6 @@ export function createRepositoryTemplates({ worthMs = 10_000, availableMib = ava
       }
       const { commit, again } = found.kept;
       report.template = { commit, again, readyMs: Math.round(performance.now() - startedAt), wholeMs: found.readyMs };
-      report.notes.push(describeTemplate(report.template));
       return { workspace, refresh: again ? later(found.readyMs) : null };
     },
     idle: () => making.idle(),
@@ -151,12 +149,4 @@ async function placeOf({ plan, surroundings, snapshot, limits, signal }: Workspa
     ['lockfiles', lockfilesOf(await snapshot.tree(signal))],
   ];
   return createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, 24);
-}
-
-const seconds = (ms: number): string => (ms / 1000).toFixed(ms < 10_000 ? 1 : 0);
-
-/** One sentence for people. */
-export function describeTemplate({ commit, again, readyMs, wholeMs }: TemplateUse): string {
-  const how = again ? 'and its commands ran again on top of it' : 'and no command had to run again';
-  return `The setup of ${commit.slice(0, 7)} was kept from an earlier run, ${how}: ready to edit after ${seconds(readyMs)} s instead of ${seconds(wholeMs)} s.`;
 }

@@ -9,6 +9,8 @@ import type { Snapshot, TreeEntry } from './mirror.ts';
 
 /** The listing of a tree is streamed into memory: a tree of few bytes can name a billion paths. */
 const maxTreeBytes = 64 * 2 ** 20;
+/** Of a larger one, what a run asks for again is listed again. */
+const maxKeptPaths = 50_000;
 
 export interface SnapshotOptions {
   /** The bare repository. */
@@ -19,10 +21,21 @@ export interface SnapshotOptions {
 
 export function createSnapshot({ directory, sha, environment }: SnapshotOptions): Snapshot {
   const command = (signal: AbortSignal, ...rest: string[]): GitCommand => ({ arguments: ['--git-dir', directory, ...rest], environment, signal });
-  let files: ReadonlyMap<string, TreeEntry> | null = null;
-  // A commit never changes, and a run asks for many of its files: one process lists them all.
-  const tree = async (signal: AbortSignal): Promise<ReadonlyMap<string, TreeEntry>> =>
-    (files ??= await listTree(command(signal, 'ls-tree', '-z', '-l', '--full-tree', '-r', sha)));
+  const list = async (signal: AbortSignal, ...rest: string[]): Promise<readonly (readonly [string, TreeEntry])[]> => {
+    const listed = await runGit({ ...command(signal, 'ls-tree', '-z', '-l', '--full-tree', ...rest), maxOutputBytes: maxTreeBytes });
+    if (listed.clipped) throw new FixError('repository_too_large', { details: { maxTreeBytes } });
+    if (listed.exitCode !== 0) throw new FixError('clone_failed', { details: { stderr: listed.stderr } });
+    return listed.stdout.split('\0').filter(Boolean).map(parseEntry);
+  };
+  // A commit stays as it is, and a run asks for dozens of its paths, most of which are not there: a process each.
+  let kept: ReadonlyMap<string, TreeEntry> | null = null;
+  const listAll = async (signal: AbortSignal): Promise<ReadonlyMap<string, TreeEntry>> => {
+    const tree = new Map(await list(signal, '-r', sha));
+    if (tree.size <= maxKeptPaths) kept = tree;
+    return tree;
+  };
+  const find = async (path: string, signal: AbortSignal): Promise<TreeEntry | undefined> =>
+    kept === null ? (await list(signal, sha, '--', path)).find(([found]) => found === path)?.[1] : kept.get(path);
   return {
     sha,
     async parent(signal) {
@@ -31,9 +44,10 @@ export function createSnapshot({ directory, sha, environment }: SnapshotOptions)
       const [, first, ...others] = listed.stdout.trim().split(' ');
       return first === undefined || others.length > 0 ? null : createSnapshot({ directory, sha: first, environment });
     },
-    tree,
+    tree: async (signal) => kept ?? (await listAll(signal)),
     async readFile(path, maxBytes, signal) {
-      const entry = (await tree(signal)).get(path);
+      if (!isStoredPath(path)) return null;
+      const entry = await find(path, signal);
       if (!entry || !entry.mode.startsWith('100') || entry.size === null || entry.size > maxBytes) return null;
       const read = await runGit({ ...command(signal, 'cat-file', 'blob', entry.sha), maxOutputBytes: maxBytes });
       if (read.exitCode !== 0) throw new FixError('clone_failed', { details: { stderr: read.stderr } });
@@ -77,12 +91,8 @@ export function createSnapshot({ directory, sha, environment }: SnapshotOptions)
   };
 }
 
-async function listTree(command: GitCommand): Promise<ReadonlyMap<string, TreeEntry>> {
-  const listed = await runGit({ ...command, maxOutputBytes: maxTreeBytes });
-  if (listed.clipped) throw new FixError('repository_too_large', { details: { maxTreeBytes } });
-  if (listed.exitCode !== 0) throw new FixError('clone_failed', { details: { stderr: listed.stderr } });
-  return new Map(listed.stdout.split('\0').filter(Boolean).map(parseEntry));
-}
+/** A path as git stores it; ls-tree fails on others instead of finding nothing. */
+const isStoredPath = (path: string): boolean => !path.includes('\0') && path.split('/').every((part) => !['', '.', '..'].includes(part));
 
 /** `<mode> <type> <sha> <size>\t<path>`; the size of a gitlink is `-`. */
 function parseEntry(line: string): readonly [string, TreeEntry] {

@@ -26,6 +26,8 @@ export interface ClientUse {
   readonly auth: string | null;
   /** Requests with the same key share one pace. */
   readonly paceKey: string;
+  /** Default true. False for what writes nothing, though its method says so: it waits for no other request. */
+  readonly spaced?: boolean;
   readonly signal: AbortSignal;
 }
 
@@ -37,7 +39,7 @@ const repeatable = /\/(access_tokens|git\/blobs|git\/trees|git\/commits|reaction
 
 const PluggedOctokit = Octokit.plugin(nameRateLimits, retry, throttling);
 
-export function createClient(options: ClientOptions, { auth, paceKey, signal }: ClientUse): Octokit {
+export function createClient(options: ClientOptions, { auth, paceKey, spaced = options.paced !== false, signal }: ClientUse): Octokit {
   const secondMs = options.paced === false ? 10 : 1000;
   const mayWait = (seconds: number, _request: unknown, _octokit: unknown, waited: number): boolean => waited < tries - 1 && seconds <= maxWaitSeconds;
   const octokit = new PluggedOctokit({
@@ -47,7 +49,7 @@ export function createClient(options: ClientOptions, { auth, paceKey, signal }: 
     log: quietLog(options.log),
     request: { signal, fetch: createBoundedFetch(options.requestTimeoutMs ?? 30_000, options.fetch ?? fetch) },
     retry: { retries: tries - 1, retryAfterBaseValue: secondMs, doNotRetry: [400, 401, 403, 404, 409, 410, 413, 422, 429, 451] },
-    throttle: { id: paceKey, retryAfterBaseValue: secondMs, onRateLimit: mayWait, onSecondaryRateLimit: mayWait, ...(options.paced === false && unspaced()) },
+    throttle: { id: paceKey, retryAfterBaseValue: secondMs, onRateLimit: mayWait, onSecondaryRateLimit: mayWait, ...(!spaced && unspaced()) },
   });
   octokit.hook.before('request', (request) => {
     // A comment or a pull request whose answer was lost may be there: the caller looks before it asks again.

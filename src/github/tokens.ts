@@ -105,7 +105,8 @@ async function revoke({ client, log, ref, secrets }: Mint, value: string, record
   // Not the signal of the run: a stopped run has to give its tokens back, too.
   const signal = AbortSignal.timeout(20_000);
   try {
-    const octokit = createClient(client, { auth: value, paceKey: `revoke-${ref.installationId}`, signal });
+    // Octokit spaces a DELETE as it spaces comments, and every use of a token would take a second: minting one it does not space.
+    const octokit = createClient(client, { auth: value, paceKey: `revoke-${ref.installationId}`, spaced: false, signal });
     await octokit.rest.apps.revokeInstallationAccessToken();
     record.revoked = true;
   } catch (error) {

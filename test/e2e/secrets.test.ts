@@ -13,6 +13,7 @@ import type { StandInGitHub } from '../support/github/stand-in.ts';
 import { isSkipped, lacksForGuests, lacksForGvisor } from '../support/guest.ts';
 import { startInstallation } from '../support/installation.ts';
 import type { Installation } from '../support/installation.ts';
+import { openPrivateNetwork } from '../support/private-network.ts';
 import { redisIsMissing } from '../support/redis.ts';
 import { searchText, searchVm } from '../support/search-vm.ts';
 import { formsOf } from '../support/secret-forms.ts';
@@ -37,10 +38,13 @@ const canaries = {
   npm_config_registry: 'https://user:password-canary-4b1d@registry.example/',
 };
 
+/** What opens the operator's own network: the value in MAYFLY_CREDENTIALS_FILE, and the password in HTTPS_PROXY. */
+const ofNetwork = { token: 'credential-canary-3f7a90d1', proxyPassword: 'proxy-canary-8e21c5' };
+
 /** Known before the run, each long enough to be there by chance never. */
 function secretsOf({ app }: StandInGitHub): string[] {
   return [
-    ...Object.values(canaries).flatMap((value) => /[a-z]+-canary-\w+/.exec(value)?.[0] ?? []),
+    ...Object.values({ ...canaries, ...ofNetwork }).flatMap((value) => /[a-z]+-canary-\w+/.exec(value)?.[0] ?? []),
     app.webhookSecret,
     ...app.privateKey.split('\n').slice(1, 3),
   ];
@@ -127,6 +131,16 @@ async function whatTheAgentSaw({ endpoint, stateDir }: Installation): Promise<st
   return (JSON.parse(results[1] ?? '{}') as { results: { text: string }[] }).results[0]?.text ?? '';
 }
 
+/** Setup needs the private host. Who is root in the VM sees more: what is not there for root is not there. */
+const ownSettings = (place: string): string => `sandbox:
+  root: true
+allow:
+  setup:
+    - ${place}
+setup:
+  - curl -fsS https://${place}/
+`;
+
 const bash = (command: string) => ({ tools: [{ name: 'bash', input: { command } }] });
 
 describe('no secret of the operator is seen', () => {
@@ -142,9 +156,9 @@ describe('no secret of the operator is seen', () => {
         await searched.promise;
       };
       const look = (standIn: StandInGitHub) => [bash('git status'), { ...bash(lookAround(standIn)), before }, ...fix];
-      const settings = { ...canaries, MAYFLY_PROVIDER: provider, MAYFLY_ALLOW_ROOT: '1', LOG_LEVEL: 'trace' };
-      // Who is root in the VM sees more: what is not there for root is not there.
-      await using installation = await startInstallation({ settings, replies: look, files: { '.github/mayfly.yml': 'sandbox:\n  root: true\n' } });
+      await using network = await openPrivateNetwork(ofNetwork, ['octo-org/slugs']);
+      const settings = { ...canaries, ...network.settings, MAYFLY_PROVIDER: provider, MAYFLY_ALLOW_ROOT: '1', LOG_LEVEL: 'trace' };
+      await using installation = await startInstallation({ settings, replies: look, files: { '.github/mayfly.yml': ownSettings(network.place) } });
       const { standIn, redis, repository, processes } = installation;
       await installation.startWeb();
       const worker = await installation.startWorker();
@@ -162,6 +176,9 @@ describe('no secret of the operator is seen', () => {
       over.abort();
 
       expect(line).toMatchObject({ issue, outcome: { kind: 'published' } });
+      // Each of the two VMs asked, without knowing what it was answered for.
+      expect(network.seen.host).toEqual(Array.from({ length: 2 }, () => `Bearer ${ofNetwork.token}`));
+      expect(network.seen.proxy).toHaveLength(2);
       const seen = await whatTheAgentSaw(installation);
       expect(seen.split('\n').filter((text) => text.startsWith('found: '))).toEqual(['found: 0']);
       expect(seen).toMatch(/searched: \d{3,} files, \d+ processes\ncanary: 1\ninterfaces: lo\nroutes: 0\n/);

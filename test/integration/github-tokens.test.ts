@@ -54,6 +54,25 @@ test('a token is given back when its use throws, and when the run was stopped', 
   expect(standIn.tokens.every(({ revoked }) => revoked)).toBe(true);
 });
 
+test('giving tokens back takes no turn among writes, which are a second apart', async () => {
+  const seeded = await standIn.seedRepository({ files: { a: 'a' } });
+  const issue = await seeded.createIssue({ as: 'acme-owner', title: 'x' });
+  const { repository, records } = openPort(standIn, seeded, { paced: true });
+  const order: string[] = [];
+
+  const reactions = ['eyes', 'rocket', 'confused', 'eyes'] as const;
+  const writing = reactions.map(async (reaction) => {
+    await repository.react({ kind: 'issue', id: issue }, reaction);
+    order.push(reaction);
+  });
+  for (let count = 0; count < 5; count += 1) await repository.permission('acme-owner');
+  order.push('read');
+  await Promise.all(writing);
+
+  expect(order.indexOf('read')).toBeLessThan(reactions.length);
+  expect(records.map(({ revoked }) => revoked)).toEqual(Array.from({ length: 9 }, () => true));
+});
+
 test('a token that GitHub does not take back is recorded as alive after a bounded number of tries', async () => {
   const seeded = await standIn.seedRepository({ files: { a: 'a' } });
   const { repository, records, lines } = openPort(standIn, seeded);

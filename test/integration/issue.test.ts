@@ -55,6 +55,21 @@ describe.skipIf(reason)('a queued run', () => {
     expect(pull.body).toContain('The patch changes what decides how tests are run: scripts of package.json.');
   });
 
+  it('begins its work while its first words are on their way', async () => {
+    const boot = Promise.withResolvers<void>();
+    let asked = 0;
+    // The first to ask is whoever writes the comment.
+    const ownsRun = async (): Promise<boolean> => {
+      if (++asked === 1) await boot.promise;
+      return true;
+    };
+
+    const { boots } = await world.run([bash('echo good > src.txt'), submit()], { attempt: { ownsRun }, onBoot: () => boot.resolve() });
+
+    expect(boots).toEqual(['agent', 'proof']);
+    expect((await world.comments()).at(-1)).toContain('Mayfly: done');
+  });
+
   it('tells of new files that the agent did not name', async () => {
     await world.run([bash('echo good > src.txt; echo x > debug.log; echo y > named.txt'), submit({ files: ['src.txt', '/workspace/named.txt'] })]);
 

@@ -119,6 +119,25 @@ test('a work tree with changes of its own is read as committed, and left as it w
   expect(source.git('status', '--short')).toBe(before);
 });
 
+test('a tree is listed once, and what is read afterwards is the same as before', async () => {
+  using source = createGitRepository();
+  using cache = createFolder();
+  await mkdir(join(source.directory, 'folder'));
+  source.commit({ 'a b': '1', 'folder/c': '22' });
+  await symlink('a b', join(source.directory, 'link'));
+  source.git('add', '.');
+  source.git('commit', '-qm', 'link');
+  const snapshot = await open(cache.path).fetch({ url: source.directory, token: null, ref: null }, never);
+  const read = async () => await Promise.all(['a b', 'folder/c', 'folder', 'link', 'none', '../a'].map(async (path) => await snapshot.readFile(path, 1, never)));
+  const before = await read();
+
+  const tree = await snapshot.tree(never);
+
+  expect(before).toEqual([Buffer.from('1'), null, null, null, null, null]);
+  expect(await read()).toEqual(before);
+  expect(await snapshot.tree(never)).toBe(tree);
+});
+
 test.skipIf(process.getuid?.() !== 0)('a directory of another user is a source too', async () => {
   using source = createGitRepository();
   using cache = createFolder();

@@ -2,7 +2,6 @@
 import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { describeTemplate } from '../../src/fix/repository-template.ts';
 import type { Plan } from '../../src/fix/plan.ts';
 import { openWorkspace } from '../../src/fix/workspace.ts';
 import type { GuestSurroundings, Workspace } from '../../src/fix/workspace.ts';
@@ -54,11 +53,8 @@ for (const { name, create, lacking } of [
       expect(first.template).toBeNull();
       expect(names[0]).not.toBe(names[1]);
       expect(names[2]).toBe(names[1]);
-      for (const { template, notes, leftovers } of [second, third]) {
+      for (const { template, leftovers } of [second, third]) {
         expect(template).toMatchObject({ commit: world.repository.git('rev-parse', 'HEAD'), again: false });
-        expect(notes).toEqual([
-          expect.stringMatching(/^The setup of [0-9a-f]{7} was kept from an earlier run, and no command had to run again: ready to edit after /),
-        ]);
         expect(leftovers).toEqual([]);
       }
       expect(world.commands.filter((line) => line.includes(drawn))).toHaveLength(1);
@@ -85,7 +81,7 @@ describe.skipIf(isSkipped('when repository templates are used', await lacksForGv
       if (plan.setup?.includes(drawn) === true) drawnName = await nameOf(workspace);
       expect(await output(workspace.sandbox, 'cd /workspace; git status --short; git rev-parse HEAD')).toBe(world.repository.git('rev-parse', 'HEAD'));
     });
-    return { template: report.template, name: drawnName, notes: report.notes };
+    return { template: report.template, name: drawnName };
   }
 
   test('is not seen by another repository, installation or GitHub with the same files and lockfiles', async () => {
@@ -141,7 +137,6 @@ describe.skipIf(isSkipped('when repository templates are used', await lacksForGv
     const last = await run();
 
     expect(again.template).toMatchObject({ commit: before, again: true });
-    expect(again.notes).toEqual([expect.stringContaining('and its commands ran again on top of it')]);
     expect(again.name).not.toBe(first);
     expect(last.template).toMatchObject({ commit: world.repository.git('rev-parse', 'HEAD'), again: false });
     expect(await readdir(world.layersDirectory)).toHaveLength(1);
@@ -234,12 +229,4 @@ describe.skipIf(isSkipped('when repository templates are used', await lacksForGv
     const [folder = ''] = await readdir(world.layersDirectory);
     return folder.slice(0, 24);
   }
-});
-
-test('what a run had from a template is one sentence', () => {
-  const use = { commit: 'abcdef0123'.repeat(4), again: false, readyMs: 1234, wholeMs: 41_000 };
-
-  expect(describeTemplate(use)).toBe(
-    'The setup of abcdef0 was kept from an earlier run, and no command had to run again: ready to edit after 1.2 s instead of 41 s.',
-  );
 });

@@ -59,6 +59,18 @@ describe('pullRequestBody', () => {
     expect(body.replace(/<details>[^]*<\/details>/, '')).not.toMatch(/Closes #1\b|@all\b/);
   });
 
+  it.for([
+    [false, 'and no command had to run again'],
+    [true, 'and its commands ran again on top of it'],
+  ] as const)('says what was kept from an earlier run, and what that saved: again %s', ([again, words]) => {
+    const template = { commit: 'abcdef0123'.repeat(4), again, readyMs: 1234, wholeMs: 41_000 };
+
+    const said = `- The setup of \`abcdef0\` was kept from an earlier run, ${words}: the VM was ready to edit after 1.2 s instead of 41 s.\n`;
+
+    expect(pullRequestBody(job, { ...createReport(job.runId), template }, how)).toContain(said);
+    expect(doneComment({ ...createReport(job.runId), template }, { kind: 'no_change' }, 60_000, { pull: null })).toContain(said);
+  });
+
   it('folds what the run could do, and would let the proof alone have what only the proof lacked', () => {
     const report = createReport(job.runId);
     report.grants = [{ name: 'hosts: proof', granted: 'none', by: 'allow.proof: default', beyond: null, phase: 'proof' }];
