@@ -20,9 +20,9 @@ export interface KernelFacts {
 
 /** Built in, and nothing else will do: guest-init.c uses it before it could load a module. */
 const builtIn = [
-  ...['BLK_DEV_INITRD', 'BINFMT_ELF', 'BINFMT_SCRIPT', 'ACPI', 'SERIAL_8250_CONSOLE', 'DEVTMPFS', 'TMPFS', 'PROC_FS', 'SYSFS'],
-  ...['CGROUPS', 'UNIX98_PTYS', 'UNIX', 'INET', 'MULTIUSER'],
-];
+  'BLK_DEV_INITRD BINFMT_ELF BINFMT_SCRIPT ACPI SERIAL_8250_CONSOLE DEVTMPFS TMPFS',
+  'PROC_FS SYSFS CGROUPS UNIX98_PTYS UNIX INET MULTIUSER',
+].flatMap((names) => names.split(' '));
 /** Built in, or a module of this name. */
 const driver = { VIRTIO_MMIO: 'virtio_mmio', VIRTIO_BLK: 'virtio_blk', VIRTIO_CONSOLE: 'virtio_console', HW_RANDOM_VIRTIO: 'virtio_rng', EXT4_FS: 'ext4' };
 /** https://docs.kernel.org/arch/x86/boot.html */

@@ -9,9 +9,9 @@ import { layOutKernel } from '../../src/sandbox/kernel.ts';
 
 const release = '6.9.1-test';
 const builtIn = [
-  ...['BLK_DEV_INITRD', 'BINFMT_ELF', 'BINFMT_SCRIPT', 'ACPI', 'SERIAL_8250_CONSOLE', 'DEVTMPFS', 'TMPFS', 'PROC_FS', 'SYSFS'],
-  ...['CGROUPS', 'UNIX98_PTYS', 'UNIX', 'INET', 'MULTIUSER'],
-].map((name) => `CONFIG_${name}=y`);
+  'BLK_DEV_INITRD BINFMT_ELF BINFMT_SCRIPT ACPI SERIAL_8250_CONSOLE DEVTMPFS TMPFS',
+  'PROC_FS SYSFS CGROUPS UNIX98_PTYS UNIX INET MULTIUSER',
+].flatMap((names) => names.split(' ').map((name) => `CONFIG_${name}=y`));
 const drivers = ['VIRTIO_MMIO', 'VIRTIO_BLK', 'VIRTIO_CONSOLE', 'HW_RANDOM_VIRTIO', 'EXT4_FS'];
 const monolithic = [...builtIn, ...drivers.map((name) => `CONFIG_${name}=y`), ''].join('\n');
 const modular = [...builtIn, ...drivers.map((name) => `CONFIG_${name}=m`), ''].join('\n');
