@@ -1,6 +1,7 @@
 /** What VMs run on here: KVM tried with a real guest, QEMU, gVisor, and the guest template. */
 import { access, constants } from 'node:fs/promises';
 import { join } from 'node:path';
+import { FixError } from '../errors.ts';
 import { findImage, kernelOf, verifyImage } from '../sandbox/image.ts';
 import type { KernelFacts } from '../sandbox/kernel.ts';
 import { isKvmPvm } from '../sandbox/kvm.ts';
@@ -119,6 +120,12 @@ export function judgeTemplate(facts: TemplateFacts | null): Verdict {
     : problem(`${directory} is whole, but no memory is saved for this machine`, build);
 }
 
+/** The file that the operator named decides which template it is, so without it nothing can be found. */
+function judgeNoKernel(thrown: unknown): Verdict {
+  if (!(thrown instanceof FixError) || thrown.code !== 'guest_kernel_unsuitable') throw thrown;
+  return problem(String(thrown.details['reason']), 'MAYFLY_GUEST_KERNEL names the file; without it guests boot the kernel of Debian');
+}
+
 export interface SandboxLooks {
   readonly readHost: ReadHost;
   /** As `whyNoGvisor` of the sandbox folder. */
@@ -163,7 +170,7 @@ export function sandboxChecks({ readHost, whyNoGvisor, isWanted }: SandboxLooks,
     { group: 'sandbox', name: 'qemu', look: async (signal) => judgeQemu((await readHost(signal)).programs['qemu-system-x86_64'] ?? null) },
     { group: 'sandbox', name: 'gvisor', look: gvisor },
     { group: 'sandbox', name: 'template', look: template },
-    { group: 'sandbox', name: 'kernel', look: async (signal) => judgeKernel(await findKernel(signal), options.kernelFile) },
+    { group: 'sandbox', name: 'kernel', look: async (signal) => findKernel(signal).then((kernel) => judgeKernel(kernel, options.kernelFile), judgeNoKernel) },
   ];
 }
 
