@@ -46,7 +46,9 @@ export async function layOutKernel(file: string, directory: string, command: Hos
   if (head.toString('latin1', 0, 8) === '!<arch>\n') await unpackPackage(file, source, command);
   else await takeKernel(file, source, head);
   const config = await readFile(join(source, 'config'), 'utf8').catch(() => null);
-  const lacks = config === null ? [] : lackingOf(config, await modulesIn(join(source, 'modules')));
+  // QEMU starts a plain one by another way than a bzImage: https://xenbits.xen.org/docs/unstable/misc/pvh.html
+  const needed = isElf(head) ? [...builtIn, 'PVH'] : builtIn;
+  const lacks = config === null ? [] : lackingOf(config, needed, await modulesIn(join(source, 'modules')));
   if (lacks.length > 0) throw unsuitable(`it lacks ${lacks.join(', ')}`);
 }
 
@@ -65,8 +67,8 @@ export async function packKernel(directory: string, { rootfs, target }: { rootfs
 }
 
 /** What a guest needs and this kernel has not, for people. `modules`: names of those that are there. */
-export function lackingOf(config: string, modules: ReadonlySet<string>): string[] {
-  const absent = builtIn.filter((name) => settingOf(config, name) !== 'y').map((name) => `CONFIG_${name}=y`);
+function lackingOf(config: string, needed: readonly string[], modules: ReadonlySet<string>): string[] {
+  const absent = needed.filter((name) => settingOf(config, name) !== 'y').map((name) => `CONFIG_${name}=y`);
   const drivers = Object.entries(driver).flatMap(([name, module]) => {
     const setting = settingOf(config, name);
     if (setting === 'y' || (setting === 'm' && modules.has(module))) return [];
@@ -110,8 +112,7 @@ async function unpackPackage(file: string, target: string, command: HostCommandO
 
 async function takeKernel(file: string, target: string, head: Buffer): Promise<void> {
   const isBzImage = head.toString('latin1', bootProtocol.magicAt, bootProtocol.magicAt + 4) === bootProtocol.magic;
-  const isElf = head.toString('latin1', 0, 4) === '\u007fELF';
-  if (!isBzImage && !isElf) throw unsuitable('it is neither a Debian package (.deb) nor a kernel for x86-64 (bzImage or vmlinux)');
+  if (!isBzImage && !isElf(head)) throw unsuitable('it is neither a Debian package (.deb) nor a kernel for x86-64 (bzImage or vmlinux)');
   const bytes = await readFile(file);
   const release = isBzImage ? versionIn(head) : /Linux version ([\w.+~-]{1,100})/.exec(bytes.toString('latin1'))?.[1];
   const config = configIn(bytes);
@@ -119,6 +120,8 @@ async function takeKernel(file: string, target: string, head: Buffer): Promise<v
   await writeFile(join(target, 'release'), `${release ?? 'unknown'}\n`);
   if (config !== null) await writeFile(join(target, 'config'), config);
 }
+
+const isElf = (head: Buffer): boolean => head.toString('latin1', 0, 4) === '\u007fELF';
 
 /** The first word of what a bzImage says of itself. */
 function versionIn(head: Buffer): string | undefined {

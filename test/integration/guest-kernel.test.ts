@@ -86,15 +86,19 @@ describe('a kernel by itself', () => {
   const packedConfig = (config: string): readonly (string | Buffer)[] => ['IKCFG_ST', gzipSync(config), 'IKCFG_ED'];
 
   test('says what it is, and how it was built', async () => {
-    await layOut(await fileOf(elf, 'Linux version 6.7.0-pvm (someone@somewhere)', ...packedConfig(monolithic)));
+    await layOut(await fileOf(elf, 'Linux version 6.7.0-pvm (someone@somewhere)', ...packedConfig(`${monolithic}CONFIG_PVH=y\n`)));
 
-    expect([await read('release'), await read('config')]).toEqual(['6.7.0-pvm\n', monolithic]);
+    expect([await read('release'), await read('config')]).toEqual(['6.7.0-pvm\n', `${monolithic}CONFIG_PVH=y\n`]);
+  });
+
+  test('is refused when it is plain, and QEMU cannot start it so', async () => {
+    await expect(layOut(await fileOf(elf, ...packedConfig(monolithic)))).rejects.toMatchObject({ details: { reason: 'it lacks CONFIG_PVH=y' } });
   });
 
   test('is refused when it wants modules, for there are none', async () => {
     await expect(layOut(await fileOf(elf, ...packedConfig(modular)))).rejects.toMatchObject({
       code: 'guest_kernel_unsuitable',
-      details: { reason: expect.stringContaining('it lacks the module virtio_mmio (CONFIG_VIRTIO_MMIO=m), the module virtio_blk') },
+      details: { reason: expect.stringContaining('it lacks CONFIG_PVH=y, the module virtio_mmio (CONFIG_VIRTIO_MMIO=m), the module virtio_blk') },
     });
   });
 

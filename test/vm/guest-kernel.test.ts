@@ -38,6 +38,13 @@ const base = host && (await findImage(host.options));
 const other = base && (await fetchOther((await kernelOf(base)).release));
 const skipped = isSkipped('a guest with another kernel', lacking ?? (other === null ? 'apt gives out no second kernel of Debian (apt-get update?)' : null));
 
+const tidyUp = async (): Promise<void> => {
+  await rm(folder, { recursive: true, force: true });
+  await host?.close();
+};
+// Hooks of a skipped suite do not run.
+if (skipped) await tidyUp();
+
 describe.skipIf(skipped)('a kernel that the operator names', () => {
   let image: Image;
   let release: string;
@@ -49,10 +56,7 @@ describe.skipIf(skipped)('a kernel that the operator names', () => {
     ({ release } = await packKernel(join(folder, 'kernel'), { rootfs: base?.rootfs ?? '', target }, command));
     if (base) image = { ...base, key: `test-${release}`, kernel: join(target, 'kernel'), initramfs: join(target, 'initramfs') };
   });
-  afterAll(async () => {
-    await rm(folder, { recursive: true, force: true });
-    await host?.close();
-  });
+  afterAll(tidyUp);
 
   test('boots a guest, is saved and restored, and runs what the other one does', async () => {
     if (!host || !base) throw new Error('there is no template');
