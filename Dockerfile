@@ -29,7 +29,7 @@ ENTRYPOINT ["mayfly"]
 FROM runtime AS worker
 RUN apt-get update \
   && apt-get install --yes --no-install-recommends \
-    cpio debian-archive-keyring e2fsprogs git mmdebstrap mount qemu-system-x86 qemu-utils runsc util-linux \
+    cpio debian-archive-keyring e2fsprogs git mmdebstrap mount qemu-system-x86 qemu-utils runsc skopeo util-linux \
   && rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin \
   && ln -s /opt/npm/bin/npm-cli.js /usr/local/bin/npm
 # Its files are read-only where it runs, a home too.

@@ -137,6 +137,7 @@ const Environment = z.object({
   MAYFLY_GUEST_PACKAGES: packageList(
     'Debian packages that every VM has beside the usual ones, with a space or a comma between them. With others, another template is built.',
   ),
+  MAYFLY_GUEST_KERNEL: optional('File of another kernel for VMs under QEMU; docs/toolchains.md says which will do. With another, another template is built.'),
   MAYFLY_IMAGE_REGISTRIES: registryList(
     'Registries, or registries with the beginning of a path, that repositories may take images from with `sandbox.image:`, with a space or a comma between them. Empty: none.',
   ),

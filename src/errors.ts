@@ -33,6 +33,12 @@ export const errorTable = {
     exitCode: 3,
     user: 'The guest template could not be built. The log above says why; run `npx mayfly image build` again when it is mended.',
   },
+  guest_kernel_unsuitable: {
+    retry: 'never',
+    ours: true,
+    exitCode: 2,
+    user: 'Guests cannot boot the kernel of MAYFLY_GUEST_KERNEL. Name another one, or unset it to boot the one of Debian.',
+  },
   image_unavailable: {
     retry: 'later',
     exitCode: 4,

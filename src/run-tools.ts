@@ -123,6 +123,7 @@ export function vmOptions(config: Config, log: Log): QemuOptions {
     diskGib: config.MAYFLY_GUEST_DISK_GIB,
     maxDiskGib: config.MAYFLY_MAX_GUEST_DISK_GIB,
     extraPackages: config.MAYFLY_GUEST_PACKAGES,
+    kernelFile: config.MAYFLY_GUEST_KERNEL,
     uidRange: { first: config.MAYFLY_UID_FIRST, count: 1000 },
     allowUnlimited: config.MAYFLY_ALLOW_UNLIMITED_VMS,
     log,

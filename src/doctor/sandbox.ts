@@ -1,7 +1,10 @@
 /** What VMs run on here: KVM tried with a real guest, QEMU, gVisor, and the guest template. */
 import { access, constants } from 'node:fs/promises';
 import { join } from 'node:path';
-import { findImage, verifyImage } from '../sandbox/image.ts';
+import { FixError } from '../errors.ts';
+import { findImage, kernelOf, verifyImage } from '../sandbox/image.ts';
+import type { KernelFacts } from '../sandbox/kernel.ts';
+import { isKvmPvm } from '../sandbox/kvm.ts';
 import { canMakeUserNamespaces, oldestRunsc, readRunscVersion } from '../sandbox/runsc.ts';
 import type { RunscVersion } from '../sandbox/runsc.ts';
 import { findSnapshot } from '../sandbox/snapshot.ts';
@@ -17,6 +20,8 @@ export interface KvmFacts {
   readonly device: 'missing' | 'forbidden' | 'opens';
   /** The module kvm_pvm makes the device, which runs guests whose kernel was built for it, and no others. */
   readonly isPvm: boolean;
+  /** The one that guests boot; null when there is no template. */
+  readonly kernel: KernelFacts | null;
   /** What guests really run on; null when that could not be tried, with the reason. */
   readonly accel: 'kvm' | 'tcg' | null;
   readonly untried: string;
@@ -48,16 +53,30 @@ export interface GvisorFacts {
 const leastQemu = '8.2';
 const slow = 'guests are emulated, 10 to 50 times slower';
 
-export function judgeKvm({ device, isPvm, accel, untried, verdictFile }: KvmFacts): Verdict {
+export function judgeKvm({ device, isPvm, kernel, accel, untried, verdictFile }: KvmFacts): Verdict {
   if (device === 'missing') {
     return warning(`there is no /dev/kvm: ${slow}`, 'Turn virtualisation on in the firmware, or nested virtualisation where this host is a VM itself');
   }
   if (device === 'forbidden') return warning(`/dev/kvm may not be opened: ${slow}`, 'sudo usermod --append --groups kvm "$USER", then log in again');
   if (accel === 'kvm') return ok('our guest boots on it');
   if (accel === null) return notChecked(`/dev/kvm opens, but only a guest that boots would prove it: ${untried}`);
-  if (isPvm)
-    return warning(`/dev/kvm is kvm_pvm, which runs no guest whose kernel lacks PVM, as ours does: ${slow}`, 'Run guests under gVisor, which needs no KVM');
-  return warning(`/dev/kvm opens, but our guest does not boot on it: ${slow}`, `rm ${verdictFile} tries it again at the next look`);
+  const again = `rm ${verdictFile} tries it again at the next look`;
+  if (!isPvm) return warning(`/dev/kvm opens, but our guest does not boot on it: ${slow}`, again);
+  const named = kernel === null ? 'the kernel of our guests' : `the kernel of our guests (${kernel.release})`;
+  if (kernel?.isPvmGuest === true) return warning(`/dev/kvm is kvm_pvm; ${named} was built for it, but does not boot on it: ${slow}`, again);
+  const doubt = kernel?.isPvmGuest === null ? 'does not boot on it' : 'was not built for it (CONFIG_PVM_GUEST)';
+  return warning(
+    `/dev/kvm is kvm_pvm, and ${named} ${doubt}: ${slow}`,
+    'Run guests under gVisor, which needs no KVM, or name a kernel with PVM in MAYFLY_GUEST_KERNEL and run npx mayfly setup',
+  );
+}
+
+/** `kernelFile`: the one that the operator named. */
+export function judgeKernel(kernel: KernelFacts | null, kernelFile: string | null): Verdict {
+  if (kernel === null) return notChecked('there is no template');
+  return ok(
+    [kernel.release, kernelFile === null ? 'of Debian' : `of ${kernelFile}`, kernel.isPvmGuest === true ? 'built for PVM' : ''].filter(Boolean).join(', '),
+  );
 }
 
 export function judgeQemu(version: string | null): Verdict {
@@ -101,6 +120,12 @@ export function judgeTemplate(facts: TemplateFacts | null): Verdict {
     : problem(`${directory} is whole, but no memory is saved for this machine`, build);
 }
 
+/** The file that the operator named decides which template it is, so without it nothing can be found. */
+function judgeNoKernel(thrown: unknown): Verdict {
+  if (!(thrown instanceof FixError) || thrown.code !== 'guest_kernel_unsuitable') throw thrown;
+  return problem(String(thrown.details['reason']), 'MAYFLY_GUEST_KERNEL names the file; without it guests boot the kernel of Debian');
+}
+
 export interface SandboxLooks {
   readonly readHost: ReadHost;
   /** As `whyNoGvisor` of the sandbox folder. */
@@ -115,12 +140,17 @@ export function sandboxChecks({ readHost, whyNoGvisor, isWanted }: SandboxLooks,
     const image = await findIt(signal);
     return image && { image, ...(await describeMachine(options, image, { signal, onProgress: () => {} })) };
   });
+  const findKernel = async (signal: AbortSignal): Promise<KernelFacts | null> => {
+    const image = await findIt(signal);
+    return image && (await kernelOf(image));
+  };
   const kvm = async (signal: AbortSignal): Promise<Verdict> => {
     const tried = await machine(signal).then(
       (described) => ({ accel: described?.shape.accel ?? null, untried: 'there is no template' }),
       (error: unknown) => ({ accel: null, untried: reasonOf(error) }),
     );
-    return judgeKvm({ ...tried, device: await openDevice(), isPvm: await isPvm(), verdictFile: join(options.cacheDir, 'kvm-verdict.json') });
+    const [device, isPvm, kernel] = await Promise.all([openDevice(), isKvmPvm(), findKernel(signal).catch(() => null)]);
+    return judgeKvm({ ...tried, device, isPvm, kernel, verdictFile: join(options.cacheDir, 'kvm-verdict.json') });
   };
   const gvisor = async (signal: AbortSignal): Promise<Verdict> => {
     const described = machine(signal).catch(() => null);
@@ -140,14 +170,9 @@ export function sandboxChecks({ readHost, whyNoGvisor, isWanted }: SandboxLooks,
     { group: 'sandbox', name: 'qemu', look: async (signal) => judgeQemu((await readHost(signal)).programs['qemu-system-x86_64'] ?? null) },
     { group: 'sandbox', name: 'gvisor', look: gvisor },
     { group: 'sandbox', name: 'template', look: template },
+    { group: 'sandbox', name: 'kernel', look: async (signal) => findKernel(signal).then((kernel) => judgeKernel(kernel, options.kernelFile), judgeNoKernel) },
   ];
 }
-
-const isPvm = (): Promise<boolean> =>
-  access('/sys/module/kvm_pvm').then(
-    () => true,
-    () => false,
-  );
 
 async function openDevice(): Promise<KvmFacts['device']> {
   const error = await access('/dev/kvm', constants.R_OK | constants.W_OK).then(

@@ -1,42 +1,18 @@
 #!/bin/sh
 # Turns a plain Debian root directory into the guest. mmdebstrap runs it on the host, as root, as its customize hook:
-# $1 is the root directory; beside it lie input/ (what we bring), kernel/ (initramfs parts), image/ (what we make).
+# $1 is the root directory; beside it lie input/ (what we bring) and, where the operator named a kernel, kernel/.
 # Nothing in here may differ per VM: no host key, no machine id, no random seed. Thaw gives those.
 set -eu
 root=$1
 build=$(dirname "$root")
 input=$build/input
 
-# --- kernel: taken out, not installed; the guest never loads a module after boot ---
-mkdir -p "$build/kernel/modules"
-unpacked=$root/tmp/kernel
-mkdir "$unpacked"
-cd "$unpacked"
-package=$(APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" apt-cache show linux-image-cloud-amd64 | sed -n 's/^Depends: \(linux-image-[^ ,]*\).*/\1/p' | head -n 1)
-APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" apt-get -o APT::Sandbox::User=root download "$package"
-dpkg-deb -x ./*.deb .
-release=$(ls lib/modules)
-# The plain ELF kernel boots without the decompressor, which under emulation is a third of a second. Where it lies in
-# the bzImage: https://docs.kernel.org/arch/x86/boot.html; the last four bytes of the payload are its unpacked size.
-mv "boot/vmlinuz-$release" vmlinuz
-chroot "$root" python3 -c '
-import struct
-image = open("/tmp/kernel/vmlinuz", "rb").read()
-offset, length = struct.unpack_from("<II", image, 0x248)
-start = (image[0x1F1] + 1) * 512 + offset
-open("/tmp/kernel/payload", "wb").write(image[start : start + length - 4])'
-chroot "$root" lz4 -q -d -f /tmp/kernel/payload /tmp/kernel/vmlinux
-[ "$(head -c 4 vmlinux | tail -c 3)" = ELF ]
-cp vmlinux "$build/image/kernel"
-chroot "$root" depmod -b /tmp/kernel "$release"
-for module in crc32c_generic virtio_ring virtio virtio_mmio virtio_blk virtio_console virtio_rng ext4; do
-  chroot "$root" modprobe -d /tmp/kernel -S "$release" --show-depends "$module"
-done | sed -n 's|^insmod /tmp/kernel/\([^ ]*\).*|\1|p' | awk '!seen[$0]++' | while read -r path; do
-  cp "$path" "$build/kernel/modules/"
-  basename "$path" >> "$build/kernel/modules.order"
-done
-cd "$build"
-rm -rf "$unpacked"
+# --- kernel: taken out, not installed; guest-kernel.sh has the rest. One that the operator named is in kernel/ already ---
+if [ ! -d "$build/kernel" ]; then
+  package=$(APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" apt-cache show linux-image-cloud-amd64 | sed -n 's/^Depends: \(linux-image-[^ ,]*\).*/\1/p' | head -n 1)
+  (cd "$input" && APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" apt-get -o APT::Sandbox::User=root download "$package")
+  mv "$input"/linux-image-*.deb "$input/kernel.deb"
+fi
 
 # --- our own programs: built by the guest's compiler, so the host needs none ---
 mkdir -p "$root/usr/lib/mayfly" "$root/tmp/mayfly-build"
@@ -48,7 +24,6 @@ compile /usr/lib/mayfly/init guest-init.c guest-thaw.c
 compile /usr/lib/mayfly/run guest-run.c
 compile /usr/lib/mayfly/sudo guest-sudo.c
 rm -rf "$root/tmp/mayfly-build"
-cp "$root/usr/lib/mayfly/init" kernel/init
 
 # --- Node and npm, from npm's own packages ---
 for part in bin include share; do

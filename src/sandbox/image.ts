@@ -11,6 +11,8 @@ import { FixError } from '../errors.ts';
 import { digestFile } from './digest.ts';
 import { requireRoot, runAsRoot, runHost } from './host-command.ts';
 import type { HostCommandOptions } from './host-command.ts';
+import { digestKernel, layOutKernel, packKernel } from './kernel.ts';
+import type { KernelFacts } from './kernel.ts';
 import { waitForLock } from './lock.ts';
 
 export interface ImageOptions {
@@ -18,9 +20,14 @@ export interface ImageOptions {
   readonly diskGib: number;
   /** Debian packages that the operator adds to ours. */
   readonly extraPackages: readonly string[];
+  /** A kernel that the operator names; null for Debian's. */
+  readonly kernelFile: string | null;
   readonly signal: AbortSignal;
   readonly onProgress: (line: string) => void;
 }
+
+/** What decides which image it is. */
+export type ImageChoice = Pick<ImageOptions, 'cacheDir' | 'diskGib' | 'extraPackages' | 'kernelFile'>;
 
 /** What a machine boots from. All files are read-only and belong to root. */
 export interface Image {
@@ -54,10 +61,15 @@ const sources = dirname(fileURLToPath(import.meta.url));
 const rootfsFolder = 'root-only';
 const artefacts = ['kernel', 'initramfs', 'disk.qcow2', 'overlay.qcow2'] as const;
 
-const Manifest = z.object({ version: z.literal(1), inputs: z.record(z.string(), z.string()), sha256: z.record(z.enum(artefacts), z.string()) });
+const Manifest = z.object({
+  version: z.literal(1),
+  inputs: z.record(z.string(), z.string()),
+  kernel: z.object({ release: z.string(), isPvmGuest: z.boolean().nullable() }),
+  sha256: z.record(z.enum(artefacts), z.string()),
+});
 
 /** The image when it has been built, else null. Reads a few small files; takes milliseconds. */
-export async function findImage(options: Pick<ImageOptions, 'cacheDir' | 'diskGib' | 'extraPackages'>): Promise<Image | null> {
+export async function findImage(options: ImageChoice): Promise<Image | null> {
   const image = imageAt(options.cacheDir, keyOf(await readInputs(options)));
   const complete = await stat(join(image.directory, 'manifest.json')).catch(() => null);
   return complete ? image : null;
@@ -85,12 +97,21 @@ export const buildLock = (directory: string): string => `build/${directory}`.sli
 
 /** Names of artefacts whose bytes are not those of the manifest. Reads the whole image. */
 export async function verifyImage(image: Image, signal?: AbortSignal): Promise<string[]> {
-  const manifest = Manifest.parse(JSON.parse(await readFile(join(image.directory, 'manifest.json'), 'utf8')));
+  const manifest = await readManifest(image);
   const wrong: string[] = [];
   for (const name of artefacts) {
     if ((await digestFile(join(image.directory, name), signal)) !== manifest.sha256[name]) wrong.push(name);
   }
   return wrong;
+}
+
+/** The kernel that its guests boot. */
+export async function kernelOf(image: Image): Promise<KernelFacts> {
+  return (await readManifest(image)).kernel;
+}
+
+async function readManifest({ directory }: Image): Promise<z.infer<typeof Manifest>> {
+  return Manifest.parse(JSON.parse(await readFile(join(directory, 'manifest.json'), 'utf8')));
 }
 
 function imageAt(cacheDir: string, key: string): Image {
@@ -108,8 +129,8 @@ function imageAt(cacheDir: string, key: string): Image {
 }
 
 /** Everything that decides what the image is. Debian's own updates come with the month. */
-async function readInputs({ diskGib, extraPackages }: Pick<ImageOptions, 'diskGib' | 'extraPackages'>): Promise<Record<string, string>> {
-  const files = (await readdir(sources)).filter((name) => name.startsWith('guest-')).toSorted();
+async function readInputs({ diskGib, extraPackages, kernelFile }: ImageChoice): Promise<Record<string, string>> {
+  const files = (await guestSources()).toSorted();
   const contents = await Promise.all(files.map((name) => readFile(join(sources, name), 'utf8')));
   const hashes = contents.map((text, index): [string, string] => [files[index] ?? '', createHash('sha256').update(text).digest('hex')]);
   return {
@@ -120,6 +141,7 @@ async function readInputs({ diskGib, extraPackages }: Pick<ImageOptions, 'diskGi
     npm: npmVersion,
     diskGib: String(diskGib),
     architecture: process.arch,
+    ...(kernelFile !== null && { kernel: await digestKernel(kernelFile) }),
     ...Object.fromEntries<string>(hashes),
   };
 }
@@ -128,6 +150,8 @@ async function readInputs({ diskGib, extraPackages }: Pick<ImageOptions, 'diskGi
 export async function readGuestNodeVersion(): Promise<string> {
   return z.object({ version: z.string() }).parse(JSON.parse(await readFile(join(nodePackage(), 'package.json'), 'utf8'))).version;
 }
+
+const guestSources = async (): Promise<string[]> => (await readdir(sources)).filter((name) => /^guest-\w+\.(?:c|h|sh)$/.test(name));
 
 /** The order in which the operator names them makes no other image. */
 const withExtra = (extra: readonly string[]): readonly string[] => [...packages, ...new Set(extra.filter((name) => !packages.includes(name)).toSorted())];
@@ -155,14 +179,14 @@ async function buildImage(image: Image, inputs: Record<string, string>, options:
   const command: HostCommandOptions = { signal: options.signal, onLine: options.onProgress, cwd: build };
   try {
     await chmod(build, 0o755); // apt fetches as its own user
-    await gatherInputs(build, command);
+    await gatherInputs(build, options.kernelFile, command);
     options.onProgress('installing the guest system (about a minute)');
     await installSystem(build, options.extraPackages, command);
-    await packInitramfs(build, command);
+    const kernel = await packBoot(build, command);
     await packDisk(build, options.diskGib, command);
     const finished = join(build, 'image');
     await keepRootfs(build, finished, command);
-    await seal(finished, inputs, command);
+    await seal(finished, { inputs, kernel }, command);
     await chmod(finished, 0o755);
     await rename(finished, image.directory);
     options.onProgress('guest image is ready');
@@ -184,14 +208,13 @@ export async function removeTree(directory: string): Promise<void> {
   await runAsRoot(['rm', '-rf', '--one-file-system', directory], { signal: new AbortController().signal, onLine: () => {} });
 }
 
-async function gatherInputs(build: string, command: HostCommandOptions): Promise<void> {
+async function gatherInputs(build: string, kernelFile: string | null, command: HostCommandOptions): Promise<void> {
   const input = join(build, 'input');
   await mkdir(input);
   await mkdir(join(build, 'image'));
   await symlink(nodePackage(), join(input, 'node'));
-  for (const name of await readdir(sources)) {
-    if (name.startsWith('guest-')) await copyFile(join(sources, name), join(input, name));
-  }
+  for (const name of await guestSources()) await copyFile(join(sources, name), join(input, name));
+  if (kernelFile !== null) await layOutKernel(kernelFile, join(build, 'kernel'), command);
   command.onLine(`fetching npm ${npmVersion}`);
   await runHost(['npm', 'pack', `npm@${npmVersion}`, '--silent', '--ignore-scripts', '--pack-destination', input], command);
   await rename(join(input, `npm-${npmVersion}.tgz`), join(input, 'npm.tgz'));
@@ -225,12 +248,12 @@ async function aptSources(command: HostCommandOptions): Promise<string[]> {
   return lines.some((line) => line.includes(` ${suite} `)) ? [...new Set(lines)] : [];
 }
 
-async function packInitramfs(build: string, command: HostCommandOptions): Promise<void> {
+/** Debian's kernel was fetched with the system; one that the operator named is laid out already. */
+async function packBoot(build: string, command: HostCommandOptions): Promise<KernelFacts> {
   const kernel = join(build, 'kernel');
-  const names = ['.', 'init', 'modules.order', 'modules', ...(await readdir(join(kernel, 'modules'))).map((name) => `modules/${name}`)];
-  const archive = ['cpio', '--quiet', '--create', '--format=newc', '--reproducible', '--owner=+0:+0'] as const;
-  const target = join(build, 'image', 'initramfs');
-  await runHost([...archive, `--directory=${kernel}`, `--file=${target}`], { ...command, input: names.join('\n') });
+  const fetched = join(build, 'input', 'kernel.deb');
+  if (await stat(fetched).catch(() => null)) await layOutKernel(fetched, kernel, command);
+  return packKernel(kernel, { rootfs: join(build, 'rootfs'), target: join(build, 'image') }, command);
 }
 
 async function packDisk(build: string, diskGib: number, command: HostCommandOptions): Promise<void> {
@@ -253,9 +276,9 @@ async function keepRootfs(build: string, finished: string, command: HostCommandO
 }
 
 /** Writes the manifest; from here on nobody but root could change a byte. */
-async function seal(directory: string, inputs: Record<string, string>, command: HostCommandOptions): Promise<void> {
+async function seal(directory: string, origin: Pick<z.infer<typeof Manifest>, 'inputs' | 'kernel'>, command: HostCommandOptions): Promise<void> {
   const digests = await Promise.all(artefacts.map(async (name) => [name, await digestFile(join(directory, name))] as const));
-  const manifest = { version: 1, inputs, sha256: Object.fromEntries(digests) };
+  const manifest = { version: 1, ...origin, sha256: Object.fromEntries(digests) };
   await writeFile(join(directory, 'manifest.json'), `${JSON.stringify(manifest, null, 2)}\n`);
   const files = [...artefacts, 'manifest.json'].map((name) => join(directory, name));
   await runAsRoot(['chown', '0:0', ...files], command);

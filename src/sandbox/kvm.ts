@@ -42,8 +42,15 @@ export async function chooseAccel(probe: KvmProbe): Promise<Accel> {
   return works ? 'kvm' : 'tcg';
 }
 
+/** Whether the module kvm_pvm makes the device; it runs guests whose kernel was built for it, and no others. */
+export const isKvmPvm = (): Promise<boolean> =>
+  access('/sys/module/kvm_pvm').then(
+    () => true,
+    () => false,
+  );
+
 async function bootsOnKvm(probe: KvmProbe): Promise<boolean> {
-  const template = { image: probe.image, shape: { accel: 'kvm', memoryMib: 512, vcpus: 1, tscKhz: 0 }, snapshot: null } as const;
+  const template = { image: probe.image, shape: { accel: 'kvm', memoryMib: 512, vcpus: 1, tscKhz: 0, isPvm: await isKvmPvm() }, snapshot: null } as const;
   const spec = { id: `kvm-${randomBytes(6).toString('hex')}`, signal: probe.signal, deadlineMs };
   // Failing is an answer here, not a warning.
   const host = { ...probe.host, log: probe.host.log.child({}, { level: 'silent' }) };

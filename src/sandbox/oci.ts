@@ -19,6 +19,7 @@ import { createSandbox, greet, hostNameOf } from './greet.ts';
 import { startHostProcess } from './host-process.ts';
 import type { HostProcess } from './host-process.ts';
 import { findImage } from './image.ts';
+import type { ImageChoice } from './image.ts';
 import type { Image } from './image.ts';
 import { launch } from './launch.ts';
 import type { Launched } from './launch.ts';
@@ -37,6 +38,7 @@ export interface OciOptions extends HostOptions, DiskSizes {
   /** What a guest may write, whatever its disk should be. */
   readonly layerBytes?: number;
   readonly extraPackages: readonly string[];
+  readonly kernelFile: string | null;
 }
 
 const deadlineMs = 45_000;
@@ -77,7 +79,7 @@ export function createOciProvider(options: OciOptions): Provider {
 }
 
 /** What a boot needs of this host. Throws `host_incomplete` without root or a runsc that is new enough, `template_missing`. */
-export async function findParts(options: Pick<OciOptions, 'cacheDir' | 'diskGib' | 'extraPackages'>): Promise<Parts> {
+export async function findParts(options: ImageChoice): Promise<Parts> {
   if (process.getuid?.() !== 0) throw new FixError('host_incomplete', { details: { missing: 'root: gVisor is started by nobody else' } });
   const [runsc, image] = await Promise.all([findRunsc(), findImage(options)]);
   if (!image) throw new FixError('template_missing');

@@ -15,6 +15,8 @@ export interface MachineShape {
   readonly vcpus: number;
   /** Rate of the host's time stamp counter, which the guest sees under emulation. */
   readonly tscKhz: number;
+  /** KVM is kvm_pvm, which cannot set one register (IA32_ARCH_CAPABILITIES) that QEMU copies from the host, and then aborts. */
+  readonly isPvm: boolean;
 }
 
 export interface MachinePlan {
@@ -71,7 +73,8 @@ function machine(shape: MachineShape): string {
 }
 
 function accelerator(shape: MachineShape): string[] {
-  return shape.accel === 'kvm' ? ['-accel', 'kvm', '-cpu', 'host'] : ['-accel', `tcg,thread=multi,tb-size=${translationCacheMib}`, '-cpu', 'max'];
+  const copied = shape.isPvm ? 'host,arch-capabilities=off' : 'host';
+  return shape.accel === 'kvm' ? ['-accel', 'kvm', '-cpu', copied] : ['-accel', `tcg,thread=multi,tb-size=${translationCacheMib}`, '-cpu', 'max'];
 }
 
 function kernelArguments(plan: MachinePlan): string {

@@ -7,7 +7,7 @@ import type { HostOptions } from './claim.ts';
 import { readTscKhz } from './host-clock.ts';
 import { ensureImage, findImage } from './image.ts';
 import type { Image } from './image.ts';
-import { chooseAccel } from './kvm.ts';
+import { chooseAccel, isKvmPvm } from './kvm.ts';
 import { qemuProgram } from './machine.ts';
 import type { MachineShape } from './qemu-arguments.ts';
 import { ensureSnapshot, findSnapshot } from './snapshot.ts';
@@ -19,6 +19,7 @@ export interface TemplateOptions {
   readonly vcpus: number;
   readonly diskGib: number;
   readonly extraPackages: readonly string[];
+  readonly kernelFile: string | null;
   readonly uidRange: HostOptions['uidRange'];
   readonly allowUnlimited: boolean;
   /** Boots from the image only, without saved memory. */
@@ -33,13 +34,22 @@ export interface Building {
 
 const quiet: Building = { signal: new AbortController().signal, onProgress: () => {} };
 
-/** The template, with whatever of it was missing built first. Throws `template_failed`, `host_incomplete`, `cancelled`. */
+/** The template, with whatever of it was missing built first. Throws `template_failed`, `guest_kernel_unsuitable`, `host_incomplete`, `cancelled`. */
 export async function buildTemplate(options: TemplateOptions, building: Building = quiet): Promise<Template> {
   const image = await ensureImage({ ...options, ...building });
   const machine = await describeMachine(options, image, building);
   if (options.coldBoot) return { image, shape: machine.shape, snapshot: null };
-  const snapshot = await ensureSnapshot({ ...machine, ...building, cacheDir: options.cacheDir, image });
+  const snapshot = await ensureSnapshot({ ...machine, ...building, cacheDir: options.cacheDir, image }).catch((thrown: unknown) => {
+    throw options.kernelFile === null ? thrown : blameKernel(thrown);
+  });
   return { image, shape: machine.shape, snapshot };
+}
+
+/** A guest that does not even boot with a kernel of the operator's choice: most likely it is the kernel. */
+function blameKernel(thrown: unknown): unknown {
+  const boot = thrown instanceof FixError && thrown.code === 'template_failed' ? thrown.cause : null;
+  if (!(boot instanceof FixError) || boot.code !== 'sandbox_boot') return thrown;
+  return new FixError('guest_kernel_unsuitable', { cause: boot, details: { reason: 'a guest did not boot with it' } });
 }
 
 /** An image that is no template's own, in a cache of its own; it has the kernel of `base`, and runs on what that does. */
@@ -86,7 +96,7 @@ export async function describeMachine(options: TemplateOptions, image: Image, bu
   const host: HostOptions = { stateDir: join(cacheDir, 'probing'), uidRange, allowUnlimited, log };
   const [qemuVersion, tscKhz] = await Promise.all([readQemuVersion(), readTscKhz()]);
   const accel = await chooseAccel({ cacheDir, image, qemuVersion, host, ...building });
-  return { shape: { accel, memoryMib, vcpus, tscKhz }, qemuVersion, host };
+  return { shape: { accel, memoryMib, vcpus, tscKhz, isPvm: accel === 'kvm' && (await isKvmPvm()) }, qemuVersion, host };
 }
 
 /** Older ones open a template for writing even when they are told not to share it. */

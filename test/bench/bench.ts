@@ -69,7 +69,8 @@ program
 
 program
   .command('install')
-  .description('A large tree of packages from the registry of this host, with and without the gateway.')
+  .description('A large tree of packages from the registry of this host, with and without the gateway, and in VMs.')
+  .addOption(new Option('--provider <name...>', 'what boots VMs to install in, too').choices([...providerNames]))
   .option('-n <count>', 'installations of each kind', count, 3)
   .option('--json', 'print one JSON object')
   .action(runInstall);
@@ -164,17 +165,24 @@ async function runWebhook({ n, json }: Common): Promise<void> {
   console.log(formatFigures(`${deliveriesPerSecond} deliveries a second for ${n} s`, figures));
 }
 
-async function runInstall({ n, json }: Common): Promise<void> {
+async function runInstall({ n, json, provider: names = [] }: Common & { readonly provider?: readonly ProviderName[] }): Promise<void> {
   const host = await describeHost();
-  const directory = await mkdtemp(join(tmpdir(), 'mayfly-bench-'));
-  const { npm_config_registry: registry, HTTPS_PROXY: upstreamProxy, NODE_EXTRA_CA_CERTS: extraFile } = loadConfig('tool');
+  const config = loadConfig('tool');
+  const { npm_config_registry: registry, HTTPS_PROXY: upstreamProxy, NODE_EXTRA_CA_CERTS: extraFile } = config;
   const extraPem = extraFile === null ? '' : await readFile(extraFile, 'utf8');
+  const directory = await mkdtemp(join(tmpdir(), 'mayfly-bench-'));
   try {
+    const opened = await Promise.all(
+      names.map(async (name) => ({ name, candidate: await openCandidate({ name, config, stateDir: directory, signal: stop.signal }) })),
+    );
+    const rootfs = opened[0]?.candidate.template.image.rootfs;
     const series = await benchInstall({
       registry: registry ?? 'https://registry.npmjs.org/',
       upstreamProxy,
       extraPem,
       n,
+      npmProgram: rootfs === undefined ? null : join(rootfs, 'usr/local/lib/node_modules/npm/bin/npm-cli.js'),
+      vms: opened.map(({ name, candidate }) => ({ name, provider: candidate.silent })),
       directory,
       signal: stop.signal,
       onProgress: showProgress(),

@@ -137,6 +137,9 @@ describe.skipIf(skipped)('the image', () => {
 
       await expect.poll(async () => (await healthOf(worker, image)).text, { timeout: 60_000, interval: 1000 }).toMatch(/^worker on \S+: working, 0 of 1 runs/);
       expect((await worker.exec('grep', '^Seccomp:', '/proc/1/status')).text).toMatch(/2$/);
+      // Whatever the doctor wants of a host is in the image, also where repositories may name images.
+      const { text: report } = await worker.exec('env', 'MAYFLY_IMAGE_REGISTRIES=ghcr.io/acme', 'mayfly', 'doctor');
+      expect(report).toMatch(/^ +ok +programs .*\bskopeo \d/m);
       await installation.label();
       await expect.poll(async () => (await installation.repository.pullRequests()).length, { timeout: 240_000, interval: 1000 }).toBe(1);
       const { exitCode, text } = await worker.stop();

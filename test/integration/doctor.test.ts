@@ -58,6 +58,18 @@ describe('mayfly doctor', () => {
     expect(await readdir(directory)).toEqual([]);
   });
 
+  test('says that the kernel which the operator named cannot be read', async () => {
+    const { stdout, exitCode } = await doctor([], {
+      MAYFLY_CACHE_DIR: join(directory, 'cache'),
+      MAYFLY_STATE_DIR: join(directory, 'state'),
+      GITHUB_API_URL: 'http://127.0.0.1:9',
+      MAYFLY_GUEST_KERNEL: join(directory, 'none'),
+    });
+
+    expect(stdout).toMatch(/problem +kernel +\S+\/none cannot be read\n +→ MAYFLY_GUEST_KERNEL/);
+    expect(exitCode).toBe(3);
+  });
+
   test.skipIf(redisIsMissing())('prints one JSON object about what it could ask', async () => {
     const redis = await startRedis();
     await using github = await createStandInGitHub();

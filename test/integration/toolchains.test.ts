@@ -143,6 +143,40 @@ const tools: readonly Tool[] = [
     refusal: told,
   },
   {
+    name: 'gradle',
+    program: ['gradle'],
+    files: (url) => ({
+      'settings.gradle': '',
+      'build.gradle': `repositories { maven { url '${url}/maven' } }
+        configurations { wanted }
+        dependencies { wanted 'org.example:tiny:1.0.0@pom' }
+        task fetch(type: Copy) { from configurations.wanted; into 'out' }`,
+    }),
+    install: () => ['gradle', '--no-daemon', 'fetch'],
+    arrived: (guest) => read(guest, 'out/tiny-1.0.0.pom'),
+    refusal: told,
+  },
+  {
+    name: 'gem',
+    program: ['gem'],
+    env: (_url, folder) => ({ GEM_HOME: join(folder, 'gems') }),
+    install: (url) => ['gem', 'install', '--no-document', '--clear-sources', '--source', `${url}/rubygems/`, 'tiny'],
+    arrived: (guest) => read(guest, 'gems/gems/tiny-1.0.0/lib/tiny.rb'),
+    refusal: silent,
+  },
+  {
+    name: 'bundler',
+    program: ['bundle'],
+    files: (url) => ({ Gemfile: `source '${url}/rubygems'\ngem 'tiny'\n` }),
+    env: (_url, folder) => ({ BUNDLE_PATH: join(folder, 'gems'), BUNDLE_RETRY: '0' }),
+    install: () => ['bundle', 'install'],
+    arrived: (guest) => {
+      const [version = ''] = readdirSync(join(guest.folder, 'gems/ruby'));
+      return read(guest, `gems/ruby/${version}/gems/tiny-1.0.0/lib/tiny.rb`);
+    },
+    refusal: silent,
+  },
+  {
     name: 'git',
     program: ['git'],
     install: (url) => ['git', 'ls-remote', `${url}/git/tiny.git`],

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { describeSettings, loadConfig } from '../../src/config.ts';
 import { abortMs } from '../../src/queue/worker-queue.ts';
+import { requirements } from '../../src/setup/requirements.ts';
 import { version } from '../../src/version.ts';
 import { readComposeServices } from '../support/compose.ts';
 import type { ComposeService } from '../support/compose.ts';
@@ -116,6 +117,17 @@ describe('the deployment files', () => {
 
     expect(minutes(service('worker').stop_grace_period ?? '') * 60_000).toBeGreaterThan(needed);
     expect(minutes((await readUnit('mayfly-worker.service'))('TimeoutStopSec')[0] ?? '') * 60_000).toBeGreaterThan(needed);
+  });
+
+  test('bring whatever `mayfly setup` would install for a worker, also where repositories name images', () => {
+    const [, list = ''] = /AS worker\n.*?--no-install-recommends \\\n([^\\]+)\\/s.exec(dockerfile) ?? [];
+    const brought = new Set(list.trim().split(/\s+/));
+    // Redis has a container of its own, and the last two are for tests.
+    const elsewhere = new Set(['redis-server', 'openssl', 'curl']);
+    const wanted = requirements.map(({ packageName }) => packageName).filter((name) => !elsewhere.has(name));
+
+    expect(wanted.filter((name) => !brought.has(name))).toEqual([]);
+    expect(wanted).toContain('skopeo');
   });
 
   test('start and ask roles that the command line has', async () => {

@@ -63,6 +63,7 @@ export async function openGuestHost(create: (options: GuestOptions) => Provider 
     diskGib: config.MAYFLY_GUEST_DISK_GIB,
     maxDiskGib: config.MAYFLY_GUEST_DISK_GIB + 4,
     extraPackages: config.MAYFLY_GUEST_PACKAGES,
+    kernelFile: config.MAYFLY_GUEST_KERNEL,
     uidRange: { first: config.MAYFLY_UID_FIRST, count: 1000 },
     allowUnlimited: config.MAYFLY_ALLOW_UNLIMITED_VMS,
     log: pino({ level: 'silent' }),

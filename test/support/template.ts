@@ -2,7 +2,14 @@
 import { loadConfig } from '../../src/config.ts';
 import { findImage } from '../../src/sandbox/image.ts';
 
-const { MAYFLY_CACHE_DIR: cacheDir, MAYFLY_GUEST_DISK_GIB: diskGib, MAYFLY_GUEST_PACKAGES: extraPackages } = loadConfig('tool');
+const config = loadConfig('tool');
 
 /** Only root may enter it. Undefined when there is none. */
-export const templateRootfs = (await findImage({ cacheDir, diskGib, extraPackages }))?.rootfs;
+export const templateRootfs = (
+  await findImage({
+    cacheDir: config.MAYFLY_CACHE_DIR,
+    diskGib: config.MAYFLY_GUEST_DISK_GIB,
+    extraPackages: config.MAYFLY_GUEST_PACKAGES,
+    kernelFile: config.MAYFLY_GUEST_KERNEL,
+  })
+)?.rootfs;

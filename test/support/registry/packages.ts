@@ -89,6 +89,27 @@ function mavenPackage(): Resources {
   return { [path]: () => text(pom), [`${path}.sha1`]: () => text(digest('sha1', pom)) };
 }
 
+/** https://guides.rubygems.org/rubygems-org-compact-index-api/ for Bundler; `gem` takes its own, older index, which it makes itself. */
+function rubyGem(): Resources {
+  const specification = "Gem::Specification.new('tiny', '1.0.0') { |s| s.summary = 'tiny'; s.authors = ['Test']; s.files = ['lib/tiny.rb'] }\n";
+  const indexed = ['specs.4.8.gz', 'latest_specs.4.8.gz', 'prerelease_specs.4.8.gz', 'quick/Marshal.4.8/tiny-1.0.0.gemspec.rz', 'gems/tiny-1.0.0.gem'] as const;
+  const build = (): ReadonlyMap<string, Buffer> =>
+    withFiles({ 'lib/tiny.rb': `# ${hello('rubygems')}\n`, 'tiny.gemspec': specification, 'index/gems/.keep': '' }, (folder) => {
+      const gem = (...argv: readonly string[]) => execFileSync('gem', argv, { cwd: folder, stdio: 'ignore' });
+      gem('build', 'tiny.gemspec', '--output', 'index/gems/tiny-1.0.0.gem');
+      gem('generate_index', '--directory', 'index');
+      return new Map(indexed.map((path) => [path, readFileSync(join(folder, 'index', path))]));
+    });
+  let built: ReadonlyMap<string, Buffer> | null = null;
+  const file = (path: string): Buffer => (built ??= build()).get(path) ?? Buffer.of();
+  const info = (): string => `---\n1.0.0 |checksum:${digest('sha256', file('gems/tiny-1.0.0.gem'))}\n`;
+  return {
+    ...Object.fromEntries(indexed.map((path) => [`/rubygems/${path}`, () => bytes(file(path))])),
+    '/rubygems/versions': () => text(`created_at: 2026-01-01T00:00:00Z\n---\ntiny 1.0.0 ${digest('md5', info())}\n`),
+    '/rubygems/info/tiny': () => text(info()),
+  };
+}
+
 /** Without folders and signatures: https://wiki.debian.org/DebianRepository/Format#Flat_Repository_Format */
 function debianPackage(): Resources {
   const control = 'Package: mayfly-tiny\nVersion: 1.0.0\nArchitecture: all\nMaintainer: Test <test@test.example>\nDescription: tiny\n';
@@ -117,6 +138,7 @@ export function tinyPackages(url: string): Resources {
     ...rustPackage(url),
     ...goModule(),
     ...mavenPackage(),
+    ...rubyGem(),
     ...debianPackage(),
     ...gitRepository(),
   };

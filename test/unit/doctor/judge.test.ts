@@ -6,7 +6,7 @@ import { judgeApp, judgeDeliveries, judgePermissions, judgeWebhook } from '../..
 import { judgeCgroups, judgePrograms, judgeSystem } from '../../../src/doctor/host.ts';
 import { judgeAnswer, judgePrices } from '../../../src/doctor/model.ts';
 import { judgeEviction, judgeJobKey, judgePersistence, judgeServer, judgeUnreachable } from '../../../src/doctor/redis.ts';
-import { judgeGvisor, judgeKvm, judgeQemu, judgeTemplate } from '../../../src/doctor/sandbox.ts';
+import { judgeGvisor, judgeKernel, judgeKvm, judgeQemu, judgeTemplate } from '../../../src/doctor/sandbox.ts';
 import { parseRunscVersion } from '../../../src/sandbox/runsc.ts';
 import { judgeUserIds, parseAccounts, parseMap, parseSubordinates } from '../../../src/doctor/user-ids.ts';
 import { neededEvents, neededPermissions } from '../../../src/github/app-facts.ts';
@@ -87,7 +87,9 @@ describe('user ids', () => {
 });
 
 describe('the sandbox', () => {
-  const kvm = { device: 'opens', isPvm: false, accel: 'kvm', untried: '', verdictFile: '/c/kvm-verdict.json' } as const;
+  const kernel = { release: '6.1.0-57-cloud-amd64', isPvmGuest: false } as const;
+  const forPvm = { release: '6.7.0-pvm', isPvmGuest: true } as const;
+  const kvm = { device: 'opens', isPvm: false, kernel, accel: 'kvm', untried: '', verdictFile: '/c/kvm-verdict.json' } as const;
   const bookworm = { codename: 'bookworm', hasBackports: true, privilege: 'root' } as const;
   const runsc = (name: string) => parseRunscVersion(`runsc version ${name}\nspec: 1.1.0-rc.1`);
   const gvisor = {
@@ -103,7 +105,17 @@ describe('the sandbox', () => {
   judged([
     ['KVM that boots our guest', judgeKvm(kvm), 'ok', null],
     ['KVM that only opens', judgeKvm({ ...kvm, accel: 'tcg' }), 'warning', 'rm /c/kvm-verdict.json'],
-    ['KVM of PVM, with our kernel', judgeKvm({ ...kvm, accel: 'tcg', isPvm: true }), 'warning', 'gVisor'],
+    ['KVM of PVM, with our kernel', judgeKvm({ ...kvm, accel: 'tcg', isPvm: true }), 'warning', 'MAYFLY_GUEST_KERNEL'],
+    [
+      'KVM of PVM, with a kernel for it that does not boot',
+      judgeKvm({ ...kvm, accel: 'tcg', isPvm: true, kernel: forPvm }),
+      'warning',
+      'rm /c/kvm-verdict.json',
+    ],
+    ['KVM of PVM, before there is a template', judgeKvm({ ...kvm, accel: 'tcg', isPvm: true, kernel: null }), 'warning', 'MAYFLY_GUEST_KERNEL'],
+    ['the kernel of Debian', judgeKernel(kernel, null), 'ok', null],
+    ['a kernel for PVM', judgeKernel(forPvm, '/k/vmlinux'), 'ok', null],
+    ['no kernel, as there is no template', judgeKernel(null, null), 'not_checked', null],
     ['KVM of PVM, with a kernel that boots on it', judgeKvm({ ...kvm, isPvm: true }), 'ok', null],
     ['KVM that nothing could be booted on', judgeKvm({ ...kvm, accel: null, untried: 'there is no template' }), 'not_checked', null],
     ['no KVM', judgeKvm({ ...kvm, device: 'missing' }), 'warning', 'virtualisation'],

@@ -4,7 +4,7 @@ import type { MachinePlan } from '../../../src/sandbox/qemu-arguments.ts';
 
 function plan(changes: Partial<MachinePlan> = {}): MachinePlan {
   const image = { key: 'k', directory: '/i', kernel: '/i/kernel', initramfs: '/i/initramfs', disk: '/i/disk', overlay: '/i/overlay', rootfs: '/i/rootfs' };
-  const shape = { accel: 'tcg', memoryMib: 512, vcpus: 2, tscKhz: 2_000_000 } as const;
+  const shape = { accel: 'tcg', memoryMib: 512, vcpus: 2, tscKhz: 2_000_000, isPvm: false } as const;
   return { name: 'mayfly-x', shape, image, overlay: '/vm/a,b disk', templateDisk: '/t/disk', memory: { file: '/t/memory', use: 'restore' }, ...changes };
 }
 
@@ -52,4 +52,5 @@ test('under emulation the kernel is told the clock and keeps the old timers; und
   expect(after(hardware, '-append')[0]).not.toContain('tsc');
   expect(after(hardware, '-machine')[0]).toContain('pit=off,pic=off,rtc=off');
   expect(after(hardware, '-cpu')).toEqual(['host']);
+  expect(after(qemuArguments(plan({ shape: { ...shape, isPvm: true } })), '-cpu')).toEqual(['host,arch-capabilities=off']);
 });
