@@ -85,9 +85,18 @@ export async function dialPlain(route: Exclude<Route, { kind: 'closed' }>, call:
 
 /** `Proxy-Authorization` for the credentials in the proxy's address; they exist on the host only. */
 export function proxyAuthorization(proxy: URL): string[] {
-  if (proxy.username === '' && proxy.password === '') return [];
-  const pair = `${decodeURIComponent(proxy.username)}:${decodeURIComponent(proxy.password)}`;
-  return ['proxy-authorization', `Basic ${Buffer.from(pair).toString('base64')}`];
+  const [user, password] = proxyAccount(proxy);
+  return user === '' && password === '' ? [] : ['proxy-authorization', `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`];
+}
+
+/** What of the proxy's address must be seen nowhere. A short word would be found in answers that have nothing to do with it. */
+export function proxySecrets(proxy: URL): readonly string[] {
+  const [user, password] = proxyAccount(proxy);
+  return password === '' ? [] : [...proxyAuthorization(proxy).slice(1), ...[`${user}:${password}`, password].filter((text) => text.length >= 8)];
+}
+
+function proxyAccount({ username, password }: URL): [string, string] {
+  return [decodeURIComponent(username), decodeURIComponent(password)];
 }
 
 function dialAddresses(addresses: Addresses, { target, signal }: Call, timeoutMs: number): Promise<Socket> {

@@ -45,6 +45,7 @@ const partial = new Set(['range', 'if-range']);
 const unreturned = new Set(['set-cookie', 'set-cookie2', 'alt-svc', 'authentication-info']);
 
 export const isForwarded = (name: string): boolean => forwarded.test(name);
+export const isPartial = (name: string): boolean => partial.has(name);
 export const isReturned = (name: string): boolean => !unreturned.has(name);
 
 interface Passed {
@@ -155,7 +156,7 @@ export class Inspector {
       host: hostHeader(target, 'tunnel'),
       // What is compressed could not be searched for the credential.
       added: credential === null ? [] : [credential.header, credential.value, 'accept-encoding', 'identity'],
-      keeps: credential === null ? isForwarded : (name) => isForwarded(name) && !partial.has(name),
+      keeps: credential === null ? isForwarded : (name) => isForwarded(name) && !isPartial(name),
       returns: isReturned,
       closes: false,
       secrets: credential === null ? [] : formsOf(secretsOf(credential)),

@@ -3,6 +3,7 @@ import type { Books, Decided, Described } from './books.ts';
 import type { Asked, Connection } from './connection.ts';
 import { dialPlain, dialTunnel, findRoute } from './dial.ts';
 import type { Call, DialOptions, Route } from './dial.ts';
+import { Echo } from './echo.ts';
 import { hasBody, runExchange } from './forward.ts';
 import type { GatewayLimits } from './gateway.ts';
 import type { Inspector } from './inspect.ts';
@@ -143,6 +144,8 @@ export class Passage {
   }
 
   #fail(connection: Connection, { described, target }: { described: Described; target: Target }, error: unknown): void {
+    // By then the answer has begun, and its connection is cut.
+    if (error instanceof Echo) this.#record(connection, described, { decision: 'failed', rule: error.code });
     if (connection.signal.aborted) return;
     if (connection.isAnswered) return connection.end();
     const code = plainCode(error);

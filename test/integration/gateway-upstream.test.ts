@@ -1,5 +1,5 @@
 import { createServer } from 'node:http';
-import type { Server } from 'node:http';
+import type { IncomingHttpHeaders, Server } from 'node:http';
 import { connect } from 'node:net';
 import type { Socket } from 'node:net';
 import { describe, expect, it } from 'vitest';
@@ -9,12 +9,15 @@ const credentials = `Basic ${Buffer.from('host user:p@ss').toString('base64')}`;
 const unresolved = (): Promise<never> => Promise.reject(Object.assign(new Error('no'), { code: 'ENOTFOUND' }));
 
 /** A corporate proxy that wants a password, and leads every name to one port of this machine. */
-async function serveProxy(port: number): Promise<{ url: URL; asked: string[]; server: Server }> {
+async function serveProxy(port: number): Promise<{ url: URL; asked: string[]; headers: IncomingHttpHeaders[]; server: Server }> {
   const asked: string[] = [];
+  const headers: IncomingHttpHeaders[] = [];
   const server = createServer((request, response) => {
+    headers.push(request.headers);
     asked.push(`${request.method} ${request.url} ${request.headers['proxy-authorization']}`);
     if (request.headers['proxy-authorization'] !== credentials)
       return void response.writeHead(407, { 'proxy-authenticate': 'Basic realm="corp"' }).end('secret realm');
+    if (request.url?.endsWith('/echo')) return void response.end(JSON.stringify([request.headers, 'host user:p@ss']));
     response.end('through the proxy');
   });
   server.on('connect', (request, client: Socket) => {
@@ -27,7 +30,7 @@ async function serveProxy(port: number): Promise<{ url: URL; asked: string[]; se
     });
     target.on('error', () => client.destroy());
   });
-  return { url: new URL(`http://host%20user:p%40ss@127.0.0.1:${await listen(server)}`), asked, server };
+  return { url: new URL(`http://host%20user:p%40ss@127.0.0.1:${await listen(server)}`), asked, headers, server };
 }
 
 describe('behind an upstream proxy', () => {
@@ -66,6 +69,20 @@ describe('behind an upstream proxy', () => {
       expect(answer).toMatch(/^HTTP\/1\.1 502 mayfly: .*upstream proxy answered 407/);
       expect(answer).not.toMatch(/realm|authenticate/i);
     }
+  });
+
+  it('its password does not come back from a host that shows what it was sent', async () => {
+    const proxy = await serveProxy(1);
+    const guest = await world(['far.example'], { upstreamProxy: proxy.url, lookup: unresolved });
+
+    const answer = await guest.ask('GET http://far.example/echo HTTP/1.1\r\nHost: far.example\r\nAccept-Encoding: gzip\r\nRange: bytes=0-9\r\n\r\n');
+
+    expect(answer).not.toContain(credentials.slice('Basic '.length));
+    expect(answer).not.toContain('p@ss');
+    expect(proxy.asked).toHaveLength(1);
+    expect(proxy.headers[0]).toMatchObject({ 'accept-encoding': 'identity' });
+    expect(proxy.headers[0]).not.toHaveProperty('range');
+    expect(guest.gateway.ledger).toMatchObject([{ decision: 'failed', rule: 'the answer repeats a credential' }]);
   });
 
   it('the allowlist comes first', async () => {
