@@ -45,7 +45,7 @@ export async function createRunTools(config: Config, options: { log: Log; secret
   const choice = await chooseProvider(vmOptions(config, options.log), wantedProvider(config));
   const upstreamProxy = config.HTTPS_PROXY === null ? null : new URL(config.HTTPS_PROXY);
   const extraCaFiles = [...config.MAYFLY_EXTRA_CA, ...(config.NODE_EXTRA_CA_CERTS === null ? [] : [config.NODE_EXTRA_CA_CERTS])];
-  const surroundings = await readSurroundings({ extraCaFiles, npmRegistry: config.npm_config_registry, upstreamProxy });
+  const surroundings = await readSurroundings({ extraCaFiles, npmRegistry: config.npm_config_registry });
   const trust = createTrust(surroundings.caPem);
   return {
     provider: choice.provider,

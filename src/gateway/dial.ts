@@ -7,6 +7,7 @@ import { request as httpRequest } from 'node:http';
 import type { IncomingMessage } from 'node:http';
 import { connect as connectTcp } from 'node:net';
 import type { LookupFunction, Socket } from 'node:net';
+import { unescape } from 'node:querystring';
 import { addAbortSignal } from 'node:stream';
 import { connect as connectTls } from 'node:tls';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -96,7 +97,7 @@ export function proxySecrets(proxy: URL): readonly string[] {
 }
 
 function proxyAccount({ username, password }: URL): [string, string] {
-  return [decodeURIComponent(username), decodeURIComponent(password)];
+  return [unescape(username), unescape(password)];
 }
 
 function dialAddresses(addresses: Addresses, { target, signal }: Call, timeoutMs: number): Promise<Socket> {
