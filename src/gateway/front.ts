@@ -23,6 +23,8 @@ export function createFront(options: FrontOptions): Server {
   Object.assign(server, { httpAllowHalfOpen: true });
   server.on('connect', options.onConnect);
   server.on('request', options.onRequest);
+  // Without this Node answers by itself, and no line of the ledger tells of it.
+  server.on('checkExpectation', options.onRequest);
   server.on('clientError', options.onUnreadable);
   // Node's own 503 for a second request on a connection would be written into the answer of the first.
   server.on('dropRequest', (_request, stream) => options.onSecond(stream));

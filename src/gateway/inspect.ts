@@ -6,13 +6,13 @@ import type { Call } from './dial.ts';
 import { Echo, formsOf, refuseUnsearchable } from './echo.ts';
 import { secretsOf } from './credentials.ts';
 import type { Credential } from './credentials.ts';
-import { hasBody, hostHeader, judgeHead, runExchange } from './forward.ts';
+import { hasBody, hostHeader, isTooLarge, judgeHead, mayRepeat, runExchange } from './forward.ts';
 import type { Exchange } from './forward.ts';
 import type { GatewayLimits } from './gateway.ts';
 import type { OpenEntry } from './ledger.ts';
 import { canonicalPlace } from './place.ts';
 import type { Policy } from './policy.ts';
-import { answerClosedAddress, answerMalformed, answerRequests, answerSpent, answerUnreachable, plainCode, printable } from './refusal.ts';
+import { answerClosedAddress, answerHeaderSize, answerMalformed, answerRequests, answerSpent, answerUnreachable, plainCode, printable } from './refusal.ts';
 import type { Answer } from './refusal.ts';
 import type { Screen } from './screen.ts';
 import { terminate } from './terminate.ts';
@@ -90,9 +90,11 @@ export class Inspector {
         if (request.httpVersionMajor === 1) turns.take(one);
         else void this.#serve(one);
       },
-      onUnreadable: (answer) => {
+      onUnreadable: (answer, method) => {
+        requests += 1;
         connection.arm(limits.headerTimeoutMs);
-        this.#options.books.write({ method: '', host: target.host, port: target.port, path: null }, { decision: 'refused', rule: answer.rule });
+        this.#options.books.takeRequest();
+        this.#options.books.write({ method, host: target.host, port: target.port, path: null }, { decision: 'refused', rule: answer.rule });
       },
       onBroken: () => connection.end(),
       signal,
@@ -134,6 +136,7 @@ export class Inspector {
     const { books, limits, screen, policy, settingsKey } = this.#options;
     if (!books.takeRequest()) return { answer: answerRequests() };
     if (books.isSpent) return { answer: answerSpent(limits.totalBytes) };
+    if (isTooLarge(request, limits.headerBytes)) return { answer: answerHeaderSize() };
     const problem = judgeHead(request, target, 'tunnel');
     if (problem !== null) return { answer: answerMalformed(problem) };
     const place = canonicalPlace(request.url ?? '');
@@ -148,7 +151,9 @@ export class Inspector {
   #exchange({ connection, call, request, response }: Asking, { credential }: Passed, { entry, signal }: { entry: OpenEntry; signal: AbortSignal }): Exchange {
     const { agent, books, limits } = this.#options;
     const { target } = call;
-    const way = { agent, host: target.host, port: target.port, path: request.url ?? '/', call };
+    const path = request.url ?? '/';
+    // A kept connection may be closed in the very moment in which it is used again: what cannot be repeated gets one of its own.
+    const way = mayRepeat(request) ? { agent, host: target.host, port: target.port, path, call } : { ...agent.connectOnce(call), path };
     return {
       request,
       response,

@@ -32,6 +32,11 @@ export function answerMalformed(problem: string): Answer {
   return { status: 400, rule: problem, text: `mayfly: this is not a request that the gateway understands (${problem}).` };
 }
 
+/** In the words of Node's parser, which counts only what comes over HTTP/1.1. */
+export function answerHeaderSize(): Answer {
+  return answerUnreadable(Object.assign(new Error('headers'), { code: 'HPE_HEADER_OVERFLOW' }));
+}
+
 /** Of what Node's parser did not take. */
 export function answerUnreadable(error: NodeJS.ErrnoException): Answer {
   return { ...answerMalformed(plainCode(error)), status: error.code === 'HPE_HEADER_OVERFLOW' ? 431 : 400 };

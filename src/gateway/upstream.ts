@@ -1,7 +1,7 @@
 /** Connections to hosts whose requests are inspected: TLS that is verified here, kept open and shared by the requests of a run. */
 import { once } from 'node:events';
 import { Agent } from 'node:http';
-import type { ClientRequestArgs } from 'node:http';
+import type { ClientRequestArgs, RequestOptions } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { connect as connectTls, createSecureContext, getCACertificates } from 'node:tls';
 import type { SecureContext } from 'node:tls';
@@ -85,6 +85,11 @@ export class UpstreamAgent extends Agent {
     this.#trust = trust;
     this.#signal = signal;
     signal.addEventListener('abort', () => this.destroy());
+  }
+
+  /** For one request over a connection that is nobody else's. */
+  connectOnce(call: Omit<Call, 'signal'>): Pick<RequestOptions, 'createConnection'> {
+    return { createConnection: (options, callback) => this.createConnection({ ...options, call }, callback) };
   }
 
   override createConnection(options: Asked, callback?: (error: Error | null, stream: Duplex) => void): undefined {

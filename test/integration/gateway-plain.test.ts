@@ -189,6 +189,7 @@ describe('a request that is not as it should be', () => {
     ['no proxy form', 'GET / HTTP/1.1\r\nHost: HOST\r\n\r\n'],
     ['an https address', 'GET https://HOST/ HTTP/1.1\r\nHost: HOST\r\n\r\n'],
     ['TRACE', 'TRACE http://HOST/ HTTP/1.1\r\nHost: HOST\r\n\r\n'],
+    ['an expectation', 'GET http://HOST/ HTTP/1.1\r\nHost: HOST\r\nExpect: z\r\n\r\n'],
     ['HTTP/2', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'],
     ['random bytes', '\u0016\u0003\u0001\u0000\u00ff'],
   ])('with %s gets 400 and reaches nobody', async (_what, text) => {
