@@ -11,7 +11,7 @@ import { unescape } from 'node:querystring';
 import { addAbortSignal } from 'node:stream';
 import { connect as connectTls } from 'node:tls';
 import { setTimeout as delay } from 'node:timers/promises';
-import { closedAddress } from './address.ts';
+import { closedAddress, plainAddress } from './address.ts';
 import type { Lookup } from './gateway.ts';
 import { authorityText } from './target.ts';
 import type { Target } from './target.ts';
@@ -54,8 +54,8 @@ export async function findRoute(call: Call, options: DialOptions): Promise<Route
     throw error;
   });
   // A public address of this host is no way to its own services either.
-  const own = new Set(options.ownAddresses());
-  const closed = found.map(({ address }) => closedAddress(address) ?? (own.has(address) ? 'own' : null)).find((rule) => rule !== null);
+  const own = new Set(options.ownAddresses().map(plainAddress));
+  const closed = found.map(({ address }) => closedAddress(address) ?? (own.has(plainAddress(address)) ? 'own' : null)).find((rule) => rule !== null);
   if (closed !== undefined && !call.internal) return { kind: 'closed', rule: `${closed} address` };
   // A vouched-for private address is on this side of the upstream proxy.
   if (options.upstreamProxy && closed === undefined) return { kind: 'proxy', proxy: options.upstreamProxy };

@@ -81,8 +81,15 @@ describe('a plain request', () => {
     expect(seen).toEqual([]);
   });
 
-  it('is refused when the name leads to this host by a public address', async () => {
-    const { ask, gateway } = await world(['me.example'], { lookup: async () => [{ address: '203.0.113.9', family: 4 }], ownAddresses: () => ['203.0.113.9'] });
+  it.each([
+    ['203.0.113.9', '203.0.113.9'],
+    ['::ffff:203.0.113.9', '203.0.113.9'],
+    ['::ffff:cb00:7109', '203.0.113.9'],
+    ['64:ff9b::cb00:7109', '203.0.113.9'],
+    ['2001:db8::1', '2001:db8:0::0001'],
+    ['2001:DB8::1', '2001:db8::1%eth0'],
+  ])('is refused when the name leads to this host by a public address: %s is %s', async (address, own) => {
+    const { ask, gateway } = await world(['me.example'], { lookup: async () => [{ address, family: 4 }], ownAddresses: () => [own] });
 
     expect(await ask(get('me.example'))).toMatch(/^HTTP\/1\.1 403 /);
     expect(gateway.ledger).toMatchObject([{ decision: 'refused', rule: 'own address' }]);
