@@ -11,7 +11,7 @@ import type { Credential } from './gateway/credentials.ts';
 import { createHostFetch } from './gateway/host-fetch.ts';
 import type { Registry } from './gateway/package-names.ts';
 import { readSurroundings } from './gateway/surroundings.ts';
-import { createTrust } from './gateway/upstream.ts';
+import { createTrust } from './gateway/trust.ts';
 import { createMirrors } from './git/create-mirrors.ts';
 import type { Mirrors } from './git/mirror.ts';
 import type { ProviderName } from './job.ts';
@@ -64,6 +64,7 @@ export async function createRunTools(config: Config, options: { log: Log; secret
         allow,
         internal: config.MAYFLY_INTERNAL_HOSTS,
         upstreamProxy,
+        noProxy: config.NO_PROXY,
         settingsKey: `allow: in ${settingsPath}`,
         registries: [...surroundings.registries, ...publicRegistries()],
         credentials: credentialsFor(credentials, repository),

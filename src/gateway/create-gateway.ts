@@ -14,12 +14,14 @@ import { createFront } from './front.ts';
 import type { Gateway, GatewayLimits, GatewayOptions } from './gateway.ts';
 import { Inspector } from './inspect.ts';
 import { Passage } from './passage.ts';
+import { isDirect } from './no-proxy.ts';
 import { createPolicy } from './policy.ts';
 import type { Policy } from './policy.ts';
 import { answerCrowded, answerMalformed, answerUnreadable, printable } from './refusal.ts';
 import { Screen } from './screen.ts';
 import { parseAbsoluteForm, parseAuthority } from './target.ts';
-import { Slots, UpstreamAgent, createTrust } from './upstream.ts';
+import { createTrust } from './trust.ts';
+import { Slots, UpstreamAgent } from './upstream.ts';
 
 export const defaultGatewayLimits: GatewayLimits = {
   connections: 64,
@@ -66,7 +68,7 @@ class ProxyGateway implements Gateway {
     this.#screen.enter(this.#books.phase);
     this.#policy = this.#readPolicy(options.allow);
     const shared = { limits, books: this.#books, screen: this.#screen, settingsKey: options.settingsKey, policy: () => this.#policy };
-    const agent = new UpstreamAgent(dial, options.trust ?? createTrust(''), this.#closing.signal);
+    const agent = new UpstreamAgent(dial, this.#closing.signal);
     this.#passage = new Passage({
       ...shared,
       dial,
@@ -190,9 +192,15 @@ class ProxyGateway implements Gateway {
   }
 }
 
-function readDial({ lookup, ownAddresses = cardAddresses, upstreamProxy }: GatewayOptions, limits: GatewayLimits): DialOptions {
-  const { dialTimeoutMs: timeoutMs, headerBytes } = limits;
-  return { lookup: lookup ?? ((host) => lookupHost(host, { all: true })), ownAddresses, upstreamProxy, timeoutMs, headerBytes };
+function readDial({ lookup, ownAddresses = cardAddresses, upstreamProxy, noProxy, trust }: GatewayOptions, limits: GatewayLimits): DialOptions {
+  return {
+    lookup: lookup ?? ((host) => lookupHost(host, { all: true })),
+    ownAddresses,
+    proxyFor: (target) => (upstreamProxy === null || isDirect(noProxy ?? null, target) ? null : upstreamProxy),
+    trust: trust ?? createTrust(''),
+    timeoutMs: limits.dialTimeoutMs,
+    headerBytes: limits.headerBytes,
+  };
 }
 
 function cardAddresses(): string[] {

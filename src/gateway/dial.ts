@@ -5,7 +5,7 @@
 import { once } from 'node:events';
 import { request as httpRequest } from 'node:http';
 import type { IncomingMessage } from 'node:http';
-import { connect as connectTcp } from 'node:net';
+import { connect as connectTcp, isIP } from 'node:net';
 import type { LookupFunction, Socket } from 'node:net';
 import { unescape } from 'node:querystring';
 import { addAbortSignal } from 'node:stream';
@@ -15,13 +15,17 @@ import { closedAddress, plainAddress } from './address.ts';
 import type { Lookup } from './gateway.ts';
 import { authorityText } from './target.ts';
 import type { Target } from './target.ts';
+import { verified } from './trust.ts';
+import type { Trust } from './trust.ts';
 
 type Addresses = Awaited<ReturnType<Lookup>>;
 
 export interface DialOptions {
   readonly lookup: Lookup;
   readonly ownAddresses: () => readonly string[];
-  readonly upstreamProxy: URL | null;
+  /** The upstream proxy, where the way to this target leads through it. */
+  readonly proxyFor: (target: Target) => URL | null;
+  readonly trust: Trust;
   readonly timeoutMs: number;
   /** Of an answer of the upstream proxy. */
   readonly headerBytes: number;
@@ -49,8 +53,9 @@ export type Route =
  * proxy's own rules decide. What we do find and what is private is refused all the same.
  */
 export async function findRoute(call: Call, options: DialOptions): Promise<Route> {
-  const found = await resolve(call, options).catch((error: unknown) => {
-    if (options.upstreamProxy && !call.signal.aborted) return [];
+  const proxy = options.proxyFor(call.target);
+  const found = await resolve(call, options, proxy !== null).catch((error: unknown) => {
+    if (proxy && !call.signal.aborted) return [];
     throw error;
   });
   // A public address of this host is no way to its own services either.
@@ -58,14 +63,14 @@ export async function findRoute(call: Call, options: DialOptions): Promise<Route
   const closed = found.map(({ address }) => closedAddress(address) ?? (own.has(plainAddress(address)) ? 'own' : null)).find((rule) => rule !== null);
   if (closed !== undefined && !call.internal) return { kind: 'closed', rule: `${closed} address` };
   // A vouched-for private address is on this side of the upstream proxy.
-  if (options.upstreamProxy && closed === undefined) return { kind: 'proxy', proxy: options.upstreamProxy };
+  if (proxy && closed === undefined) return { kind: 'proxy', proxy };
   return { kind: 'direct', addresses: found };
 }
 
-async function resolve({ target, signal }: Call, { lookup, timeoutMs, upstreamProxy }: DialOptions): Promise<Addresses> {
+async function resolve({ target, signal }: Call, { lookup, timeoutMs }: DialOptions, isBehindProxy: boolean): Promise<Addresses> {
   if (target.isAddress) return [{ address: target.host, family: target.host.includes(':') ? 6 : 4 }];
   // getaddrinfo cannot be cancelled: the wait for it can.
-  const late = delay(upstreamProxy ? Math.min(timeoutMs, lookupBehindProxyMs) : timeoutMs, null, { signal, ref: false });
+  const late = delay(isBehindProxy ? Math.min(timeoutMs, lookupBehindProxyMs) : timeoutMs, null, { signal, ref: false });
   const found = await Promise.race([lookup(target.host), late]);
   if (!found || found.length === 0) throw coded('ENOTFOUND');
   return found;
@@ -74,14 +79,14 @@ async function resolve({ target, signal }: Call, { lookup, timeoutMs, upstreamPr
 /** A connection that ends at the target: direct, or through CONNECT of the upstream proxy. */
 export async function dialTunnel(route: Exclude<Route, { kind: 'closed' }>, call: Call, options: DialOptions): Promise<Socket> {
   if (route.kind === 'direct') return dialAddresses(route.addresses, call, options.timeoutMs);
-  const socket = await dialProxy(route.proxy, call.signal, options.timeoutMs);
+  const socket = await dialProxy(route.proxy, call.signal, options);
   return connectThrough(socket, route.proxy, call, options);
 }
 
 /** A connection for one plain request: to the target, or to the upstream proxy, which then gets the absolute form. */
 export async function dialPlain(route: Exclude<Route, { kind: 'closed' }>, call: Call, options: DialOptions): Promise<Socket> {
   if (route.kind === 'direct') return dialAddresses(route.addresses, call, options.timeoutMs);
-  return dialProxy(route.proxy, call.signal, options.timeoutMs);
+  return dialProxy(route.proxy, call.signal, options);
 }
 
 /** `Proxy-Authorization` for the credentials in the proxy's address; they exist on the host only. */
@@ -110,10 +115,10 @@ function dialAddresses(addresses: Addresses, { target, signal }: Call, timeoutMs
   return whenConnected(socket, 'connect', signal, timeoutMs);
 }
 
-function dialProxy(proxy: URL, signal: AbortSignal, timeoutMs: number): Promise<Socket> {
+function dialProxy(proxy: URL, signal: AbortSignal, { timeoutMs, trust }: DialOptions): Promise<Socket> {
   const host = proxy.hostname.replace(/^\[|\]$/g, '');
   if (proxy.protocol === 'https:') {
-    const secure = connectTls({ host, servername: host, port: Number(proxy.port || 443) });
+    const secure = connectTls({ ...verified(trust, host), ...(isIP(host) === 0 && { servername: host }), port: Number(proxy.port || 443) });
     addAbortSignal(signal, secure);
     return whenConnected(secure, 'secureConnect', signal, timeoutMs);
   }

@@ -3,7 +3,7 @@ import type { Duplex } from 'node:stream';
 import type { Log } from '../log.ts';
 import type { Credential } from './credentials.ts';
 import type { Registry } from './package-names.ts';
-import type { Trust } from './upstream.ts';
+import type { Trust } from './trust.ts';
 
 /** One attempt to get out, allowed or not. */
 export interface LedgerEntry {
@@ -58,6 +58,8 @@ export interface GatewayOptions {
   readonly internal: readonly string[];
   /** `http://proxy:3128`, when the host itself has to go through one. Credentials in it never enter the VM. */
   readonly upstreamProxy: URL | null;
+  /** Hosts that are reached without it, as in NO_PROXY. */
+  readonly noProxy?: string | null;
   /** Named in the refusal: which settings key would allow the host. */
   readonly settingsKey: string;
   readonly log: Log;
@@ -67,7 +69,7 @@ export interface GatewayOptions {
   readonly credentials?: readonly Credential[];
   /** Whether the repository names this package. */
   readonly isKnownPackage?: (name: string) => boolean;
-  /** For hosts whose requests are inspected. Default: Node's own list. */
+  /** For hosts whose requests are inspected, and for an https:// upstream proxy. Default: Node's own list. */
   readonly trust?: Trust;
   /** Name of the first phase. Default `setup`. */
   readonly phase?: string;

@@ -12,7 +12,7 @@ import { execa } from 'execa';
 import { pino } from 'pino';
 import { createGateway } from '../../src/gateway/create-gateway.ts';
 import type { Gateway } from '../../src/gateway/gateway.ts';
-import { createTrust } from '../../src/gateway/upstream.ts';
+import { createTrust } from '../../src/gateway/trust.ts';
 import { root } from '../support/repository.ts';
 import { addSample, createSeries } from './series.ts';
 import type { Series } from './series.ts';

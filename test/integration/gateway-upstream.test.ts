@@ -1,8 +1,12 @@
 import { createServer } from 'node:http';
+import { createServer as createSecureServer } from 'node:https';
 import type { IncomingHttpHeaders, Server } from 'node:http';
 import { connect } from 'node:net';
 import type { Socket } from 'node:net';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { createTrust } from '../../src/gateway/trust.ts';
+import type { Trust } from '../../src/gateway/trust.ts';
+import { createCertificateAuthority } from '../support/gateway/certificate-authority.ts';
 import { get, listen, openTunnel, readAll, serveWeb, world } from '../support/gateway/world.ts';
 
 const credentials = `Basic ${Buffer.from('host user:p@ss').toString('base64')}`;
@@ -116,5 +120,46 @@ describe('behind an upstream proxy', () => {
     const guest = await world(['far.example'], { upstreamProxy: proxy.url, lookup: unresolved });
 
     expect((await openTunnel(guest, 'far.example:443')).head).toContain('502 mayfly: far.example is allowed but could not be reached (ECONNREFUSED).');
+  });
+
+  it('a host of NO_PROXY is reached without it', async () => {
+    const proxy = await serveProxy(1);
+    const guest = await world(['a.near.example', 'far.example'], { upstreamProxy: proxy.url, noProxy: 'near.example', lookup: unresolved });
+
+    // Nobody else resolves it.
+    expect(await guest.ask(get('a.near.example'))).toContain('502 mayfly: a.near.example is allowed but could not be reached (ENOTFOUND)');
+    expect(await guest.ask(get('far.example'))).toMatch(/through the proxy$/);
+    expect(proxy.asked).toEqual([`GET http://far.example/a?b ${credentials}`]);
+  });
+});
+
+describe('an upstream proxy with TLS', () => {
+  async function serveSecureProxy(): Promise<{ url: URL; asked: string[]; trust: Trust }> {
+    const authority = createCertificateAuthority();
+    onTestFinished(() => authority[Symbol.dispose]());
+    const asked: string[] = [];
+    const server = createSecureServer(authority.issue('localhost'), (request, response) => {
+      asked.push(`${request.method} ${request.url}`);
+      response.end('through the proxy');
+    });
+    return { url: new URL(`https://user:pass%20word@localhost:${await listen(server)}`), asked, trust: createTrust(authority.caPem) };
+  }
+
+  it('is believed when its certificate is one that this host trusts', async () => {
+    const proxy = await serveSecureProxy();
+    const guest = await world(['far.example'], { upstreamProxy: proxy.url, trust: proxy.trust, lookup: unresolved });
+
+    expect(await guest.ask(get('far.example'))).toMatch(/through the proxy$/);
+    expect(proxy.asked).toEqual(['GET http://far.example/a?b']);
+  });
+
+  it('gets no password and no request otherwise, whatever the environment says', async () => {
+    vi.stubEnv('NODE_TLS_REJECT_UNAUTHORIZED', '0');
+    onTestFinished(() => void vi.unstubAllEnvs());
+    const proxy = await serveSecureProxy();
+    const guest = await world(['far.example'], { upstreamProxy: proxy.url, lookup: unresolved });
+
+    expect(await guest.ask(get('far.example'))).toMatch(/^HTTP\/1\.1 502 /);
+    expect(proxy.asked).toEqual([]);
   });
 });

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { credentialsFor, readCredentials } from '../../src/gateway/credentials.ts';
-import { createTrust } from '../../src/gateway/upstream.ts';
+import { createTrust } from '../../src/gateway/trust.ts';
 import { createOciProvider } from '../../src/sandbox/oci.ts';
 import { createQemuProvider } from '../../src/sandbox/qemu.ts';
 import type { Sandbox } from '../../src/sandbox/sandbox.ts';

@@ -8,7 +8,7 @@ import { onTestFinished } from 'vitest';
 import { guestJavaStore } from '../../../src/gateway/java-store.ts';
 import { guestBundle, guestCaFile, readSurroundings, trustFile } from '../../../src/gateway/surroundings.ts';
 import type { Surroundings } from '../../../src/gateway/surroundings.ts';
-import { createTrust } from '../../../src/gateway/upstream.ts';
+import { createTrust } from '../../../src/gateway/trust.ts';
 import { settingsPath } from '../../../src/settings/schema.ts';
 import { world } from '../gateway/world.ts';
 import type { World } from '../gateway/world.ts';
