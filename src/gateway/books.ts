@@ -1,6 +1,6 @@
 /** What a run used of the way out: its ledger, its bytes, its requests. */
 import type { Log } from '../log.ts';
-import type { GatewayLimits, LedgerEntry } from './gateway.ts';
+import type { GatewayLimits, LedgerEntry, LedgerSum } from './gateway.ts';
 import { createLedger } from './ledger.ts';
 import type { Ledger, OpenEntry } from './ledger.ts';
 
@@ -21,6 +21,7 @@ export class Books {
   phase: string;
   #spentBytes = 0;
   #requests = 0;
+  #isFull = false;
 
   constructor(phase: string, options: BooksOptions) {
     this.phase = phase;
@@ -32,8 +33,8 @@ export class Books {
     return this.#ledger.entries;
   }
 
-  get unlisted(): number {
-    return this.#ledger.unlisted;
+  get unlisted(): readonly LedgerSum[] {
+    return this.#ledger.sums;
   }
 
   get isSpent(): boolean {
@@ -48,11 +49,13 @@ export class Books {
 
   write(described: Described, decided: Decided): OpenEntry {
     const { phase } = this;
-    const entry = { at: new Date().toISOString(), phase, ...described, wouldAllow: null, ...decided, bytesIn: 0, bytesOut: 0 };
+    const attempt = { at: new Date().toISOString(), phase, ...described, wouldAllow: null, ...decided, bytesIn: 0, bytesOut: 0 };
     const { log } = this.#options;
-    // A guest can ask for ever: what the ledger does not take, the log does not take either.
-    if (this.#ledger.add(entry)) log.debug({ phase, ...described, ...decided }, 'gateway attempt');
-    else if (this.#ledger.unlisted === 1) log.warn({ phase }, 'gateway ledger is full');
+    const { entry, isListed } = this.#ledger.add(attempt);
+    // A guest can ask for ever: what the ledger does not list, the log does not list either.
+    if (isListed) log.debug({ phase, ...described, ...decided }, 'gateway attempt');
+    else if (!this.#isFull) log.warn({ phase }, 'gateway ledger is full');
+    this.#isFull ||= !isListed;
     return entry;
   }
 

@@ -87,7 +87,7 @@ class ProxyGateway implements Gateway {
     return this.#books.entries;
   }
 
-  get unlisted(): number {
+  get unlisted(): Gateway['unlisted'] {
     return this.#books.unlisted;
   }
 

@@ -25,6 +25,12 @@ export interface LedgerEntry {
   readonly bytesOut: number;
 }
 
+/** Attempts of one kind that have no lines of their own, since there were too many. */
+export interface LedgerSum extends Omit<LedgerEntry, 'method' | 'path'> {
+  /** At least 1; `at` is the first of them. */
+  readonly count: number;
+}
+
 /** What one run may cost the host. */
 export interface GatewayLimits {
   /** Connections of the guest at once. */
@@ -45,6 +51,7 @@ export interface GatewayLimits {
   readonly packageNames: number;
   /** The same, when setup runs again on what the agent left. */
   readonly packageNamesInSetup: number;
+  /** Lines of the ledger; what comes after them is told in sums. */
   readonly ledgerEntries: number;
 }
 
@@ -88,7 +95,7 @@ export interface Gateway {
   /** A new phase with a new allowlist; what is open and would not be allowed so any more is cut. */
   enter(phase: string, allow: readonly string[]): void;
   readonly ledger: readonly LedgerEntry[];
-  /** Attempts that came after the ledger was full. */
-  readonly unlisted: number;
+  /** Attempts that came after the ledger was full, in sums. */
+  readonly unlisted: readonly LedgerSum[];
   close(): Promise<void>;
 }

@@ -29,7 +29,7 @@ export function createJobTools({ directory, github, models, memory, vault = crea
     provider: createHostProvider(onBoot),
     models,
     credentialsOf: () => [],
-    openGateway: () => ({ authority: () => Promise.resolve(''), accept: () => {}, enter: () => {}, ledger: [], unlisted: 0, close: () => Promise.resolve() }),
+    openGateway: () => ({ authority: () => Promise.resolve(''), accept: () => {}, enter: () => {}, ledger: [], unlisted: [], close: () => Promise.resolve() }),
     surroundings: { caPem: '', guestEnv: {}, registryHosts: [], install: { path: '', argv: [] } },
     guestNodeVersion: '26.10.0',
     guestImages: { prepare: () => Promise.reject(new Error('no run of this test names an image')) },
