@@ -33,6 +33,7 @@ export const defaultGatewayLimits: GatewayLimits = {
   requests: 100_000,
   packageNames: 50,
   packageNamesInSetup: 1_000,
+  packageAddresses: 5_000,
   ledgerEntries: 10_000,
 };
 
@@ -64,6 +65,7 @@ class ProxyGateway implements Gateway {
       isKnownPackage: options.isKnownPackage ?? (() => false),
       maxNames: limits.packageNames,
       maxNamesInSetup: limits.packageNamesInSetup,
+      maxAddresses: limits.packageAddresses,
     });
     this.#screen.enter(this.#books.phase);
     this.#policy = this.#readPolicy(options.allow);

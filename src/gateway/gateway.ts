@@ -51,6 +51,8 @@ export interface GatewayLimits {
   readonly packageNames: number;
   /** The same, when setup runs again on what the agent left. */
   readonly packageNamesInSetup: number;
+  /** Addresses at which it may ask them then, each counted once: versions and files of known packages are words, too. */
+  readonly packageAddresses: number;
   /** Lines of the ledger; what comes after them is told in sums. */
   readonly ledgerEntries: number;
 }

@@ -96,6 +96,14 @@ export function answerNames(count: number): Answer {
   };
 }
 
+export function answerAddresses(count: number): Answer {
+  return {
+    status: 403,
+    rule: `more than ${count} addresses of registries`,
+    text: `mayfly: this run has asked registries at ${count} addresses, which is the limit. Use what is installed, or hand your work in without more.`,
+  };
+}
+
 export function answerRequests(): Answer {
   return { status: 403, rule: 'request limit', text: 'mayfly: this run has used up its number of requests.' };
 }
