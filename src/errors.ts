@@ -33,6 +33,11 @@ export const errorTable = {
     exitCode: 3,
     user: 'The guest template could not be built. The log above says why; run `npx mayfly image build` again when it is mended.',
   },
+  credential_repository: {
+    retry: 'never',
+    exitCode: 2,
+    user: 'The operator gave credentials for a repository of this name, and this is another one. The operator has to say which it is; the log has both ids.',
+  },
   image_unavailable: {
     retry: 'later',
     exitCode: 4,

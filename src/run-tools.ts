@@ -6,7 +6,8 @@ import { FixError } from './errors.ts';
 import { createRepositoryTemplates } from './fix/repository-template.ts';
 import type { RunLimits, RunTools } from './fix/run-request.ts';
 import { createGateway } from './gateway/create-gateway.ts';
-import { credentialsFor, describeCredential, readCredentials, secretsOf } from './gateway/credentials.ts';
+import { credentialsFor } from './gateway/credential-repositories.ts';
+import { readCredentials, secretsOf } from './gateway/credentials.ts';
 import type { Credential } from './gateway/credentials.ts';
 import { createHostFetch } from './gateway/host-fetch.ts';
 import type { Registry } from './gateway/package-names.ts';
@@ -57,8 +58,8 @@ export async function createRunTools(config: Config, options: { log: Log; secret
     guestImages: openGuestImages(config, choice.provider, options.log),
     guestPackages: config.MAYFLY_GUEST_PACKAGES,
     guestNodeVersion: await readGuestNodeVersion(),
-    credentialsOf: (repository) => credentialsFor(credentials, repository).map(describeCredential),
-    openGateway: ({ phase, allow, repository, isKnownPackage, log }) =>
+    credentialsOf: (repository) => credentialsFor(credentials, repository, join(config.MAYFLY_STATE_DIR, 'credential-repositories')),
+    openGateway: ({ phase, allow, credentials: own, isKnownPackage, log }) =>
       createGateway({
         phase,
         allow,
@@ -67,7 +68,7 @@ export async function createRunTools(config: Config, options: { log: Log; secret
         noProxy: config.NO_PROXY,
         settingsKey: `allow: in ${settingsPath}`,
         registries: [...surroundings.registries, ...publicRegistries()],
-        credentials: credentialsFor(credentials, repository),
+        credentials: own,
         ...(isKnownPackage && { isKnownPackage }),
         trust,
         limits: { packageNames: config.MAYFLY_PACKAGE_NAMES },

@@ -28,7 +28,7 @@ export function createJobTools({ directory, github, models, memory, vault = crea
     operator: silentOperator,
     provider: createHostProvider(onBoot),
     models,
-    credentialsOf: () => [],
+    credentialsOf: () => Promise.resolve([]),
     openGateway: () => ({ authority: () => Promise.resolve(''), accept: () => {}, enter: () => {}, ledger: [], unlisted: [], close: () => Promise.resolve() }),
     surroundings: { caPem: '', guestEnv: {}, registryHosts: [], install: { path: '', argv: [] } },
     guestNodeVersion: '26.10.0',
