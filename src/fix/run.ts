@@ -6,7 +6,6 @@ import { asFixError } from '../errors.ts';
 import { setbackMessage } from '../agent/feedback.ts';
 import type { Agent } from '../agent/loop.ts';
 import { findReached, lessSpent, startSpend } from '../agent/spend.ts';
-import { describeCredential } from '../gateway/credentials.ts';
 import type { Snapshot } from '../git/mirror.ts';
 import type { FixOutcome, Patch, PatchFile } from '../job.ts';
 import type { Model, Models } from '../model/model.ts';
@@ -81,7 +80,7 @@ async function prepare(
   report.notes.push(...plan.gaps);
   const isolation = { kind: tools.isolation, provider: tools.provider.name, reason: tools.providerReason };
   const credentials = await tools.credentialsOf(request.repository ?? null);
-  report.grants = describeGrants({ plan, effective, asked: request.wishes.allow, credentials: credentials.map(describeCredential), isolation });
+  report.grants = describeGrants({ plan, effective, asked: request.wishes.allow, credentials, registryHosts: surroundings.registryHosts, isolation });
   const isKnownPackage = createPackageWords(snapshot, signal);
   const image = await prepareImage(request, tools, plan);
   if (image !== null && 'reason' in image) return ended(image);
