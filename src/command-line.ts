@@ -94,7 +94,8 @@ export function createContext(role: Role, signal: AbortSignal, quiet = false): C
 function proxySecrets(proxy: string | null): readonly string[] {
   if (proxy === null) return [];
   const { username, password } = new URL(proxy);
-  if (password === '') return [];
+  // A name alone is a token.
+  if (password === '') return username === '' ? [] : [username, unescape(username), `${unescape(username)}:`];
   return [password, unescape(password), `${unescape(username)}:${unescape(password)}`];
 }
 

@@ -98,7 +98,9 @@ export function proxyAuthorization(proxy: URL): string[] {
 /** What of the proxy's address must be seen nowhere. A short word would be found in answers that have nothing to do with it. */
 export function proxySecrets(proxy: URL): readonly string[] {
   const [user, password] = proxyAccount(proxy);
-  return password === '' ? [] : [...proxyAuthorization(proxy).slice(1), ...[`${user}:${password}`, password].filter((text) => text.length >= 8)];
+  // A name alone is a token.
+  const secret = password === '' ? user : password;
+  return [...proxyAuthorization(proxy).slice(1), ...[`${user}:${password}`, secret].filter((text) => text.length >= 8)];
 }
 
 function proxyAccount({ username, password }: URL): [string, string] {

@@ -64,7 +64,7 @@ export function judgeHead(request: GuestRequest, target: Target, scheme: Scheme 
   return hosts.some(isOther) ? 'another Host header' : null;
 }
 
-/** Over HTTP/2 a limit holds once the client has said that it heard of it, which it need not. Counted as RFC 9113 6.5.2 does. */
+/** Of HTTP/2, whose own limit holds only once the client has said that it heard of it, which it need not. Counted as RFC 9113 6.5.2 does. */
 export function isTooLarge(request: GuestRequest, headerBytes: number): boolean {
   return 'stream' in request && pairs(request).reduce((sum, [name, value]) => sum + name.length + value.length + 32, 0) > headerBytes;
 }

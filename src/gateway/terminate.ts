@@ -49,7 +49,8 @@ export function terminate(guest: Duplex, options: TerminateOptions): void {
     allowHTTP1: true,
     minVersion: 'TLSv1.2',
     handshakeTimeout: options.handshakeTimeoutMs,
-    settings: { maxConcurrentStreams: maxStreams, maxHeaderListSize: headerBytes, enablePush: false },
+    // What is over this is cut without a word, and what is over the limit itself gets an answer and a line in the ledger.
+    settings: { maxConcurrentStreams: maxStreams, maxHeaderListSize: 4 * headerBytes, enablePush: false },
     maxSendHeaderBlockLength: 4 * headerBytes,
   });
   server.on('secureConnection', (socket) => {

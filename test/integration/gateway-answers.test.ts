@@ -130,8 +130,25 @@ describe.each(versions)('a request over $version', ({ ask }) => {
   });
 });
 
-describe('the first request over HTTP/2', () => {
-  it('brings no more headers than the limit, although the client has not heard of it', async () => {
+describe('requests over HTTP/2', () => {
+  it('bring no more headers than the limit, also when the client has heard of it', async () => {
+    const web = await serveSecureWeb();
+    const guest = await world([`GET ${web.place}/*`], { trust: web.trust });
+    const secure = await secureTunnel(guest, web.place, 'h2');
+    const session = connectHttp2(`https://${web.place}`, { createConnection: () => secure });
+    const ask = async (headers: Record<string, string>): Promise<unknown> => {
+      const [answer] = (await once(session.request({ ':path': '/', ...headers }), 'response')) as [Record<string, unknown>];
+      return answer[':status'];
+    };
+
+    const statuses = [await ask({}), await ask({ x: 'y'.repeat(20_000) }), await ask({})];
+    session.destroy();
+
+    expect(statuses).toEqual([200, 431, 200]);
+    expect(guest.gateway.ledger.map(({ rule }) => rule)).toContain('HPE_HEADER_OVERFLOW');
+  });
+
+  it('bring no more headers than the limit with the first one, when the client has not heard of it', async () => {
     const web = await serveSecureWeb();
     const guest = await world([`GET ${web.place}/*`], { trust: web.trust });
     const many = (count: number): Record<string, string> =>

@@ -47,6 +47,10 @@ describe('createContext', () => {
     },
   );
 
+  it('takes a name without a password for one', () => {
+    expect(secretsWith('http://t0ken-t0ken@proxy.test.example:3128').scrub('it is t0ken-t0ken')).toBe('it is [secret]');
+  });
+
   it('hides nothing of a proxy without a password', () => {
     expect(secretsWith('http://proxy.test.example:3128').scrub('through http://proxy.test.example:3128')).toBe('through http://proxy.test.example:3128');
   });
