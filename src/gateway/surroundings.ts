@@ -1,10 +1,10 @@
 /** What of the host must reach the guest, so that a repository which installs on this network also installs in a VM of it. */
 import { createHash } from 'node:crypto';
 import { findCertificates } from './certificates.ts';
-import type { Registry } from './package-names.ts';
-import { authorityText, parseAuthority } from './target.ts';
 import { createGuestEnvironment } from './guest-environment.ts';
 import { guestJavaStore, javaStoreScript } from './java-store.ts';
+import type { Registry } from './package-names.ts';
+import { authorityText, parseAuthority } from './target.ts';
 
 export interface SurroundingsOptions {
   /** PEM files whose certificates are trusted too: the operator's setting, the file of NODE_EXTRA_CA_CERTS. */

@@ -8,22 +8,22 @@ import type { Ledger, OpenEntry } from './ledger.ts';
 export type Described = Pick<OpenEntry, 'method' | 'host' | 'port' | 'path'>;
 export type Decided = Pick<LedgerEntry, 'decision' | 'rule'> & Partial<Pick<LedgerEntry, 'wouldAllow'>>;
 
-export interface BooksOptions {
+export interface GatewayUsageOptions {
   readonly limits: GatewayLimits;
   readonly log: Log;
   /** The bytes are used up; said again with each further one. */
-  readonly onSpent: () => void;
+  readonly onOverByteLimit: () => void;
 }
 
-export class Books {
-  readonly #options: BooksOptions;
+export class GatewayUsage {
+  readonly #options: GatewayUsageOptions;
   readonly #ledger: Ledger;
   phase: string;
   #spentBytes = 0;
   #requests = 0;
   #isFull = false;
 
-  constructor(phase: string, options: BooksOptions) {
+  constructor(phase: string, options: GatewayUsageOptions) {
     this.phase = phase;
     this.#options = options;
     this.#ledger = createLedger(options.limits.ledgerEntries);
@@ -37,7 +37,7 @@ export class Books {
     return this.#ledger.sums;
   }
 
-  get isSpent(): boolean {
+  get isOverByteLimit(): boolean {
     return this.#spentBytes >= this.#options.limits.totalBytes;
   }
 
@@ -47,7 +47,7 @@ export class Books {
     return this.#requests <= this.#options.limits.requests;
   }
 
-  write(described: Described, decided: Decided): OpenEntry {
+  record(described: Described, decided: Decided): OpenEntry {
     const { phase } = this;
     const attempt = { at: new Date().toISOString(), phase, ...described, wouldAllow: null, ...decided, bytesIn: 0, bytesOut: 0 };
     const { log } = this.#options;
@@ -59,9 +59,9 @@ export class Books {
     return entry;
   }
 
-  count(entry: OpenEntry | null, direction: 'in' | 'out', count: number): void {
+  addBytes(entry: OpenEntry | null, direction: 'in' | 'out', count: number): void {
     if (entry) entry[direction === 'in' ? 'bytesIn' : 'bytesOut'] += count;
     this.#spentBytes += count;
-    if (this.isSpent) this.#options.onSpent();
+    if (this.isOverByteLimit) this.#options.onOverByteLimit();
   }
 }
