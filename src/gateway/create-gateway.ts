@@ -8,13 +8,13 @@ import type { Authority } from './authority.ts';
 import { Connection } from './connection.ts';
 import type { DialOptions } from './dial.ts';
 import { judgeHead } from './forward.ts';
-import { createFront } from './front.ts';
 import type { Gateway, GatewayLimits, GatewayOptions } from './gateway.ts';
 import { Inspector } from './inspect.ts';
 import { isDirect } from './no-proxy.ts';
 import { Passage } from './passage.ts';
 import { createPolicy } from './policy.ts';
 import type { Policy } from './policy.ts';
+import { createProxyServer } from './proxy-server.ts';
 import { answerCrowded, answerMalformed, answerUnreadable, printable } from './refusal.ts';
 import { Screen } from './screen.ts';
 import { parseAbsoluteForm, parseAuthority } from './target.ts';
@@ -76,12 +76,12 @@ class ProxyGateway implements Gateway {
       dial,
       inspector: new Inspector({ ...shared, agent, slots: new Slots(), authority: () => this.#openAuthority() }),
     });
-    this.#server = createFront({
+    this.#server = createProxyServer({
       headerBytes: limits.headerBytes,
       onConnect: (request, stream, head) => this.#onConnect(request, stream, head),
       onRequest: (request, response) => this.#onRequest(request, response),
       onUnreadable: (error, stream) => this.#onUnreadable(error, stream),
-      onSecond: (stream) => this.#connections.get(stream)?.cut('second request'),
+      onPipelinedRequest: (stream) => this.#connections.get(stream)?.cut('second request'),
     });
   }
 
