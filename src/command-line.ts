@@ -1,4 +1,5 @@
 /** The commands of `mayfly`: what each takes, which role's configuration it needs, how its errors are shown. */
+import { unescape } from 'node:querystring';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { dropEmptyVariables, loadConfig } from './config.ts';
 import type { Config, Role } from './config.ts';
@@ -92,19 +93,10 @@ export function createContext(role: Role, signal: AbortSignal, quiet = false): C
 /** The password as it is written in the address and as it is meant, and what goes to the proxy in base64. */
 function proxySecrets(proxy: string | null): readonly string[] {
   if (proxy === null) return [];
-  const { username, password } = URL.parse(proxy) ?? {};
-  // What is no address may be one with a password that is not written as one: an error would show all of it.
-  if (username === undefined || password === undefined) return [proxy];
-  if (password === '') return [];
-  return [password, decodeLoosely(password), `${decodeLoosely(username)}:${decodeLoosely(password)}`];
-}
-
-function decodeLoosely(text: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return text;
-  }
+  const { username, password } = new URL(proxy);
+  // A name alone is a token.
+  if (password === '') return username === '' ? [] : [username, unescape(username), `${unescape(username)}:`];
+  return [password, unescape(password), `${unescape(username)}:${unescape(password)}`];
 }
 
 function createProgram(signal: AbortSignal, outcome: { exitCode: number }): Command {

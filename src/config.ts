@@ -47,6 +47,8 @@ const optional = (description: string) =>
     .optional()
     .transform((value) => (value === undefined || value === '' ? null : value))
     .meta({ description });
+/** With what may be a password in it. */
+const proxyAddress = (text: string | null): boolean => text === null || (/^https?:\/\/(?:[^\s/?#%]|%[\da-f]{2})+\/?$/i.test(text) && URL.canParse(text));
 /** `vendor/name=input:output` or `vendor/name=input:output:cached`; a name may have colons and slashes of its own. */
 const priceSyntax = /^([a-z]+\/[^\s,=]{1,200})=(\d{1,6}(?:\.\d{1,6})?):(\d{1,6}(?:\.\d{1,6})?)(?::(\d{1,6}(?:\.\d{1,6})?))?$/;
 const priceList = (description: string) =>
@@ -194,7 +196,7 @@ const Environment = z.object({
   MAYFLY_SETUP: z.enum(['install', 'check']).default('install').meta({ description: 'check: `mayfly setup` never installs, it only says what lacks.' }),
   NODE_EXTRA_CA_CERTS: optional('Node’s own setting; the certificates reach the guest too.'),
   SSL_CERT_FILE: optional('OpenSSL’s own setting; used by git on the host.'),
-  HTTPS_PROXY: optional('Proxy that the host itself has to use.'),
+  HTTPS_PROXY: optional('Proxy that the host itself has to use.').refine(proxyAddress, 'not an address such as https://user:pass%40word@proxy:3129'),
   NO_PROXY: optional('Hosts that the host reaches without that proxy.'),
   npm_config_registry: optional('npm’s registry setting; reaches the guest without credentials.'),
   PATH: z.string().default('/usr/sbin:/usr/bin:/sbin:/bin').meta({ description: 'Where the host’s programs are.' }),

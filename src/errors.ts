@@ -39,6 +39,11 @@ export const errorTable = {
     exitCode: 2,
     user: 'Guests cannot boot the kernel of MAYFLY_GUEST_KERNEL. Name another one, or unset it to boot the one of Debian.',
   },
+  credential_repository: {
+    retry: 'never',
+    exitCode: 2,
+    user: 'The operator gave credentials for a repository of this name, and this is another one. The operator has to say which it is; the log has both ids.',
+  },
   image_unavailable: {
     retry: 'later',
     exitCode: 4,

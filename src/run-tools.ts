@@ -6,12 +6,13 @@ import { FixError } from './errors.ts';
 import { createRepositoryTemplates } from './fix/repository-template.ts';
 import type { RunLimits, RunTools } from './fix/run-request.ts';
 import { createGateway } from './gateway/create-gateway.ts';
-import { credentialsFor, describeCredential, readCredentials, secretsOf } from './gateway/credentials.ts';
+import { credentialsFor } from './gateway/credential-repositories.ts';
+import { readCredentials, secretsOf } from './gateway/credentials.ts';
 import type { Credential } from './gateway/credentials.ts';
 import { createHostFetch } from './gateway/host-fetch.ts';
 import type { Registry } from './gateway/package-names.ts';
 import { readSurroundings } from './gateway/surroundings.ts';
-import { createTrust } from './gateway/upstream.ts';
+import { createTrust } from './gateway/trust.ts';
 import { createMirrors } from './git/create-mirrors.ts';
 import type { Mirrors } from './git/mirror.ts';
 import type { ProviderName } from './job.ts';
@@ -45,7 +46,7 @@ export async function createRunTools(config: Config, options: { log: Log; secret
   const choice = await chooseProvider(vmOptions(config, options.log), wantedProvider(config));
   const upstreamProxy = config.HTTPS_PROXY === null ? null : new URL(config.HTTPS_PROXY);
   const extraCaFiles = [...config.MAYFLY_EXTRA_CA, ...(config.NODE_EXTRA_CA_CERTS === null ? [] : [config.NODE_EXTRA_CA_CERTS])];
-  const surroundings = await readSurroundings({ extraCaFiles, npmRegistry: config.npm_config_registry, upstreamProxy });
+  const surroundings = await readSurroundings({ extraCaFiles, npmRegistry: config.npm_config_registry });
   const trust = createTrust(surroundings.caPem);
   return {
     provider: choice.provider,
@@ -57,16 +58,17 @@ export async function createRunTools(config: Config, options: { log: Log; secret
     guestImages: openGuestImages(config, choice.provider, options.log),
     guestPackages: config.MAYFLY_GUEST_PACKAGES,
     guestNodeVersion: await readGuestNodeVersion(),
-    credentialsOf: (repository) => credentialsFor(credentials, repository).map(describeCredential),
-    openGateway: ({ phase, allow, repository, isKnownPackage, log }) =>
+    credentialsOf: (repository) => credentialsFor(credentials, repository, join(config.MAYFLY_STATE_DIR, 'credential-repositories')),
+    openGateway: ({ phase, allow, credentials: own, isKnownPackage, log }) =>
       createGateway({
         phase,
         allow,
         internal: config.MAYFLY_INTERNAL_HOSTS,
         upstreamProxy,
+        noProxy: config.NO_PROXY,
         settingsKey: `allow: in ${settingsPath}`,
         registries: [...surroundings.registries, ...publicRegistries()],
-        credentials: credentialsFor(credentials, repository),
+        credentials: own,
         ...(isKnownPackage && { isKnownPackage }),
         trust,
         limits: { packageNames: config.MAYFLY_PACKAGE_NAMES },

@@ -202,7 +202,7 @@ async function work(context: JobContext, kind: WorkKind, budget: BudgetShare): P
     {
       // What came while the run waited belongs to what it is asked.
       issue: { ...issue, instruction: withMessages(issue.instruction, await desk.take(1)) },
-      repository: `${job.repository.owner}/${job.repository.name}`,
+      repository: { name: `${job.repository.owner}/${job.repository.name}`, id: job.repository.id },
       wishes: { setup: null, test: null, allow: [] },
       fetch: async (signal) => await fetchRef(context, kind.base(job).ref, signal),
       // A branch may say what it likes of itself.

@@ -1,4 +1,7 @@
 /** What a run may do: one list, of what was granted, by whose word, and what was refused. Nothing that is not in it is there. */
+import { describeCredential, isFor } from '../gateway/credentials.ts';
+import type { Credential } from '../gateway/credentials.ts';
+import { parseHostRule } from '../gateway/host-rule.ts';
 import { hostPresets } from '../settings/presets.ts';
 import type { Effective } from '../settings/resolve.ts';
 import type { Key } from '../settings/values.ts';
@@ -25,14 +28,17 @@ export interface Granting {
   readonly effective: Effective;
   /** Hosts that the person who asked named. */
   readonly asked: readonly string[];
-  /** What the operator's credentials for this repository are for. */
-  readonly credentials: readonly string[];
+  /** The operator's, for this repository. */
+  readonly credentials: readonly Credential[];
+  /** Registries of this host, beside the usual ones. */
+  readonly registryHosts: readonly string[];
   readonly isolation: { readonly kind: string; readonly provider: string; readonly reason: string };
 }
 
 const phases = ['setup', 'agent', 'proof'] as const;
 
-export function describeGrants({ plan, effective, asked, credentials, isolation }: Granting): readonly Grant[] {
+export function describeGrants(granting: Granting): readonly Grant[] {
+  const { plan, effective, asked, credentials, isolation } = granting;
   const { sandbox, allow } = plan;
   const from = (name: string, granted: string, key: Key): Grant => {
     return { name, granted, by: `${key}: ${effective.origins[key]}`, beyond: effective.beyond[key] ?? null, phase: null };
@@ -41,7 +47,9 @@ export function describeGrants({ plan, effective, asked, credentials, isolation 
     const usual: readonly string[] = phase === 'setup' ? Object.values(hostPresets).flat() : [];
     const named = allow[phase].filter((host) => !usual.includes(host));
     const granted = [...(usual.length > 0 ? [`registries (${Object.keys(hostPresets).join(', ')})`] : []), ...new Set(named)];
-    const grant = from(`hosts: ${phase}`, granted.length === 0 ? 'none' : granted.join(', '), `allow.${phase}`);
+    const tunnels = [...(usual.length > 0 ? ['the registries'] : []), ...new Set(named.filter((host) => isTunnel(host, phase, granting)))];
+    const limits = tunnels.length === 0 ? '' : `; in tunnels, of which only the name in TLS is checked: ${tunnels.join(', ')}`;
+    const grant = from(`hosts: ${phase}`, granted.length === 0 ? 'none' : `${granted.join(', ')}${limits}`, `allow.${phase}`);
     return { ...grant, by: asked.length === 0 ? grant.by : `${grant.by}; the person who asked`, phase };
   };
   return [
@@ -57,13 +65,23 @@ export function describeGrants({ plan, effective, asked, credentials, isolation 
       : [
           {
             name: 'credentials',
-            granted: `${credentials.join('; ')}: put in by the host, where the hosts above are open`,
+            granted: `${credentials.map(describeCredential).join('; ')}: put in by the host, where the hosts above are open`,
             by: 'the operator: MAYFLY_CREDENTIALS_FILE',
             beyond: null,
             phase: null,
           },
         ]),
   ];
+}
+
+/** Whether the gateway only passes on what it cannot see: the rule asks for no more, it is no registry after setup, no credential is put in. */
+function isTunnel(entry: string, phase: string, { credentials, registryHosts }: Granting): boolean {
+  const rule = parseHostRule(entry);
+  if (rule === null || rule.methods !== null) return false;
+  const registries: readonly string[] = [...Object.values(hostPresets).flat(), ...registryHosts];
+  if (phase !== 'setup' && registries.includes(entry)) return false;
+  const target = { host: rule.host, port: rule.port ?? 443, isAddress: false };
+  return rule.wildcard || !credentials.some((credential) => isFor(credential, target));
 }
 
 const maxRefused = 10;

@@ -1,9 +1,22 @@
 /** What tried to leave the VMs of a run, by host: a refused host is one line for people, however often and from where it was asked for. */
-import type { LedgerEntry } from '../gateway/gateway.ts';
+import type { Gateway, LedgerEntry } from '../gateway/gateway.ts';
 
 /** `vm` is the suffix of the VM's id. */
 export interface EgressEntry extends LedgerEntry {
   readonly vm: string;
+  /** Of attempts that it stands for; left out for one. */
+  readonly count?: number;
+}
+
+/** All that one VM tried: the lines of its gateway's ledger, then the sums of what came after them. */
+export function egressOf({ ledger, unlisted }: Pick<Gateway, 'ledger' | 'unlisted'>, vm: string): readonly EgressEntry[] {
+  return [...ledger.map((entry) => ({ ...entry, vm })), ...unlisted.map((sum) => ({ ...sum, method: '', path: null, vm }))];
+}
+
+/** What is not there line by line, in a sentence; null when all is. */
+export function describeUnlisted({ ledger, unlisted }: Pick<Gateway, 'ledger' | 'unlisted'>, vm: string): string | null {
+  const count = unlisted.reduce((sum, row) => sum + row.count, 0);
+  return count === 0 ? null : `VM "${vm}" tried ${ledger.length + count} times to get out: of the last ${count} attempts only the sums were kept.`;
 }
 
 /** Attempts that differ in nothing but time and size. */
@@ -29,7 +42,7 @@ export function groupByHost(entries: readonly EgressEntry[]): readonly HostEgres
     hosts.set(host, groups);
     const key = JSON.stringify([vm, phase, port, decision, rule]);
     const before = groups.get(key) ?? { count: 0, bytesIn: 0, bytesOut: 0 };
-    const sums = { count: before.count + 1, bytesIn: before.bytesIn + entry.bytesIn, bytesOut: before.bytesOut + entry.bytesOut };
+    const sums = { count: before.count + (entry.count ?? 1), bytesIn: before.bytesIn + entry.bytesIn, bytesOut: before.bytesOut + entry.bytesOut };
     groups.set(key, { vm, phase, port, decision, rule, ...sums });
   }
   return [...hosts].map(([host, groups]) => ({ host, attempts: [...groups.values()] }));

@@ -4,6 +4,7 @@ import { FixError, asFixError } from '../errors.ts';
 import { guestBundle } from '../gateway/surroundings.ts';
 import type { Log } from '../log.ts';
 import type { LayerMaker, LayerName, Layers, Provider, Sandbox } from '../sandbox/sandbox.ts';
+import { egressOf, groupByHost } from './egress.ts';
 import { createReport, createTimer } from './report.ts';
 import { furnish } from './workspace.ts';
 import type { WorkspaceOptions } from './workspace.ts';
@@ -39,8 +40,10 @@ export interface MakingOptions {
 }
 
 const maxWaiting = 4;
+const maxLoggedHosts = 100;
 
-export function createMaking({ provider, maker, layers, availableMib, log }: MakingOptions): Making {
+export function createMaking(making: MakingOptions): Making {
+  const { layers, availableMib, log } = making;
   const closing = new AbortController();
   const { signal } = closing;
   const waiting = new Set<string>();
@@ -50,7 +53,7 @@ export function createMaking({ provider, maker, layers, availableMib, log }: Mak
     const startedAt = performance.now();
     const report = createReport(options.report.runId);
     const own = { ...options, report, timed: createTimer({ report, onEvent: () => {} }), signal };
-    const made = await layers.keep(name, async (file): Promise<Notes> => ({ ...notes, node: await makeKept(provider, maker, { options: own, file }) }));
+    const made = await layers.keep(name, async (file): Promise<Notes> => ({ ...notes, node: await makeKept(making, { options: own, file }) }));
     if (made) log.info({ ...notes, durationMs: Math.round(performance.now() - startedAt) }, 'repository template is ready');
   };
   return {
@@ -74,7 +77,7 @@ export function createMaking({ provider, maker, layers, availableMib, log }: Mak
 }
 
 /** Clone and setup in a VM whose disk becomes `file`; then a VM has to wake up with it. */
-async function makeKept(provider: Provider, maker: LayerMaker, { options, file }: { options: WorkspaceOptions; file: string }): Promise<Notes['node']> {
+async function makeKept({ provider, maker, log }: MakingOptions, { options, file }: { options: WorkspaceOptions; file: string }): Promise<Notes['node']> {
   const { plan, report, signal } = options;
   const gateway = options.openGateway('setup', plan.allow.setup);
   const made: Notes['node'][] = [];
@@ -87,6 +90,11 @@ async function makeKept(provider: Provider, maker: LayerMaker, { options, file }
     });
   } finally {
     await gateway.close();
+    // No report is about this VM.
+    log.info(
+      { runId: report.runId, egress: groupByHost(egressOf(gateway, 'layer')).slice(0, maxLoggedHosts) },
+      'what the VM of a repository template asked for',
+    );
   }
   const [node] = made;
   if (node === undefined) throw new FixError('internal', { details: { reason: 'nothing was made' } });

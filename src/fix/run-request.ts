@@ -1,6 +1,8 @@
 /** What a run is asked, what it is given to do it, and what it answers. */
 import type { AgentLimits, AgentOptions, Transcript } from '../agent/loop.ts';
 import type { TaskText } from '../agent/task.ts';
+import type { RepositoryIdentity } from '../gateway/credential-repositories.ts';
+import type { Credential } from '../gateway/credentials.ts';
 import type { Gateway } from '../gateway/gateway.ts';
 import type { Snapshot } from '../git/mirror.ts';
 import type { BudgetShare, FixOutcome, Patch } from '../job.ts';
@@ -32,8 +34,8 @@ export interface RunLimits {
 export interface GatewayWish {
   readonly phase: string;
   readonly allow: readonly string[];
-  /** `owner/name`, whose credentials may be used; null is none. */
-  readonly repository: string | null;
+  /** Of the operator, for this repository. */
+  readonly credentials: readonly Credential[];
   /** Whether the repository names this package. */
   readonly isKnownPackage?: (name: string) => boolean;
   readonly log: Log;
@@ -50,8 +52,8 @@ export interface RunTools {
   readonly operator: Operator;
   readonly models: Models;
   readonly openGateway: (options: GatewayWish) => Gateway;
-  /** What the operator's credentials for a repository, as `owner/name`, are for: never a word of their values. */
-  readonly credentialsOf: (repository: string | null) => readonly string[];
+  /** The operator's credentials for a repository; null is one that nobody knows. Throws `credential_repository`. */
+  readonly credentialsOf: (repository: RepositoryIdentity | null) => Promise<readonly Credential[]>;
   readonly surroundings: GuestSurroundings;
   /** Of the guest template; a repository may ask for another. */
   readonly guestNodeVersion: string;
@@ -67,8 +69,8 @@ export interface RunTools {
 }
 
 export interface RunRequest {
-  /** `owner/name` on GitHub; left out where there is none. */
-  readonly repository?: string;
+  /** On GitHub; left out where there is none. */
+  readonly repository?: RepositoryIdentity;
   readonly issue: AskedIssue;
   /** Where settings and instructions come from, when the base is a branch that anybody may have written. */
   readonly rules?: (signal: AbortSignal) => Promise<Snapshot>;

@@ -79,10 +79,9 @@ async function prepare(
   if (model === null) return ended({ kind: 'refused', reason: 'settings_invalid', detail: notAllowed(plan.model, tools.models) });
   report.notes.push(...plan.gaps);
   const isolation = { kind: tools.isolation, provider: tools.provider.name, reason: tools.providerReason };
-  const credentials = tools.credentialsOf(request.repository ?? null);
-  report.grants = describeGrants({ plan, effective, asked: request.wishes.allow, credentials, isolation });
+  const credentials = await tools.credentialsOf(request.repository ?? null);
+  report.grants = describeGrants({ plan, effective, asked: request.wishes.allow, credentials, registryHosts: surroundings.registryHosts, isolation });
   const isKnownPackage = createPackageWords(snapshot, signal);
-  const repository = request.repository ?? null;
   const image = await prepareImage(request, tools, plan);
   if (image !== null && 'reason' in image) return ended(image);
   if (image !== null) report.notes.push(`The VMs are made of the image ${plan.sandbox.image}, which is sha256:${image.sha256.slice(0, 12)} now.`);
@@ -90,7 +89,7 @@ async function prepare(
     id: `${report.runId}-${suffix}`,
     timed: createTimer(request, suffix),
     provider: tools.provider,
-    openGateway: (phase, allow) => tools.openGateway({ phase, allow, repository, isKnownPackage, log }),
+    openGateway: (phase, allow) => tools.openGateway({ phase, allow, credentials, isKnownPackage, log }),
     surroundings,
     guestNodeVersion,
     image,

@@ -5,6 +5,7 @@ import { FixError } from '../errors.ts';
 import type { Snapshot } from '../git/mirror.ts';
 import type { Rerun } from '../proof/prove.ts';
 import type { ExecResult, GuestImage, Provider, Sandbox } from '../sandbox/sandbox.ts';
+import { describeUnlisted, egressOf } from './egress.ts';
 import { withdrawRoot } from './guest-root.ts';
 import { installNode } from './install-node.ts';
 import type { GuestNode } from './install-node.ts';
@@ -134,7 +135,10 @@ function createClosing(sandbox: Sandbox, gateway: Gateway, options: WorkspaceOpt
       const left = await sandbox.dispose();
       await gateway.close();
       const vm = options.id.slice(options.report.runId.length + 1);
-      options.report.egress.push(...gateway.ledger.map((entry) => ({ ...entry, vm })));
+      // One by one: as arguments of one call they could be too many.
+      for (const entry of egressOf(gateway, vm)) options.report.egress.push(entry);
+      const unlisted = describeUnlisted(gateway, vm);
+      if (unlisted !== null) options.report.notes.push(unlisted);
       options.report.leftovers.push(...left);
     });
   return () => (closing ??= close());

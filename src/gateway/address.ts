@@ -34,15 +34,29 @@ export function closedAddress(text: string): string | null {
   return address instanceof ipaddr.IPv4 ? closedV4(address) : closedV6(address);
 }
 
+/** One text for one machine: IPv4 in IPv6 is IPv4, and a zone says only by which card. Null for what is no address. */
+export function plainAddress(text: string): string | null {
+  const [unzoned = ''] = text.split('%', 1);
+  if (!ipaddr.isValid(unzoned)) return null;
+  const address = ipaddr.parse(unzoned);
+  return (address instanceof ipaddr.IPv6 ? (carriedV4(address) ?? address) : address).toNormalizedString();
+}
+
+/** The IPv4 address that an IPv6 address stands for. */
+function carriedV4(address: ipaddr.IPv6): ipaddr.IPv4 | null {
+  if (address.isIPv4MappedAddress()) return address.toIPv4Address();
+  // NAT64: on a network without IPv4 the public internet itself has these addresses (RFC 6052).
+  return address.match(translated) ? new ipaddr.IPv4(address.toByteArray().slice(12)) : null;
+}
+
 function closedV4(address: ipaddr.IPv4): string | null {
   return closedIpv4.find(({ range }) => address.match(range))?.name ?? null;
 }
 
 function closedV6(address: ipaddr.IPv6): string | null {
   if (address.zoneId) return 'link-local';
-  if (address.isIPv4MappedAddress()) return closedV4(address.toIPv4Address());
-  // NAT64: on a network without IPv4 the public internet itself has these addresses (RFC 6052).
-  if (address.match(translated)) return closedV4(new ipaddr.IPv4(address.toByteArray().slice(12)));
+  const carried = carriedV4(address);
+  if (carried) return closedV4(carried);
   if (!address.match(globalUnicast)) return address.range() === 'loopback' ? 'loopback' : 'private';
   return tunnels.some((range) => address.match(range)) ? 'tunnel' : null;
 }

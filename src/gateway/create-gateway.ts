@@ -5,21 +5,23 @@ import { networkInterfaces } from 'node:os';
 import type { Duplex } from 'node:stream';
 import { createAuthority } from './authority.ts';
 import type { Authority } from './authority.ts';
-import { Books } from './books.ts';
-import type { Described } from './books.ts';
 import { Connection } from './connection.ts';
 import type { DialOptions } from './dial.ts';
 import { judgeHead } from './forward.ts';
-import { createFront } from './front.ts';
 import type { Gateway, GatewayLimits, GatewayOptions } from './gateway.ts';
 import { Inspector } from './inspect.ts';
+import { isDirect } from './no-proxy.ts';
 import { Passage } from './passage.ts';
 import { createPolicy } from './policy.ts';
 import type { Policy } from './policy.ts';
+import { createProxyServer } from './proxy-server.ts';
 import { answerCrowded, answerMalformed, answerUnreadable, printable } from './refusal.ts';
 import { Screen } from './screen.ts';
 import { parseAbsoluteForm, parseAuthority } from './target.ts';
-import { Slots, UpstreamAgent, createTrust } from './upstream.ts';
+import { createTrust } from './trust.ts';
+import { Slots, UpstreamAgent } from './upstream.ts';
+import { GatewayUsage } from './usage.ts';
+import type { Described } from './usage.ts';
 
 export const defaultGatewayLimits: GatewayLimits = {
   connections: 64,
@@ -31,6 +33,7 @@ export const defaultGatewayLimits: GatewayLimits = {
   requests: 100_000,
   packageNames: 50,
   packageNamesInSetup: 1_000,
+  packageAddresses: 5_000,
   ledgerEntries: 10_000,
 };
 
@@ -41,7 +44,7 @@ export function createGateway(options: GatewayOptions): Gateway {
 class ProxyGateway implements Gateway {
   readonly #options: GatewayOptions;
   readonly #limits: GatewayLimits;
-  readonly #books: Books;
+  readonly #usage: GatewayUsage;
   readonly #screen: Screen;
   readonly #passage: Passage;
   readonly #server: Server;
@@ -55,38 +58,39 @@ class ProxyGateway implements Gateway {
     const limits = { ...defaultGatewayLimits, ...options.limits };
     this.#limits = limits;
     const dial = readDial(options, limits);
-    this.#books = new Books(options.phase ?? 'setup', { limits, log: options.log, onSpent: () => this.#cutAll('byte limit') });
+    this.#usage = new GatewayUsage(options.phase ?? 'setup', { limits, log: options.log, onOverByteLimit: () => this.#cutAll('byte limit') });
     this.#screen = new Screen({
       registries: options.registries ?? [],
       credentials: options.credentials ?? [],
       isKnownPackage: options.isKnownPackage ?? (() => false),
       maxNames: limits.packageNames,
       maxNamesInSetup: limits.packageNamesInSetup,
+      maxAddresses: limits.packageAddresses,
     });
-    this.#screen.enter(this.#books.phase);
+    this.#screen.enter(this.#usage.phase);
     this.#policy = this.#readPolicy(options.allow);
-    const shared = { limits, books: this.#books, screen: this.#screen, settingsKey: options.settingsKey, policy: () => this.#policy };
-    const agent = new UpstreamAgent(dial, options.trust ?? createTrust(''), this.#closing.signal);
+    const shared = { limits, usage: this.#usage, screen: this.#screen, settingsKey: options.settingsKey, policy: () => this.#policy };
+    const agent = new UpstreamAgent(dial, this.#closing.signal);
     this.#passage = new Passage({
       ...shared,
       dial,
       inspector: new Inspector({ ...shared, agent, slots: new Slots(), authority: () => this.#openAuthority() }),
     });
-    this.#server = createFront({
+    this.#server = createProxyServer({
       headerBytes: limits.headerBytes,
       onConnect: (request, stream, head) => this.#onConnect(request, stream, head),
       onRequest: (request, response) => this.#onRequest(request, response),
       onUnreadable: (error, stream) => this.#onUnreadable(error, stream),
-      onSecond: (stream) => this.#connections.get(stream)?.cut('second request'),
+      onPipelinedRequest: (stream) => this.#connections.get(stream)?.cut('second request'),
     });
   }
 
   get ledger(): Gateway['ledger'] {
-    return this.#books.entries;
+    return this.#usage.entries;
   }
 
-  get unlisted(): number {
-    return this.#books.unlisted;
+  get unlisted(): Gateway['unlisted'] {
+    return this.#usage.unlisted;
   }
 
   async authority(): Promise<string> {
@@ -111,7 +115,7 @@ class ProxyGateway implements Gateway {
   }
 
   enter(phase: string, allow: readonly string[]): void {
-    this.#books.phase = phase;
+    this.#usage.phase = phase;
     this.#screen.enter(phase);
     this.#policy = this.#readPolicy(allow);
     for (const connection of this.#connections.values()) {
@@ -129,7 +133,7 @@ class ProxyGateway implements Gateway {
   }
 
   #readPolicy(allow: readonly string[]): Policy {
-    const { phase } = this.#books;
+    const { phase } = this.#usage;
     const policy = createPolicy({ phase, allow, internal: this.#options.internal, isWatched: (target, scheme) => this.#screen.isWatched(target, scheme) });
     const { unreadable } = policy;
     if (unreadable.length > 0) this.#options.log.warn({ phase, unreadable }, 'gateway ignores entries that are no host');
@@ -190,9 +194,15 @@ class ProxyGateway implements Gateway {
   }
 }
 
-function readDial({ lookup, ownAddresses = cardAddresses, upstreamProxy }: GatewayOptions, limits: GatewayLimits): DialOptions {
-  const { dialTimeoutMs: timeoutMs, headerBytes } = limits;
-  return { lookup: lookup ?? ((host) => lookupHost(host, { all: true })), ownAddresses, upstreamProxy, timeoutMs, headerBytes };
+function readDial({ lookup, ownAddresses = cardAddresses, upstreamProxy, noProxy, trust }: GatewayOptions, limits: GatewayLimits): DialOptions {
+  return {
+    lookup: lookup ?? ((host) => lookupHost(host, { all: true })),
+    ownAddresses,
+    proxyFor: (target) => (upstreamProxy === null || isDirect(noProxy ?? null, target) ? null : upstreamProxy),
+    trust: trust ?? createTrust(''),
+    timeoutMs: limits.dialTimeoutMs,
+    headerBytes: limits.headerBytes,
+  };
 }
 
 function cardAddresses(): string[] {

@@ -9,6 +9,13 @@ import { defaultPorts } from './policy.ts';
 import { parseAuthority } from './target.ts';
 import type { Target } from './target.ts';
 
+export interface CredentialRepository {
+  /** `owner/name`, lower case. */
+  readonly name: string;
+  /** Null: the first repository of that name. */
+  readonly id: number | null;
+}
+
 export interface Credential {
   readonly target: Target;
   readonly methods: readonly string[];
@@ -17,8 +24,7 @@ export interface Credential {
   /** Lower case. */
   readonly header: string;
   readonly value: string;
-  /** `owner/name`, lower case. */
-  readonly repositories: readonly string[];
+  readonly repositories: readonly CredentialRepository[];
 }
 
 /** Headers that say how a request is framed or where it goes. */
@@ -34,8 +40,7 @@ const Entry = z.strictObject({
   }),
   methods: z.array(z.string().regex(/^[A-Z]{1,20}$/, problem('not a method, such as GET'))).default([...readingMethods]),
   pathPrefix: z
-    .string()
-    .default('/')
+    .string(problem('say below which path of the host, such as /npm/; / is the whole host'))
     .refine(isPlainPath, problem('not the beginning of a path, such as /npm/, in plain characters'))
     .transform((path) => path.replace(/\/$/, '')),
   header: z
@@ -45,9 +50,14 @@ const Entry = z.strictObject({
     .refine((name) => !framing.test(name), problem('this header cannot be a credential')),
   value: z.string().regex(/^[!-~](?:[ -~]{6,4094}[!-~])$/, problem('between 8 and 4096 printable characters of ASCII, without a space at its ends')),
   repositories: z
-    .array(z.string().regex(/^[\w-]{1,100}\/[\w.-]{1,100}$/, problem('not owner/name')))
+    .array(z.string().regex(/^[\w-]{1,100}\/[\w.-]{1,100}(?:#[1-9]\d{0,14})?$/, problem('not owner/name or owner/name#id')))
     .min(1, problem('name the repositories that may use it, as owner/name'))
-    .transform((names) => names.map((name) => name.toLowerCase())),
+    .transform((texts) =>
+      texts.map((text): CredentialRepository => {
+        const [name = '', id] = text.toLowerCase().split('#');
+        return { name, id: id === undefined ? null : Number(id) };
+      }),
+    ),
 });
 const Entries = z.array(Entry).max(200);
 
@@ -79,11 +89,6 @@ export function secretsOf({ value }: Pick<Credential, 'value'>): readonly string
 export function describeCredential({ methods, target, pathPrefix }: Credential): string {
   const { host, port } = target;
   return `${methods.join(', ')} ${host}${port === defaultPorts.tunnel ? '' : `:${port}`}${pathPrefix}`;
-}
-
-/** Null is a run of no known repository. */
-export function credentialsFor(credentials: readonly Credential[], repository: string | null): readonly Credential[] {
-  return repository === null ? [] : credentials.filter(({ repositories }) => repositories.includes(repository.toLowerCase()));
 }
 
 export const isFor = (credential: Credential, target: Target): boolean => credential.target.host === target.host && credential.target.port === target.port;

@@ -5,22 +5,27 @@
 import { once } from 'node:events';
 import { request as httpRequest } from 'node:http';
 import type { IncomingMessage } from 'node:http';
-import { connect as connectTcp } from 'node:net';
+import { connect as connectTcp, isIP } from 'node:net';
 import type { LookupFunction, Socket } from 'node:net';
+import { unescape } from 'node:querystring';
 import { addAbortSignal } from 'node:stream';
 import { connect as connectTls } from 'node:tls';
 import { setTimeout as delay } from 'node:timers/promises';
-import { closedAddress } from './address.ts';
+import { closedAddress, plainAddress } from './address.ts';
 import type { Lookup } from './gateway.ts';
 import { authorityText } from './target.ts';
 import type { Target } from './target.ts';
+import { verified } from './trust.ts';
+import type { Trust } from './trust.ts';
 
 type Addresses = Awaited<ReturnType<Lookup>>;
 
 export interface DialOptions {
   readonly lookup: Lookup;
   readonly ownAddresses: () => readonly string[];
-  readonly upstreamProxy: URL | null;
+  /** The upstream proxy, where the way to this target leads through it. */
+  readonly proxyFor: (target: Target) => URL | null;
+  readonly trust: Trust;
   readonly timeoutMs: number;
   /** Of an answer of the upstream proxy. */
   readonly headerBytes: number;
@@ -48,23 +53,24 @@ export type Route =
  * proxy's own rules decide. What we do find and what is private is refused all the same.
  */
 export async function findRoute(call: Call, options: DialOptions): Promise<Route> {
-  const found = await resolve(call, options).catch((error: unknown) => {
-    if (options.upstreamProxy && !call.signal.aborted) return [];
+  const proxy = options.proxyFor(call.target);
+  const found = await resolve(call, options, proxy !== null).catch((error: unknown) => {
+    if (proxy && !call.signal.aborted) return [];
     throw error;
   });
   // A public address of this host is no way to its own services either.
-  const own = new Set(options.ownAddresses());
-  const closed = found.map(({ address }) => closedAddress(address) ?? (own.has(address) ? 'own' : null)).find((rule) => rule !== null);
+  const own = new Set(options.ownAddresses().map(plainAddress));
+  const closed = found.map(({ address }) => closedAddress(address) ?? (own.has(plainAddress(address)) ? 'own' : null)).find((rule) => rule !== null);
   if (closed !== undefined && !call.internal) return { kind: 'closed', rule: `${closed} address` };
   // A vouched-for private address is on this side of the upstream proxy.
-  if (options.upstreamProxy && closed === undefined) return { kind: 'proxy', proxy: options.upstreamProxy };
+  if (proxy && closed === undefined) return { kind: 'proxy', proxy };
   return { kind: 'direct', addresses: found };
 }
 
-async function resolve({ target, signal }: Call, { lookup, timeoutMs, upstreamProxy }: DialOptions): Promise<Addresses> {
+async function resolve({ target, signal }: Call, { lookup, timeoutMs }: DialOptions, isBehindProxy: boolean): Promise<Addresses> {
   if (target.isAddress) return [{ address: target.host, family: target.host.includes(':') ? 6 : 4 }];
   // getaddrinfo cannot be cancelled: the wait for it can.
-  const late = delay(upstreamProxy ? Math.min(timeoutMs, lookupBehindProxyMs) : timeoutMs, null, { signal, ref: false });
+  const late = delay(isBehindProxy ? Math.min(timeoutMs, lookupBehindProxyMs) : timeoutMs, null, { signal, ref: false });
   const found = await Promise.race([lookup(target.host), late]);
   if (!found || found.length === 0) throw coded('ENOTFOUND');
   return found;
@@ -73,21 +79,32 @@ async function resolve({ target, signal }: Call, { lookup, timeoutMs, upstreamPr
 /** A connection that ends at the target: direct, or through CONNECT of the upstream proxy. */
 export async function dialTunnel(route: Exclude<Route, { kind: 'closed' }>, call: Call, options: DialOptions): Promise<Socket> {
   if (route.kind === 'direct') return dialAddresses(route.addresses, call, options.timeoutMs);
-  const socket = await dialProxy(route.proxy, call.signal, options.timeoutMs);
+  const socket = await dialProxy(route.proxy, call.signal, options);
   return connectThrough(socket, route.proxy, call, options);
 }
 
 /** A connection for one plain request: to the target, or to the upstream proxy, which then gets the absolute form. */
 export async function dialPlain(route: Exclude<Route, { kind: 'closed' }>, call: Call, options: DialOptions): Promise<Socket> {
   if (route.kind === 'direct') return dialAddresses(route.addresses, call, options.timeoutMs);
-  return dialProxy(route.proxy, call.signal, options.timeoutMs);
+  return dialProxy(route.proxy, call.signal, options);
 }
 
 /** `Proxy-Authorization` for the credentials in the proxy's address; they exist on the host only. */
 export function proxyAuthorization(proxy: URL): string[] {
-  if (proxy.username === '' && proxy.password === '') return [];
-  const pair = `${decodeURIComponent(proxy.username)}:${decodeURIComponent(proxy.password)}`;
-  return ['proxy-authorization', `Basic ${Buffer.from(pair).toString('base64')}`];
+  const [user, password] = proxyAccount(proxy);
+  return user === '' && password === '' ? [] : ['proxy-authorization', `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`];
+}
+
+/** What of the proxy's address must be seen nowhere. A short word would be found in answers that have nothing to do with it. */
+export function proxySecrets(proxy: URL): readonly string[] {
+  const [user, password] = proxyAccount(proxy);
+  // A name alone is a token.
+  const secret = password === '' ? user : password;
+  return [...proxyAuthorization(proxy).slice(1), ...[`${user}:${password}`, secret].filter((text) => text.length >= 8)];
+}
+
+function proxyAccount({ username, password }: URL): [string, string] {
+  return [unescape(username), unescape(password)];
 }
 
 function dialAddresses(addresses: Addresses, { target, signal }: Call, timeoutMs: number): Promise<Socket> {
@@ -100,10 +117,10 @@ function dialAddresses(addresses: Addresses, { target, signal }: Call, timeoutMs
   return whenConnected(socket, 'connect', signal, timeoutMs);
 }
 
-function dialProxy(proxy: URL, signal: AbortSignal, timeoutMs: number): Promise<Socket> {
+function dialProxy(proxy: URL, signal: AbortSignal, { timeoutMs, trust }: DialOptions): Promise<Socket> {
   const host = proxy.hostname.replace(/^\[|\]$/g, '');
   if (proxy.protocol === 'https:') {
-    const secure = connectTls({ host, servername: host, port: Number(proxy.port || 443) });
+    const secure = connectTls({ ...verified(trust, host), ...(isIP(host) === 0 && { servername: host }), port: Number(proxy.port || 443) });
     addAbortSignal(signal, secure);
     return whenConnected(secure, 'secureConnect', signal, timeoutMs);
   }

@@ -51,6 +51,8 @@ const joined = new Set(['content-encoding', 'content-language']);
 /** What is wrong with the head, or null. The framing is checked again here: Node hands a request over before it has read all of its coding. */
 export function judgeHead(request: GuestRequest, target: Target, scheme: Scheme = 'plain'): string | null {
   if (request.method === 'TRACE' || request.method === 'CONNECT') return request.method;
+  // Node would answer by itself, and nobody would hear of it.
+  if (values(request, 'expect').some((expected) => expected.toLowerCase() !== '100-continue')) return 'Expect';
   const hosts = [...values(request, 'host'), ...values(request, ':authority')];
   if (values(request, 'host').length > 1) return 'more than one Host header';
   const coding = values(request, 'transfer-encoding');
@@ -60,6 +62,11 @@ export function judgeHead(request: GuestRequest, target: Target, scheme: Scheme 
     return 'problem' in named || authorityText(named) !== authorityText(target);
   };
   return hosts.some(isOther) ? 'another Host header' : null;
+}
+
+/** Of HTTP/2, whose own limit holds only once the client has said that it heard of it, which it need not. Counted as RFC 9113 6.5.2 does. */
+export function isTooLarge(request: GuestRequest, headerBytes: number): boolean {
+  return 'stream' in request && pairs(request).reduce((sum, [name, value]) => sum + name.length + value.length + 32, 0) > headerBytes;
 }
 
 /** The `Host` of a target: without the port where that goes without saying. */
@@ -87,8 +94,8 @@ async function ask(exchange: Exchange): Promise<IncomingMessage> {
     const outgoing = openRequest(exchange);
     const answered = awaitAnswer(outgoing);
     const { request, signal } = exchange;
-    const isRepeatable = !hasBody(request);
-    const sent = isRepeatable ? outgoing.end() : pipeline(request, countBytes(exchange, 'out'), outgoing, { signal });
+    const isRepeatable = mayRepeat(request);
+    const sent = !hasBody(request) ? outgoing.end() : pipeline(request, countBytes(exchange, 'out'), outgoing, { signal });
     // A server may answer before it has read everything; what was not sent then is no failure.
     Promise.resolve(sent).catch(() => {});
     try {
@@ -97,6 +104,11 @@ async function ask(exchange: Exchange): Promise<IncomingMessage> {
       if (!isRepeatable || !outgoing.reusedSocket || signal.aborted) throw error;
     }
   }
+}
+
+/** A proxy may not send anything else a second time by itself (RFC 9110 9.2.2). */
+export function mayRepeat(request: GuestRequest): boolean {
+  return !hasBody(request) && (request.method === 'GET' || request.method === 'HEAD');
 }
 
 function openRequest({ request, way, host, added, keeps, headerBytes, signal }: Exchange): ClientRequest {

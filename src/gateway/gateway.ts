@@ -3,7 +3,7 @@ import type { Duplex } from 'node:stream';
 import type { Log } from '../log.ts';
 import type { Credential } from './credentials.ts';
 import type { Registry } from './package-names.ts';
-import type { Trust } from './upstream.ts';
+import type { Trust } from './trust.ts';
 
 /** One attempt to get out, allowed or not. */
 export interface LedgerEntry {
@@ -23,6 +23,12 @@ export interface LedgerEntry {
   readonly bytesIn: number;
   /** Sent by the guest. */
   readonly bytesOut: number;
+}
+
+/** Attempts of one kind that have no lines of their own, since there were too many. */
+export interface LedgerSum extends Omit<LedgerEntry, 'method' | 'path'> {
+  /** At least 1; `at` is the first of them. */
+  readonly count: number;
 }
 
 /** What one run may cost the host. */
@@ -45,6 +51,9 @@ export interface GatewayLimits {
   readonly packageNames: number;
   /** The same, when setup runs again on what the agent left. */
   readonly packageNamesInSetup: number;
+  /** Addresses at which it may ask them then, each counted once: versions and files of known packages are words, too. */
+  readonly packageAddresses: number;
+  /** Lines of the ledger; what comes after them is told in sums. */
   readonly ledgerEntries: number;
 }
 
@@ -58,6 +67,8 @@ export interface GatewayOptions {
   readonly internal: readonly string[];
   /** `http://proxy:3128`, when the host itself has to go through one. Credentials in it never enter the VM. */
   readonly upstreamProxy: URL | null;
+  /** Hosts that are reached without it, as in NO_PROXY. */
+  readonly noProxy?: string | null;
   /** Named in the refusal: which settings key would allow the host. */
   readonly settingsKey: string;
   readonly log: Log;
@@ -67,7 +78,7 @@ export interface GatewayOptions {
   readonly credentials?: readonly Credential[];
   /** Whether the repository names this package. */
   readonly isKnownPackage?: (name: string) => boolean;
-  /** For hosts whose requests are inspected. Default: Node's own list. */
+  /** For hosts whose requests are inspected, and for an https:// upstream proxy. Default: Node's own list. */
   readonly trust?: Trust;
   /** Name of the first phase. Default `setup`. */
   readonly phase?: string;
@@ -86,7 +97,7 @@ export interface Gateway {
   /** A new phase with a new allowlist; what is open and would not be allowed so any more is cut. */
   enter(phase: string, allow: readonly string[]): void;
   readonly ledger: readonly LedgerEntry[];
-  /** Attempts that came after the ledger was full. */
-  readonly unlisted: number;
+  /** Attempts that came after the ledger was full, in sums. */
+  readonly unlisted: readonly LedgerSum[];
   close(): Promise<void>;
 }

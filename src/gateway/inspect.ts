@@ -1,18 +1,17 @@
 /** A tunnel that ends at the gateway: each request in it is judged by itself, then asked anew over a verified connection. */
 import type { Authority } from './authority.ts';
-import type { Books, Described } from './books.ts';
 import type { Connection } from './connection.ts';
-import type { Call } from './dial.ts';
-import { Echo, formsOf, refuseUnsearchable } from './echo.ts';
 import { secretsOf } from './credentials.ts';
 import type { Credential } from './credentials.ts';
-import { hasBody, hostHeader, judgeHead, runExchange } from './forward.ts';
+import type { Call } from './dial.ts';
+import { Echo, formsOf, refuseUnsearchable } from './echo.ts';
+import { hasBody, hostHeader, isTooLarge, judgeHead, mayRepeat, runExchange } from './forward.ts';
 import type { Exchange } from './forward.ts';
 import type { GatewayLimits } from './gateway.ts';
 import type { OpenEntry } from './ledger.ts';
 import { canonicalPlace } from './place.ts';
 import type { Policy } from './policy.ts';
-import { answerClosedAddress, answerMalformed, answerRequests, answerSpent, answerUnreachable, plainCode, printable } from './refusal.ts';
+import { answerClosedAddress, answerHeaderSize, answerMalformed, answerRequests, answerSpent, answerUnreachable, plainCode, printable } from './refusal.ts';
 import type { Answer } from './refusal.ts';
 import type { Screen } from './screen.ts';
 import { terminate } from './terminate.ts';
@@ -20,10 +19,11 @@ import type { GuestRequest, GuestResponse } from './terminate.ts';
 import { readHello } from './tunnel.ts';
 import { ClosedAddress } from './upstream.ts';
 import type { Slots, UpstreamAgent } from './upstream.ts';
+import type { Described, GatewayUsage } from './usage.ts';
 
 export interface InspectorOptions {
   readonly limits: GatewayLimits;
-  readonly books: Books;
+  readonly usage: GatewayUsage;
   readonly screen: Screen;
   readonly agent: UpstreamAgent;
   readonly slots: Slots;
@@ -45,6 +45,7 @@ const partial = new Set(['range', 'if-range']);
 const unreturned = new Set(['set-cookie', 'set-cookie2', 'alt-svc', 'authentication-info']);
 
 export const isForwarded = (name: string): boolean => forwarded.test(name);
+export const isPartial = (name: string): boolean => partial.has(name);
 export const isReturned = (name: string): boolean => !unreturned.has(name);
 
 interface Passed {
@@ -89,9 +90,11 @@ export class Inspector {
         if (request.httpVersionMajor === 1) turns.take(one);
         else void this.#serve(one);
       },
-      onUnreadable: (answer) => {
+      onUnreadable: (answer, method) => {
+        requests += 1;
         connection.arm(limits.headerTimeoutMs);
-        this.#options.books.write({ method: '', host: target.host, port: target.port, path: null }, { decision: 'refused', rule: answer.rule });
+        this.#options.usage.takeRequest();
+        this.#options.usage.record({ method, host: target.host, port: target.port, path: null }, { decision: 'refused', rule: answer.rule });
       },
       onBroken: () => connection.end(),
       signal,
@@ -101,7 +104,7 @@ export class Inspector {
   /** One request. Never rejects. */
   async #serve(one: Asking): Promise<void> {
     const { connection, call, request, response } = one;
-    const { books } = this.#options;
+    const { usage } = this.#options;
     connection.touch();
     // What was asked in vain is not read, so a body that still comes would be taken for the next request.
     request.on('error', () => {});
@@ -110,10 +113,10 @@ export class Inspector {
     const described = describeRequest(one);
     if ('answer' in judged) {
       const { answer } = judged;
-      books.write(described, { decision: 'refused', rule: answer.rule, ...(answer.wouldAllow !== undefined && { wouldAllow: answer.wouldAllow }) });
+      usage.record(described, { decision: 'refused', rule: answer.rule, ...(answer.wouldAllow !== undefined && { wouldAllow: answer.wouldAllow }) });
       return reply(one, answer);
     }
-    const entry = books.write(described, { decision: 'allowed', rule: judged.rule });
+    const entry = usage.record(described, { decision: 'allowed', rule: judged.rule });
     const gone = new AbortController();
     response.once('close', () => gone.abort());
     const signal = AbortSignal.any([connection.signal, gone.signal]);
@@ -130,9 +133,10 @@ export class Inspector {
   }
 
   #judge({ call: { target }, request }: Asking): Passed | { readonly answer: Answer } {
-    const { books, limits, screen, policy, settingsKey } = this.#options;
-    if (!books.takeRequest()) return { answer: answerRequests() };
-    if (books.isSpent) return { answer: answerSpent(limits.totalBytes) };
+    const { usage, limits, screen, policy, settingsKey } = this.#options;
+    if (!usage.takeRequest()) return { answer: answerRequests() };
+    if (usage.isOverByteLimit) return { answer: answerSpent(limits.totalBytes) };
+    if (isTooLarge(request, limits.headerBytes)) return { answer: answerHeaderSize() };
     const problem = judgeHead(request, target, 'tunnel');
     if (problem !== null) return { answer: answerMalformed(problem) };
     const place = canonicalPlace(request.url ?? '');
@@ -145,9 +149,11 @@ export class Inspector {
   }
 
   #exchange({ connection, call, request, response }: Asking, { credential }: Passed, { entry, signal }: { entry: OpenEntry; signal: AbortSignal }): Exchange {
-    const { agent, books, limits } = this.#options;
+    const { agent, usage, limits } = this.#options;
     const { target } = call;
-    const way = { agent, host: target.host, port: target.port, path: request.url ?? '/', call };
+    const path = request.url ?? '/';
+    // A kept connection may be closed in the very moment in which it is used again: what cannot be repeated gets one of its own.
+    const way = mayRepeat(request) ? { agent, host: target.host, port: target.port, path, call } : { ...agent.connectOnce(call), path };
     return {
       request,
       response,
@@ -155,7 +161,7 @@ export class Inspector {
       host: hostHeader(target, 'tunnel'),
       // What is compressed could not be searched for the credential.
       added: credential === null ? [] : [credential.header, credential.value, 'accept-encoding', 'identity'],
-      keeps: credential === null ? isForwarded : (name) => isForwarded(name) && !partial.has(name),
+      keeps: credential === null ? isForwarded : (name) => isForwarded(name) && !isPartial(name),
       returns: isReturned,
       closes: false,
       secrets: credential === null ? [] : formsOf(secretsOf(credential)),
@@ -164,7 +170,7 @@ export class Inspector {
       signal,
       onBytes: (direction, count) => {
         connection.touch();
-        books.count(entry, direction, count);
+        usage.addBytes(entry, direction, count);
       },
     };
   }

@@ -1,8 +1,8 @@
 /** What becomes of one request of a guest: refused, or on its way to where it wants to go. */
-import type { Books, Decided, Described } from './books.ts';
 import type { Asked, Connection } from './connection.ts';
 import { dialPlain, dialTunnel, findRoute } from './dial.ts';
 import type { Call, DialOptions, Route } from './dial.ts';
+import { Echo } from './echo.ts';
 import { hasBody, runExchange } from './forward.ts';
 import type { GatewayLimits } from './gateway.ts';
 import type { Inspector } from './inspect.ts';
@@ -11,6 +11,7 @@ import { createPlainExchange } from './plain.ts';
 import type { PlainRequest } from './plain.ts';
 import { defaultPorts } from './policy.ts';
 import type { Policy } from './policy.ts';
+import type { Decided, Described, GatewayUsage } from './usage.ts';
 import {
   answerClosedAddress,
   answerDenied,
@@ -29,7 +30,7 @@ import { runTunnel } from './tunnel.ts';
 
 export interface PassageOptions {
   readonly limits: GatewayLimits;
-  readonly books: Books;
+  readonly usage: GatewayUsage;
   readonly screen: Screen;
   readonly inspector: Inspector;
   readonly dial: DialOptions;
@@ -54,12 +55,12 @@ export class Passage {
   /** From the decision to the end of the connection. Never rejects. */
   async serve(connection: Connection, asked: Asked, plain: PlainAsked | null): Promise<void> {
     const { target, scheme, method } = asked;
-    const { books, dial, limits, policy, settingsKey } = this.#options;
+    const { usage, dial, limits, policy, settingsKey } = this.#options;
     const described = describeTarget(method, target, plain?.path ?? null);
     const verdict = policy().decide(target, scheme);
     if (!verdict.allowed) return this.refuse(connection, described, answerDenied(asked, verdict, { phase: policy().phase, settingsKey }));
-    if (books.isSpent) return this.refuse(connection, described, answerSpent(limits.totalBytes));
-    if (!books.takeRequest()) return this.refuse(connection, described, answerRequests());
+    if (usage.isOverByteLimit) return this.refuse(connection, described, answerSpent(limits.totalBytes));
+    if (!usage.takeRequest()) return this.refuse(connection, described, answerRequests());
     this.#record(connection, described, { decision: 'allowed', rule: verdict.rule });
     connection.asked = asked;
     connection.isInspected = verdict.inspects;
@@ -133,7 +134,7 @@ export class Passage {
 
   #count(connection: Connection, direction: 'in' | 'out', count: number): void {
     connection.touch();
-    this.#options.books.count(connection.entry, direction, count);
+    this.#options.usage.addBytes(connection.entry, direction, count);
   }
 
   refuse(connection: Connection, described: Described, answer: Answer): void {
@@ -143,6 +144,8 @@ export class Passage {
   }
 
   #fail(connection: Connection, { described, target }: { described: Described; target: Target }, error: unknown): void {
+    // By then the answer has begun, and its connection is cut.
+    if (error instanceof Echo) this.#record(connection, described, { decision: 'failed', rule: error.code });
     if (connection.signal.aborted) return;
     if (connection.isAnswered) return connection.end();
     const code = plainCode(error);
@@ -161,7 +164,7 @@ export class Passage {
   /** One line for each connection: a later decision about it replaces the first. */
   #record(connection: Connection, described: Described, decided: Decided): void {
     if (connection.entry) Object.assign(connection.entry, decided);
-    else connection.entry = this.#options.books.write(described, decided);
+    else connection.entry = this.#options.usage.record(described, decided);
   }
 }
 

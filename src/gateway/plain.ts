@@ -1,11 +1,12 @@
 /** A request for an http:// address: the one kind that the gateway could always read. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import { proxyAuthorization } from './dial.ts';
+import { proxyAuthorization, proxySecrets } from './dial.ts';
 import type { Call, Route } from './dial.ts';
+import { formsOf } from './echo.ts';
 import { hostHeader } from './forward.ts';
 import type { Exchange } from './forward.ts';
-import { isForwarded, isReturned } from './inspect.ts';
+import { isForwarded, isPartial, isReturned } from './inspect.ts';
 
 export interface PlainRequest {
   readonly request: IncomingMessage;
@@ -30,16 +31,18 @@ export function createPlainExchange(
 ): Exchange {
   const host = hostHeader(call.target, 'plain');
   const proxy = route.kind === 'proxy' ? route.proxy : null;
+  const secrets = proxy ? formsOf(proxySecrets(proxy)) : [];
   return {
     request,
     response,
     host,
     way: { createConnection: () => socket, path: proxy ? `http://${host}${path}` : path },
-    added: proxy ? proxyAuthorization(proxy) : [],
-    keeps: isInspected ? isForwarded : () => true,
+    // A proxy may pass its password on, and the host show it: what is compressed, or a piece, could not be searched for it.
+    added: proxy ? [...proxyAuthorization(proxy), ...(secrets.length > 0 ? ['accept-encoding', 'identity'] : [])] : [],
+    keeps: (name) => (!isInspected || isForwarded(name)) && (secrets.length === 0 || !isPartial(name)),
     returns: isInspected ? isReturned : () => true,
     closes: true,
-    secrets: [],
+    secrets,
     signal: call.signal,
     onAnswer: ({ statusCode }) => {
       if (proxy && statusCode === 407) throw Object.assign(new Error('the upstream proxy refused'), { code: 'upstream proxy answered 407' });

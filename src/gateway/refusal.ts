@@ -32,6 +32,11 @@ export function answerMalformed(problem: string): Answer {
   return { status: 400, rule: problem, text: `mayfly: this is not a request that the gateway understands (${problem}).` };
 }
 
+/** In the words of Node's parser, which counts only what comes over HTTP/1.1. */
+export function answerHeaderSize(): Answer {
+  return answerUnreadable(Object.assign(new Error('headers'), { code: 'HPE_HEADER_OVERFLOW' }));
+}
+
 /** Of what Node's parser did not take. */
 export function answerUnreadable(error: NodeJS.ErrnoException): Answer {
   return { ...answerMalformed(plainCode(error)), status: error.code === 'HPE_HEADER_OVERFLOW' ? 431 : 400 };
@@ -88,6 +93,14 @@ export function answerNames(count: number): Answer {
     status: 403,
     rule: `more than ${count} package names`,
     text: `mayfly: this run has asked registries for ${count} other packages, which is the limit. ${advice}`,
+  };
+}
+
+export function answerAddresses(count: number): Answer {
+  return {
+    status: 403,
+    rule: `more than ${count} addresses of registries`,
+    text: `mayfly: this run has asked registries at ${count} addresses, which is the limit. Use what is installed, or hand your work in without more.`,
   };
 }
 

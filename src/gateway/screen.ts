@@ -1,4 +1,5 @@
 /** What a request may ask of a host whose requests are inspected: its method, its path, how many packages, with which credential. */
+import { createHash } from 'node:crypto';
 import { chooseCredential, isFor } from './credentials.ts';
 import type { Credential } from './credentials.ts';
 import { matchesHost, parseHostRule } from './host-rule.ts';
@@ -7,7 +8,7 @@ import type { Registry } from './package-names.ts';
 import type { Place } from './place.ts';
 import { defaultPorts } from './policy.ts';
 import type { Policy, Scheme } from './policy.ts';
-import { answerBody, answerMethod, answerNames, answerPath } from './refusal.ts';
+import { answerAddresses, answerBody, answerMethod, answerNames, answerPath } from './refusal.ts';
 import type { Answer, Place as Where } from './refusal.ts';
 import type { Target } from './target.ts';
 
@@ -27,6 +28,8 @@ export interface ScreenOptions {
   /** Others, in all phases after setup together; and when setup comes again. */
   readonly maxNames: number;
   readonly maxNamesInSetup: number;
+  /** Addresses of registries, in all phases after setup together. */
+  readonly maxAddresses: number;
 }
 
 export type Screened = { readonly rule: string; readonly credential: Credential | null } | { readonly answer: Answer };
@@ -34,6 +37,7 @@ export type Screened = { readonly rule: string; readonly credential: Credential 
 export class Screen {
   readonly #options: ScreenOptions;
   readonly #names = new Set<string>();
+  readonly #addresses = new Set<string>();
   /** A setup that comes later runs what the agent wrote. */
   #isAfterSetup = false;
 
@@ -56,21 +60,23 @@ export class Screen {
     const verdict = policy.judge(target, scheme, { method, place });
     if (!verdict.allowed) return { answer: verdict.reason === 'path' ? answerPath(asked, where) : answerMethod(asked, where) };
     if (hasBody && (method === 'GET' || method === 'HEAD')) return { answer: answerBody(asked) };
-    if (!this.#takeName(policy.phase, asked)) return { answer: answerNames(this.#names.size) };
+    const refused = this.#isAfterSetup ? this.#countForRegistry(policy.phase, asked) : null;
+    if (refused !== null) return { answer: refused };
     const credential = scheme === 'tunnel' ? chooseCredential(this.#options.credentials, asked) : null;
     return { rule: verdict.rule, credential };
   }
 
-  #takeName(phase: string, { target, scheme, place }: Inspected): boolean {
-    const registry = this.#isAfterSetup ? this.#findRegistry(target, scheme) : null;
-    if (registry === null) return true;
+  /** What a registry writes down of a request, as far as the guest may choose it freely. */
+  #countForRegistry(phase: string, { target, scheme, place }: Inspected): Answer | null {
+    const registry = this.#findRegistry(target, scheme);
+    if (registry === null) return null;
+    const { isKnownPackage, maxAddresses, maxNames, maxNamesInSetup } = this.#options;
     const name = packageName(registry, place.path, place.query);
-    const key = `${registry.kind} ${name}`;
-    if (name === '' || this.#names.has(key) || this.#options.isKnownPackage(name)) return true;
-    const { maxNames, maxNamesInSetup } = this.#options;
-    if (this.#names.size >= (phase === 'setup' ? maxNamesInSetup : maxNames)) return false;
-    this.#names.add(key);
-    return true;
+    const isFree = name === '' || isKnownPackage(name);
+    if (!isFree && !takeOne(this.#names, `${registry.kind} ${name}`, phase === 'setup' ? maxNamesInSetup : maxNames)) return answerNames(this.#names.size);
+    // As it is written: each way to write the same is another word.
+    const address = `${target.host}:${target.port}${place.written}?${place.query ?? ''}`;
+    return takeOne(this.#addresses, address, maxAddresses) ? null : answerAddresses(this.#addresses.size);
   }
 
   #findRegistry(target: Target, scheme: Scheme): Registry | null {
@@ -80,4 +86,13 @@ export class Screen {
     };
     return this.#options.registries.find(isAt) ?? null;
   }
+}
+
+/** False when it is one too many. Kept as digests, since what a guest asks for may be long. */
+function takeOne(taken: Set<string>, text: string, most: number): boolean {
+  const digest = createHash('sha256').update(text).digest('base64');
+  if (taken.has(digest)) return true;
+  if (taken.size >= most) return false;
+  taken.add(digest);
+  return true;
 }

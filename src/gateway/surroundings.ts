@@ -1,19 +1,16 @@
 /** What of the host must reach the guest, so that a repository which installs on this network also installs in a VM of it. */
 import { createHash } from 'node:crypto';
-import { FixError } from '../errors.ts';
 import { findCertificates } from './certificates.ts';
-import type { Registry } from './package-names.ts';
-import { authorityText, parseAuthority } from './target.ts';
 import { createGuestEnvironment } from './guest-environment.ts';
 import { guestJavaStore, javaStoreScript } from './java-store.ts';
+import type { Registry } from './package-names.ts';
+import { authorityText, parseAuthority } from './target.ts';
 
 export interface SurroundingsOptions {
   /** PEM files whose certificates are trusted too: the operator's setting, the file of NODE_EXTRA_CA_CERTS. */
   readonly extraCaFiles: readonly string[];
   /** npm's `registry` setting on the host; credentials in it stay here. */
   readonly npmRegistry: string | null;
-  /** Used by the gateway on the host; here it is only checked, so that a wrong one is found at the start. */
-  readonly upstreamProxy: URL | null;
   /** Default: where Debian keeps what an administrator added. */
   readonly caFolders?: readonly string[];
 }
@@ -42,9 +39,7 @@ const installScript =
 
 const defaultRegistry = 'https://registry.npmjs.org';
 
-/** Throws `config_invalid` for a proxy that cannot be used. */
 export async function readSurroundings(options: SurroundingsOptions): Promise<Surroundings> {
-  checkProxy(options.upstreamProxy);
   const found = await findCertificates(options.caFolders ?? ['/usr/local/share/ca-certificates'], options.extraCaFiles);
   const registry = readRegistry(options.npmRegistry);
   return {
@@ -64,11 +59,6 @@ export async function readSurroundings(options: SurroundingsOptions): Promise<Su
 export function trustFile(pems: readonly string[]): string {
   const content = pems.join('');
   return content === '' ? '' : `# Certificates of Mayfly, ${createHash('sha256').update(content).digest('hex')}\n${content}`;
-}
-
-function checkProxy(proxy: URL | null): void {
-  if (proxy === null || proxy.protocol === 'http:' || proxy.protocol === 'https:') return;
-  throw new FixError('config_invalid', { details: { reason: 'the upstream proxy must be an http:// or https:// address', protocol: proxy.protocol } });
 }
 
 /** The registry without credentials and query, and the allowlist entry for it. Null for npm's own, which is a preset. */

@@ -2,9 +2,10 @@
 import { createSecureServer } from 'node:http2';
 import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
-import type { Duplex, Writable } from 'node:stream';
+import { Duplex } from 'node:stream';
+import type { Writable } from 'node:stream';
 import type { Identity } from './authority.ts';
-import { answerUnreadable, wireAnswer } from './refusal.ts';
+import { answerMalformed, answerUnreadable, wireAnswer } from './refusal.ts';
 import type { Answer } from './refusal.ts';
 
 export type GuestRequest = IncomingMessage | Http2ServerRequest;
@@ -27,8 +28,8 @@ export interface TerminateOptions {
   onOpen(): void;
   /** Any number of times. */
   onRequest(request: GuestRequest, response: GuestResponse): void;
-  /** What came in the connection is no request; the answer is on its way. */
-  onUnreadable(answer: Answer): void;
+  /** What came in the connection is no request, or one of a method that there is not; the answer is on its way. */
+  onUnreadable(answer: Answer, method: string): void;
   /** The connection is of no use any more. */
   onBroken(): void;
   readonly signal: AbortSignal;
@@ -48,7 +49,8 @@ export function terminate(guest: Duplex, options: TerminateOptions): void {
     allowHTTP1: true,
     minVersion: 'TLSv1.2',
     handshakeTimeout: options.handshakeTimeoutMs,
-    settings: { maxConcurrentStreams: maxStreams, maxHeaderListSize: headerBytes, enablePush: false },
+    // What is over this is cut without a word, and what is over the limit itself gets an answer and a line in the ledger.
+    settings: { maxConcurrentStreams: maxStreams, maxHeaderListSize: 4 * headerBytes, enablePush: false },
     maxSendHeaderBlockLength: 4 * headerBytes,
   });
   server.on('secureConnection', (socket) => {
@@ -57,14 +59,23 @@ export function terminate(guest: Duplex, options: TerminateOptions): void {
     socket.once('close', () => options.onBroken());
     options.onOpen();
   });
-  server.on('request', (request: GuestRequest, response: ServerResponse | Http2ServerResponse) => options.onRequest(request, response as GuestResponse));
+  const take = (request: GuestRequest, response: ServerResponse | Http2ServerResponse): void => options.onRequest(request, response as GuestResponse);
+  server.on('request', take);
+  // Without these two Node answers by itself, and such requests are free.
+  server.on('checkExpectation', take);
+  server.on('connect', (request: GuestRequest, end: Duplex | Http2ServerResponse) => {
+    if (!(end instanceof Duplex)) return take(request, end);
+    const answer = answerMalformed('CONNECT');
+    end.end(wireAnswer(answer));
+    options.onUnreadable(answer, 'CONNECT');
+  });
   server.on('tlsClientError', () => options.onBroken());
   server.on('unknownProtocol', () => options.onBroken());
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => {
     if (!error.code?.startsWith('HPE_') || !socket.writable) return options.onBroken();
     const answer = answerUnreadable(error);
     socket.end(wireAnswer(answer));
-    options.onUnreadable(answer);
+    options.onUnreadable(answer, '');
   });
   server.on('sessionError', () => options.onBroken());
   signal.addEventListener('abort', () => server.close());

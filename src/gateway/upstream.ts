@@ -1,21 +1,12 @@
 /** Connections to hosts whose requests are inspected: TLS that is verified here, kept open and shared by the requests of a run. */
 import { once } from 'node:events';
 import { Agent } from 'node:http';
-import type { ClientRequestArgs } from 'node:http';
+import type { ClientRequestArgs, RequestOptions } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { connect as connectTls, createSecureContext, getCACertificates } from 'node:tls';
-import type { SecureContext } from 'node:tls';
+import { connect as connectTls } from 'node:tls';
 import { dialTunnel, findRoute } from './dial.ts';
 import type { Call, DialOptions } from './dial.ts';
-
-/** What the names in a certificate are checked with: Node's own list, and what this host trusts beside it. */
-export type Trust = () => SecureContext;
-
-/** Made when it is first needed: reading 150 certificates takes longer than a handshake. */
-export function createTrust(extraPem: string): Trust {
-  let context: SecureContext | null = null;
-  return () => (context ??= createSecureContext({ ca: [...getCACertificates('default'), ...(extraPem === '' ? [] : [extraPem])] }));
-}
+import { verified } from './trust.ts';
 
 /** The address of an allowed host turned out to be out of bounds. */
 export class ClosedAddress extends Error {
@@ -75,16 +66,19 @@ export class Slots {
 
 export class UpstreamAgent extends Agent {
   readonly #dial: DialOptions;
-  readonly #trust: Trust;
   readonly #signal: AbortSignal;
 
   /** `signal` ends all connections. */
-  constructor(dial: DialOptions, trust: Trust, signal: AbortSignal) {
+  constructor(dial: DialOptions, signal: AbortSignal) {
     super({ keepAlive: true, maxFreeSockets: 16, timeout: 60_000, scheduling: 'lifo' });
     this.#dial = dial;
-    this.#trust = trust;
     this.#signal = signal;
     signal.addEventListener('abort', () => this.destroy());
+  }
+
+  /** For one request over a connection that is nobody else's. */
+  connectOnce(call: Omit<Call, 'signal'>): Pick<RequestOptions, 'createConnection'> {
+    return { createConnection: (options, callback) => this.createConnection({ ...options, call }, callback) };
   }
 
   override createConnection(options: Asked, callback?: (error: Error | null, stream: Duplex) => void): undefined {
@@ -105,7 +99,7 @@ export class UpstreamAgent extends Agent {
     if (route.kind === 'closed') throw new ClosedAddress(route.rule);
     const socket = await dialTunnel(route, call, this.#dial);
     const { host, isAddress } = call.target;
-    const secure = connectTls({ socket, host, secureContext: this.#trust(), ALPNProtocols: ['http/1.1'], ...(!isAddress && { servername: host }) });
+    const secure = connectTls({ socket, ...verified(this.#dial.trust, host), ALPNProtocols: ['http/1.1'], ...(!isAddress && { servername: host }) });
     secure.on('error', () => {});
     try {
       await once(secure, 'secureConnect', { signal: AbortSignal.any([this.#signal, AbortSignal.timeout(this.#dial.timeoutMs)]) });

@@ -13,7 +13,7 @@ import { pino } from 'pino';
 import { createGateway } from '../../src/gateway/create-gateway.ts';
 import type { Gateway } from '../../src/gateway/gateway.ts';
 import { readSurroundings, trustFile } from '../../src/gateway/surroundings.ts';
-import { createTrust } from '../../src/gateway/upstream.ts';
+import { createTrust } from '../../src/gateway/trust.ts';
 import type { ProviderName } from '../../src/job.ts';
 import type { Provider } from '../../src/sandbox/sandbox.ts';
 import { root } from '../support/repository.ts';
@@ -120,7 +120,7 @@ async function installInVm(place: Place, provider: Provider): Promise<number> {
   const { gateway } = parts.use(await openGate(new URL(registry).host, place));
   const authority = join(directory, 'authority.crt');
   await writeFile(authority, place.extraPem);
-  const surroundings = await readSurroundings({ extraCaFiles: [authority], npmRegistry: registry, upstreamProxy: null });
+  const surroundings = await readSurroundings({ extraCaFiles: [authority], npmRegistry: registry });
   const sandbox = await bootOne(provider, { signal });
   parts.defer(() => disposeOf(sandbox));
   await sandbox.forward(3128, (stream) => gateway.accept(stream));

@@ -84,7 +84,7 @@ async function inCleanVm<T>(
   if ('problems' in read) throw new FixError('setup_failed', { details: { reason: read.problems.map(formatProblem).join('; ') } });
   const settings = read.effective.values;
   const plan = await makePlan(snapshot, wishesOf(of), { settings, registryHosts: surroundings.registryHosts, guestNodeVersion, signal });
-  const openGateway = (phase: string, allow: readonly string[]) => tools.openGateway({ phase, allow, repository: null, log });
+  const openGateway = (phase: string, allow: readonly string[]) => tools.openGateway({ phase, allow, credentials: [], log });
   const id = `${report.runId}-judge`;
   const place = { id, provider: tools.provider, openGateway, surroundings, guestNodeVersion, image: null, snapshot, plan, limits };
   await using workspace = await openWorkspace({ ...place, report, timed: createTimer({ report, onEvent }), signal });

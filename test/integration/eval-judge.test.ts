@@ -35,7 +35,14 @@ describe.skipIf(reason)('the hidden tests', () => {
     const prepared = await prepareCase({ ...world.of, ...change }, { repos: world.repos, directory: world.path, environment: {}, signal });
     const tools = {
       provider: createHostProvider(() => void (boots += 1)),
-      openGateway: () => ({ authority: () => Promise.resolve(''), accept: () => {}, enter: () => {}, ledger: [], unlisted: 0, close: () => Promise.resolve() }),
+      openGateway: () => ({
+        authority: () => Promise.resolve(''),
+        accept: () => {},
+        enter: () => {},
+        ledger: [],
+        unlisted: [],
+        close: () => Promise.resolve(),
+      }),
       surroundings: { caPem: '', guestEnv: {}, registryHosts: [], install: { path: '', argv: [] } },
       guestNodeVersion: '26.10.0',
       operator: silentOperator,

@@ -1,8 +1,10 @@
 /** Answers and requests of inspected hosts that are out of the ordinary, and must harm nobody else. */
+import { once } from 'node:events';
+import { connect as connectHttp2 } from 'node:http2';
 import { describe, expect, it } from 'vitest';
 import { askHttp1, askHttp2, secureTunnel, serveSecureWeb } from '../support/gateway/secure-web.ts';
 import type { Wish } from '../support/gateway/secure-web.ts';
-import { readAll, world } from '../support/gateway/world.ts';
+import { openTunnel, readAll, world } from '../support/gateway/world.ts';
 import type { World } from '../support/gateway/world.ts';
 
 /** Both versions, so that no rule holds for one of them only. */
@@ -113,6 +115,106 @@ describe.each(versions)('a request over $version', ({ ask }) => {
     const { host, connection, ...rest } = web.seen[0]?.headers ?? {};
     expect(rest).toEqual(needed);
     expect([host, connection]).toEqual([web.place, 'keep-alive']);
+  });
+
+  it('that expects more than an answer is refused, counted and written down', async () => {
+    const web = await serveSecureWeb();
+    const guest = await world([`GET ${web.place}/*`], { trust: web.trust, limits: { requests: 4 } });
+
+    expect(await ask(guest, web.place, { headers: { expect: 'z' } })).toMatchObject({ status: 400, body: expect.stringContaining('Expect') });
+    expect(await ask(guest, web.place, { headers: { expect: 'z' } })).toMatchObject({ status: 400 });
+
+    expect(guest.gateway.ledger.map(({ method, decision, rule }) => [method, decision, rule])[1]).toEqual(['GET', 'refused', 'Expect']);
+    expect((await openTunnel(guest, web.place)).head).toContain('used up its number of requests');
+    expect(web.seen).toEqual([]);
+  });
+});
+
+describe('requests over HTTP/2', () => {
+  it('bring no more headers than the limit, also when the client has heard of it', async () => {
+    const web = await serveSecureWeb();
+    const guest = await world([`GET ${web.place}/*`], { trust: web.trust });
+    const secure = await secureTunnel(guest, web.place, 'h2');
+    const session = connectHttp2(`https://${web.place}`, { createConnection: () => secure });
+    const ask = async (headers: Record<string, string>): Promise<unknown> => {
+      const [answer] = (await once(session.request({ ':path': '/', ...headers }), 'response')) as [Record<string, unknown>];
+      return answer[':status'];
+    };
+
+    const statuses = [await ask({}), await ask({ x: 'y'.repeat(20_000) }), await ask({})];
+    session.destroy();
+
+    expect(statuses).toEqual([200, 431, 200]);
+    expect(guest.gateway.ledger.map(({ rule }) => rule)).toContain('HPE_HEADER_OVERFLOW');
+  });
+
+  it('bring no more headers than the limit with the first one, when the client has not heard of it', async () => {
+    const web = await serveSecureWeb();
+    const guest = await world([`GET ${web.place}/*`], { trust: web.trust });
+    const many = (count: number): Record<string, string> =>
+      Object.fromEntries(Array.from({ length: count }, (_, index) => [`npm-${index}`, 'x'.repeat(2_000)]));
+
+    expect(await askHttp2(guest, web.place, [{ headers: many(20) }])).toMatchObject([{ status: 431 }]);
+    expect(await askHttp2(guest, web.place, [{ headers: many(5) }])).toMatchObject([{ status: 200 }]);
+    expect(web.seen).toHaveLength(1);
+    expect(guest.gateway.ledger[1]).toMatchObject({ decision: 'refused', rule: 'HPE_HEADER_OVERFLOW' });
+  });
+});
+
+describe('a CONNECT inside of a connection that is inspected', () => {
+  it('is refused, counted and written down, over HTTP/1.1', async () => {
+    const web = await serveSecureWeb();
+    const guest = await world([`GET ${web.place}/*`], { trust: web.trust, limits: { requests: 2 } });
+    const socket = await secureTunnel(guest, web.place, 'http/1.1');
+
+    socket.write('CONNECT evil.example:443 HTTP/1.1\r\nHost: evil.example:443\r\n\r\n');
+
+    expect(await readAll(socket)).toMatch(/^HTTP\/1\.1 400 mayfly: .*CONNECT/);
+    expect(guest.gateway.ledger[1]).toMatchObject({ method: 'CONNECT', host: 'secure.test.example', decision: 'refused', rule: 'CONNECT' });
+    expect((await openTunnel(guest, web.place)).head).toContain('used up its number of requests');
+  });
+
+  it('is refused, counted and written down, over HTTP/2', async () => {
+    const web = await serveSecureWeb();
+    const guest = await world([`GET ${web.place}/*`], { trust: web.trust, limits: { requests: 2 } });
+    const secure = await secureTunnel(guest, web.place, 'h2');
+    const session = connectHttp2(`https://${web.place}`, { createConnection: () => secure });
+    const stream = session.request({ ':method': 'CONNECT', ':authority': web.place });
+    const [answer] = (await once(stream, 'response')) as [Record<string, unknown>];
+    session.destroy();
+
+    expect(answer[':status']).toBe(400);
+    expect(guest.gateway.ledger[1]).toMatchObject({ method: 'CONNECT', decision: 'refused', rule: 'CONNECT' });
+    expect((await openTunnel(guest, web.place)).head).toContain('used up its number of requests');
+  });
+});
+
+describe('a request over a connection that the host closes without an answer', () => {
+  it.each(['POST', 'PUT', 'DELETE', 'PATCH'])('is not sent twice when it is a %s, with or without a body', async (method) => {
+    const web = await serveSecureWeb((request, response) => {
+      if (request.method === method) return void request.socket.destroy();
+      response.end('hello');
+    });
+    const guest = await world([`GET,${method} ${web.place}/*`], { trust: web.trust });
+
+    await askHttp1(guest, web.place);
+    expect(await askHttp1(guest, web.place, { method, headers: { 'content-length': '0' } })).toMatchObject({ status: 502 });
+    expect(await askHttp1(guest, web.place, { method, body: 'x', headers: { 'content-length': '1' } })).toMatchObject({ status: 502 });
+
+    expect(web.seen.filter((request) => request.method === method)).toHaveLength(2);
+  });
+
+  it('that was kept is not used for what may not be repeated', async () => {
+    const web = await serveSecureWeb((request, response) => {
+      response.end(request.url);
+      response.once('finish', () => setImmediate(() => request.socket.destroy()));
+    });
+    const guest = await world([`GET,POST ${web.place}/*`], { trust: web.trust });
+
+    for (let turn = 0; turn < 10; turn += 1) {
+      expect(await askHttp1(guest, web.place, { path: `/${turn}` })).toMatchObject({ status: 200 });
+      expect(await askHttp1(guest, web.place, { method: 'POST', path: `/${turn}` })).toMatchObject({ status: 200 });
+    }
   });
 });
 

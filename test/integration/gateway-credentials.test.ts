@@ -166,6 +166,26 @@ describe('a registry', () => {
     ]);
   });
 
+  it('is asked at so many addresses and no more, known or not, however they are written', async () => {
+    const web = await serveSecureWeb();
+    const guest = await open(web, { registries: registry(web.place), phase: 'agent', isKnownPackage: () => true, limits: { packageAddresses: 20 } });
+    const ask = async (paths: readonly string[]) =>
+      (
+        await askHttp2(
+          guest,
+          web.place,
+          paths.map((path) => ({ path })),
+        )
+      ).map(({ status }) => status);
+    const versions = Array.from({ length: 18 }, (_, index) => `/own/1.0.${index}`);
+
+    expect(new Set(await ask(versions))).toEqual(new Set([200]));
+    expect(await ask(['/own', '/%6fwn', '/o%77n', '/own/1.0.18'])).toEqual([200, 200, 403, 403]);
+    guest.gateway.enter('setup', [web.place]);
+    expect(await ask(['/own', '/own/1.0.3', '/own/1.0.19'])).toEqual([200, 200, 403]);
+    expect(guest.gateway.ledger.at(-1)).toMatchObject({ decision: 'refused', rule: 'more than 20 addresses of registries', wouldAllow: null });
+  });
+
   it('without TLS has the same rules', async () => {
     const web = await serveWeb();
     const guest = await world([web.host], { registries: [{ kind: 'debian', host: web.host, basePath: '/' }], phase: 'agent' });

@@ -2,8 +2,8 @@
 import { once } from 'node:events';
 import { X509Certificate } from 'node:crypto';
 import { connect as connectTls } from 'node:tls';
-import { describe, expect, it } from 'vitest';
-import { createTrust } from '../../src/gateway/upstream.ts';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { createTrust } from '../../src/gateway/trust.ts';
 import type { GatewayOptions } from '../../src/gateway/gateway.ts';
 import { helloMessage, nameExtension, record } from '../support/gateway/client-hello.ts';
 import { askHttp1, askHttp2, secureName, secureTunnel, serveSecureWeb } from '../support/gateway/secure-web.ts';
@@ -102,7 +102,9 @@ describe.each(versions)('a host with a rule on method or path, over $version', (
     expect(web.seen).toHaveLength(1);
   });
 
-  it('is not believed without a certificate that this host trusts', async () => {
+  it.each(['1', '0'])('is not believed without a certificate that this host trusts, whatever the environment says: %s', async (verifies) => {
+    vi.stubEnv('NODE_TLS_REJECT_UNAUTHORIZED', verifies);
+    onTestFinished(() => void vi.unstubAllEnvs());
     const web = await serveSecureWeb();
     const guest = await open(web, ['GET HOST/*'], { trust: createTrust('') });
 

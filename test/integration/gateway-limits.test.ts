@@ -57,7 +57,39 @@ describe('a connection', () => {
     for (let at = 0; at < 5; at += 1) await ask(get(`${at}.example.org`));
 
     expect(gateway.ledger.map(({ host }) => host)).toEqual(['0.example.org', '1.example.org', '2.example.org']);
-    expect(gateway.unlisted).toBe(2);
+    expect(gateway.unlisted.map(({ host, count }) => [host, count])).toEqual([
+      ['3.example.org', 1],
+      ['4.example.org', 1],
+    ]);
+  });
+
+  it('is in a sum of what it became, when the ledger is full', async () => {
+    const { host } = await serveWeb((_request, response) => response.end('x'.repeat(1_000)));
+    const { ask, gateway } = await world([host], { limits: { ledgerEntries: 0 } });
+
+    for (let at = 0; at < 3; at += 1) await ask(get(host));
+    await ask(get('web.test.example:1'));
+
+    expect(gateway.ledger).toEqual([]);
+    expect(gateway.unlisted).toMatchObject([
+      { host: 'web.test.example', decision: 'allowed', rule: `allow ${host}`, count: 3, bytesIn: 3_000 },
+      { host: 'web.test.example', decision: 'refused', rule: 'port 1', wouldAllow: 'web.test.example:1', count: 1 },
+    ]);
+  });
+
+  it('is refused with others, and hides no allowed one, when there is no end of them', async () => {
+    const { host } = await serveWeb();
+    const { ask, gateway } = await world([host], { limits: { ledgerEntries: 0, connections: 64 } });
+
+    for (let at = 0; at < 25; at += 1) await Promise.all(Array.from({ length: 42 }, (_, index) => ask(get(`${at}-${index}.example.org`))));
+    await ask(get(host));
+
+    expect(gateway.unlisted).toHaveLength(1_002);
+    expect(gateway.unlisted.reduce((sum, { count }) => sum + count, 0)).toBe(1_051);
+    expect(gateway.unlisted.slice(-2)).toMatchObject([
+      { host: 'other hosts', decision: 'refused', count: 50 },
+      { decision: 'allowed', count: 1 },
+    ]);
   });
 
   it('is ended by close, and none is taken afterwards', async () => {

@@ -81,8 +81,15 @@ describe('a plain request', () => {
     expect(seen).toEqual([]);
   });
 
-  it('is refused when the name leads to this host by a public address', async () => {
-    const { ask, gateway } = await world(['me.example'], { lookup: async () => [{ address: '203.0.113.9', family: 4 }], ownAddresses: () => ['203.0.113.9'] });
+  it.each([
+    ['203.0.113.9', '203.0.113.9'],
+    ['::ffff:203.0.113.9', '203.0.113.9'],
+    ['::ffff:cb00:7109', '203.0.113.9'],
+    ['64:ff9b::cb00:7109', '203.0.113.9'],
+    ['2001:db8::1', '2001:db8:0::0001'],
+    ['2001:DB8::1', '2001:db8::1%eth0'],
+  ])('is refused when the name leads to this host by a public address: %s is %s', async (address, own) => {
+    const { ask, gateway } = await world(['me.example'], { lookup: async () => [{ address, family: 4 }], ownAddresses: () => [own] });
 
     expect(await ask(get('me.example'))).toMatch(/^HTTP\/1\.1 403 /);
     expect(gateway.ledger).toMatchObject([{ decision: 'refused', rule: 'own address' }]);
@@ -189,6 +196,7 @@ describe('a request that is not as it should be', () => {
     ['no proxy form', 'GET / HTTP/1.1\r\nHost: HOST\r\n\r\n'],
     ['an https address', 'GET https://HOST/ HTTP/1.1\r\nHost: HOST\r\n\r\n'],
     ['TRACE', 'TRACE http://HOST/ HTTP/1.1\r\nHost: HOST\r\n\r\n'],
+    ['an expectation', 'GET http://HOST/ HTTP/1.1\r\nHost: HOST\r\nExpect: z\r\n\r\n'],
     ['HTTP/2', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'],
     ['random bytes', '\u0016\u0003\u0001\u0000\u00ff'],
   ])('with %s gets 400 and reaches nobody', async (_what, text) => {

@@ -27,7 +27,7 @@ afterAll(() => {
 });
 
 const read = (options: Partial<SurroundingsOptions>): ReturnType<typeof readSurroundings> =>
-  readSurroundings({ extraCaFiles: [], npmRegistry: null, upstreamProxy: null, caFolders: [], ...options });
+  readSurroundings({ extraCaFiles: [], npmRegistry: null, caFolders: [], ...options });
 
 function write(name: string, text: string): string {
   const path = join(folder, name);
@@ -133,17 +133,5 @@ describe('the npm registry of the host', () => {
     const { registryHosts, skipped } = await read({ npmRegistry });
 
     expect([registryHosts, skipped]).toEqual([[], ['npm registry: not an http(s) address']]);
-  });
-});
-
-describe('the upstream proxy', () => {
-  it('must be one that the gateway can speak to', async () => {
-    await expect(read({ upstreamProxy: new URL('socks5://127.0.0.1:1080') })).rejects.toMatchObject({ code: 'config_invalid' });
-  });
-
-  it('never reaches the guest', async () => {
-    const surroundings = await read({ upstreamProxy: new URL('http://user:hunter22@proxy.corp.example:3128') });
-
-    expect(JSON.stringify(surroundings)).not.toMatch(/hunter22|corp\.example/);
   });
 });

@@ -128,7 +128,8 @@ test('a tree is listed once, and what is read afterwards is the same as before',
   source.git('add', '.');
   source.git('commit', '-qm', 'link');
   const snapshot = await open(cache.path).fetch({ url: source.directory, token: null, ref: null }, never);
-  const read = async () => await Promise.all(['a b', 'folder/c', 'folder', 'link', 'none', '../a'].map(async (path) => await snapshot.readFile(path, 1, never)));
+  const read = async () =>
+    await Promise.all(['a b', 'folder/c', 'folder', 'link', 'none', '../a'].map(async (path) => await snapshot.readFile(path, 1, never)));
   const before = await read();
 
   const tree = await snapshot.tree(never);

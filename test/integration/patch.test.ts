@@ -65,7 +65,14 @@ describe.skipIf(reason)('a repository in a guest', () => {
     return await openWorkspace({
       id: 'host',
       provider: { name: 'host', boot: async () => renameWorkspace(await createHostSandbox(host), host), sweep: () => Promise.resolve([]) },
-      openGateway: () => ({ authority: () => Promise.resolve(''), accept: () => {}, enter: () => {}, ledger: [], unlisted: 0, close: () => Promise.resolve() }),
+      openGateway: () => ({
+        authority: () => Promise.resolve(''),
+        accept: () => {},
+        enter: () => {},
+        ledger: [],
+        unlisted: [],
+        close: () => Promise.resolve(),
+      }),
       surroundings: { caPem: '', guestEnv: {}, registryHosts: [], install: { path: '', argv: [] } },
       guestNodeVersion: '26.10.0',
       image: null,

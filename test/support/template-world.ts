@@ -58,7 +58,7 @@ export function createTemplateWorld(guests: GuestHost): TemplateWorld {
           accept: () => {},
           enter: () => {},
           ledger: [],
-          unlisted: 0,
+          unlisted: [],
           close: () => Promise.resolve(),
         }),
         surroundings: { caPem: '', guestEnv: {}, registryHosts: [], install: { path: '/usr/local/share/ca-certificates/mayfly-host.crt', argv: ['true'] } },

@@ -1,6 +1,16 @@
 import { Buffer } from 'node:buffer';
+import { inspect } from 'node:util';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { createContext } from '../../src/command-line.ts';
+
+function catchError(run: () => unknown): unknown {
+  try {
+    run();
+  } catch (error) {
+    return error;
+  }
+  return null;
+}
 
 describe('createContext', () => {
   afterEach(() => void vi.unstubAllEnvs());
@@ -26,9 +36,19 @@ describe('createContext', () => {
     expect(secretsWith('http://corp:s3cr@proxy.test.example').scrub(`Basic ${Buffer.from('corp:s3cr').toString('base64')}`)).toBe('Basic [secret]');
   });
 
-  it('keeps out an address that cannot be read, and one that is half coded', () => {
-    expect(secretsWith('http://corp:p#ss-word@proxy:3128').scrub('{"input":"http://corp:p#ss-word@proxy:3128"}')).toBe('{"input":"[secret]"}');
-    expect(secretsWith('http://corp:100%safe-word@proxy:3128').scrub('100%safe-word')).toBe('[secret]');
+  it.each(['http://corp:p#ss-word@proxy:3128', 'http://corp:100%safe-ss-word@proxy:3128', 'socks5://corp:ss-word@proxy:1080', 'corp:ss-word@proxy:3128'])(
+    'refuses %s in words that do not repeat it',
+    (proxy) => {
+      const thrown = catchError(() => secretsWith(proxy));
+
+      expect(thrown).toMatchObject({ code: 'config_invalid' });
+      expect(inspect(thrown, { depth: 10 })).toContain('HTTPS_PROXY');
+      expect(inspect(thrown, { depth: 10 })).not.toContain('ss-word');
+    },
+  );
+
+  it('takes a name without a password for one', () => {
+    expect(secretsWith('http://t0ken-t0ken@proxy.test.example:3128').scrub('it is t0ken-t0ken')).toBe('it is [secret]');
   });
 
   it('hides nothing of a proxy without a password', () => {

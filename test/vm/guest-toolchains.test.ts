@@ -39,7 +39,7 @@ describe.skipIf(lacking !== null)('a guest', () => {
   test('gets the Node that the repository asks for, an npm that runs on it, and pip without root', async () => {
     const registry = await servePlainRegistry(fewNodes);
     const gate = await world([entryOf(registry)]);
-    const { guestEnv } = await readSurroundings({ extraCaFiles: [], npmRegistry: `${registry.url}/npm/`, upstreamProxy: null, caFolders: [] });
+    const { guestEnv } = await readSurroundings({ extraCaFiles: [], npmRegistry: `${registry.url}/npm/`, caFolders: [] });
     await using booted = await host.boot();
     await booted.forward(3128, (stream) => gate.gateway.accept(stream));
     const exec = (argv: readonly string[], options: ExecOptions = {}): Promise<ExecResult> => booted.exec(argv, { ...options, env: guestEnv });

@@ -2,8 +2,9 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { credentialsFor, readCredentials } from '../../src/gateway/credentials.ts';
-import { createTrust } from '../../src/gateway/upstream.ts';
+import { credentialsFor } from '../../src/gateway/credential-repositories.ts';
+import { readCredentials } from '../../src/gateway/credentials.ts';
+import { createTrust } from '../../src/gateway/trust.ts';
 import { createOciProvider } from '../../src/sandbox/oci.ts';
 import { createQemuProvider } from '../../src/sandbox/qemu.ts';
 import type { Sandbox } from '../../src/sandbox/sandbox.ts';
@@ -61,11 +62,11 @@ describe.each(guests)('$name', ({ name, create, lacking }) => {
     });
 
     const open = async (registry: Registry, token: string, repository: string): Promise<World> => {
-      const entry = { host: entryOf(registry), pathPrefix: '/npm', header: 'authorization', value: `Bearer ${token}`, repositories: ['acme/app'] };
+      const entry = { host: entryOf(registry), pathPrefix: '/npm', header: 'authorization', value: `Bearer ${token}`, repositories: ['acme/app#1'] };
       const read = readCredentials(JSON.stringify([entry]));
       if ('problem' in read) throw new Error(read.problem);
       const trust = createTrust(readFileSync(registry.caFile ?? '', 'utf8'));
-      return await world([entryOf(registry)], { trust, credentials: credentialsFor(read.credentials, repository) });
+      return await world([entryOf(registry)], { trust, credentials: await credentialsFor(read.credentials, { name: repository, id: 1 }, '/nothing/is/noted') });
     };
 
     test('installs from it, and has the token nowhere', async () => {

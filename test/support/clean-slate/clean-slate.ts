@@ -75,7 +75,7 @@ export function createCleanSlate({ provider, vm, stateDir, signal }: CleanSlateO
       id: `${report.runId}-agent`,
       provider: pooled ? pool : provider,
       openGateway: (phase, allow) => createGateway({ phase, allow, internal: [], upstreamProxy: null, settingsKey: 'allow', log }),
-      surroundings: await readSurroundings({ extraCaFiles: [], npmRegistry: null, upstreamProxy: null }),
+      surroundings: await readSurroundings({ extraCaFiles: [], npmRegistry: null }),
       guestNodeVersion: process.versions.node,
       image: null,
       snapshot: await mirrors.fetch({ url: repository.directory, token: null, ref: null }, signal),

@@ -44,7 +44,7 @@ export async function openDoorway(sandbox: Sandbox): Promise<Doorway> {
   return {
     async use(gate, npmRegistry) {
       current = gate;
-      const surroundings = await readSurroundings({ extraCaFiles: [], npmRegistry: npmRegistry ?? null, upstreamProxy: null, caFolders: [] });
+      const surroundings = await readSurroundings({ extraCaFiles: [], npmRegistry: npmRegistry ?? null, caFolders: [] });
       const { path, argv } = surroundings.install;
       await sandbox.put(path, trustFile([await gate.gateway.authority()]), { user: 'root', mode: 0o644 });
       const installed = await sandbox.exec(argv, { user: 'root', cwd: '/' });

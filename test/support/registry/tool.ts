@@ -8,7 +8,7 @@ import { onTestFinished } from 'vitest';
 import { guestJavaStore } from '../../../src/gateway/java-store.ts';
 import { guestBundle, guestCaFile, readSurroundings, trustFile } from '../../../src/gateway/surroundings.ts';
 import type { Surroundings } from '../../../src/gateway/surroundings.ts';
-import { createTrust } from '../../../src/gateway/upstream.ts';
+import { createTrust } from '../../../src/gateway/trust.ts';
 import { settingsPath } from '../../../src/settings/schema.ts';
 import { world } from '../gateway/world.ts';
 import type { World } from '../gateway/world.ts';
@@ -37,7 +37,7 @@ export async function openGuest({ registry, allow }: GuestOptions): Promise<Gues
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
   const npmRegistry = `${registry.url.replace('://', '://me:t0ken@')}/npm/`;
   const extraCaFiles = registry.caFile === null ? [] : [registry.caFile];
-  const surroundings = await readSurroundings({ extraCaFiles, npmRegistry, upstreamProxy: null, caFolders: [] });
+  const surroundings = await readSurroundings({ extraCaFiles, npmRegistry, caFolders: [] });
   const trust = createTrust(surroundings.caPem);
   const gate = await world(allow, { phase: 'setup', trust, settingsKey: `allow: in ${settingsPath}` });
   const trusted = trustFile([surroundings.caPem, await gate.gateway.authority()]);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { describeRefused, groupByHost } from '../../../src/fix/egress.ts';
+import { describeRefused, describeUnlisted, egressOf, groupByHost } from '../../../src/fix/egress.ts';
 import type { EgressEntry } from '../../../src/fix/egress.ts';
 import { doneLines } from '../../../src/bot/comment-texts.ts';
 import { createReport } from '../../../src/fix/report.ts';
@@ -51,6 +51,19 @@ describe('what tried to leave', () => {
       'example.org: 2 times during the work of the agent (not on the list), once during the proof (not on the list), once during setup for proof 2 (private address)',
     );
     expect(describeRefused(entries, (host) => host)).toHaveLength(2);
+  });
+
+  it('has what came after the ledger was full in sums, and says so', () => {
+    const { vm: _vm, ...line } = entry({});
+    const gateway = { ledger: [line], unlisted: [{ ...line, host: 'other hosts', wouldAllow: null, count: 12, bytesIn: 70 }] };
+
+    expect(groupByHost(egressOf(gateway, 'agent')).map(({ host, attempts }) => [host, attempts[0]?.count, attempts[0]?.bytesIn])).toEqual([
+      ['example.org', 1, 10],
+      ['other hosts', 12, 70],
+    ]);
+    expect(describeRefused(egressOf(gateway, 'agent'), (host) => host)[1]).toBe('other hosts: 12 times during the work of the agent (not on the list)');
+    expect(describeUnlisted(gateway, 'agent')).toBe('VM "agent" tried 13 times to get out: of the last 12 attempts only the sums were kept.');
+    expect(describeUnlisted({ ...gateway, unlisted: [] }, 'agent')).toBeNull();
   });
 
   it('stays readable and harmless in a comment', () => {

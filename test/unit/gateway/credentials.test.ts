@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { chooseCredential, credentialsFor, describeCredential, readCredentials, secretsOf } from '../../../src/gateway/credentials.ts';
+import { chooseCredential, describeCredential, readCredentials, secretsOf } from '../../../src/gateway/credentials.ts';
 import type { Credential } from '../../../src/gateway/credentials.ts';
 import { canonicalPlace } from '../../../src/gateway/place.ts';
 import { parseAuthority } from '../../../src/gateway/target.ts';
@@ -21,14 +21,6 @@ function choose(credentials: readonly Credential[], method: string, url: string)
 }
 
 describe('credentials', () => {
-  it('are for the repositories that they name, whatever the case, and for no other', () => {
-    const credentials = read(entry);
-
-    expect(credentialsFor(credentials, 'acme/APP')).toHaveLength(1);
-    expect(credentialsFor(credentials, 'acme/app2')).toEqual([]);
-    expect(credentialsFor(credentials, null)).toEqual([]);
-  });
-
   it.each([
     ['GET', 'https://npm.example.org/private/x', true],
     ['HEAD', 'https://npm.example.org/private', true],
@@ -70,6 +62,8 @@ describe('credentials', () => {
     ['a wildcard for them', JSON.stringify([{ ...entry, repositories: ['acme/*'] }]), /not owner\/name/],
     ['a line break in the value', JSON.stringify([{ ...entry, value: 't0ken-t0ken\nx: y' }]), /0\.value: between 8/],
     ['a header of the framing', JSON.stringify([{ ...entry, header: 'Content-Length' }]), /cannot be a credential/],
+    ['an id that is none', JSON.stringify([{ ...entry, repositories: ['acme/app#t0ken'] }]), /not owner\/name/],
+    ['no path', JSON.stringify([{ ...entry, pathPrefix: undefined }]), /0\.pathPrefix: say below which path of the host/],
     ['a path with dots', JSON.stringify([{ ...entry, pathPrefix: '/a/../b' }]), /not the beginning of a path/],
     ['a key too many', JSON.stringify([{ ...entry, extra: 't0ken-t0ken' }]), /the list|0/],
   ])('are refused with %s, in words without a secret', (_what, text, problem) => {

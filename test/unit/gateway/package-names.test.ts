@@ -5,6 +5,8 @@ import type { RegistryKind } from '../../../src/gateway/package-names.ts';
 const nameOf = (kind: RegistryKind, path: string, query: string | null = null, basePath = '/'): string =>
   packageName({ kind, host: 'registry.example', basePath }, path, query);
 
+const hex60 = '0f'.repeat(30);
+
 describe('packageName', () => {
   it.each<[RegistryKind, string, string]>([
     ['npm', '/express', 'express'],
@@ -17,7 +19,13 @@ describe('packageName', () => {
     ['npm', '/express/anything', 'express/anything'],
     ['pypi', '/simple/Zope.Interface/', 'zope-interface'],
     ['pypi', '/pypi/requests/json', 'requests'],
-    ['pypi', '/packages/ab/cd/ef01/zope.interface-5.0-py3-none-any.whl', 'zope-interface'],
+    ['npm', '/express/5.0.0-beta.1', 'express'],
+    ['npm', '/express/latest', 'express'],
+    ['npm', '/@babel/core/-/@babel/core-7.0.0.tgz', '@babel/core'],
+    ['pypi', `/packages/ab/cd/${hex60}/zope.interface-5.0-py3-none-any.whl`, 'zope-interface'],
+    ['pypi', `/packages/ab/cd/${hex60}/zope.interface-5.0-py3-none-any.whl.metadata`, 'zope-interface'],
+    ['pypi', `/packages/ab/cd/${hex60}/requests-2.31.0.tar.gz`, 'requests'],
+    ['pypi', `/packages/ab/cd/${hex60}/torch-2.0.1+cu118-cp311-cp311-manylinux_2_17_x86_64.whl`, 'torch'],
     ['crates', '/config.json', ''],
     ['crates', '/se/rd/serde', 'serde'],
     ['crates', '/3/s/syn', 'syn'],
@@ -26,15 +34,53 @@ describe('packageName', () => {
     ['go', '/github.com/pkg/errors/@latest', 'github.com/pkg/errors'],
     ['go', '/lookup/github.com/pkg/errors@v0.9.1', 'github.com/pkg/errors'],
     ['go', '/github.com/!burnt!sushi/toml/@v/v1.0.0.zip', 'github.com/BurntSushi/toml'],
+    ['crates', '/crates/serde/serde-1.0.0.crate', 'serde'],
+    ['crates', '/1/a', 'a'],
+    ['crates', '/2/cc', 'cc'],
     ['go', '/tile/8/0/x001/234', ''],
+    ['go', '/tile/8/data/x123/x456/789.p/12', ''],
+    ['go', '/latest', ''],
+    ['go', '/sumdb/sum.golang.org/supported', ''],
+    ['go', '/sumdb/sum.golang.org/tile/8/1/000.p/200', ''],
+    ['go', '/sumdb/sum.golang.org/lookup/github.com/pkg/errors@v0.9.1', 'github.com/pkg/errors'],
+    ['go', '/golang.org/x/net/@v/v0.0.0-20210226172049-e18ecbb05110.mod', 'golang.org/x/net'],
+    ['go', '/github.com/docker/docker/@v/v20.10.7+incompatible.info', 'github.com/docker/docker'],
     ['rubygems', '/versions', ''],
     ['rubygems', '/info/rake', 'rake'],
     ['rubygems', '/gems/rack-test-2.1.0.gem', 'rack-test'],
+    ['rubygems', '/gems/nokogiri-1.16.0-x86_64-linux.gem', 'nokogiri'],
+    ['rubygems', '/quick/Marshal.4.8/rake-13.0.6.gemspec.rz', 'rake'],
     ['maven', '/maven2/org/example/tiny/1.0.0/tiny-1.0.0.pom', 'maven2/org/example/tiny'],
+    ['maven', '/maven2/org/example/tiny/1.0.0/tiny-1.0.0-sources.jar.sha1', 'maven2/org/example/tiny'],
+    ['maven', '/maven2/org/example/tiny/maven-metadata.xml', 'maven2/org/example/tiny'],
     ['debian', '/debian/dists/bookworm/main/binary-amd64/Packages.xz', 'debian/dists/bookworm'],
     ['debian', '/debian/pool/main/c/curl/curl_7.deb', 'debian/pool/main/c/curl'],
   ])('of %s: %s is about %j', (kind, path, name) => {
     expect(nameOf(kind, path)).toBe(name);
+  });
+
+  it.each<[RegistryKind, string]>([
+    ['npm', '/express/1.0.0-c2Vj cmV0'],
+    ['npm', `/express/1.0.0-${'a'.repeat(100)}`],
+    ['npm', '/express/1'],
+    ['npm', '/express/-/c2VjcmV0.tgz'],
+    ['npm', '/express/-/express-c2VjcmV0.tgz'],
+    ['npm', '/@babel/core/-/@other/core-7.0.0.tgz'],
+    ['pypi', '/packages/se/cr/et/requests-1.tgz'],
+    ['pypi', `/packages/ab/cd/${hex60}/requests-c2VjcmV0.whl`],
+    ['pypi', `/packages/ab/cd/${hex60}/requests-1.0.secret`],
+    ['crates', '/crates/serde/c2VjcmV0/download'],
+    ['crates', '/crates/serde/other-1.0.0.crate'],
+    ['crates', '/c2/Vj/serde'],
+    ['crates', '/1/serde'],
+    ['go', '/tile/8/data/0123456789'],
+    ['go', '/tile/8/0/c2VjcmV0'],
+    ['go', '/github.com/pkg/errors/@v/c2VjcmV0.info'],
+    ['go', '/lookup/github.com/pkg/errors@c2VjcmV0'],
+    ['rubygems', '/gems/rails-1c2VjcmV0.gem'],
+    ['maven', '/maven2/org/example/tiny/1.0.0/c2VjcmV0.pom'],
+  ])('of %s: what has not the shape of a version or file is a name of its own: %s', (kind, path) => {
+    expect(nameOf(kind, path)).toBe(path.slice(1));
   });
 
   it('takes a query for a word of its own, and a path that fits nothing', () => {

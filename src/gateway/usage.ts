@@ -1,6 +1,6 @@
 /** What a run used of the way out: its ledger, its bytes, its requests. */
 import type { Log } from '../log.ts';
-import type { GatewayLimits, LedgerEntry } from './gateway.ts';
+import type { GatewayLimits, LedgerEntry, LedgerSum } from './gateway.ts';
 import { createLedger } from './ledger.ts';
 import type { Ledger, OpenEntry } from './ledger.ts';
 
@@ -8,21 +8,22 @@ import type { Ledger, OpenEntry } from './ledger.ts';
 export type Described = Pick<OpenEntry, 'method' | 'host' | 'port' | 'path'>;
 export type Decided = Pick<LedgerEntry, 'decision' | 'rule'> & Partial<Pick<LedgerEntry, 'wouldAllow'>>;
 
-export interface BooksOptions {
+export interface GatewayUsageOptions {
   readonly limits: GatewayLimits;
   readonly log: Log;
   /** The bytes are used up; said again with each further one. */
-  readonly onSpent: () => void;
+  readonly onOverByteLimit: () => void;
 }
 
-export class Books {
-  readonly #options: BooksOptions;
+export class GatewayUsage {
+  readonly #options: GatewayUsageOptions;
   readonly #ledger: Ledger;
   phase: string;
   #spentBytes = 0;
   #requests = 0;
+  #isFull = false;
 
-  constructor(phase: string, options: BooksOptions) {
+  constructor(phase: string, options: GatewayUsageOptions) {
     this.phase = phase;
     this.#options = options;
     this.#ledger = createLedger(options.limits.ledgerEntries);
@@ -32,11 +33,11 @@ export class Books {
     return this.#ledger.entries;
   }
 
-  get unlisted(): number {
-    return this.#ledger.unlisted;
+  get unlisted(): readonly LedgerSum[] {
+    return this.#ledger.sums;
   }
 
-  get isSpent(): boolean {
+  get isOverByteLimit(): boolean {
     return this.#spentBytes >= this.#options.limits.totalBytes;
   }
 
@@ -46,19 +47,21 @@ export class Books {
     return this.#requests <= this.#options.limits.requests;
   }
 
-  write(described: Described, decided: Decided): OpenEntry {
+  record(described: Described, decided: Decided): OpenEntry {
     const { phase } = this;
-    const entry = { at: new Date().toISOString(), phase, ...described, wouldAllow: null, ...decided, bytesIn: 0, bytesOut: 0 };
+    const attempt = { at: new Date().toISOString(), phase, ...described, wouldAllow: null, ...decided, bytesIn: 0, bytesOut: 0 };
     const { log } = this.#options;
-    // A guest can ask for ever: what the ledger does not take, the log does not take either.
-    if (this.#ledger.add(entry)) log.debug({ phase, ...described, ...decided }, 'gateway attempt');
-    else if (this.#ledger.unlisted === 1) log.warn({ phase }, 'gateway ledger is full');
+    const { entry, isListed } = this.#ledger.add(attempt);
+    // A guest can ask for ever: what the ledger does not list, the log does not list either.
+    if (isListed) log.debug({ phase, ...described, ...decided }, 'gateway attempt');
+    else if (!this.#isFull) log.warn({ phase }, 'gateway ledger is full');
+    this.#isFull ||= !isListed;
     return entry;
   }
 
-  count(entry: OpenEntry | null, direction: 'in' | 'out', count: number): void {
+  addBytes(entry: OpenEntry | null, direction: 'in' | 'out', count: number): void {
     if (entry) entry[direction === 'in' ? 'bytesIn' : 'bytesOut'] += count;
     this.#spentBytes += count;
-    if (this.isSpent) this.#options.onSpent();
+    if (this.isOverByteLimit) this.#options.onOverByteLimit();
   }
 }
