@@ -19,6 +19,8 @@ import { imageOf, imagesCache } from './named-image.ts';
 import { pruneTemplates } from './prune.ts';
 import type { QemuOptions } from './qemu.ts';
 import { copyLayers, findInRegistry, planImage } from './registry.ts';
+import { registryCredentialsFor } from './registry-credentials.ts';
+import type { RegistryCredential } from './registry-credentials.ts';
 import type { FoundImage, ImageSource, RegistryOptions } from './registry.ts';
 import type { GuestImage, GuestImages, Provider } from './sandbox.ts';
 import { buildTemplateOf } from './template.ts';
@@ -26,7 +28,9 @@ import { buildTemplateOf } from './template.ts';
 export interface GuestImagesOptions extends QemuOptions {
   /** Boots the builder, and what comes out of it later. */
   readonly provider: Provider;
-  readonly registry: RegistryOptions;
+  readonly registry: Pick<RegistryOptions, 'environment'>;
+  /** What private images may be asked for with, each by the repositories that it names. */
+  readonly credentials: readonly RegistryCredential[];
   readonly limits: ImageLimits;
   /** What a name means, once it is allowed; null for no name of an image that is. */
   readonly locate: (name: string) => ImageSource | null;
@@ -50,9 +54,10 @@ const kindOf = (provider: Pick<Provider, 'name'>): ImageKind => (provider.name =
 
 export function createGuestImages(options: GuestImagesOptions): GuestImages {
   return {
-    async prepare(name, { signal, onProgress }) {
+    async prepare(name, { repository, signal, onProgress }) {
       const deadline = AbortSignal.timeout(options.timeoutMs);
-      const building = { signal: AbortSignal.any([signal, deadline]), onProgress };
+      const registry = { ...options.registry, credentials: registryCredentialsFor(options.credentials, repository) };
+      const building = { signal: AbortSignal.any([signal, deadline]), onProgress, registry };
       try {
         return await prepare(name, options, building);
       } catch (thrown) {
@@ -67,6 +72,7 @@ export function createGuestImages(options: GuestImagesOptions): GuestImages {
 interface Building {
   readonly signal: AbortSignal;
   readonly onProgress: (line: string) => void;
+  readonly registry: RegistryOptions;
 }
 
 async function prepare(name: string, options: GuestImagesOptions, building: Building): Promise<GuestImage> {
@@ -75,7 +81,7 @@ async function prepare(name: string, options: GuestImagesOptions, building: Buil
   const base = await findImage(options);
   if (base === null) throw new FixError('template_missing');
   const kind = kindOf(options.provider);
-  const found = await findInRegistry(source, options.registry, building.signal);
+  const found = await findInRegistry(source, building.registry, building.signal);
   const key = await keyOf(found, base, options);
   const image = imageOf(options.cacheDir, { key });
   const manifest = (await readManifestOf(image)) ?? (await buildOnce({ name, found, base, image, kind }, options, building));
@@ -85,11 +91,11 @@ async function prepare(name: string, options: GuestImagesOptions, building: Buil
   return { key, sha256: manifest.imageSha256, environment: manifest.environment };
 }
 
-/** Everything that decides what comes out. */
-async function keyOf({ sha256 }: FoundImage, base: Image, { provider, diskGib, limits }: GuestImagesOptions): Promise<string> {
+/** Everything that decides what comes out; and where it is from, so that who knows a digest of a private image cannot find it under another name. */
+async function keyOf({ sha256, source }: FoundImage, base: Image, { provider, diskGib, limits }: GuestImagesOptions): Promise<string> {
   const unpack = await digestFile(unpackProgram);
   return createHash('sha256')
-    .update(JSON.stringify([sha256, base.key, unpack, kindOf(provider), diskGib, limits]))
+    .update(JSON.stringify([source.repository, sha256, base.key, unpack, kindOf(provider), diskGib, limits]))
     .digest('hex')
     .slice(0, 24);
 }
@@ -119,8 +125,8 @@ async function buildOnce(wanted: Wanted, options: GuestImagesOptions, building: 
   }
 }
 
-async function build({ name, found, base, image, kind }: Wanted, options: GuestImagesOptions, { signal, onProgress }: Building): Promise<Manifest> {
-  const { registry, limits, provider, diskGib } = options;
+async function build({ name, found, base, image, kind }: Wanted, options: GuestImagesOptions, { signal, onProgress, registry }: Building): Promise<Manifest> {
+  const { limits, provider, diskGib } = options;
   const planned = await planImage(found, limits, registry, signal);
   await mkdir(dirname(image.directory), { recursive: true, mode: 0o755 });
   for (const left of await unfinished(image.directory)) await rm(left, { recursive: true, force: true });

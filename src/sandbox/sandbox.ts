@@ -85,7 +85,14 @@ export interface GuestImage {
 /** Images out of registries. */
 export interface GuestImages {
   /** Ready to be booted; copied and unpacked first when it is not there. Throws `image_unsuitable`, `image_unavailable`, `disk_full`, `cancelled`, what a boot throws. */
-  prepare(name: string, options: { readonly signal: AbortSignal; readonly onProgress: (line: string) => void }): Promise<GuestImage>;
+  prepare(name: string, options: PrepareOptions): Promise<GuestImage>;
+}
+
+export interface PrepareOptions {
+  /** Whose run it is, as `owner/name`: its credentials for registries are used. Null is no known one. */
+  readonly repository: string | null;
+  readonly signal: AbortSignal;
+  readonly onProgress: (line: string) => void;
 }
 
 export interface SandboxSpec {

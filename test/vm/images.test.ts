@@ -66,14 +66,19 @@ for (const { name, create, lacking } of guests) {
       await host?.close();
     });
 
-    const building = { signal: AbortSignal.timeout(900_000), onProgress: (line: string) => void process.stderr.write(`${name}: ${line}\n`) };
+    const building = {
+      repository: 'acme/shop',
+      signal: AbortSignal.timeout(900_000),
+      onProgress: (line: string) => void process.stderr.write(`${name}: ${line}\n`),
+    };
 
     function images(changes: Partial<GuestImagesOptions> = {}): GuestImages {
       return createGuestImages({
         ...host.options,
         cacheDir,
         provider: host.provider({ cacheDir }),
-        registry: { authFile: null, environment: { PATH: process.env['PATH'] ?? '' } },
+        registry: { environment: { PATH: process.env['PATH'] ?? '' } },
+        credentials: [],
         limits,
         kept: 4,
         timeoutMs: 600_000,
