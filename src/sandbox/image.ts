@@ -80,8 +80,8 @@ export async function ensureImage(options: ImageOptions): Promise<Image> {
   }
 }
 
-/** The lock of who builds or removes a part of a template; a name of a lock has at most 100 bytes. */
-export const buildLock = (directory: string): string => `build/${directory}`.slice(-100);
+/** The lock of who builds or removes a part of a template. */
+export const buildLock = (directory: string): string => join(dirname(dirname(directory)), 'locks', `${basename(dirname(directory))}-${basename(directory)}`);
 
 /** Names of artefacts whose bytes are not those of the manifest. Reads the whole image. */
 export async function verifyImage(image: Image, signal?: AbortSignal): Promise<string[]> {

@@ -3,7 +3,7 @@
  * again, and checked against its digest before each use. Whoever has one open keeps it, also when the folder is removed.
  */
 import { chmod, mkdir, mkdtemp, open, readFile, readdir, rename, rm, stat, statfs, utimes, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { z } from 'zod';
 import { FixError } from '../errors.ts';
 import type { Log } from '../log.ts';
@@ -58,7 +58,7 @@ export function createLayers(options: LayersOptions): Layers {
     },
     async keep(name, make) {
       const folder = folderOf(name);
-      const lock = await tryLock(`layer/${name.place}-${name.commit}`);
+      const lock = await tryLock(lockOf(folder));
       if (lock === null) return false;
       try {
         if ((await readManifest(folder)) !== null || !(await hasRoom(options))) return false;
@@ -79,6 +79,9 @@ export function createLayers(options: LayersOptions): Layers {
 }
 
 const byAge = (one: { readonly madeAt: number }, other: { readonly madeAt: number }): number => other.madeAt - one.madeAt;
+
+/** Beside the directory: only layers are in there. */
+const lockOf = (folder: string): string => join(dirname(dirname(folder)), 'locks', `layer-${basename(folder)}`);
 
 async function readManifest(folder: string): Promise<z.infer<typeof Manifest> | null> {
   const text = await readFile(join(folder, 'manifest.json'), 'utf8').catch(() => null);
@@ -127,7 +130,7 @@ async function sweepUnfinished(directory: string): Promise<string[]> {
   const removed: string[] = [];
   for (const name of await readdir(directory).catch(() => [])) {
     const [, layer] = unfinished.exec(name) ?? [];
-    const lock = layer === undefined ? null : await tryLock(`layer/${layer}`);
+    const lock = layer === undefined ? null : await tryLock(lockOf(join(directory, layer)));
     if (lock === null) continue;
     await rm(join(directory, name), { recursive: true, force: true });
     await lock.release();
