@@ -147,6 +147,7 @@ const Environment = z.object({
     2048,
     'Size of such an image in its registry, in MiB. Unpacked it may have four times as much, and not more than the disk of a VM holds.',
   ),
+  MAYFLY_IMAGES_GIB: count(40, 'Disk for such images that are kept between runs, in GiB; the least recently used go first.'),
   // Below 65,536 systemd gives ids to whatever asks for a user of the moment: https://systemd.io/UIDS-GIDS/
   MAYFLY_UID_FIRST: count(70_000, 'First of the 1,000 user ids that VMs run as.'),
   MAYFLY_ALLOW_UNLIMITED_VMS: flag('1 starts VMs although no control group is writable.'),

@@ -156,6 +156,7 @@ function openGuestImages(config: Config, provider: Provider, { log, credentials 
     credentials,
     limits: { maxBlobBytes: blobBytes, maxUnpackedBytes, maxFiles: 500_000 },
     kept: imagesKept + config.MAYFLY_CONCURRENCY,
+    maxBytes: config.MAYFLY_IMAGES_GIB * 2 ** 30,
     timeoutMs: imageMinutes * minuteMs,
     locate(text) {
       const name = parseImageName(text);

@@ -2,7 +2,7 @@
  * What one VM holds on the host - a directory, a user id, control groups, a process - and how all of it is given back.
  * The directory comes first and goes last, so whatever a crash leaves can be found from it.
  */
-import { chmod, chown, mkdir, open, readFile, readdir, rm, stat } from 'node:fs/promises';
+import { chmod, chown, mkdir, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { asFixError, FixError } from '../errors.ts';
@@ -10,7 +10,7 @@ import type { Log } from '../log.ts';
 import { createCgroups, findCgroups, processesOf, removeCgroups } from './cgroup.ts';
 import type { CgroupLimits } from './cgroup.ts';
 import { findLoops, releaseLoops } from './capped-disk.ts';
-import { flock, tryName } from './lock.ts';
+import { lockNewFile, tryName } from './lock.ts';
 import type { Lock } from './lock.ts';
 import { ourselves } from './owner.ts';
 
@@ -77,10 +77,10 @@ export async function claimVm(host: HostOptions, { id, limits, ownUser }: ClaimS
 
 /** Held by this process, also for those who cannot see it: before its name is in there nobody looks for that. */
 async function ownDirectory(directory: string): Promise<Lock> {
-  const handle = await open(join(directory, 'owner.json'), 'wx', 0o600);
-  if (!(await flock(handle, []))) throw new FixError('sandbox_boot', { details: { why: 'its directory has another owner' } });
-  await handle.writeFile(JSON.stringify(await ourselves()));
-  return { release: () => handle.close() };
+  const file = join(directory, 'owner.json');
+  const lock = await lockNewFile(file);
+  await writeFile(file, JSON.stringify(await ourselves()));
+  return lock;
 }
 
 /** Any failure of the host's own calls while a VM is made. */

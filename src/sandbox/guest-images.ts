@@ -14,7 +14,7 @@ import type { Image } from './image.ts';
 import { buildInGuest, unpackProgram } from './image-builder.ts';
 import type { ImageKind } from './image-builder.ts';
 import type { ImageLimits } from './image-manifest.ts';
-import { waitForLock } from './lock.ts';
+import { lockFile, waitForLock } from './lock.ts';
 import { imageOf, imagesCache } from './named-image.ts';
 import { pruneTemplates } from './prune.ts';
 import type { QemuOptions } from './qemu.ts';
@@ -22,8 +22,9 @@ import { copyLayers, findInRegistry, planImage } from './registry.ts';
 import { registryCredentialsFor } from './registry-credentials.ts';
 import type { RegistryCredential } from './registry-credentials.ts';
 import type { FoundImage, ImageSource, RegistryOptions } from './registry.ts';
-import type { GuestImage, GuestImages, Provider } from './sandbox.ts';
+import type { GuestImages, HeldImage, Provider } from './sandbox.ts';
 import { buildTemplateOf } from './template.ts';
+import type { Snapshot } from './vm.ts';
 
 export interface GuestImagesOptions extends QemuOptions {
   /** Boots the builder, and what comes out of it later. */
@@ -34,8 +35,9 @@ export interface GuestImagesOptions extends QemuOptions {
   readonly limits: ImageLimits;
   /** What a name means, once it is allowed; null for no name of an image that is. */
   readonly locate: (name: string) => ImageSource | null;
-  /** How many are kept on this host. */
+  /** How many are kept on this host, and in how many bytes, with their saved memory; more only while runs use them. */
   readonly kept: number;
+  readonly maxBytes: number;
   /** For all of it, the copy out of the registry included. */
   readonly timeoutMs: number;
 }
@@ -75,7 +77,7 @@ interface Building {
   readonly registry: RegistryOptions;
 }
 
-async function prepare(name: string, options: GuestImagesOptions, building: Building): Promise<GuestImage> {
+async function prepare(name: string, options: GuestImagesOptions, building: Building): Promise<HeldImage> {
   const source = options.locate(name);
   if (source === null) throw new FixError('image_unsuitable', { details: { why: 'no image of this name is allowed here (MAYFLY_IMAGE_REGISTRIES)' } });
   const base = await findImage(options);
@@ -84,11 +86,48 @@ async function prepare(name: string, options: GuestImagesOptions, building: Buil
   const found = await findInRegistry(source, building.registry, building.signal);
   const key = await keyOf(found, base, options);
   const image = imageOf(options.cacheDir, { key });
-  const manifest = (await readManifestOf(image)) ?? (await buildOnce({ name, found, base, image, kind }, options, building));
-  await utimes(join(image.directory, 'manifest.json'), new Date(), new Date()).catch(() => {}); // the least recently used go first
-  const template = kind === 'ext4' ? await buildTemplateOf({ image, base, imagesCache: imagesCache(options.cacheDir) }, options, building) : null;
-  await pruneTemplates({ image, snapshot: template?.snapshot ?? null }, options, options.kept);
-  return { key, sha256: manifest.imageSha256, environment: manifest.environment };
+  await using holding = new AsyncDisposableStack();
+  const manifest = await hold(holding, building.signal, async () => {
+    const value = (await readManifestOf(image)) ?? (await buildOnce({ name, found, base, image, kind }, options, building));
+    return { value, directory: image.directory };
+  });
+  const snapshot = kind === 'erofs' ? null : await holdSnapshot(holding, { image, base }, options, building);
+  await pruneTemplates({ image, snapshot }, options, options);
+  const held = holding.move();
+  return { key, sha256: manifest.imageSha256, environment: manifest.environment, [Symbol.asyncDispose]: () => held.disposeAsync() };
+}
+
+/** A machine that finds no saved memory any more boots cold. */
+async function holdSnapshot(
+  holding: AsyncDisposableStack,
+  { image, base }: Pick<Wanted, 'image' | 'base'>,
+  options: GuestImagesOptions,
+  building: Building,
+): Promise<Snapshot | null> {
+  return await hold(holding, building.signal, async () => {
+    const { snapshot } = await buildTemplateOf({ image, base, imagesCache: imagesCache(options.cacheDir) }, options, building);
+    return { value: snapshot, directory: snapshot && dirname(snapshot.memory) };
+  });
+}
+
+/** What `make` found or made, shared with all who use it: prune.ts leaves that alone. The least recently used go first. */
+async function hold<T>(
+  holding: AsyncDisposableStack,
+  signal: AbortSignal,
+  make: () => Promise<{ readonly value: T; readonly directory: string | null }>,
+): Promise<T> {
+  for (;;) {
+    if (signal.aborted) throw new FixError('cancelled');
+    const { value, directory } = await make();
+    if (directory === null) return value;
+    const manifest = join(directory, 'manifest.json');
+    const lock = await lockFile(manifest, { shared: true });
+    // Somebody is removing it.
+    if (lock === null) continue;
+    holding.defer(() => lock.release());
+    await utimes(manifest, new Date(), new Date());
+    return value;
+  }
 }
 
 /** Everything that decides what comes out; and where it is from, so that who knows a digest of a private image cannot find it under another name. */

@@ -3,9 +3,9 @@
  * to the open file, which flock(1) shares with us for a moment, so the kernel gives it back when that is closed: by us, or
  * by our end, however that comes.
  */
+import { closeSync, fstatSync, openSync } from 'node:fs';
+import { mkdir, rm, stat } from 'node:fs/promises';
 import { createServer } from 'node:net';
-import { mkdir, open, rm, stat } from 'node:fs/promises';
-import type { FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { execa } from 'execa';
@@ -22,11 +22,11 @@ const heldExitCode = 1;
 export async function tryLock(file: string): Promise<Lock | null> {
   await mkdir(dirname(file), { recursive: true, mode: 0o700 });
   for (;;) {
-    const handle = await open(file, 'a', 0o600);
-    if (!(await flock(handle, []))) return null;
-    if (await isStillThere(file, handle)) return { release: () => rm(file, { force: true }).finally(() => handle.close()) };
+    const descriptor = openSync(file, 'a', 0o600);
+    if (!(await flock(descriptor, []))) return null;
+    if (await isStillThere(file, descriptor)) return { release: () => rm(file, { force: true }).finally(() => closeSync(descriptor)) };
     // Whoever had it has taken the file away in between.
-    await handle.close();
+    closeSync(descriptor);
   }
 }
 
@@ -49,32 +49,45 @@ export async function waitForLock(file: string, options: { signal: AbortSignal; 
  * had, or the file is gone.
  */
 export async function lockFile(file: string, { shared = false }: { readonly shared?: boolean } = {}): Promise<Lock | null> {
-  const handle = await open(file, 'r').catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return null;
-    throw error;
-  });
-  if (!handle || !(await flock(handle, shared ? ['--shared'] : []))) return null;
-  if (await isStillThere(file, handle)) return { release: () => handle.close() };
-  await handle.close();
+  const descriptor = openOrNull(file);
+  if (descriptor === null || !(await flock(descriptor, shared ? ['--shared'] : []))) return null;
+  if (await isStillThere(file, descriptor)) return { release: () => Promise.resolve(closeSync(descriptor)) };
+  closeSync(descriptor);
   return null;
 }
 
-/** Closes the file when it is somebody else's. */
-export async function flock(handle: FileHandle, how: readonly string[]): Promise<boolean> {
+/** The lock of a file that we make, and that stays. Throws when it is there already. */
+export async function lockNewFile(file: string): Promise<Lock> {
+  const descriptor = openSync(file, 'wx', 0o600);
+  if (!(await flock(descriptor, []))) throw new FixError('internal', { details: { reason: 'a new file is locked by another process' } });
+  return { release: () => Promise.resolve(closeSync(descriptor)) };
+}
+
+function openOrNull(file: string): number | null {
+  try {
+    return openSync(file, 'r');
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null;
+    throw error;
+  }
+}
+
+/** Closes the file when it is somebody else's. A number, for Node ends a process that loses a FileHandle, and a lock may be held to its end. */
+async function flock(descriptor: number, how: readonly string[]): Promise<boolean> {
   const asked = await execa('flock', ['--nonblock', ...how, '3'], {
     // The types know no descriptor beyond the usual three.
-    stdio: ['ignore', 'ignore', 'ignore', handle.fd] as unknown as ['ignore', 'ignore', 'ignore'],
+    stdio: ['ignore', 'ignore', 'ignore', descriptor] as unknown as ['ignore', 'ignore', 'ignore'],
     cwd: '/',
     reject: false,
   });
   if (!asked.failed) return true;
-  await handle.close();
+  closeSync(descriptor);
   if (asked.exitCode === heldExitCode) return false;
   throw new FixError('host_incomplete', { cause: asked, details: { missing: 'flock, on file systems that know it' } });
 }
 
-async function isStillThere(file: string, handle: FileHandle): Promise<boolean> {
-  const [here, there] = await Promise.all([handle.stat(), stat(file).catch(() => null)]);
+async function isStillThere(file: string, descriptor: number): Promise<boolean> {
+  const [here, there] = [fstatSync(descriptor), await stat(file).catch(() => null)];
   return there !== null && there.ino === here.ino && there.dev === here.dev;
 }
 

@@ -85,8 +85,11 @@ export interface GuestImage {
 /** Images out of registries. */
 export interface GuestImages {
   /** Ready to be booted; copied and unpacked first when it is not there. Throws `image_unsuitable`, `image_unavailable`, `disk_full`, `cancelled`, what a boot throws. */
-  prepare(name: string, options: PrepareOptions): Promise<GuestImage>;
+  prepare(name: string, options: PrepareOptions): Promise<HeldImage>;
 }
+
+/** Stays on this host until it is disposed of. */
+export interface HeldImage extends GuestImage, AsyncDisposable {}
 
 export interface PrepareOptions {
   /** Whose run it is, as `owner/name`: its credentials for registries are used. Null is no known one. */
