@@ -50,6 +50,8 @@ const aptSettings = [
 ];
 export const diskSettings = ['-t', 'ext4', '-O', '^has_journal', '-E', 'lazy_itable_init=1,root_owner=0:0', '-m', '1', '-N', '1048576', '-q'];
 const sources = dirname(fileURLToPath(import.meta.url));
+/** What is beside them with such a name is about guests, not in them. */
+const isOfGuest = /^guest-.*\.(?:[ch]|sh)$/;
 /** It holds programs that become root whoever starts them: nobody but root gets in. */
 const rootfsFolder = 'root-only';
 const artefacts = ['kernel', 'initramfs', 'disk.qcow2', 'overlay.qcow2'] as const;
@@ -109,7 +111,7 @@ function imageAt(cacheDir: string, key: string): Image {
 
 /** Everything that decides what the image is. Debian's own updates come with the month. */
 async function readInputs({ diskGib, extraPackages }: Pick<ImageOptions, 'diskGib' | 'extraPackages'>): Promise<Record<string, string>> {
-  const files = (await readdir(sources)).filter((name) => name.startsWith('guest-')).toSorted();
+  const files = (await readdir(sources)).filter((name) => isOfGuest.test(name)).toSorted();
   const contents = await Promise.all(files.map((name) => readFile(join(sources, name), 'utf8')));
   const hashes = contents.map((text, index): [string, string] => [files[index] ?? '', createHash('sha256').update(text).digest('hex')]);
   return {
@@ -190,7 +192,7 @@ async function gatherInputs(build: string, command: HostCommandOptions): Promise
   await mkdir(join(build, 'image'));
   await symlink(nodePackage(), join(input, 'node'));
   for (const name of await readdir(sources)) {
-    if (name.startsWith('guest-')) await copyFile(join(sources, name), join(input, name));
+    if (isOfGuest.test(name)) await copyFile(join(sources, name), join(input, name));
   }
   command.onLine(`fetching npm ${npmVersion}`);
   await runHost(['npm', 'pack', `npm@${npmVersion}`, '--silent', '--ignore-scripts', '--pack-destination', input], command);
