@@ -147,6 +147,7 @@ async function run(argv: readonly string[], options: RegistryOptions, signal: Ab
   if (ended.isMaxBuffer) throw unsuitable('its manifest is too large');
   const output = Buffer.from(ended.stderr).toString('utf8').slice(-2000);
   if (ended.exitCode === 127 || /failed to execute/.test(output)) throw new FixError('host_incomplete', { details: { missing: skopeoProgram } });
+  if (/no space left on device/i.test(output)) throw new FixError('disk_full', { details: { output } });
   if (refusal.test(output)) throw unsuitable('the registry has no such image, or does not give it to this host', { output });
   if (/file too large/i.test(output) || ended.signal === 'SIGXFSZ') throw unsuitable('the registry sends more than its manifest says', { output });
   throw new FixError('image_unavailable', { details: { output, exitCode: ended.exitCode, signal: ended.signal } });
