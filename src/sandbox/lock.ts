@@ -20,6 +20,8 @@ const heldExitCode = 1;
 
 /** The lock of a file that is made for it and goes with it; null when another holder has it, in this process or any. */
 export async function tryLock(file: string): Promise<Lock | null> {
+  // What lies beside the folder of locks is passed through by the users of VMs.
+  await mkdir(dirname(dirname(file)), { recursive: true, mode: 0o755 });
   await mkdir(dirname(file), { recursive: true, mode: 0o700 });
   for (;;) {
     const descriptor = openSync(file, 'a', 0o600);
