@@ -50,7 +50,8 @@ export function createMaking({ provider, maker, layers, availableMib, log }: Mak
     const startedAt = performance.now();
     const report = createReport(options.report.runId);
     const own = { ...options, report, timed: createTimer({ report, onEvent: () => {} }), signal };
-    const made = await layers.keep(name, async (file): Promise<Notes> => ({ ...notes, node: await makeKept(provider, maker, { options: own, file }) }));
+    const keeping = { largestBytes: maker.largestBytes(options.plan.sandbox), signal };
+    const made = await layers.keep(name, keeping, async (file): Promise<Notes> => ({ ...notes, node: await makeKept(provider, maker, { options: own, file }) }));
     if (made) log.info({ ...notes, durationMs: Math.round(performance.now() - startedAt) }, 'repository template is ready');
   };
   return {

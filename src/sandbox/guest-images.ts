@@ -185,7 +185,7 @@ async function build({ name, found, base, image, kind }: Wanted, options: GuestI
     if (kind === 'ext4') await makeDisk(target, { finished, base }, signal);
     const manifest = { version: 1 as const, name, imageSha256: found.sha256, environment: planned.environment, sha256: await sealAll(finished, kind) };
     await writeFile(join(finished, 'manifest.json'), `${JSON.stringify(manifest, null, 2)}\n`, { mode: 0o444, flush: true });
-    await chmod(finished, kind === 'erofs' ? 0o700 : 0o755);
+    await chmod(finished, 0o700);
     await rename(finished, image.directory);
     return manifest;
   } catch (thrown) {

@@ -33,6 +33,8 @@ export interface Image {
   readonly overlay: string;
   /** The root filesystem of the disk for containers: a directory behind a folder that only root may enter, or a file of EROFS. */
   readonly rootfs: string;
+  /** From a registry: no program of it runs before its memory is saved, and only root gets to its files by their names. */
+  readonly isForeign?: true;
 }
 
 const suite = 'bookworm';

@@ -1,9 +1,10 @@
 /** Images out of a registry as guests, under both providers: found, bounded, built once, booted, refused. */
-import { chmod, mkdtemp, readdir, rm, symlink } from 'node:fs/promises';
+import { chmod, mkdtemp, readFile, readdir, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { findProcesses } from '../../src/sandbox/claim.ts';
 import { createGuestImages } from '../../src/sandbox/guest-images.ts';
 import type { GuestImagesOptions } from '../../src/sandbox/guest-images.ts';
 import { createOciProvider } from '../../src/sandbox/oci.ts';
@@ -45,6 +46,13 @@ for (const { name, create, lacking } of guests) {
       registry = await startImageRegistry();
       const extra = tar([
         { name: 'etc/passwd', content: 'root:x:0:0::/root:/bin/sh\nnode:x:1000:1000::/home/node:/bin/sh\n' },
+        // What is tried in the VM that unpacks it has a program of root at hand.
+        { name: 'opt/tools/euid', content: await readFile('/usr/bin/id'), mode: 0o4755 },
+        {
+          name: 'opt/tools/git',
+          content: '#!/bin/sh\n[ -e /workspace/asked ] || /opt/tools/euid -u > /workspace/asked\nexec /usr/bin/git "$@"\n',
+          mode: 0o755,
+        },
         { name: 'opt/tools/hello', content: '#!/bin/sh\necho hello from the image\n', mode: 0o755 },
       ]);
       image = layOut({ layers: [...(await smallSystem()), extra], environment: ['PATH=/opt/tools:/usr/bin:/bin', 'TOOLS_HOME=/opt/tools', 'HOME=/nowhere'] });
@@ -114,6 +122,24 @@ for (const { name, create, lacking } of guests) {
       expect(await output(sandbox, 'stat -c "%a %U" /workspace/deep/file.txt; grep -c ^node: /etc/passwd; stat -c %Y /opt/tools/hello')).toBe(
         '755 agent\n1\n1700000000',
       );
+    });
+
+    test('has no way to become root in the VM that unpacks it', async () => {
+      expect((await sandbox.get('/workspace/asked', { maxBytes: 100 })).toString()).toBe('1000\n');
+    });
+
+    test('is for nobody on this host but the VMs that are made of it', async () => {
+      const kinds = await readdir(join(cacheDir, 'named'));
+      const folders = await Promise.all(
+        kinds
+          .filter((kind) => kind !== 'locks')
+          .map(async (kind) => (await readdir(join(cacheDir, 'named', kind))).map((key) => join(cacheDir, 'named', kind, key))),
+      );
+      expect(folders.flat().length).toBeGreaterThanOrEqual(name === 'QEMU' ? 2 : 1);
+      const another = ['--reuid=70500', '--regid=70500', '--clear-groups', 'ls'];
+      for (const folder of folders.flat()) expect((await execa('setpriv', [...another, folder], { reject: false })).stderr).toContain('Permission denied');
+      const [pid = 0] = name === 'QEMU' ? await findProcesses(sandbox.id) : [];
+      if (pid > 0) expect(await readFile(`/proc/${pid}/cmdline`, 'utf8')).not.toContain(cacheDir);
     });
 
     test('is built once, and found by its digest afterwards', async () => {
