@@ -1,6 +1,7 @@
 /** The making of repository templates: after a run, one at a time, in a VM in which no agent ever is. */
 import { z } from 'zod';
 import { FixError, asFixError } from '../errors.ts';
+import { guestJavaStore, javaStoreScript } from '../gateway/java-store.ts';
 import { guestBundle } from '../gateway/surroundings.ts';
 import type { Log } from '../log.ts';
 import type { LayerMaker, LayerName, Layers, Provider, Sandbox } from '../sandbox/sandbox.ts';
@@ -51,7 +52,10 @@ export function createMaking({ provider, maker, layers, availableMib, log }: Mak
     const report = createReport(options.report.runId);
     const own = { ...options, report, timed: createTimer({ report, onEvent: () => {} }), signal };
     const keeping = { largestBytes: maker.largestBytes(options.plan.sandbox), signal };
-    const made = await layers.keep(name, keeping, async (file): Promise<Notes> => ({ ...notes, node: await makeKept(provider, maker, { options: own, file }) }));
+    const made = await layers.keep(name, keeping, async (file): Promise<Notes> => ({
+      ...notes,
+      node: await makeKept(provider, maker, { options: own, file }),
+    }));
     if (made) log.info({ ...notes, durationMs: Math.round(performance.now() - startedAt) }, 'repository template is ready');
   };
   return {
@@ -104,11 +108,12 @@ awk 'NR == FNR { own[$0]; next }
 /^-----BEGIN/ { block = $0; other = 0; inside = 1; next }
 inside && /^-----END/ { if (other) print block "\\n" $0; inside = 0; next }
 inside { block = block "\\n" $0; if (!($0 in own)) other = 1; next }
-!($0 in own)' "$1" "$2" > "$2.new" && cat "$2.new" > "$2" && rm "$1" "$2.new"`;
+!($0 in own)' "$1" "$2" > "$2.new" && cat "$2.new" > "$2" && rm "$1" "$2.new" || exit
+[ ! -e "$3" ] || python3 -c "$4" "$2" "$3"`;
 
-/** What one guest was told to trust, the next one is told anew, or not. */
+/** What one guest was told to trust, the next one is told anew, or not; Java reads a store of its own, which is made of the bundle. */
 async function forgetCertificates(sandbox: Sandbox, { surroundings, signal }: WorkspaceOptions): Promise<void> {
-  const result = await sandbox.exec(['sh', '-c', forgetScript, 'sh', surroundings.install.path, guestBundle], {
+  const result = await sandbox.exec(['sh', '-c', forgetScript, 'sh', surroundings.install.path, guestBundle, guestJavaStore, javaStoreScript], {
     user: 'root',
     cwd: '/',
     signal,
