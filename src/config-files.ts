@@ -1,4 +1,4 @@
-/** What of the configuration is in files. Never throws: what is wrong with a file is said beside all that is wrong elsewhere. */
+/** What of the configuration is in files, or made of the environment. Never throws: what is wrong with a file is said beside all that is wrong elsewhere. */
 import { readFileSync, statSync } from 'node:fs';
 import { homedir } from 'node:os';
 
@@ -25,8 +25,34 @@ export function readPrivateKey(key: string | null, path: string | null): { reado
   }
 }
 
-/** A file that only its owner can read; null is none. */
-export function readOwnFile(path: string | null): { readonly text: string | null; readonly problem: string | null } {
+interface OwnFiles {
+  readonly credentialsJson: string | null;
+  readonly imageAuthJson: string | null;
+}
+
+interface OwnFilePaths {
+  readonly MAYFLY_CREDENTIALS_FILE?: string | null;
+  readonly MAYFLY_IMAGE_AUTH_FILE?: string | null;
+}
+
+/** Files that only their owner can read; null is none. */
+export function readOwnFiles(paths: OwnFilePaths): { readonly texts: OwnFiles; readonly problems: readonly string[] } {
+  const problems: string[] = [];
+  const read = (name: keyof OwnFilePaths): string | null => {
+    const { text, problem } = readOwnFile(paths[name] ?? null);
+    if (problem !== null) problems.push(`${name}: ${problem}`);
+    return text;
+  };
+  return { texts: { credentialsJson: read('MAYFLY_CREDENTIALS_FILE'), imageAuthJson: read('MAYFLY_IMAGE_AUTH_FILE') }, problems };
+}
+
+/** What git on the host may see of the environment. */
+export function gitEnvironment(environment: NodeJS.ProcessEnv): Record<string, string> {
+  const names = ['PATH', 'HOME', 'GIT_SSL_CAINFO', 'SSL_CERT_FILE', 'SSL_CERT_DIR', 'HTTPS_PROXY', 'https_proxy', 'NO_PROXY', 'no_proxy'];
+  return Object.fromEntries(names.flatMap((name) => (environment[name] === undefined ? [] : [[name, environment[name]]])));
+}
+
+function readOwnFile(path: string | null): { readonly text: string | null; readonly problem: string | null } {
   if (path === null) return { text: null, problem: null };
   try {
     const { mode, size } = statSync(path);

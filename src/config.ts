@@ -4,7 +4,7 @@
  */
 import { join } from 'node:path';
 import { z } from 'zod';
-import { homeDirectory, readOwnFile, readPrivateKey } from './config-files.ts';
+import { gitEnvironment, homeDirectory, readOwnFiles, readPrivateKey } from './config-files.ts';
 import { FixError } from './errors.ts';
 
 export type Role = 'web' | 'worker' | 'all' | 'tool';
@@ -143,11 +143,14 @@ const Environment = z.object({
   MAYFLY_IMAGE_REGISTRIES: registryList(
     'Registries, or registries with the beginning of a path, that repositories may take images from with `sandbox.image:`, with a space or a comma between them. Empty: none.',
   ),
-  MAYFLY_IMAGE_AUTH_FILE: optional('File with credentials for these registries, as `skopeo login --authfile` writes it.'),
+  MAYFLY_IMAGE_AUTH_FILE: optional(
+    'JSON file of mode 0600 with credentials for these registries, by the repositories that may use them: docs/operations.md says how.',
+  ),
   MAYFLY_IMAGE_MAX_MIB: count(
     2048,
     'Size of such an image in its registry, in MiB. Unpacked it may have four times as much, and not more than the disk of a VM holds.',
   ),
+  MAYFLY_IMAGES_GIB: count(40, 'Disk for such images that are kept between runs, in GiB; the least recently used go first.'),
   // Below 65,536 systemd gives ids to whatever asks for a user of the moment: https://systemd.io/UIDS-GIDS/
   MAYFLY_UID_FIRST: count(70_000, 'First of the 1,000 user ids that VMs run as.'),
   MAYFLY_ALLOW_UNLIMITED_VMS: flag('1 starts VMs although no control group is writable.'),
@@ -245,8 +248,9 @@ export interface Config extends Readonly<Omit<Environment, 'MAYFLY_CACHE_DIR' | 
   readonly MAYFLY_CACHE_DIR: string;
   readonly MAYFLY_STATE_DIR: string;
   readonly MAYFLY_MAX_GUEST_DISK_GIB: number;
-  /** The text of MAYFLY_CREDENTIALS_FILE; null when there is none. */
+  /** The text of MAYFLY_CREDENTIALS_FILE, and of MAYFLY_IMAGE_AUTH_FILE; null when there is none. */
   readonly credentialsJson: string | null;
+  readonly imageAuthJson: string | null;
   /** PEM, from PRIVATE_KEY or PRIVATE_KEY_PATH; null when neither is given. */
   readonly privateKey: string | null;
   /** Variables that are set; the others have their defaults. */
@@ -272,8 +276,8 @@ export function loadConfig(role: Role, environment: NodeJS.ProcessEnv = process.
   if (problem) problems.push(problem);
   else if ((role === 'worker' || role === 'all') && key === null) problems.push('PRIVATE_KEY_PATH (or PRIVATE_KEY) is not set');
   // The web process has no use for them, so it does not even read them.
-  const credentials = readOwnFile(role === 'web' ? null : values.MAYFLY_CREDENTIALS_FILE);
-  if (credentials.problem !== null) problems.push(`MAYFLY_CREDENTIALS_FILE: ${credentials.problem}`);
+  const own = readOwnFiles(role === 'web' ? {} : values);
+  problems.push(...own.problems);
   if (values.WEBHOOK_SECRET !== null && values.WEBHOOK_SECRET.length < 16) problems.push('WEBHOOK_SECRET is shorter than 16 characters');
   if (values.MAYFLY_JOB_KEY !== null && values.MAYFLY_JOB_KEY.length < 32) problems.push('MAYFLY_JOB_KEY is shorter than 32 characters');
   const { MAYFLY_GUEST_DISK_GIB: diskGib, MAYFLY_MAX_GUEST_DISK_GIB: maxDiskGib = diskGib } = values;
@@ -282,7 +286,7 @@ export function loadConfig(role: Role, environment: NodeJS.ProcessEnv = process.
   const home = homeDirectory();
   return Object.freeze({
     ...values,
-    credentialsJson: credentials.text,
+    ...own.texts,
     privateKey: key,
     given: new Set(Object.keys(Environment.shape).filter((name) => (environment[name] ?? '') !== '')),
     MAYFLY_CACHE_DIR: values.MAYFLY_CACHE_DIR ?? (asRoot ? '/var/cache/mayfly' : join(home, '.cache/mayfly')),
@@ -292,9 +296,4 @@ export function loadConfig(role: Role, environment: NodeJS.ProcessEnv = process.
     webUrl: values.GITHUB_SERVER_URL ?? `https://${values.GHE_HOST ?? 'github.com'}`,
     gitEnvironment: gitEnvironment(environment),
   });
-}
-
-function gitEnvironment(environment: NodeJS.ProcessEnv): Record<string, string> {
-  const names = ['PATH', 'HOME', 'GIT_SSL_CAINFO', 'SSL_CERT_FILE', 'SSL_CERT_DIR', 'HTTPS_PROXY', 'https_proxy', 'NO_PROXY', 'no_proxy'];
-  return Object.fromEntries(names.flatMap((name) => (environment[name] === undefined ? [] : [[name, environment[name]]])));
 }

@@ -47,7 +47,7 @@ export const errorTable = {
   image_unavailable: {
     retry: 'later',
     exitCode: 4,
-    user: 'The registry does not give out the image that the settings name. Check the network and the registry; a queued run is tried again by itself.',
+    user: 'The image that the settings name could not be had in time: its registry does not give it out, or this host is busy. A queued run is tried again by itself.',
   },
   image_unsuitable: {
     retry: 'never',

@@ -30,6 +30,8 @@ import { createPool } from './sandbox/pool.ts';
 import type { Pool } from './sandbox/pool.ts';
 import { pruneTemplates } from './sandbox/prune.ts';
 import type { QemuOptions } from './sandbox/qemu.ts';
+import { readRegistryCredentials, registrySecretsOf } from './sandbox/registry-credentials.ts';
+import type { RegistryCredential } from './sandbox/registry-credentials.ts';
 import type { GuestImages, Layers, Provider } from './sandbox/sandbox.ts';
 import { buildTemplate } from './sandbox/template.ts';
 import type { Building } from './sandbox/template.ts';
@@ -55,7 +57,7 @@ export async function createRunTools(config: Config, options: { log: Log; secret
     operator: createOperator(config, options.model),
     models,
     surroundings,
-    guestImages: openGuestImages(config, choice.provider, options.log),
+    guestImages: openGuestImages(config, choice.provider, { ...options, credentials: openImageCredentials(config, options.secrets) }),
     guestPackages: config.MAYFLY_GUEST_PACKAGES,
     guestNodeVersion: await readGuestNodeVersion(),
     credentialsOf: (repository) => credentialsFor(credentials, repository, join(config.MAYFLY_STATE_DIR, 'credential-repositories')),
@@ -90,6 +92,15 @@ function openCredentials({ credentialsJson }: Config, secrets: Secrets): readonl
   const read = readCredentials(credentialsJson);
   if ('problem' in read) throw new FixError('config_invalid', { details: { problems: [`MAYFLY_CREDENTIALS_FILE: ${read.problem}`] } });
   for (const secret of read.credentials.flatMap(secretsOf)) secrets.protect(secret);
+  return read.credentials;
+}
+
+/** The same for images in registries. */
+function openImageCredentials({ imageAuthJson }: Config, secrets: Secrets): readonly RegistryCredential[] {
+  if (imageAuthJson === null) return [];
+  const read = readRegistryCredentials(imageAuthJson);
+  if ('problem' in read) throw new FixError('config_invalid', { details: { problems: [`MAYFLY_IMAGE_AUTH_FILE: ${read.problem}`] } });
+  for (const secret of read.credentials.flatMap(registrySecretsOf)) secrets.protect(secret);
   return read.credentials;
 }
 
@@ -137,16 +148,18 @@ const imageMinutes = 20;
 const imagesKept = 4;
 
 /** Images of registries that the operator allows, for guests of this provider. */
-function openGuestImages(config: Config, provider: Provider, log: Log): GuestImages {
+function openGuestImages(config: Config, provider: Provider, { log, credentials }: { log: Log; credentials: readonly RegistryCredential[] }): GuestImages {
   const blobBytes = config.MAYFLY_IMAGE_MAX_MIB * 2 ** 20;
   // In the VM that unpacks it there is room for what is unpacked and for the file system made of it.
   const maxUnpackedBytes = Math.min(4 * blobBytes, Math.floor(config.MAYFLY_GUEST_DISK_GIB * 0.45 * 2 ** 30));
   return createGuestImages({
     ...vmOptions(config, log),
     provider,
-    registry: { authFile: config.MAYFLY_IMAGE_AUTH_FILE, environment: config.gitEnvironment },
+    registry: { environment: config.gitEnvironment },
+    credentials,
     limits: { maxBlobBytes: blobBytes, maxUnpackedBytes, maxFiles: 500_000 },
     kept: imagesKept + config.MAYFLY_CONCURRENCY,
+    maxBytes: config.MAYFLY_IMAGES_GIB * 2 ** 30,
     timeoutMs: imageMinutes * minuteMs,
     locate(text) {
       const name = parseImageName(text);

@@ -1,6 +1,7 @@
 /** The making of repository templates: after a run, one at a time, in a VM in which no agent ever is. */
 import { z } from 'zod';
 import { FixError, asFixError } from '../errors.ts';
+import { guestJavaStore, javaStoreScript } from '../gateway/java-store.ts';
 import { guestBundle } from '../gateway/surroundings.ts';
 import type { Log } from '../log.ts';
 import type { LayerMaker, LayerName, Layers, Provider, Sandbox } from '../sandbox/sandbox.ts';
@@ -43,7 +44,7 @@ const maxWaiting = 4;
 const maxLoggedHosts = 100;
 
 export function createMaking(making: MakingOptions): Making {
-  const { layers, availableMib, log } = making;
+  const { maker, layers, availableMib, log } = making;
   const closing = new AbortController();
   const { signal } = closing;
   const waiting = new Set<string>();
@@ -53,7 +54,11 @@ export function createMaking(making: MakingOptions): Making {
     const startedAt = performance.now();
     const report = createReport(options.report.runId);
     const own = { ...options, report, timed: createTimer({ report, onEvent: () => {} }), signal };
-    const made = await layers.keep(name, async (file): Promise<Notes> => ({ ...notes, node: await makeKept(making, { options: own, file }) }));
+    const keeping = { largestBytes: maker.largestBytes(options.plan.sandbox), signal };
+    const made = await layers.keep(name, keeping, async (file): Promise<Notes> => ({
+      ...notes,
+      node: await makeKept(making, { options: own, file }),
+    }));
     if (made) log.info({ ...notes, durationMs: Math.round(performance.now() - startedAt) }, 'repository template is ready');
   };
   return {
@@ -111,11 +116,12 @@ awk 'NR == FNR { own[$0]; next }
 /^-----BEGIN/ { block = $0; other = 0; inside = 1; next }
 inside && /^-----END/ { if (other) print block "\\n" $0; inside = 0; next }
 inside { block = block "\\n" $0; if (!($0 in own)) other = 1; next }
-!($0 in own)' "$1" "$2" > "$2.new" && cat "$2.new" > "$2" && rm "$1" "$2.new"`;
+!($0 in own)' "$1" "$2" > "$2.new" && cat "$2.new" > "$2" && rm "$1" "$2.new" || exit
+[ ! -e "$3" ] || python3 -c "$4" "$2" "$3"`;
 
-/** What one guest was told to trust, the next one is told anew, or not. */
+/** What one guest was told to trust, the next one is told anew, or not; Java reads a store of its own, which is made of the bundle. */
 async function forgetCertificates(sandbox: Sandbox, { surroundings, signal }: WorkspaceOptions): Promise<void> {
-  const result = await sandbox.exec(['sh', '-c', forgetScript, 'sh', surroundings.install.path, guestBundle], {
+  const result = await sandbox.exec(['sh', '-c', forgetScript, 'sh', surroundings.install.path, guestBundle, guestJavaStore, javaStoreScript], {
     user: 'root',
     cwd: '/',
     signal,

@@ -7,6 +7,8 @@
  */
 import { createHash } from 'node:crypto';
 import type { Snapshot } from '../git/mirror.ts';
+import { asFixError } from '../errors.ts';
+import type { ErrorCode } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { LayerName, Layers, Provider } from '../sandbox/sandbox.ts';
 import { createMaking, Notes } from './make-template.ts';
@@ -56,8 +58,9 @@ export function createRepositoryTemplates({ worthMs = 10_000, availableMib = ava
   if (maker === undefined) return null;
   const making = createMaking({ provider, maker, layers, availableMib, log });
   const drop = async (name: LayerName, err: unknown): Promise<void> => {
-    log.warn({ err, ...name }, 'a repository template does not work, and is removed');
-    await layers.remove(name);
+    const isItsFault = ofTemplate.has(asFixError(err).code);
+    log.warn({ err, ...name }, isItsFault ? 'a repository template does not work, and is removed' : 'a run could not begin with its repository template');
+    if (isItsFault) await layers.remove(name);
   };
   return {
     async open(options, home) {
@@ -87,7 +90,10 @@ export function createRepositoryTemplates({ worthMs = 10_000, availableMib = ava
   };
 }
 
-/** Null when it does not work, which it is removed for. */
+/** A full disk, a registry that is down, a host without control groups: whoever runs in that hour keeps its template. */
+const ofTemplate: ReadonlySet<ErrorCode> = new Set(['sandbox_boot', 'sandbox_thaw', 'clone_failed']);
+
+/** Null when it does not work; when that is its own fault, it is removed. */
 async function openKept(options: WorkspaceOptions, kept: KeptSetup, drop: (error: unknown) => Promise<void>): Promise<Workspace | null> {
   const notes = options.report.notes.length;
   try {

@@ -82,8 +82,10 @@ async function prepare(
   const credentials = await tools.credentialsOf(request.repository ?? null);
   report.grants = describeGrants({ plan, effective, asked: request.wishes.allow, credentials, registryHosts: surroundings.registryHosts, isolation });
   const isKnownPackage = createPackageWords(snapshot, signal);
-  const image = await prepareImage(request, tools, plan);
-  if (image !== null && 'reason' in image) return ended(image);
+  const prepared = await prepareImage(request, tools, plan);
+  if (prepared !== null && 'reason' in prepared) return ended(prepared);
+  // Until the last proof is over: other runs may need the place.
+  await using image = prepared;
   if (image !== null) report.notes.push(`The VMs are made of the image ${plan.sandbox.image}, which is sha256:${image.sha256.slice(0, 12)} now.`);
   const describe = (suffix: string): WorkspaceOptions => ({
     id: `${report.runId}-${suffix}`,

@@ -1,6 +1,7 @@
 /**
  * What a run has finished and GitHub has not taken yet. It holds code of private repositories, so it lies in Redis
- * encrypted, under a key that is made of the signing key; whoever can write there can at most take it away.
+ * encrypted, under a key that is made of the signing key. Whoever can write there can take it away, or put back what the same run
+ * had kept there before, which is as much that run's own; they can neither read nor make one.
  */
 import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto';
 import type { Redis } from 'ioredis';
@@ -14,6 +15,7 @@ const answerMs = 30_000;
 const cipher = 'aes-256-gcm';
 const nonceBytes = 12;
 const tagBytes = 16;
+const maxSealedBytes = maxBytes + nonceBytes + tagBytes;
 
 export interface Vault {
   /** False when it is too large to be kept. Throws `redis_unavailable`. */
@@ -34,10 +36,9 @@ export function createVault({ redis, prefix, signingKey }: { redis: Redis; prefi
       return true;
     },
     async recall(id) {
-      const length = await within(answerMs, redis.strlen(keyOf(id)));
-      if (length === 0 || length > maxBytes + nonceBytes + tagBytes) return null;
-      const sealed = await within(answerMs, redis.getBuffer(keyOf(id)));
-      return sealed === null ? null : decryptOrNull(key, id, sealed);
+      // One byte more than it may have says that it is too long. In one question: between two it could grow.
+      const sealed = await within(answerMs, redis.getrangeBuffer(keyOf(id), 0, maxSealedBytes));
+      return sealed.length === 0 || sealed.length > maxSealedBytes ? null : decryptOrNull(key, id, sealed);
     },
     drop: async (id) => void (await within(answerMs, redis.del(keyOf(id)))),
   };

@@ -3,13 +3,13 @@ import { FixError } from '../errors.ts';
 import type { Channel } from './channel.ts';
 import type { HostOptions } from './claim.ts';
 import { createSandbox, greet } from './greet.ts';
-import { layerDeadlineMs, settle } from './make-layer.ts';
-import { keepOverlay } from './overlay.ts';
+import { layerDeadlineMs, orRemove, settle } from './make-layer.ts';
+import { takeOverlay } from './overlay.ts';
 import { diskNode } from './qemu-arguments.ts';
 import type { Sandbox, SandboxInfo, SandboxSpec } from './sandbox.ts';
 import { createIdentity } from './thaw.ts';
-import { overlayOf, wake, withVm } from './vm.ts';
-import type { Template } from './vm.ts';
+import { wake, withVm } from './vm.ts';
+import type { RunningVm, Template } from './vm.ts';
 
 export interface BootSpec extends SandboxSpec {
   /** A disk larger than the template's. */
@@ -52,16 +52,17 @@ export async function makeLayer(
   { file, fill }: { file: string; fill: (sandbox: Sandbox) => Promise<void> },
 ): Promise<void> {
   const startedAt = performance.now();
-  await withVm(host, template, { ...spec, deadlineMs: layerDeadlineMs }, async (vm, signal) => {
+  const work = async (vm: RunningVm, signal: AbortSignal): Promise<void> => {
     const { claim, machine } = vm;
     await wake(vm, template);
     const { channel, bootMs } = await greet({ id: spec.id, stream: machine.channel, signal, log: host.log, startedAt });
     await fill(createSandbox({ claim, process: machine }, channel, describe(template, bootMs)));
     await settle(settleScript, { channel, process: machine, signal });
-    await keepOverlay(overlayOf(claim), file);
+    await takeOverlay(file);
     const left = await claim.release();
     if (left.length > 0) throw new FixError('sandbox_leftover', { details: { left } });
-  });
+  };
+  await orRemove(file, () => withVm(host, template, { ...spec, overlay: file, deadlineMs: layerDeadlineMs }, work));
 }
 
 /** The disk has grown under a running guest, whose kernel hears of it a moment later; then the file system follows, mounted as it is. */

@@ -10,13 +10,15 @@ All that touches the image happens after chroot into it: whatever its links say,
 it is executed but by `graft`, as a user without rights. A refusal is one line, `refused: why`, and exit code 3.
 https://github.com/opencontainers/image-spec/blob/main/layer.md
 """
-import gzip, json, os, shutil, stat, struct, subprocess, sys, tarfile, zlib
+import ctypes, gzip, json, os, shutil, stat, struct, subprocess, sys, tarfile, zlib
 
 COPY = 1 << 20
+NO_NEW_PRIVILEGES = 38  # https://docs.kernel.org/userspace-api/no_new_privs.html
 AGENT = 1000
 SUDO_GROUP = 27  # guest-sudo.c
 LIBRARY = '/usr/lib/mayfly'
 BROUGHT = '/usr/lib/mayfly-brought'  # programs of our system, with their libraries and the loader that starts them
+prctl = ctypes.CDLL(None, use_errno=True).prctl  # of our system, while that is where we are
 USED = '.mayfly-used'  # beside ROOT: how much earlier layers took
 
 
@@ -158,12 +160,6 @@ START = f"""#!/bin/sh
 export GIT_EXEC_PATH={BROUGHT}/git-core GIT_TEMPLATE_DIR={BROUGHT}/git-core
 exec {BROUGHT}/ld-linux-x86-64.so.2 --inhibit-cache --library-path {BROUGHT} --argv0 NAME {BROUGHT}/NAME "$@"
 """
-WARM = f"""#!/bin/sh
-cat {LIBRARY}/* {BROUGHT}/* > /dev/null 2>&1
-{LIBRARY}/run < /dev/null
-git --version
-bash -c true
-"""
 
 
 def read_guest():
@@ -173,7 +169,6 @@ def read_guest():
     programs = ['/usr/sbin/sshd', '/usr/bin/git', '/usr/sbin/resize2fs']
     for path in {*libraries_of(*programs), *programs, '/lib64/ld-linux-x86-64.so.2'}:
         files[f'{BROUGHT}/{os.path.basename(path)}'] = (0o755, content(path))
-    files[LIBRARY + '/warm'] = (0o755, WARM.encode())
     files['/etc/ssh/mayfly_sshd_config'] = (0o644, content('/etc/ssh/mayfly_sshd_config'))
     return files, content('/etc/ssl/certs/ca-certificates.crt')
 
@@ -221,7 +216,7 @@ def add_users(shell):
 
 
 def ask(argv, path):
-    """Runs a program of the image as the agent would, without rights; what it says, or None."""
+    """Runs a program of the image as the agent would, without rights and without a way to them; what it says, or None."""
     rights = {'user': AGENT, 'group': AGENT, 'extra_groups': []}
     try:
         ended = subprocess.run(argv, capture_output=True, timeout=60, env={'PATH': path, 'LC_ALL': 'C'}, stdin=subprocess.PIPE, **rights)
@@ -262,6 +257,8 @@ def graft(root, path):
         os.symlink(LIBRARY + '/sudo', '/usr/bin/sudo')
     except OSError as error:
         refuse('a guest cannot be made of it: ' + (error.strerror or 'its files are in the way'))
+    if prctl(NO_NEW_PRIVILEGES, 1, 0, 0, 0):
+        refuse('its programs could not be tried')
     place('/dev/null', 0o666, b'')  # git opens it; a device may not be made in every guest
     lacks = [name for name in ('/bin/sh', 'bash') if ask([name, '-c', 'echo well'], path) != 'well\n']
     if not lacks and 'coreutils' not in (ask(['realpath', '--version'], path) or ''):

@@ -15,9 +15,8 @@ const settings = ['-t', 'ext4', '-O', '^has_journal,^resize_inode', '-E', 'lazy_
 const shapes = { one: ['-N', '16'], many: ['-N', '1048576', '-G', '1'] } as const;
 
 /** Where the parts of a container's disks are, below its directory. */
-const diskFile = 'disk.ext4';
 export const placesOf = (directory: string) => ({
-  disk: join(directory, diskFile),
+  disk: join(directory, 'disk.ext4'),
   /** The capped disk. */
   writable: join(directory, 'writable'),
   /** The root filesystem, unless it is the image's own. */
@@ -25,20 +24,20 @@ export const placesOf = (directory: string) => ({
 });
 const mountPoints = ['writable', 'root', 'image', 'kept', 'lower'] as const;
 
-/** Makes the file; sparse, so it takes what is written to it. Throws `disk_full`, `sandbox_boot`. */
-export async function makeCappedDisk(directory: string, { sizeBytes, files }: { sizeBytes: number; files: keyof typeof shapes }): Promise<void> {
+/** Makes the file; sparse, so it takes what is written to it. One that is kept is made where it stays. Throws `disk_full`, `sandbox_boot`. */
+export async function makeCappedDisk(directory: string, { sizeBytes, keep }: { sizeBytes: number; keep: string | null }): Promise<void> {
   for (const name of mountPoints) await mkdir(join(directory, name), { mode: 0o700 });
-  const file = placesOf(directory).disk;
+  const file = keep ?? placesOf(directory).disk;
   await writeFile(file, '', { mode: 0o600 });
   await truncate(file, sizeBytes);
-  const made = await execa('mke2fs', [...settings, ...shapes[files], file], { reject: false, stdin: 'ignore', all: true });
+  const made = await execa('mke2fs', [...settings, ...shapes[keep === null ? 'one' : 'many'], file], { reject: false, stdin: 'ignore', all: true });
   if (made.failed) throw new FixError('sandbox_boot', { cause: made, details: { why: 'its disk could not be made', output: made.all.slice(-500) } });
 }
 
 /**
  * $1 the container's directory; $2 what its root filesystem is: the image as it is (`image`), the image with the capped
- * disk over it (`keep`), the image with a kept disk over it (`kept`); $3 the image; $4 the folder of the kept disk and $5
- * its name; then the command, whose standard input becomes descriptor 3, the wire. Not its output as well: gVisor shuts a
+ * disk over it, which is made elsewhere (`keep`), the image with a kept disk over it (`kept`); $3 the image; $4 the folder
+ * of the disk that is or will be kept, and $5 its name; then the command, whose standard input becomes descriptor 3, the wire. Not its output as well: gVisor shuts a
  * socket down for both when either is closed.
  *
  * Names are relative: overlayfs has a syntax of its own for what is in them. The kept disk is mounted by a name in the
@@ -50,14 +49,16 @@ over=nosuid,nodev,noatime,redirect_dir=off,metacopy=off,index=off,xino=off
 set -e
 trap 'exit 98' EXIT
 cd -- "$1"
-mount -o loop,noatime,nosuid,nodev disk.ext4 writable
+disk=disk.ext4
+if [ "$2" != image ]; then mount --bind -- "$4" kept; fi
+if [ "$2" = keep ]; then disk=kept/$5; fi
+mount -o loop,noatime,nosuid,nodev "$disk" writable
 mount --bind -- "$3" image
 case $2 in
   keep)
     mkdir writable/upper writable/work
     mount -t overlay -o "$over,lowerdir=image,upperdir=writable/upper,workdir=writable/work" mayfly root ;;
   kept)
-    mount --bind -- "$4" kept
     mount -o loop,ro,noatime,nosuid,nodev "kept/$5" lower
     mount -t overlay -o "ro,$over,lowerdir=lower/upper:image" mayfly root ;;
 esac
@@ -70,16 +71,17 @@ export interface ContainerDisks {
   readonly directory: string;
   /** The image's root filesystem. */
   readonly image: string;
-  /** What is written stays on the capped disk, as files. */
-  readonly keep: boolean;
+  /** The capped disk where it is to stay, with what is written as files. */
+  readonly keep: string | null;
   /** A disk that was kept, between image and container. */
   readonly layer: string | null;
 }
 
 /** The command with the disks mounted, seen by it alone. */
 export function withDisks({ directory, image, keep, layer }: ContainerDisks, argv: readonly string[]): string[] {
-  const shape = keep ? 'keep' : layer === null ? 'image' : 'kept';
-  const kept = layer === null ? ['', ''] : [dirname(layer), basename(layer)];
+  const shape = keep !== null ? 'keep' : layer === null ? 'image' : 'kept';
+  const file = keep ?? layer;
+  const kept = file === null ? ['', ''] : [dirname(file), basename(file)];
   return ['unshare', '--mount', '--propagation', 'slave', '/bin/sh', '-c', mountScript, 'mayfly-disk', directory, shape, image, ...kept, ...argv];
 }
 
@@ -87,11 +89,12 @@ export function withDisks({ directory, image, keep, layer }: ContainerDisks, arg
 const mended = 1;
 
 /** A capped disk that nothing has mounted any more, checked and cut to what is on it. Throws `sandbox_boot`. */
-export async function shrinkDisk(file: string): Promise<void> {
-  const checked = await execa('e2fsck', ['-f', '-p', file], { reject: false, stdin: 'ignore', all: true });
-  const shrunk =
-    checked.exitCode === 0 || checked.exitCode === mended ? await execa('resize2fs', ['-M', file], { reject: false, stdin: 'ignore', all: true }) : checked;
+export async function shrinkDisk(file: string, signal: AbortSignal): Promise<void> {
+  const options = { reject: false, stdin: 'ignore', all: true, cancelSignal: signal, forceKillAfterDelay: 1000 } as const;
+  const checked = await execa('e2fsck', ['-f', '-p', file], options);
+  const shrunk = checked.exitCode === 0 || checked.exitCode === mended ? await execa('resize2fs', ['-M', file], options) : checked;
   if (!shrunk.failed) return;
+  if (shrunk.isCanceled) throw new FixError('cancelled');
   throw new FixError('sandbox_boot', { cause: shrunk, details: { why: 'its disk could not be kept', output: shrunk.all.slice(-500) } });
 }
 

@@ -10,7 +10,7 @@ import type { Log } from '../log.ts';
 import { createCgroups, findCgroups, processesOf, removeCgroups } from './cgroup.ts';
 import type { CgroupLimits } from './cgroup.ts';
 import { findLoops, releaseLoops } from './capped-disk.ts';
-import { tryLock } from './lock.ts';
+import { lockNewFile, tryName } from './lock.ts';
 import type { Lock } from './lock.ts';
 import { ourselves } from './owner.ts';
 
@@ -51,30 +51,36 @@ export function checkVmId(id: string): void {
 export async function claimVm(host: HostOptions, { id, limits, ownUser }: ClaimSpec): Promise<Claim> {
   const vms = join(host.stateDir, 'vms');
   const directory = join(vms, id);
-  const owner = await ourselves();
   await mkdir(vms, { recursive: true });
   if (process.getuid?.() === 0) for (const at of [host.stateDir, vms]) await chmod(at, 0o711); // a VM's user passes through, and sees no names
   await mkdir(directory, { mode: 0o710 }).catch((cause: unknown) => {
     throw new FixError('sandbox_boot', { cause, details: { why: 'this id is in use', id } });
   });
-  let lock: Lock | null = null;
+  const locks: Lock[] = [];
   const release = async (): Promise<string[]> => {
     const left = await discardVm(host, id);
-    if (left.length === 0) await lock?.release();
+    if (left.length === 0) for (const lock of locks.splice(0)) await lock.release();
     return left;
   };
   try {
-    await writeFile(join(directory, 'owner.json'), JSON.stringify(owner), { mode: 0o600 });
+    locks.push(await ownDirectory(directory));
     const cgroups = await createCgroups(id, limits);
     if (!cgroups && !host.allowUnlimited) throw new FixError('sandbox_unlimited');
-    const user = ownUser && process.getuid?.() === 0 ? await claimUid(host) : null;
-    lock = user?.lock ?? null;
-    if (user) await chown(directory, 0, user.uid);
+    const user = ownUser && process.getuid?.() === 0 ? await claimUid(host, directory) : null;
+    if (user) locks.push(user.lock);
     return { id, directory, uid: user?.uid ?? null, cgroups: cgroups ?? [], release };
   } catch (thrown) {
     await release();
     throw hostFailure(thrown);
   }
+}
+
+/** Held by this process, also for those who cannot see it: before its name is in there nobody looks for that. */
+async function ownDirectory(directory: string): Promise<Lock> {
+  const file = join(directory, 'owner.json');
+  const lock = await lockNewFile(file);
+  await writeFile(file, JSON.stringify(await ourselves()));
+  return lock;
 }
 
 /** Any failure of the host's own calls while a VM is made. */
@@ -100,16 +106,24 @@ export async function discardVm(host: HostOptions, id: string): Promise<string[]
   return left;
 }
 
-/** A free user id that no directory of a VM has as its group. The search begins anywhere, so ids are reused late. */
-async function claimUid(host: HostOptions): Promise<{ uid: number; lock: Lock }> {
+/**
+ * A free user id that no directory of a VM has as its group; this one has it then. The search begins anywhere, so ids are
+ * reused late. Two containers may find the same one free, so whoever has taken it looks once more.
+ */
+async function claimUid(host: HostOptions, directory: string): Promise<{ uid: number; lock: Lock }> {
   const { first, count } = host.uidRange;
-  const taken = new Set(await groupsOf(join(host.stateDir, 'vms')));
+  const vms = join(host.stateDir, 'vms');
+  const taken = new Set(await groupsOf(vms));
   const start = Math.floor(Math.random() * count);
   for (let step = 0; step < count; step += 1) {
     const uid = first + ((start + step) % count);
     if (taken.has(uid)) continue;
-    const lock = await tryLock(`uid/${uid}`);
-    if (lock) return { uid, lock };
+    const lock = await tryName(`uid/${uid}`);
+    if (!lock) continue;
+    await chown(directory, 0, uid);
+    if ((await groupsOf(vms)).filter((gid) => gid === uid).length === 1) return { uid, lock };
+    await chown(directory, 0, 0);
+    await lock.release();
   }
   throw new FixError('sandbox_boot', { details: { why: 'every user id of the range is in use' } });
 }

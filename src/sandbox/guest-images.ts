@@ -14,25 +14,31 @@ import type { Image } from './image.ts';
 import { buildInGuest, unpackProgram } from './image-builder.ts';
 import type { ImageKind } from './image-builder.ts';
 import type { ImageLimits } from './image-manifest.ts';
-import { waitForLock } from './lock.ts';
+import { lockFile, waitForLock } from './lock.ts';
 import { imageOf, imagesCache } from './named-image.ts';
 import { pruneTemplates } from './prune.ts';
 import type { QemuOptions } from './qemu.ts';
 import { copyLayers, findInRegistry, planImage } from './registry.ts';
+import { registryCredentialsFor } from './registry-credentials.ts';
+import type { RegistryCredential } from './registry-credentials.ts';
 import type { FoundImage, ImageSource, RegistryOptions } from './registry.ts';
-import type { GuestImage, GuestImages, Provider } from './sandbox.ts';
+import type { GuestImages, HeldImage, Provider } from './sandbox.ts';
 import { buildTemplateOf } from './template.ts';
+import type { Snapshot } from './vm.ts';
 
 export interface GuestImagesOptions extends QemuOptions {
   /** Boots the builder, and what comes out of it later. */
   readonly provider: Provider;
-  readonly registry: RegistryOptions;
+  readonly registry: Pick<RegistryOptions, 'environment'>;
+  /** What private images may be asked for with, each by the repositories that it names. */
+  readonly credentials: readonly RegistryCredential[];
   readonly limits: ImageLimits;
   /** What a name means, once it is allowed; null for no name of an image that is. */
   readonly locate: (name: string) => ImageSource | null;
-  /** How many are kept on this host. */
+  /** How many are kept on this host, and in how many bytes, with their saved memory; more only while runs use them. */
   readonly kept: number;
-  /** For all of it, the copy out of the registry included. */
+  readonly maxBytes: number;
+  /** For making one, the copy out of the registry included. */
   readonly timeoutMs: number;
 }
 
@@ -50,46 +56,88 @@ const kindOf = (provider: Pick<Provider, 'name'>): ImageKind => (provider.name =
 
 export function createGuestImages(options: GuestImagesOptions): GuestImages {
   return {
-    async prepare(name, { signal, onProgress }) {
-      const deadline = AbortSignal.timeout(options.timeoutMs);
-      const building = { signal: AbortSignal.any([signal, deadline]), onProgress };
-      try {
-        return await prepare(name, options, building);
-      } catch (thrown) {
-        if (signal.aborted || !deadline.aborted) throw asFixError(thrown);
-        const why = `it was not ready within ${Math.round(options.timeoutMs / 60_000)} minutes`;
-        throw new FixError('image_unsuitable', { cause: thrown, details: { why } });
-      }
+    async prepare(name, { repository, signal, onProgress }) {
+      const registry = { ...options.registry, credentials: registryCredentialsFor(options.credentials, repository) };
+      return await prepare(name, options, { signal, onProgress, registry });
     },
   };
+}
+
+/** What takes longer says nothing about the image: a slow registry, a busy host. Another run's work is nobody's time. */
+async function withinTime<T>(timeoutMs: number, building: Building, work: (building: Building) => Promise<T>): Promise<T> {
+  const deadline = AbortSignal.timeout(timeoutMs);
+  try {
+    return await work({ ...building, signal: AbortSignal.any([building.signal, deadline]) });
+  } catch (thrown) {
+    if (building.signal.aborted || !deadline.aborted) throw asFixError(thrown);
+    throw new FixError('image_unavailable', { cause: thrown, details: { why: `it was not ready within ${Math.round(timeoutMs / 60_000)} minutes` } });
+  }
 }
 
 interface Building {
   readonly signal: AbortSignal;
   readonly onProgress: (line: string) => void;
+  readonly registry: RegistryOptions;
 }
 
-async function prepare(name: string, options: GuestImagesOptions, building: Building): Promise<GuestImage> {
+async function prepare(name: string, options: GuestImagesOptions, building: Building): Promise<HeldImage> {
   const source = options.locate(name);
   if (source === null) throw new FixError('image_unsuitable', { details: { why: 'no image of this name is allowed here (MAYFLY_IMAGE_REGISTRIES)' } });
   const base = await findImage(options);
   if (base === null) throw new FixError('template_missing');
   const kind = kindOf(options.provider);
-  const found = await findInRegistry(source, options.registry, building.signal);
+  const found = await findInRegistry(source, building.registry, building.signal);
   const key = await keyOf(found, base, options);
   const image = imageOf(options.cacheDir, { key });
-  const manifest = (await readManifestOf(image)) ?? (await buildOnce({ name, found, base, image, kind }, options, building));
-  await utimes(join(image.directory, 'manifest.json'), new Date(), new Date()).catch(() => {}); // the least recently used go first
-  const template = kind === 'ext4' ? await buildTemplateOf({ image, base, imagesCache: imagesCache(options.cacheDir) }, options, building) : null;
-  await pruneTemplates({ image, snapshot: template?.snapshot ?? null }, options, options.kept);
-  return { key, sha256: manifest.imageSha256, environment: manifest.environment };
+  await using holding = new AsyncDisposableStack();
+  const manifest = await hold(holding, building.signal, async () => {
+    const value = (await readManifestOf(image)) ?? (await buildOnce({ name, found, base, image, kind }, options, building));
+    return { value, directory: image.directory };
+  });
+  const snapshot = kind === 'erofs' ? null : await holdSnapshot(holding, { image, base }, options, building);
+  await pruneTemplates({ image, snapshot }, options, options);
+  const held = holding.move();
+  return { key, sha256: manifest.imageSha256, environment: manifest.environment, [Symbol.asyncDispose]: () => held.disposeAsync() };
 }
 
-/** Everything that decides what comes out. */
-async function keyOf({ sha256 }: FoundImage, base: Image, { provider, diskGib, limits }: GuestImagesOptions): Promise<string> {
+/** A machine that finds no saved memory any more boots cold. */
+async function holdSnapshot(
+  holding: AsyncDisposableStack,
+  { image, base }: Pick<Wanted, 'image' | 'base'>,
+  options: GuestImagesOptions,
+  building: Building,
+): Promise<Snapshot | null> {
+  return await hold(holding, building.signal, async () => {
+    const { snapshot } = await buildTemplateOf({ image, base, imagesCache: imagesCache(options.cacheDir) }, options, building);
+    return { value: snapshot, directory: snapshot && dirname(snapshot.memory) };
+  });
+}
+
+/** What `make` found or made, shared with all who use it: prune.ts leaves that alone. The least recently used go first. */
+async function hold<T>(
+  holding: AsyncDisposableStack,
+  signal: AbortSignal,
+  make: () => Promise<{ readonly value: T; readonly directory: string | null }>,
+): Promise<T> {
+  for (;;) {
+    if (signal.aborted) throw new FixError('cancelled');
+    const { value, directory } = await make();
+    if (directory === null) return value;
+    const manifest = join(directory, 'manifest.json');
+    const lock = await lockFile(manifest, { shared: true });
+    // Somebody is removing it.
+    if (lock === null) continue;
+    holding.defer(() => lock.release());
+    await utimes(manifest, new Date(), new Date());
+    return value;
+  }
+}
+
+/** Everything that decides what comes out; and where it is from, so that who knows a digest of a private image cannot find it under another name. */
+async function keyOf({ sha256, source }: FoundImage, base: Image, { provider, diskGib, limits }: GuestImagesOptions): Promise<string> {
   const unpack = await digestFile(unpackProgram);
   return createHash('sha256')
-    .update(JSON.stringify([sha256, base.key, unpack, kindOf(provider), diskGib, limits]))
+    .update(JSON.stringify([source.repository, sha256, base.key, unpack, kindOf(provider), diskGib, limits]))
     .digest('hex')
     .slice(0, 24);
 }
@@ -113,14 +161,14 @@ async function buildOnce(wanted: Wanted, options: GuestImagesOptions, building: 
   const onWait = (): void => building.onProgress('another run builds this image; waiting for it');
   const lock = await waitForLock(buildLock(image.directory), { signal: building.signal, onWait });
   try {
-    return (await readManifestOf(image)) ?? (await build(wanted, options, building));
+    return (await readManifestOf(image)) ?? (await withinTime(options.timeoutMs, building, (within) => build(wanted, options, within)));
   } finally {
     await lock.release();
   }
 }
 
-async function build({ name, found, base, image, kind }: Wanted, options: GuestImagesOptions, { signal, onProgress }: Building): Promise<Manifest> {
-  const { registry, limits, provider, diskGib } = options;
+async function build({ name, found, base, image, kind }: Wanted, options: GuestImagesOptions, { signal, onProgress, registry }: Building): Promise<Manifest> {
+  const { limits, provider, diskGib } = options;
   const planned = await planImage(found, limits, registry, signal);
   await mkdir(dirname(image.directory), { recursive: true, mode: 0o755 });
   for (const left of await unfinished(image.directory)) await rm(left, { recursive: true, force: true });
@@ -137,7 +185,7 @@ async function build({ name, found, base, image, kind }: Wanted, options: GuestI
     if (kind === 'ext4') await makeDisk(target, { finished, base }, signal);
     const manifest = { version: 1 as const, name, imageSha256: found.sha256, environment: planned.environment, sha256: await sealAll(finished, kind) };
     await writeFile(join(finished, 'manifest.json'), `${JSON.stringify(manifest, null, 2)}\n`, { mode: 0o444, flush: true });
-    await chmod(finished, kind === 'erofs' ? 0o700 : 0o755);
+    await chmod(finished, 0o700);
     await rename(finished, image.directory);
     return manifest;
   } catch (thrown) {

@@ -20,8 +20,8 @@ cp "$input"/guest-*.[ch] "$root/tmp/mayfly-build/"
 compile() {
   chroot "$root" sh -c 'cd /tmp/mayfly-build && exec gcc -static -O2 -Wall -Wextra -o "$@"' compile "$@"
 }
-compile /usr/lib/mayfly/init guest-init.c guest-thaw.c
-compile /usr/lib/mayfly/run guest-run.c
+compile /usr/lib/mayfly/init guest-init.c guest-power-on.c guest-thaw.c
+compile /usr/lib/mayfly/run guest-run.c guest-ending.c
 compile /usr/lib/mayfly/sudo guest-sudo.c
 rm -rf "$root/tmp/mayfly-build"
 

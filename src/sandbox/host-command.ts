@@ -35,6 +35,8 @@ export async function runHost(argv: readonly [string, ...string[]], options: Hos
   });
   if (result.isCanceled) throw new FixError('cancelled');
   if (result.code === 'ENOENT') throw new FixError('host_incomplete', { details: { missing: file } });
+  if (result.failed && lines.some((line) => line.includes('No space left on device')))
+    throw new FixError('disk_full', { details: { command: argv[0], lines } });
   if (result.failed && !result.isMaxBuffer)
     throw new FixError(options.code ?? 'template_failed', { details: { command: argv.join(' '), exitCode: result.exitCode, lines } });
   return result.stdout;

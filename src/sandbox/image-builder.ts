@@ -11,6 +11,7 @@ import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 import { FixError } from '../errors.ts';
 import { diskSettings } from './image.ts';
+import { hostFailure } from './claim.ts';
 import { unsuitable } from './image-manifest.ts';
 import type { ImageLimits } from './image-manifest.ts';
 import type { PlannedImage } from './registry.ts';
@@ -53,7 +54,7 @@ const makeScripts: Readonly<Record<ImageKind, string>> = {
 
 const Grafted = z.object({ lacks: z.array(z.string().max(20)).max(10) });
 
-/** Throws `image_unsuitable`, `cancelled`, what a boot throws, `sandbox_lost`, `disk_full`. */
+/** Throws `image_unsuitable`, `image_unavailable`, `cancelled`, what a boot throws, `sandbox_lost`, `disk_full`. */
 export async function buildInGuest(build: GuestBuild): Promise<void> {
   const sandbox = await build.provider.boot({ id: `image-${randomBytes(6).toString('hex')}`, signal: build.signal });
   let left: readonly string[] = [];
@@ -106,8 +107,12 @@ async function makeFileSystem(sandbox: Sandbox, { kind, diskGib, signal }: Guest
 
 async function fetchFile(sandbox: Sandbox, sizeBytes: number, { target, signal }: GuestBuild): Promise<void> {
   const handle = await open(target, 'wx', 0o600);
+  const sink = createBlockSink(handle, sizeBytes);
   try {
-    await must(sandbox, ['python3', program, 'send', made], { signal, stdout: createBlockSink(handle, sizeBytes) });
+    await must(sandbox, ['python3', program, 'send', made], { signal, stdout: sink }).catch((thrown: unknown) => {
+      // It ended the command, so it knows better.
+      throw hostFailure(sink.errored ?? thrown);
+    });
     // The last block was filled up.
     await handle.truncate(sizeBytes);
     await handle.sync();
@@ -124,7 +129,10 @@ async function must(sandbox: Sandbox, argv: readonly string[], options: ExecOpti
   if (result.exitCode === refusedExitCode && why !== undefined) throw unsuitable(why);
   const details = { step: argv.slice(2, 4), ended: result.ended, exitCode: result.exitCode, stderr: result.stderr.slice(-2000) };
   if (/No space left on device/.test(result.stderr)) throw unsuitable('unpacked, it is larger than the disk of a VM (MAYFLY_GUEST_DISK_GIB)', details);
-  throw unsuitable(result.ended === 'timeout' ? `a step of unpacking it took longer than ${stepMs / 60_000} minutes` : 'it could not be unpacked', details);
+  if (result.ended === 'timeout') {
+    throw new FixError('image_unavailable', { details: { why: `a step of unpacking it took longer than ${stepMs / 60_000} minutes`, ...details } });
+  }
+  throw unsuitable('it could not be unpacked', details);
 }
 
 const blockBytes = 2 ** 16;

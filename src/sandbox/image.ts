@@ -40,6 +40,8 @@ export interface Image {
   readonly overlay: string;
   /** The root filesystem of the disk for containers: a directory behind a folder that only root may enter, or a file of EROFS. */
   readonly rootfs: string;
+  /** From a registry: no program of it runs before its memory is saved, and only root gets to its files by their names. */
+  readonly isForeign?: true;
 }
 
 const suite = 'bookworm';
@@ -57,6 +59,8 @@ const aptSettings = [
 ];
 export const diskSettings = ['-t', 'ext4', '-O', '^has_journal', '-E', 'lazy_itable_init=1,root_owner=0:0', '-m', '1', '-N', '1048576', '-q'];
 const sources = dirname(fileURLToPath(import.meta.url));
+/** What is beside them with such a name is about guests, not in them. */
+const isOfGuest = /^guest-.*\.(?:[ch]|sh)$/;
 /** It holds programs that become root whoever starts them: nobody but root gets in. */
 const rootfsFolder = 'root-only';
 const artefacts = ['kernel', 'initramfs', 'disk.qcow2', 'overlay.qcow2'] as const;
@@ -92,8 +96,8 @@ export async function ensureImage(options: ImageOptions): Promise<Image> {
   }
 }
 
-/** The lock of who builds or removes a part of a template; a name of a lock has at most 100 bytes. */
-export const buildLock = (directory: string): string => `build/${directory}`.slice(-100);
+/** The lock of who builds or removes a part of a template. */
+export const buildLock = (directory: string): string => join(dirname(dirname(directory)), 'locks', `${basename(dirname(directory))}-${basename(directory)}`);
 
 /** Names of artefacts whose bytes are not those of the manifest. Reads the whole image. */
 export async function verifyImage(image: Image, signal?: AbortSignal): Promise<string[]> {
@@ -151,7 +155,7 @@ export async function readGuestNodeVersion(): Promise<string> {
   return z.object({ version: z.string() }).parse(JSON.parse(await readFile(join(nodePackage(), 'package.json'), 'utf8'))).version;
 }
 
-const guestSources = async (): Promise<string[]> => (await readdir(sources)).filter((name) => /^guest-\w+\.(?:c|h|sh)$/.test(name));
+const guestSources = async (): Promise<string[]> => (await readdir(sources)).filter((name) => isOfGuest.test(name));
 
 /** The order in which the operator names them makes no other image. */
 const withExtra = (extra: readonly string[]): readonly string[] => [...packages, ...new Set(extra.filter((name) => !packages.includes(name)).toSorted())];

@@ -3,13 +3,13 @@
  * again, and checked against its digest before each use. Whoever has one open keeps it, also when the folder is removed.
  */
 import { chmod, mkdir, mkdtemp, open, readFile, readdir, rename, rm, stat, statfs, utimes, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { z } from 'zod';
 import { FixError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { digestFile } from './digest.ts';
 import { tryLock } from './lock.ts';
-import type { LayerName, Layers } from './sandbox.ts';
+import type { KeepOptions, LayerName, Layers } from './sandbox.ts';
 
 export interface LayersOptions {
   /** Nobody else may enter it: what is in there is what repositories hold. */
@@ -21,7 +21,7 @@ export interface LayersOptions {
   readonly maxCount?: number;
   /** An older one is not used: what was installed without a lockfile has moved on by then. Default seven days. */
   readonly maxAgeMs?: number;
-  /** What making one leaves free on the disk. Default 4 GiB. */
+  /** What making one leaves free on the disk, however large it becomes. Default 4 GiB. */
   readonly reserveBytes?: number;
 }
 
@@ -32,6 +32,7 @@ const unfinished = /^([0-9a-f]{24}-[0-9a-f]{40})\.making-\w+$/;
 export function createLayers(options: LayersOptions): Layers {
   const { directory, log, maxAgeMs = 7 * 24 * 3_600_000 } = options;
   const folderOf = ({ place, commit }: LayerName): string => join(directory, `${place}-${commit}`);
+  const tooLarge = new Map<string, number>();
   const remove = async (folder: string): Promise<void> => await rm(folder, { recursive: true, force: true });
   return {
     async list(place) {
@@ -56,14 +57,21 @@ export function createLayers(options: LayersOptions): Layers {
       await remove(folder);
       return null;
     },
-    async keep(name, make) {
+    async keep(name, keeping, make) {
       const folder = folderOf(name);
-      const lock = await tryLock(`layer/${name.place}-${name.commit}`);
+      const lastTooLarge = tooLarge.get(name.place);
+      if (lastTooLarge !== undefined && Date.now() - lastTooLarge < forgetMs) return false;
+      const lock = await tryLock(lockOf(folder));
       if (lock === null) return false;
       try {
-        if ((await readManifest(folder)) !== null || !(await hasRoom(options))) return false;
+        if ((await readManifest(folder)) !== null || !(await hasRoom(options, keeping))) return false;
         await remove(folder); // what a killed removal left
-        await makeWhole(folder, make);
+        const bytes = await makeWhole(folder, { ...keeping, maxBytes: options.maxBytes }, make);
+        if (bytes > options.maxBytes) {
+          log.warn({ layer: name, bytes, maxBytes: options.maxBytes }, 'a disk is not kept: it alone is larger than all may be');
+          tooLarge.set(name.place, Date.now());
+          return false;
+        }
         for (const { name: other } of await measureAll(directory)) {
           if (other.startsWith(`${name.place}-`) && join(directory, other) !== folder) await remove(join(directory, other));
         }
@@ -80,6 +88,12 @@ export function createLayers(options: LayersOptions): Layers {
 
 const byAge = (one: { readonly madeAt: number }, other: { readonly madeAt: number }): number => other.madeAt - one.madeAt;
 
+/** A repository whose setup was too large once is not set up for nothing after each of its runs. */
+const forgetMs = 24 * 3_600_000;
+
+/** Beside the directory: only layers are in there. */
+const lockOf = (folder: string): string => join(dirname(dirname(folder)), 'locks', `layer-${basename(folder)}`);
+
 async function readManifest(folder: string): Promise<z.infer<typeof Manifest> | null> {
   const text = await readFile(join(folder, 'manifest.json'), 'utf8').catch(() => null);
   if (text === null) return null;
@@ -92,29 +106,38 @@ async function readManifest(folder: string): Promise<z.infer<typeof Manifest> | 
   }
 }
 
-async function hasRoom({ directory, reserveBytes = 4 * 2 ** 30, log }: LayersOptions): Promise<boolean> {
+async function hasRoom({ directory, reserveBytes = 4 * 2 ** 30, log }: LayersOptions, { largestBytes }: KeepOptions): Promise<boolean> {
   await mkdir(directory, { recursive: true, mode: 0o700 });
   await chmod(directory, 0o700);
   const { bavail, bsize } = await statfs(directory);
   const freeBytes = bavail * bsize;
-  if (freeBytes > reserveBytes) return true;
-  log.warn({ freeBytes, reserveBytes }, 'no disk is kept: there is too little room');
+  if (freeBytes > reserveBytes + largestBytes) return true;
+  log.warn({ freeBytes, reserveBytes, largestBytes }, 'no disk is kept: there is too little room');
   return false;
 }
 
-async function makeWhole(folder: string, make: (file: string) => Promise<unknown>): Promise<void> {
+/** Resolves to what it takes; more than `maxBytes` of it are not kept. */
+async function makeWhole(
+  folder: string,
+  { maxBytes, signal }: KeepOptions & Pick<LayersOptions, 'maxBytes'>,
+  make: (file: string) => Promise<unknown>,
+): Promise<number> {
   const making = await mkdtemp(`${folder}.making-`);
   try {
     const file = join(making, 'disk');
     const notes = await make(file);
+    const bytes = (await stat(file)).blocks * 512;
+    if (bytes > maxBytes) return bytes;
     // On the disk before its name is: a folder with that name is whole.
     const handle = await open(file, 'r');
     await handle.sync();
     await handle.close();
-    const manifest: z.infer<typeof Manifest> = { version: 1, madeAt: Date.now(), sha256: await digestFile(file), notes };
+    const manifest: z.infer<typeof Manifest> = { version: 1, madeAt: Date.now(), sha256: await digestFile(file, signal), notes };
     await writeFile(join(making, 'manifest.json'), `${JSON.stringify(manifest, null, 2)}\n`, { mode: 0o600, flush: true });
     await rename(making, folder);
+    return bytes;
   } catch (error) {
+    signal.throwIfAborted();
     if (error instanceof Error && 'code' in error && error.code === 'ENOSPC') throw new FixError('disk_full', { cause: error });
     throw error;
   } finally {
@@ -127,7 +150,7 @@ async function sweepUnfinished(directory: string): Promise<string[]> {
   const removed: string[] = [];
   for (const name of await readdir(directory).catch(() => [])) {
     const [, layer] = unfinished.exec(name) ?? [];
-    const lock = layer === undefined ? null : await tryLock(`layer/${layer}`);
+    const lock = layer === undefined ? null : await tryLock(lockOf(join(directory, layer)));
     if (lock === null) continue;
     await rm(join(directory, name), { recursive: true, force: true });
     await lock.release();

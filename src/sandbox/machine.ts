@@ -13,8 +13,8 @@ export interface MachineOptions {
   /** Group that may open /dev/kvm, when that is needed. */
   readonly gid: number | null;
   readonly cgroups: readonly string[];
-  /** Descriptor of the disk between image and overlay, when it is one that only root may open. */
-  readonly layer: number | null;
+  /** Descriptors of files that only root may open, in the order of `nameOfFile`. */
+  readonly files: readonly number[];
 }
 
 export interface Machine extends HostProcess {
@@ -27,9 +27,8 @@ export interface Machine extends HostProcess {
 
 export function startMachine(options: MachineOptions): Machine {
   const argv = ['setpriv', ...privileges(options), qemuProgram, ...options.argv];
-  const files = options.layer === null ? [] : [options.layer];
   const { console, monitor, toGuest, fromGuest, state } = inherited;
-  const started = startHostProcess({ argv, cgroups: options.cgroups, sockets: Object.keys(inherited).length, consoles: [console], files });
+  const started = startHostProcess({ argv, cgroups: options.cgroups, sockets: Object.keys(inherited).length, consoles: [console], files: options.files });
   const channel = joinPorts(started.socket(toGuest), started.socket(fromGuest));
   return { ...started, monitor: started.socket(monitor), channel, state: started.socket(state) };
 }

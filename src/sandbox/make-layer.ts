@@ -1,5 +1,5 @@
 /** The end of a VM whose disk is kept: what it wrote is on the disk, and the guest ends by itself, before anybody looks at the file. */
-import { copyFile, rename, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { setTimeout } from 'node:timers/promises';
 import { FixError } from '../errors.ts';
 import type { Channel } from './channel.ts';
@@ -23,11 +23,12 @@ export async function settle(script: string, { channel, process, signal }: { cha
   if (!ended) throw new FixError('sandbox_boot', { details: { why: 'it did not end by itself' } });
 }
 
-/** Also from one file system to another. */
-export async function moveFile(from: string, to: string): Promise<void> {
-  await rename(from, to).catch(async (error: unknown) => {
-    if (!(error instanceof Error && 'code' in error && error.code === 'EXDEV')) throw error;
-    await copyFile(from, to);
-    await rm(from);
-  });
+/** The file of a layer is made where it stays; when it does not come to be, it goes. */
+export async function orRemove(file: string, make: () => Promise<void>): Promise<void> {
+  try {
+    await make();
+  } catch (thrown) {
+    await rm(file, { force: true });
+    throw thrown;
+  }
 }

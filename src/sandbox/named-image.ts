@@ -10,5 +10,6 @@ export const imagesCache = (cacheDir: string): string => join(cacheDir, 'named')
 export function imageOf(cacheDir: string, { key }: Pick<GuestImage, 'key'>): Image {
   const directory = join(imagesCache(cacheDir), 'images', key);
   const at = (name: string): string => join(directory, name);
-  return { key, directory, kernel: at('kernel'), initramfs: at('initramfs'), disk: at('disk.qcow2'), overlay: at('overlay.qcow2'), rootfs: at('rootfs.erofs') };
+  const files = { kernel: at('kernel'), initramfs: at('initramfs'), disk: at('disk.qcow2'), overlay: at('overlay.qcow2'), rootfs: at('rootfs.erofs') };
+  return { key, directory, ...files, isForeign: true };
 }

@@ -23,7 +23,7 @@ import type { ImageChoice } from './image.ts';
 import type { Image } from './image.ts';
 import { launch } from './launch.ts';
 import type { Launched } from './launch.ts';
-import { layerDeadlineMs, moveFile, settle } from './make-layer.ts';
+import { layerDeadlineMs, orRemove, settle } from './make-layer.ts';
 import { imageOf } from './named-image.ts';
 import { sweep } from './reaper.ts';
 import { findRunsc, runscArguments } from './runsc.ts';
@@ -92,7 +92,7 @@ async function bootContainer(options: OciOptions, parts: Parts, spec: SandboxSpe
   return launch(
     options,
     describeLaunch(options, spec),
-    (claim) => startContainer(claim, parts, { sizeBytes, keep: false, layer: spec.layer ?? null }),
+    (claim) => startContainer(claim, parts, { sizeBytes, keep: null, layer: spec.layer ?? null }),
     async (launched, signal) => {
       const { channel, bootMs } = await meet(launched, options, signal, startedAt);
       return createSandbox(launched, channel, { ...info, bootMs });
@@ -100,7 +100,7 @@ async function bootContainer(options: OciOptions, parts: Parts, spec: SandboxSpe
   );
 }
 
-const diskBytesOf = (options: OciOptions, { size }: SandboxSpec): number => options.layerBytes ?? chooseDiskGib(options, size) * 2 ** 30;
+const diskBytesOf = (options: OciOptions, { size }: Pick<SandboxSpec, 'size'>): number => options.layerBytes ?? chooseDiskGib(options, size) * 2 ** 30;
 
 const info: Omit<SandboxInfo, 'bootMs'> = { provider: 'oci', accel: 'systrap', isolation: 'syscall', networkCards: 0, restored: false, pooled: false };
 
@@ -118,7 +118,8 @@ async function meet({ claim, process }: Launched<HostProcess>, { log }: OciOptio
 
 interface Disks {
   readonly sizeBytes: number;
-  readonly keep: boolean;
+  /** The file of a disk that is kept. */
+  readonly keep: string | null;
   readonly layer: string | null;
 }
 
@@ -130,12 +131,12 @@ async function startContainer(
   const at = (name: string): string => join(directory, name);
   const { root, writable } = placesOf(directory);
   for (const name of ['bundle', 'state']) await mkdir(at(name), { mode: 0o700 });
-  const rootfs = isPacked || keep || layer !== null ? root : image.rootfs;
+  const rootfs = isPacked || keep !== null || layer !== null ? root : image.rootfs;
   const packed = isPacked && { packed: { file: image.rootfs, layer: writable } };
   const config = describeContainer({ rootfs, ...packed, hostname: hostNameOf(id), cgroupsPath: cgroupPath(id) });
   await writeFile(at('bundle/config.json'), JSON.stringify(config));
-  await makeCappedDisk(directory, { sizeBytes, files: keep ? 'many' : 'one' });
-  const plan = { name: processName(id), bundle: at('bundle'), state: at('state'), layer: keep ? null : writable };
+  await makeCappedDisk(directory, { sizeBytes, keep });
+  const plan = { name: processName(id), bundle: at('bundle'), state: at('state'), layer: keep === null ? writable : null };
   const argv = withDisks({ directory, image: isPacked ? root : image.rootfs, keep, layer }, runscArguments(runsc, plan));
   return startHostProcess({ argv: ['setpriv', '--pdeathsig=KILL', ...argv], cgroups, sockets: 1 });
 }
@@ -160,27 +161,28 @@ async function mayOwnAll(): Promise<boolean> {
 function createLayerMaker(options: OciOptions, find: () => Promise<Parts>): LayerMaker {
   return {
     key: async () => ((await mayOwnAll()) ? `oci ${(await find()).image.key}` : null),
+    largestBytes: (size) => diskBytesOf(options, { ...(size && { size }) }),
     async make(spec, file, fill) {
       checkVmId(spec.id);
       const parts = await find();
       const startedAt = performance.now();
-      await launch(
-        options,
-        { ...describeLaunch(options, spec), deadlineMs: layerDeadlineMs },
-        (claim) => startContainer(claim, parts, { sizeBytes: diskBytesOf(options, spec), keep: true, layer: null }),
-        async (launched, signal) => {
-          const { claim, process } = launched;
-          const { channel, bootMs } = await meet(launched, options, signal, startedAt);
-          await fill(createSandbox(launched, channel, { ...info, bootMs }));
-          await settle(settleScript, { channel, process, signal });
-          await releaseLoops(claim.directory);
-          const { disk } = placesOf(claim.directory);
-          await shrinkDisk(disk);
-          await chmod(disk, 0o400);
-          await moveFile(disk, file);
-          const left = await claim.release();
-          if (left.length > 0) throw new FixError('sandbox_leftover', { details: { left } });
-        },
+      await orRemove(file, () =>
+        launch(
+          options,
+          { ...describeLaunch(options, spec), deadlineMs: layerDeadlineMs },
+          (claim) => startContainer(claim, parts, { sizeBytes: diskBytesOf(options, spec), keep: file, layer: null }),
+          async (launched, signal) => {
+            const { claim, process } = launched;
+            const { channel, bootMs } = await meet(launched, options, signal, startedAt);
+            await fill(createSandbox(launched, channel, { ...info, bootMs }));
+            await settle(settleScript, { channel, process, signal });
+            await releaseLoops(claim.directory);
+            await shrinkDisk(file, signal);
+            await chmod(file, 0o400);
+            const left = await claim.release();
+            if (left.length > 0) throw new FixError('sandbox_leftover', { details: { left } });
+          },
+        ),
       );
     },
   };

@@ -4,14 +4,13 @@
  */
 import { chmod, chown, open } from 'node:fs/promises';
 import { FixError } from '../errors.ts';
-import { moveFile } from './make-layer.ts';
 
 /** https://www.qemu.org/docs/master/interop/qcow2.html */
 const headerBytes = 104;
 const magic = 0x51_46_49_fb;
 
-/** Moves it to `file`, which only we may read. Throws `sandbox_boot` for a file that needs another one, or that is no disk. */
-export async function keepOverlay(overlay: string, file: string): Promise<void> {
+/** Takes it for us, who alone may read it then. Throws `sandbox_boot` for a file that needs another one, or that is no disk. */
+export async function takeOverlay(overlay: string): Promise<void> {
   // The machine is gone: from here on nobody but us has the file open for writing.
   await chown(overlay, process.getuid?.() ?? 0, process.getgid?.() ?? 0);
   const handle = await open(overlay, 'r');
@@ -24,7 +23,6 @@ export async function keepOverlay(overlay: string, file: string): Promise<void> 
     await handle.close();
   }
   await chmod(overlay, 0o400);
-  await moveFile(overlay, file);
 }
 
 /** What is wrong with a header, or null. What lies below the overlay is named by who opens it, so the header must not. */

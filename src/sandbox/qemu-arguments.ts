@@ -33,10 +33,12 @@ export interface MachinePlan {
 
 /** File descriptors that QEMU inherits; 0 to 2 are nothing, stdout, stderr. */
 export const inherited = { console: 3, monitor: 4, toGuest: 5, fromGuest: 6, state: 7 } as const;
-/** The kept disk: what a repository holds is for no other user of this host, and each VM is one. */
-const layerDescriptor = Object.keys(inherited).length + 3;
-/** https://www.qemu.org/docs/master/system/invocation.html */
+/** What one repository holds, or one image, is for no other user of this host, and each VM is one: its files come open. */
+const firstFile = Object.keys(inherited).length + 3;
+/** The first of them, where it is a kept disk: https://www.qemu.org/docs/master/system/invocation.html */
 export const inheritedDisk = '/dev/fdset/1';
+/** The name by which it opens one of them once more, if its mode lets it; a kernel and memory have to be opened by name. */
+export const nameOfFile = (index: number): string => `/proc/self/fd/${firstFile + index}`;
 
 /** The name of the guest's disk for QEMU's monitor. */
 export const diskNode = 'disk';
@@ -58,7 +60,7 @@ export function qemuArguments(plan: MachinePlan): string[] {
     ['-device', 'virtio-serial-device'],
     ['-chardev', `socket,id=in,fd=${inherited.toGuest}`, '-device', 'virtserialport,chardev=in,name=mayfly-in'],
     ['-chardev', `socket,id=out,fd=${inherited.fromGuest}`, '-device', 'virtserialport,chardev=out,name=mayfly-out'],
-    plan.templateDisk === inheritedDisk ? ['-add-fd', `fd=${layerDescriptor},set=1`] : [],
+    plan.templateDisk === inheritedDisk ? ['-add-fd', `fd=${firstFile},set=1`] : [],
     ['-blockdev', JSON.stringify(disk(plan)), '-device', 'virtio-blk-device,drive=disk'],
     ['-object', 'rng-builtin,id=random', '-device', 'virtio-rng-device,rng=random'],
     ['-sandbox', 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny'],
@@ -81,7 +83,7 @@ function kernelArguments(plan: MachinePlan): string {
   // Without a PM timer the kernel cannot measure the emulated TSC, and one boot in four hangs while it tries. Told to
   // trust it (all processors see the host's), it uses it as its clock; else time goes in steps of 4 ms.
   const clock = plan.shape.accel === 'tcg' ? [`tsc_early_khz=${plan.shape.tscKhz}`, 'tsc=reliable'] : [];
-  const warm = plan.memory?.use === 'save' ? ['mayfly.warm'] : [];
+  const warm = plan.memory?.use === 'save' && !plan.image.isForeign ? ['mayfly.warm'] : [];
   return ['console=ttyS0', 'quiet', 'loglevel=3', 'panic=-1', 'reboot=t', ...clock, ...warm].join(' ');
 }
 

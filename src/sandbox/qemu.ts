@@ -50,6 +50,8 @@ export function createQemuProvider(options: QemuOptions): Provider {
     layers: {
       // What lies over a layer is as large as the template's disk.
       key: async (size) => (chooseDiskGib(options, size) > options.diskGib ? null : `qemu ${(await find()).image.key}`),
+      // And the tables of a qcow2.
+      largestBytes: () => Math.ceil(options.diskGib * 2 ** 30 * 1.01),
       async make(spec, file, fill) {
         checkVmId(spec.id);
         const template: Template = { ...resize(await find(), spec.size), snapshot: null };

@@ -3,6 +3,7 @@ import { readFile, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { discardVm } from './claim.ts';
 import type { HostOptions } from './claim.ts';
+import { lockFile } from './lock.ts';
 import { isAlive, Owner } from './owner.ts';
 
 /** A directory is made a moment before its owner is written into it. */
@@ -25,9 +26,17 @@ export async function sweep(host: HostOptions): Promise<string[]> {
 async function isAbandoned(directory: string): Promise<boolean> {
   const text = await readFile(join(directory, 'owner.json'), 'utf8').catch(() => '');
   const owner = Owner.safeParse(parse(text));
-  if (owner.success) return !(await isAlive(owner.data));
+  if (owner.success && (await isAlive(owner.data))) return false;
+  if (owner.success) return await isLetGo(join(directory, 'owner.json'));
   const entry = await stat(directory).catch(() => null);
   return entry !== null && Date.now() - entry.mtimeMs > unownedForMs;
+}
+
+/** A process in another container, which is not to be seen from here, holds the file as long as it lives. */
+async function isLetGo(file: string): Promise<boolean> {
+  const lock = await lockFile(file);
+  await lock?.release();
+  return lock !== null;
 }
 
 function parse(text: string): unknown {

@@ -2,17 +2,21 @@
  * Images out of registries, by skopeo in a process of its own: manifests as text, layers as files that nobody on this host
  * opens. What a registry says of sizes is summed and bounded first, and since it may lie, files cannot grow beyond it.
  */
-import { access, stat } from 'node:fs/promises';
+import { access, mkdtemp, open, rm, stat } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { FixError } from '../errors.ts';
 import { digestFile } from './digest.ts';
 import { choosePlatform, readConfig, readManifest, sha256Of, unsuitable } from './image-manifest.ts';
 import type { ImageLimits, ImageManifest } from './image-manifest.ts';
+import { formatRegistryCredentials } from './registry-credentials.ts';
+import type { RegistryCredential } from './registry-credentials.ts';
 
 export interface RegistryOptions {
-  /** Credentials as `skopeo login` keeps them; null for none. */
-  readonly authFile: string | null;
+  /** Those that may be used for this image; without one, the registry is asked as anybody. */
+  readonly credentials: readonly RegistryCredential[];
   /** Of this host: proxy and certificates. */
   readonly environment: Readonly<Record<string, string>>;
 }
@@ -90,9 +94,24 @@ export async function copyLayers(
 const pin = (source: ImageSource, sha256: string): ImageSource => ({ ...source, version: `sha256:${sha256}` });
 const name = ({ repository, version }: ImageSource): string => `docker://${repository}${version.startsWith('sha256:') ? '@' : ':'}${version}`;
 
-function flagsFor(prefix: '--' | '--src-', { isPlain }: ImageSource, { authFile }: RegistryOptions): string[] {
-  const credentials = authFile === null ? [`${prefix}no-creds`] : [`${prefix}authfile=${authFile}`];
-  return [...credentials, ...(isPlain ? [`${prefix}tls-verify=false`] : [])];
+/** The descriptor of a file that has no name any more: what is in it is for this process alone, and stays nowhere. */
+const credentialsDescriptor = 3;
+
+function flagsFor(prefix: '--' | '--src-', { isPlain }: ImageSource, { credentials }: RegistryOptions): string[] {
+  const how = credentials.length === 0 ? `${prefix}no-creds` : `${prefix}authfile=/proc/self/fd/${credentialsDescriptor}`;
+  return [how, ...(isPlain ? [`${prefix}tls-verify=false`] : [])];
+}
+
+async function openCredentials({ credentials }: RegistryOptions): Promise<FileHandle | null> {
+  if (credentials.length === 0) return null;
+  const folder = await mkdtemp(join(tmpdir(), 'mayfly-'));
+  try {
+    const handle = await open(join(folder, 'auth.json'), 'wx+', 0o600);
+    await handle.writeFile(formatRegistryCredentials(credentials));
+    return handle;
+  } finally {
+    await rm(folder, { recursive: true });
+  }
 }
 
 async function inspect(source: ImageSource, more: readonly string[], options: RegistryOptions, signal: AbortSignal): Promise<Uint8Array> {
@@ -109,12 +128,14 @@ async function skopeo(temporary: string): Promise<string[]> {
   return [skopeoProgram, '--tmpdir', temporary, ...(hasPolicy ? [] : ['--insecure-policy'])];
 }
 
-async function run(argv: readonly string[], { environment }: RegistryOptions, signal: AbortSignal): Promise<Uint8Array> {
+async function run(argv: readonly string[], options: RegistryOptions, signal: AbortSignal): Promise<Uint8Array> {
+  await using credentials = await openCredentials(options);
   const ended = await execa('setpriv', ['--no-new-privs', '--pdeathsig=KILL', ...argv], {
     encoding: 'buffer',
-    env: { ...environment, HOME: '/nonexistent' },
+    env: { ...options.environment, HOME: '/nonexistent' },
     extendEnv: false,
-    stdin: 'ignore',
+    // The types know no descriptor beyond the usual three.
+    stdio: ['ignore', 'pipe', 'pipe', ...(credentials ? [credentials.fd] : [])] as unknown as ['ignore', 'pipe', 'pipe'],
     maxBuffer: maxTextBytes,
     cancelSignal: signal,
     forceKillAfterDelay: 1000,
@@ -126,6 +147,7 @@ async function run(argv: readonly string[], { environment }: RegistryOptions, si
   if (ended.isMaxBuffer) throw unsuitable('its manifest is too large');
   const output = Buffer.from(ended.stderr).toString('utf8').slice(-2000);
   if (ended.exitCode === 127 || /failed to execute/.test(output)) throw new FixError('host_incomplete', { details: { missing: skopeoProgram } });
+  if (/no space left on device/i.test(output)) throw new FixError('disk_full', { details: { output } });
   if (refusal.test(output)) throw unsuitable('the registry has no such image, or does not give it to this host', { output });
   if (/file too large/i.test(output) || ended.signal === 'SIGXFSZ') throw unsuitable('the registry sends more than its manifest says', { output });
   throw new FixError('image_unavailable', { details: { output, exitCode: ended.exitCode, signal: ended.signal } });

@@ -85,7 +85,17 @@ export interface GuestImage {
 /** Images out of registries. */
 export interface GuestImages {
   /** Ready to be booted; copied and unpacked first when it is not there. Throws `image_unsuitable`, `image_unavailable`, `disk_full`, `cancelled`, what a boot throws. */
-  prepare(name: string, options: { readonly signal: AbortSignal; readonly onProgress: (line: string) => void }): Promise<GuestImage>;
+  prepare(name: string, options: PrepareOptions): Promise<HeldImage>;
+}
+
+/** Stays on this host until it is disposed of. */
+export interface HeldImage extends GuestImage, AsyncDisposable {}
+
+export interface PrepareOptions {
+  /** Whose run it is, as `owner/name`: its credentials for registries are used. Null is no known one. */
+  readonly repository: string | null;
+  readonly signal: AbortSignal;
+  readonly onProgress: (line: string) => void;
 }
 
 export interface SandboxSpec {
@@ -115,9 +125,11 @@ export interface Provider {
 export interface LayerMaker {
   /** Of provider and guest image: a layer boots only where this is the same. Null where none is kept of VMs of this size. */
   key(size: SandboxSpec['size']): Promise<string | null>;
+  /** What the disk of one takes at most. */
+  largestBytes(size: SandboxSpec['size']): number;
   /**
-   * Boots a VM, has `fill` write to its disk, shuts it down and writes the disk to `file`, which nobody but us may
-   * read. Throws what `boot` and `fill` throw; then there is no such file, and no VM.
+   * Boots a VM whose disk is `file`, which nobody but us may read, has `fill` write to it, and shuts it down. Throws what
+   * `boot` and `fill` throw; then there is no such file, and no VM. A maker that is killed leaves the file.
    */
   make(spec: SandboxSpec, file: string, fill: (sandbox: Sandbox) => Promise<void>): Promise<void>;
 }
@@ -134,6 +146,12 @@ export interface Layer {
   readonly notes: unknown;
 }
 
+export interface KeepOptions {
+  /** What it takes at most, which has to be free. */
+  readonly largestBytes: number;
+  readonly signal: AbortSignal;
+}
+
 /** Layers that are kept on this host. */
 export interface Layers {
   /** The commits of a place, the one that was made last first. */
@@ -142,9 +160,10 @@ export interface Layers {
   take(name: LayerName, signal: AbortSignal): Promise<Layer | null>;
   /**
    * `make` writes the file and returns what is noted down; other commits of the place go then. False when another process
-   * does it, it is there already, or there is no room.
+   * does it, it is there already, there is no room, or one of the place was larger than all may be together. Throws what
+   * `make` throws, and `disk_full`.
    */
-  keep(name: LayerName, make: (file: string) => Promise<unknown>): Promise<boolean>;
+  keep(name: LayerName, options: KeepOptions, make: (file: string) => Promise<unknown>): Promise<boolean>;
   /** For one that is whole and does not work. */
   remove(name: LayerName): Promise<void>;
   /** What a killed process left, and what is beyond the limits; returns the names of what is gone. Called at start. */

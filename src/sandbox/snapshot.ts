@@ -10,6 +10,7 @@ import { createServer } from 'node:net';
 import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { asFixError, FixError } from '../errors.ts';
 import { bootSandbox } from './boot.ts';
@@ -17,6 +18,7 @@ import type { HostOptions } from './claim.ts';
 import { buildLock, unfinished } from './image.ts';
 import type { Image } from './image.ts';
 import { waitForLock } from './lock.ts';
+import { takeOverlay } from './overlay.ts';
 import { qemuArguments } from './qemu-arguments.ts';
 import type { MachineShape } from './qemu-arguments.ts';
 import { sweep } from './reaper.ts';
@@ -128,13 +130,24 @@ async function saveMachine(candidate: string, host: HostOptions, options: Snapsh
     host.log.debug({ saveMs: Math.round(performance.now() - startedAt) }, 'guest memory is saved');
     vm.machine.kill();
     await vm.machine.exited;
-    await rename(join(vm.claim.directory, 'memory'), join(candidate, 'memory'));
+    await keepMemory(join(vm.claim.directory, 'memory'), join(candidate, 'memory'), options.shape);
+    await takeOverlay(overlayOf(vm.claim));
     await rename(overlayOf(vm.claim), join(candidate, 'disk.qcow2'));
     return vm.claim.release();
   });
   if (left.length > 0) throw new FixError('sandbox_leftover', { details: { left } });
   for (const name of files) await seal(join(candidate, name));
 }
+
+/** The machine could write to it, and nothing but its size is the same for all. */
+async function keepMemory(file: string, target: string, { memoryMib }: MachineShape): Promise<void> {
+  const { size } = await stat(file);
+  if (size !== memoryMib * 2 ** 20) throw new FixError('sandbox_boot', { details: { why: 'its memory is not kept: it has another size', size } });
+  await rename(file, target);
+}
+
+/** A machine of the template has less than one MiB. */
+const maxStateBytes = 64 * 2 ** 20;
 
 /** Device state leaves over a socket of ours: QEMU takes an inherited descriptor by number for coming in only. */
 async function saveState(vm: RunningVm, target: string): Promise<void> {
@@ -147,7 +160,7 @@ async function saveState(vm: RunningVm, target: string): Promise<void> {
     await once(server, 'listening');
     const { uid } = vm.claim;
     if (uid !== null) for (const at of [path, directory]) await chown(at, uid, uid);
-    const written = once(server, 'connection').then(([socket]) => pipeline(socket as Socket, createWriteStream(target)));
+    const written = once(server, 'connection').then(([socket]) => pipeline(socket as Socket, atMost(maxStateBytes), createWriteStream(target)));
     // A disk that is full ends it before anybody waits for it.
     written.catch(() => undefined);
     await vm.qmp.migrated(async () => vm.qmp.execute('migrate', { uri: `unix:${path}` }));
@@ -157,6 +170,21 @@ async function saveState(vm: RunningVm, target: string): Promise<void> {
     await rm(directory, { recursive: true, force: true });
   }
 }
+
+/** It is read as a whole for each machine. */
+function atMost(bytes: number): Transform {
+  let left = bytes;
+  return new Transform({
+    transform(chunk: Buffer, _encoding, done) {
+      left -= chunk.length;
+      if (left < 0) done(new FixError('sandbox_boot', { details: { why: `its state is not kept: it has more than ${bytes} bytes` } }));
+      else done(null, chunk);
+    },
+  });
+}
+
+/** What is in an image of a registry, in memory too, is for the machines that it is given to. */
+const folderMode = ({ isForeign }: Image): number => (isForeign ? 0o700 : 0o755);
 
 /** On disk, of root (or of us), and written never again. */
 async function seal(file: string): Promise<void> {
@@ -168,7 +196,7 @@ async function seal(file: string): Promise<void> {
 }
 
 async function verify(candidate: string, host: HostOptions, options: SnapshotOptions): Promise<void> {
-  await chmod(candidate, 0o755);
+  await chmod(candidate, folderMode(options.image));
   const template: Template = { image: options.image, shape: options.shape, snapshot: snapshotIn(candidate) };
   const sandbox = await bootSandbox(host, template, { id: `verify-${randomBytes(6).toString('hex')}`, signal: options.signal });
   const left = await sandbox.dispose();

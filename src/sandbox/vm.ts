@@ -3,6 +3,7 @@
  * sandbox, the making of a template, the probe for KVM - differs only in what it does then.
  */
 import { chmod, chown, copyFile, open, readFile, stat, truncate, writeFile } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { processName } from './claim.ts';
 import type { Claim, HostOptions } from './claim.ts';
@@ -10,7 +11,7 @@ import type { Image } from './image.ts';
 import { launch } from './launch.ts';
 import { startMachine } from './machine.ts';
 import type { Machine } from './machine.ts';
-import { inherited, inheritedDisk, qemuArguments } from './qemu-arguments.ts';
+import { inherited, inheritedDisk, nameOfFile, qemuArguments } from './qemu-arguments.ts';
 import type { MachinePlan, MachineShape } from './qemu-arguments.ts';
 import { openQmp } from './qmp.ts';
 import type { Qmp } from './qmp.ts';
@@ -43,6 +44,8 @@ export interface RunningVm {
 export interface VmSpec extends SandboxSpec {
   /** Keeps the guest's memory in the file `memory` of the claim's directory, for a template. */
   readonly save?: boolean;
+  /** Where the disk that it writes is made, a place that only root gets to; default: in the directory of the claim. */
+  readonly overlay?: string;
   readonly deadlineMs?: number;
 }
 
@@ -60,20 +63,34 @@ export async function withVm<T>(host: HostOptions, template: Template, spec: VmS
   return launch(
     host,
     { id: spec.id, signal: spec.signal, limits, deadlineMs, ownUser: true },
-    async (claim) => startVm(claim, template, spec.save ?? false),
+    async (claim) => startVm(claim, template, spec),
     async ({ claim, process: machine }, signal) => use({ claim, machine, qmp: await openQmp(machine.monitor) }, signal),
   );
 }
 
-async function startVm(claim: Claim, template: Template, save: boolean): Promise<Machine> {
-  const argv = await prepare(claim, template, save);
+async function startVm(claim: Claim, template: Template, spec: VmSpec): Promise<Machine> {
   const gid = await kvmGroup(template.shape);
-  const layer = template.layer === undefined ? null : await open(template.layer, 'r');
+  const opened: FileHandle[] = [];
   try {
-    return startMachine({ ...claim, gid, argv, layer: layer?.fd ?? null });
+    const argv = await prepare(claim, await openClosed(template, opened), { ...spec, opened });
+    return startMachine({ ...claim, gid, argv, files: opened.map(({ fd }) => fd) });
   } finally {
-    await layer?.close();
+    await Promise.all(opened.map((handle) => handle.close()));
   }
+}
+
+/** Files that only root gets to by name, opened, and called by the names that they have for the machine. */
+async function openClosed(template: Template, opened: FileHandle[]): Promise<Template> {
+  const { image, snapshot } = template;
+  const pass = async (file: string): Promise<string> => nameOfFile(opened.push(await open(file, 'r')) - 1);
+  if (template.layer !== undefined) {
+    await pass(template.layer);
+    return { ...template, layer: inheritedDisk };
+  }
+  if (!image.isForeign) return template;
+  const files = { kernel: await pass(image.kernel), initramfs: await pass(image.initramfs), disk: await pass(image.disk) };
+  const saved = snapshot && { ...snapshot, memory: await pass(snapshot.memory), disk: await pass(snapshot.disk) };
+  return { ...template, image: { ...image, ...files }, snapshot: saved };
 }
 
 /** Brings a started machine to the point where the guest waits for thaw. */
@@ -97,10 +114,15 @@ export async function enableSharedMemory(qmp: Qmp): Promise<void> {
 /** What a machine writes. */
 export const overlayOf = ({ directory }: Pick<Claim, 'directory'>): string => join(directory, 'disk.qcow2');
 
-async function prepare(claim: Claim, template: Template, save: boolean): Promise<string[]> {
-  const overlay = overlayOf(claim);
+interface Preparing extends Pick<VmSpec, 'save' | 'overlay'> {
+  readonly opened: FileHandle[];
+}
+
+async function prepare(claim: Claim, template: Template, { save = false, overlay = overlayOf(claim), opened }: Preparing): Promise<string[]> {
   const saved = join(claim.directory, 'memory');
   await copyFile(template.image.overlay, overlay);
+  // Opened before it is another user's, which in a container not even root may do.
+  const written = overlay === overlayOf(claim) ? overlay : nameOfFile(opened.push(await open(overlay, 'r+')) - 1);
   if (save) await writeFile(saved, '');
   for (const file of save ? [overlay, saved] : [overlay]) {
     await chmod(file, 0o600);
@@ -113,8 +135,8 @@ async function prepare(claim: Claim, template: Template, save: boolean): Promise
     name: processName(claim.id),
     shape,
     image,
-    overlay,
-    templateDisk: snapshot?.disk ?? (template.layer === undefined ? null : inheritedDisk),
+    overlay: written,
+    templateDisk: snapshot?.disk ?? template.layer ?? null,
     memory,
   });
 }

@@ -15,15 +15,17 @@ const commit = (digit: number): string => String(digit).repeat(40);
 const named = (at: number, of = at) => ({ place: place(at), commit: commit(of) });
 const { signal } = new AbortController();
 const mib = 2 ** 20;
+const keeping = { largestBytes: 0, signal };
 
 function open(directory: string, changes: Partial<LayersOptions> = {}) {
-  const layers = createLayers({ directory: join(directory, 'layers'), maxBytes: 100 * mib, reserveBytes: 0, log: pino({ level: 'silent' }), ...changes });
+  const options = { directory: join(directory, 'layers'), maxBytes: 100 * mib, reserveBytes: 0, log: pino({ level: 'silent' }), ...changes };
+  const layers = createLayers(options);
   const keep = async (name: { place: string; commit: string }, bytes = mib): Promise<boolean> =>
-    await layers.keep(name, async (file) => {
+    await layers.keep(name, keeping, async (file) => {
       await writeFile(file, Buffer.alloc(bytes, name.commit));
       return { of: name.commit };
     });
-  return { ...layers, keep, folder: (name: { place: string; commit: string }) => join(directory, 'layers', `${name.place}-${name.commit}`) };
+  return { ...layers, options, keep, folder: (name: { place: string; commit: string }) => join(directory, 'layers', `${name.place}-${name.commit}`) };
 }
 
 describe('kept disks', () => {
@@ -106,11 +108,42 @@ describe('kept disks', () => {
     expect(await layers.list(place(2))).toEqual([]);
   });
 
-  test('are not made where the disk is nearly full', async () => {
+  test('of a place that was too large once are not made again and again', async () => {
     using root = createFolder();
-    const layers = open(root.path, { reserveBytes: 2 ** 60 });
+    const layers = createLayers({ directory: join(root.path, 'layers'), maxBytes: mib, reserveBytes: 0, log: pino({ level: 'silent' }) });
+    let made = 0;
+    const keep = (name: { place: string; commit: string }) =>
+      layers.keep(name, keeping, async (file) => {
+        made += 1;
+        await writeFile(file, Buffer.alloc(2 * mib, 1));
+      });
 
-    expect(await layers.keep(named(1))).toBe(false);
+    expect([await keep(named(1)), await keep(named(1, 2)), await keep(named(2))]).toEqual([false, false, false]);
+    expect(made).toBe(2);
+    expect(await readdir(join(root.path, 'layers'))).toEqual([]);
+  });
+
+  test('are not made where the disk is nearly full, or would be with the largest one', async () => {
+    using root = createFolder();
+    const never = () => Promise.reject(new Error('it is made'));
+    const free = open(root.path);
+    const full = open(root.path, { reserveBytes: 2 ** 60 });
+
+    expect(await full.keep(named(1))).toBe(false);
+    expect(await createLayers({ ...free.options }).keep(named(1), { largestBytes: 2 ** 60, signal }, never)).toBe(false);
+    expect(await readdir(join(root.path, 'layers'))).toEqual([]);
+  });
+
+  test('are let go of when the worker stops while they are looked through', async () => {
+    using root = createFolder();
+    const stop = new AbortController();
+    const { options } = open(root.path);
+    const making = createLayers({ ...options, maxBytes: 2 ** 31 }).keep(named(1), { largestBytes: 0, signal: stop.signal }, async (file) => {
+      await writeFile(file, Buffer.alloc(64 * mib, 1));
+      setImmediate(() => stop.abort(new Error('stopped')));
+    });
+
+    await expect(making).rejects.toThrow('stopped');
     expect(await readdir(join(root.path, 'layers'))).toEqual([]);
   });
 
@@ -120,10 +153,14 @@ describe('kept disks', () => {
     const begun = Promise.withResolvers<void>();
     const failing = Promise.withResolvers<never>();
 
-    const making = createLayers({ directory: join(root.path, 'layers'), maxBytes: mib, reserveBytes: 0, log: pino({ level: 'silent' }) }).keep(named(1), () => {
-      begun.resolve();
-      return failing.promise;
-    });
+    const making = createLayers({ directory: join(root.path, 'layers'), maxBytes: mib, reserveBytes: 0, log: pino({ level: 'silent' }) }).keep(
+      named(1),
+      keeping,
+      () => {
+        begun.resolve();
+        return failing.promise;
+      },
+    );
     await begun.promise;
     expect(await other.keep(named(1))).toBe(false);
     failing.reject(new Error('no'));

@@ -8,8 +8,9 @@ import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { buildLock } from '../../src/sandbox/image.ts';
 import type { Image } from '../../src/sandbox/image.ts';
-import { tryLock } from '../../src/sandbox/lock.ts';
+import { lockFile, tryLock } from '../../src/sandbox/lock.ts';
 import { pruneTemplates } from '../../src/sandbox/prune.ts';
+import type { Kept } from '../../src/sandbox/prune.ts';
 
 let cacheDir: string;
 beforeEach(async () => {
@@ -29,7 +30,7 @@ async function make(folder: 'images' | 'snapshots', day: number): Promise<void> 
   await utimes(manifest, day, day);
 }
 
-function prune(day: number): Promise<string[]> {
+function prune(day: number, limits?: Kept): Promise<string[]> {
   const file = (folder: 'images' | 'snapshots', name: string): string => join(at(folder, key(day)), name);
   const image: Image = {
     key: key(day),
@@ -42,7 +43,7 @@ function prune(day: number): Promise<string[]> {
   };
   const snapshot = { memory: file('snapshots', 'memory'), state: file('snapshots', 'state'), disk: file('snapshots', 'disk.qcow2') };
   const host = { stateDir: join(cacheDir, 'state'), uidRange: { first: 70_000, count: 1 }, allowUnlimited: true, log: pino({ level: 'silent' }) };
-  return pruneTemplates({ image, snapshot }, host);
+  return pruneTemplates({ image, snapshot }, host, limits);
 }
 
 describe('of old templates', () => {
@@ -63,6 +64,33 @@ describe('of old templates', () => {
     await prune(1);
 
     expect(await names('images')).toEqual([key(1), `${key(4)}.old`, 'notes']);
+  });
+
+  test('one that somebody holds stays until the last lets it go, whatever the limits', async () => {
+    for (const day of [1, 2, 3]) for (const folder of ['images', 'snapshots'] as const) await make(folder, day);
+    const manifest = join(at('images', key(1)), 'manifest.json');
+    const held = [await lockFile(manifest, { shared: true }), await lockFile(manifest, { shared: true })];
+    const limits = { kept: 1, maxBytes: 0 };
+
+    for (const lock of held) {
+      await prune(3, limits);
+      expect(await names('images')).toEqual([key(1), key(3)]);
+      await lock?.release();
+    }
+    await prune(3, limits);
+    expect(await names('images')).toEqual([key(3)]);
+  });
+
+  test('the least recently used go when all together are too large, images and snapshots alike', async () => {
+    for (const day of [1, 2, 3]) await make('images', day);
+    for (const day of [1, 2, 3]) await make('snapshots', day);
+    for (const day of [1, 2, 3]) await writeFile(join(at('images', key(day)), 'disk'), Buffer.alloc(2 ** 20));
+    await writeFile(join(at('snapshots', key(2)), 'memory'), Buffer.alloc(2 ** 20));
+
+    await prune(3, { kept: 10, maxBytes: 3.5 * 2 ** 20 });
+    expect([await names('images'), await names('snapshots')]).toEqual([[2, 3].map(key), [2, 3].map(key)]);
+    await prune(3, { kept: 10, maxBytes: 2 ** 19 });
+    expect([await names('images'), await names('snapshots')]).toEqual([[key(3)], [key(3)]]);
   });
 
   test('one that a process runs on, or that is being built, stays', async () => {

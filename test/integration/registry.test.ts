@@ -1,5 +1,5 @@
 /** A real skopeo against a registry on loopback: what is found and copied, and what of a registry that lies. */
-import { mkdtemp, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { execa } from 'execa';
@@ -28,7 +28,7 @@ describe.skipIf(isSkipped('images of a registry', lacking))('an image in a regis
   });
   afterEach(() => stack.disposeAsync());
 
-  const options = (changes: Partial<RegistryOptions> = {}): RegistryOptions => ({ authFile: null, environment: { PATH: '/usr/bin:/bin' }, ...changes });
+  const options = (changes: Partial<RegistryOptions> = {}): RegistryOptions => ({ credentials: [], environment: { PATH: '/usr/bin:/bin' }, ...changes });
   const signal = AbortSignal.timeout(60_000);
   const named = (version = '1', of = registry): ImageSource => ({ repository: `${of.address}/acme/tools`, version, isPlain: true });
   const plan = async (source = named(), changes: Partial<RegistryOptions> = {}): Promise<PlannedImage> =>
@@ -109,15 +109,18 @@ describe.skipIf(isSkipped('images of a registry', lacking))('an image in a regis
     await expect(plan()).rejects.toBeInstanceOf(FixError);
   });
 
-  it('is given to who has credentials, from the operator’s file only', async () => {
+  it('is given to who has credentials of the operator for it, and to nobody else', async () => {
     const secret = 'a-password-of-the-registry';
     const closed = stack.use(await startImageRegistry({ credentials: `mayfly:${secret}` }));
     closed.push('acme/tools', '1', layOut({ layers: [layer] }));
-    const authFile = join(folder, 'auth.json');
-    await writeFile(authFile, JSON.stringify({ auths: { [closed.address]: { auth: Buffer.from(`mayfly:${secret}`).toString('base64') } } }), { mode: 0o600 });
+    const credentials = [{ registry: closed.address, auth: Buffer.from(`mayfly:${secret}`).toString('base64'), repositories: ['acme/shop'] }];
+    const elsewhere = [{ ...credentials[0], registry: 'registry.test' }] as typeof credentials;
 
     expect(await whyNot(plan(named('1', closed)))).toBe('the registry has no such image, or does not give it to this host');
-    expect((await plan(named('1', closed), { authFile })).layers).toHaveLength(1);
+    expect(await whyNot(plan(named('1', closed), { credentials: elsewhere }))).toBe('the registry has no such image, or does not give it to this host');
+    const image = await plan(named('1', closed), { credentials });
+    expect(image.layers).toHaveLength(1);
+    expect(await copyLayers({ source: named('1', closed), image, folder }, options({ credentials }), signal)).toHaveLength(1);
   });
 
   it('that nobody gives out is asked for again later; a cancelled run asks nobody', async () => {

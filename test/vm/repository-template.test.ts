@@ -186,8 +186,9 @@ describe.skipIf(isSkipped('when repository templates are used', await lacksForGv
   test('holds none of the certificates that its guest was told to trust', async () => {
     const path = '/usr/local/share/ca-certificates/mayfly-host.crt';
     const bundle = '/etc/ssl/certs/ca-certificates.crt';
+    const java = '/etc/ssl/certs/java';
     const caPem = ['# MAYFLY', '-----BEGIN CERTIFICATE-----', 'MAYFLY', '-----END CERTIFICATE-----', ''].join('\n');
-    const install = { path, argv: ['sh', '-c', 'cp "$2" /root/before; cat "$1" >> "$2"', 'sh', path, bundle] };
+    const install = { path, argv: ['sh', '-c', `cp "$2" /root/before; cat "$1" >> "$2"; mkdir ${java}; cp "$1" ${java}/cacerts`, 'sh', path, bundle] };
     const [name = ''] = await keepWith({ caPem, guestEnv: {}, registryHosts: [], install });
 
     const layer = await world.layers.take({ place: name.slice(0, 24), commit: name.slice(25) }, AbortSignal.timeout(20_000));
@@ -196,6 +197,8 @@ describe.skipIf(isSkipped('when repository templates are used', await lacksForGv
     expect(await output(sandbox, `cmp ${bundle} /root/before && grep -c BEGIN ${bundle}; ls ${path} 2> /dev/null || echo gone`, 'root')).toMatch(
       /^\d{3}\ngone$/,
     );
+    // A store of Java's own kind, of what is left.
+    expect(await output(sandbox, `head -c 4 ${java}/cacerts | od -An -tx1; grep -c MAYFLY ${java}/cacerts || true`, 'root')).toBe('fe ed fe ed\n0');
   });
 
   async function keepWith(surroundings: GuestSurroundings): Promise<readonly string[]> {

@@ -42,8 +42,11 @@ describe('the VM of a repository template', () => {
     const making = createMaking({
       provider,
       // The fake has no ports, so the setup ends there: what was tried until then is told all the same.
-      maker: { key: () => Promise.resolve('key'), make: async (_spec, _file, fill) => await fill(createFakeSandbox()) },
-      layers: { list: () => Promise.resolve([]), keep: async (_name: unknown, fill: (file: string) => Promise<unknown>) => await fill('/layer') } as never,
+      maker: { key: () => Promise.resolve('key'), largestBytes: () => 1, make: async (_spec, _file, fill) => await fill(createFakeSandbox()) },
+      layers: {
+        list: () => Promise.resolve([]),
+        keep: async (_name: unknown, _keeping: unknown, fill: (file: string) => Promise<unknown>) => await fill('/layer'),
+      } as never,
       availableMib: () => 100_000,
       log,
     });

@@ -39,6 +39,10 @@ test('only the machine that is saved shares its memory, and warms up', () => {
   expect(after(saved, '-append')[0]).toContain('mayfly.warm');
   expect(after(saved, '-incoming')).toEqual([]);
 
+  const foreign = { ...plan().image, isForeign: true } as const;
+  const ofRegistry = qemuArguments(plan({ image: foreign, memory: { file: '/vm/memory', use: 'save' }, templateDisk: null }));
+  expect(after(ofRegistry, '-append')[0]).not.toContain('mayfly.warm');
+
   const cold = qemuArguments(plan({ memory: null, templateDisk: null }));
   expect(after(cold, '-append')[0]).not.toContain('mayfly.warm');
   expect(JSON.parse(after(cold, '-object')[0] ?? '')).toMatchObject({ 'qom-type': 'memory-backend-ram' });
