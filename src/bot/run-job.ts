@@ -177,9 +177,7 @@ function refuseEarly(values: Values, permission: Permission, tools: JobTools): F
 
 async function workAndDeliver(context: JobContext, kind: WorkKind, budget: BudgetShare): Promise<FixOutcome> {
   const { job, report } = context;
-  // GitHub takes writes a second apart, and the work does not wait for words: both of these log what goes wrong.
-  const begun = Promise.allSettled([context.comment.begin(), beginCheck(context)]);
-  const result = await work(context, kind, budget).finally(() => begun);
+  const result = await workBesideWords(context, kind, budget);
   if (result.kind === 'planned') return await presentPlan(context, result.text);
   if (result.kind === 'ended') {
     const resume = resumeOf(job.work);
@@ -192,6 +190,16 @@ async function workAndDeliver(context: JobContext, kind: WorkKind, budget: Budge
   }
   await context.finished.keep(job, result, report);
   return await deliver(context, kind, result);
+}
+
+/** GitHub takes writes a second apart, and the work does not wait for words; they log themselves what goes wrong. */
+async function workBesideWords(context: JobContext, kind: WorkKind, budget: BudgetShare): Promise<RunResult> {
+  const words = Promise.allSettled([context.comment.begin(), beginCheck(context)]);
+  try {
+    return await work(context, kind, budget);
+  } finally {
+    await words;
+  }
 }
 
 async function work(context: JobContext, kind: WorkKind, budget: BudgetShare): Promise<RunResult> {

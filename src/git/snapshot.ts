@@ -21,21 +21,7 @@ export interface SnapshotOptions {
 
 export function createSnapshot({ directory, sha, environment }: SnapshotOptions): Snapshot {
   const command = (signal: AbortSignal, ...rest: string[]): GitCommand => ({ arguments: ['--git-dir', directory, ...rest], environment, signal });
-  const list = async (signal: AbortSignal, ...rest: string[]): Promise<readonly (readonly [string, TreeEntry])[]> => {
-    const listed = await runGit({ ...command(signal, 'ls-tree', '-z', '-l', '--full-tree', ...rest), maxOutputBytes: maxTreeBytes });
-    if (listed.clipped) throw new FixError('repository_too_large', { details: { maxTreeBytes } });
-    if (listed.exitCode !== 0) throw new FixError('clone_failed', { details: { stderr: listed.stderr } });
-    return listed.stdout.split('\0').filter(Boolean).map(parseEntry);
-  };
-  // A commit stays as it is, and a run asks for dozens of its paths, most of which are not there: a process each.
-  let kept: ReadonlyMap<string, TreeEntry> | null = null;
-  const listAll = async (signal: AbortSignal): Promise<ReadonlyMap<string, TreeEntry>> => {
-    const tree = new Map(await list(signal, '-r', sha));
-    if (tree.size <= maxKeptPaths) kept = tree;
-    return tree;
-  };
-  const find = async (path: string, signal: AbortSignal): Promise<TreeEntry | undefined> =>
-    kept === null ? (await list(signal, sha, '--', path)).find(([found]) => found === path)?.[1] : kept.get(path);
+  const { all, find } = createListing(sha, command);
   return {
     sha,
     async parent(signal) {
@@ -44,10 +30,9 @@ export function createSnapshot({ directory, sha, environment }: SnapshotOptions)
       const [, first, ...others] = listed.stdout.trim().split(' ');
       return first === undefined || others.length > 0 ? null : createSnapshot({ directory, sha: first, environment });
     },
-    tree: async (signal) => kept ?? (await listAll(signal)),
+    tree: all,
     async readFile(path, maxBytes, signal) {
-      if (!isStoredPath(path)) return null;
-      const entry = await find(path, signal);
+      const entry = isStoredPath(path) ? await find(path, signal) : null;
       if (!entry || !entry.mode.startsWith('100') || entry.size === null || entry.size > maxBytes) return null;
       const read = await runGit({ ...command(signal, 'cat-file', 'blob', entry.sha), maxOutputBytes: maxBytes });
       if (read.exitCode !== 0) throw new FixError('clone_failed', { details: { stderr: read.stderr } });
@@ -88,6 +73,31 @@ export function createSnapshot({ directory, sha, environment }: SnapshotOptions)
       };
       return { stream: Readable.from(streamPack(packed), { objectMode: false }), shallow };
     },
+  };
+}
+
+interface Listing {
+  all(signal: AbortSignal): Promise<ReadonlyMap<string, TreeEntry>>;
+  find(path: string, signal: AbortSignal): Promise<TreeEntry | null>;
+}
+
+/** A commit stays as it is, and a run asks for dozens of its paths, most of which are not there: a process for each is too much. */
+function createListing(sha: string, command: (signal: AbortSignal, ...rest: string[]) => GitCommand): Listing {
+  let kept: ReadonlyMap<string, TreeEntry> | null = null;
+  const list = async (signal: AbortSignal, ...rest: string[]): Promise<ReadonlyMap<string, TreeEntry>> => {
+    const listed = await runGit({ ...command(signal, 'ls-tree', '-z', '-l', '--full-tree', ...rest), maxOutputBytes: maxTreeBytes });
+    if (listed.clipped) throw new FixError('repository_too_large', { details: { maxTreeBytes } });
+    if (listed.exitCode !== 0) throw new FixError('clone_failed', { details: { stderr: listed.stderr } });
+    return new Map(listed.stdout.split('\0').filter(Boolean).map(parseEntry));
+  };
+  return {
+    async all(signal) {
+      if (kept !== null) return kept;
+      const tree = await list(signal, '-r', sha);
+      if (tree.size <= maxKeptPaths) kept = tree;
+      return tree;
+    },
+    find: async (path, signal) => (kept ?? (await list(signal, sha, '--', path))).get(path) ?? null,
   };
 }
 
