@@ -16,7 +16,7 @@ import { createPolicy } from './policy.ts';
 import type { Policy } from './policy.ts';
 import { createProxyServer } from './proxy-server.ts';
 import { answerCrowded, answerMalformed, answerUnreadable, printable } from './refusal.ts';
-import { Screen } from './screen.ts';
+import { RequestFilter } from './request-filter.ts';
 import { parseAbsoluteForm, parseAuthority } from './target.ts';
 import { createTrust } from './trust.ts';
 import { Slots, UpstreamAgent } from './upstream.ts';
@@ -45,7 +45,7 @@ class ProxyGateway implements Gateway {
   readonly #options: GatewayOptions;
   readonly #limits: GatewayLimits;
   readonly #usage: GatewayUsage;
-  readonly #screen: Screen;
+  readonly #filter: RequestFilter;
   readonly #passage: Passage;
   readonly #server: Server;
   readonly #connections = new Map<Duplex, Connection>();
@@ -59,7 +59,7 @@ class ProxyGateway implements Gateway {
     this.#limits = limits;
     const dial = readDial(options, limits);
     this.#usage = new GatewayUsage(options.phase ?? 'setup', { limits, log: options.log, onOverByteLimit: () => this.#cutAll('byte limit') });
-    this.#screen = new Screen({
+    this.#filter = new RequestFilter({
       registries: options.registries ?? [],
       credentials: options.credentials ?? [],
       isKnownPackage: options.isKnownPackage ?? (() => false),
@@ -67,9 +67,9 @@ class ProxyGateway implements Gateway {
       maxNamesInSetup: limits.packageNamesInSetup,
       maxAddresses: limits.packageAddresses,
     });
-    this.#screen.enter(this.#usage.phase);
+    this.#filter.enter(this.#usage.phase);
     this.#policy = this.#readPolicy(options.allow);
-    const shared = { limits, usage: this.#usage, screen: this.#screen, settingsKey: options.settingsKey, policy: () => this.#policy };
+    const shared = { limits, usage: this.#usage, filter: this.#filter, settingsKey: options.settingsKey, policy: () => this.#policy };
     const agent = new UpstreamAgent(dial, this.#closing.signal);
     this.#passage = new Passage({
       ...shared,
@@ -116,7 +116,7 @@ class ProxyGateway implements Gateway {
 
   enter(phase: string, allow: readonly string[]): void {
     this.#usage.phase = phase;
-    this.#screen.enter(phase);
+    this.#filter.enter(phase);
     this.#policy = this.#readPolicy(allow);
     for (const connection of this.#connections.values()) {
       const { asked } = connection;
@@ -134,7 +134,7 @@ class ProxyGateway implements Gateway {
 
   #readPolicy(allow: readonly string[]): Policy {
     const { phase } = this.#usage;
-    const policy = createPolicy({ phase, allow, internal: this.#options.internal, isWatched: (target, scheme) => this.#screen.isWatched(target, scheme) });
+    const policy = createPolicy({ phase, allow, internal: this.#options.internal, mustInspect: (target, scheme) => this.#filter.mustInspect(target, scheme) });
     const { unreadable } = policy;
     if (unreadable.length > 0) this.#options.log.warn({ phase, unreadable }, 'gateway ignores entries that are no host');
     return policy;

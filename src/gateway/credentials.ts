@@ -4,8 +4,8 @@
  */
 import { z } from 'zod';
 import { isPlainPath, readingMethods } from './host-rule.ts';
-import type { Place } from './place.ts';
 import { defaultPorts } from './policy.ts';
+import type { RequestPath } from './request-path.ts';
 import { parseAuthority } from './target.ts';
 import type { Target } from './target.ts';
 
@@ -94,10 +94,10 @@ export function describeCredential({ methods, target, pathPrefix }: Credential):
 export const isFor = (credential: Credential, target: Target): boolean => credential.target.host === target.host && credential.target.port === target.port;
 
 /** The longest prefix wins. Written and decoded path both have to be below it: a server may take either for the path. */
-export function chooseCredential(credentials: readonly Credential[], asked: { target: Target; method: string; place: Place }): Credential | null {
-  const { target, method, place } = asked;
+export function chooseCredential(credentials: readonly Credential[], asked: { target: Target; method: string; requestPath: RequestPath }): Credential | null {
+  const { target, method, requestPath } = asked;
   const isBelow = ({ pathPrefix }: Credential): boolean =>
-    [place.path, place.written].every((path) => path === pathPrefix || path.startsWith(`${pathPrefix}/`));
+    [requestPath.path, requestPath.written].every((path) => path === pathPrefix || path.startsWith(`${pathPrefix}/`));
   const fitting = credentials.filter((credential) => isFor(credential, target) && credential.methods.includes(method) && isBelow(credential));
   return fitting.toSorted((left, right) => right.pathPrefix.length - left.pathPrefix.length)[0] ?? null;
 }

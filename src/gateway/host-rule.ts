@@ -1,7 +1,7 @@
 /** One entry of an allowlist, as people write it: `GET registry.example.org/express/*`. */
 import { isIPv6 } from 'node:net';
-import { canonicalPlace, matchesPath } from './place.ts';
-import type { Place } from './place.ts';
+import { matchesPath, parseRequestPath } from './request-path.ts';
+import type { RequestPath } from './request-path.ts';
 import { parseAuthority } from './target.ts';
 import type { Target } from './target.ts';
 
@@ -23,8 +23,8 @@ export const readingMethods = ['GET', 'HEAD'] as const;
 
 /** Null when the text is no rule. A wildcard needs two labels below it: `*.org` is a mistake. */
 export function parseHostRule(text: string): HostRule | null {
-  const [, verbs, place = '', path = null] = /^(?:([A-Z]+(?:,[A-Z]+)*) )?([^/\s]+)(\/\S*)?$/.exec(text) ?? [];
-  const host = parseHost(place);
+  const [, verbs, hostText = '', path = null] = /^(?:([A-Z]+(?:,[A-Z]+)*) )?([^/\s]+)(\/\S*)?$/.exec(text) ?? [];
+  const host = parseHost(hostText);
   if (host === null || (path !== null && !isPathPattern(path))) return null;
   const named = verbs?.split(',') ?? null;
   const methods = named?.includes('GET') ? [...new Set([...named, 'HEAD'])] : (named ?? (path === null ? null : readingMethods));
@@ -51,13 +51,13 @@ function isPathPattern(path: string): boolean {
 
 /** Whether a path can stand in a rule as it is. */
 export function isPlainPath(path: string): boolean {
-  return /^\/[\w.~@!$&'()+,=:/-]*$/.test(path) && 'path' in canonicalPlace(path);
+  return /^\/[\w.~@!$&'()+,=:/-]*$/.test(path) && 'path' in parseRequestPath(path);
 }
 
 export function matchesHost(rule: Pick<HostRule, 'host' | 'wildcard'>, target: Target): boolean {
   return rule.wildcard ? target.host.endsWith(`.${rule.host}`) && !target.isAddress : target.host === rule.host;
 }
 
-export function matchesPlace({ path }: HostRule, place: Place): boolean {
-  return path === null || matchesPath(path, place.path);
+export function matchesRulePath({ path }: HostRule, requestPath: RequestPath): boolean {
+  return path === null || matchesPath(path, requestPath.path);
 }

@@ -9,11 +9,11 @@ import { hasBody, hostHeader, isTooLarge, judgeHead, mayRepeat, runExchange } fr
 import type { Exchange } from './forward.ts';
 import type { GatewayLimits } from './gateway.ts';
 import type { OpenEntry } from './ledger.ts';
-import { canonicalPlace } from './place.ts';
 import type { Policy } from './policy.ts';
 import { answerClosedAddress, answerHeaderSize, answerMalformed, answerRequests, answerSpent, answerUnreachable, plainCode, printable } from './refusal.ts';
 import type { Answer } from './refusal.ts';
-import type { Screen } from './screen.ts';
+import type { RequestFilter } from './request-filter.ts';
+import { parseRequestPath } from './request-path.ts';
 import { terminate } from './terminate.ts';
 import type { GuestRequest, GuestResponse } from './terminate.ts';
 import { readHello } from './tunnel.ts';
@@ -24,7 +24,7 @@ import type { Described, GatewayUsage } from './usage.ts';
 export interface InspectorOptions {
   readonly limits: GatewayLimits;
   readonly usage: GatewayUsage;
-  readonly screen: Screen;
+  readonly filter: RequestFilter;
   readonly agent: UpstreamAgent;
   readonly slots: Slots;
   readonly authority: () => Promise<Authority>;
@@ -133,19 +133,19 @@ export class Inspector {
   }
 
   #judge({ call: { target }, request }: Asking): Passed | { readonly answer: Answer } {
-    const { usage, limits, screen, policy, settingsKey } = this.#options;
+    const { usage, limits, filter, policy, settingsKey } = this.#options;
     if (!usage.takeRequest()) return { answer: answerRequests() };
     if (usage.isOverByteLimit) return { answer: answerSpent(limits.totalBytes) };
     if (isTooLarge(request, limits.headerBytes)) return { answer: answerHeaderSize() };
     const problem = judgeHead(request, target, 'tunnel');
     if (problem !== null) return { answer: answerMalformed(problem) };
-    const place = canonicalPlace(request.url ?? '');
-    if ('problem' in place) return { answer: answerMalformed(place.problem) };
+    const requestPath = parseRequestPath(request.url ?? '');
+    if ('problem' in requestPath) return { answer: answerMalformed(requestPath.problem) };
     const phase = policy();
     const verdict = phase.decide(target, 'tunnel');
-    const asked = { target, scheme: 'tunnel', method: request.method ?? '', place, hasBody: hasBody(request) } as const;
+    const asked = { target, scheme: 'tunnel', method: request.method ?? '', requestPath, hasBody: hasBody(request) } as const;
     if (!verdict.allowed) return { answer: answerMalformed(verdict.rule) };
-    return screen.judge(phase, asked, { phase: phase.phase, settingsKey });
+    return filter.judge(phase, asked, { phase: phase.phase, settingsKey });
   }
 
   #exchange({ connection, call, request, response }: Asking, { credential }: Passed, { entry, signal }: { entry: OpenEntry; signal: AbortSignal }): Exchange {

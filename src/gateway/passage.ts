@@ -6,11 +6,11 @@ import { Echo } from './echo.ts';
 import { hasBody, runExchange } from './forward.ts';
 import type { GatewayLimits } from './gateway.ts';
 import type { Inspector } from './inspect.ts';
-import { canonicalPlace } from './place.ts';
 import { createPlainExchange } from './plain.ts';
 import type { PlainRequest } from './plain.ts';
 import { defaultPorts } from './policy.ts';
 import type { Policy } from './policy.ts';
+import { parseRequestPath } from './request-path.ts';
 import type { Decided, Described, GatewayUsage } from './usage.ts';
 import {
   answerClosedAddress,
@@ -24,14 +24,14 @@ import {
   wireAnswer,
 } from './refusal.ts';
 import type { Answer } from './refusal.ts';
-import type { Screen } from './screen.ts';
+import type { RequestFilter } from './request-filter.ts';
 import type { Target } from './target.ts';
 import { runTunnel } from './tunnel.ts';
 
 export interface PassageOptions {
   readonly limits: GatewayLimits;
   readonly usage: GatewayUsage;
-  readonly screen: Screen;
+  readonly filter: RequestFilter;
   readonly inspector: Inspector;
   readonly dial: DialOptions;
   readonly settingsKey: string;
@@ -77,12 +77,12 @@ export class Passage {
   }
 
   /** What is wrong with a request to an inspected host, or null. */
-  #screenPlain(asked: Asked, { request, path }: PlainAsked): Answer | null {
-    const { policy, screen, settingsKey } = this.#options;
-    const place = canonicalPlace(path);
-    if ('problem' in place) return answerMalformed(place.problem);
-    const screened = screen.judge(policy(), { ...asked, place, hasBody: hasBody(request) }, { phase: policy().phase, settingsKey });
-    return 'answer' in screened ? screened.answer : null;
+  #filterPlain(asked: Asked, { request, path }: PlainAsked): Answer | null {
+    const { policy, filter, settingsKey } = this.#options;
+    const requestPath = parseRequestPath(path);
+    if ('problem' in requestPath) return answerMalformed(requestPath.problem);
+    const filtered = filter.judge(policy(), { ...asked, requestPath, hasBody: hasBody(request) }, { phase: policy().phase, settingsKey });
+    return 'answer' in filtered ? filtered.answer : null;
   }
 
   /** What follows is counted and written down for each request. */
@@ -116,7 +116,7 @@ export class Passage {
 
   async #exchange(connection: Connection, plain: PlainRequest & { readonly asked: Asked }, { route, call }: { route: OpenRoute; call: Call }): Promise<void> {
     const { dial, limits } = this.#options;
-    const answer = plain.isInspected ? this.#screenPlain(plain.asked, plain) : null;
+    const answer = plain.isInspected ? this.#filterPlain(plain.asked, plain) : null;
     if (answer !== null) {
       plain.request.resume();
       return this.refuse(connection, describeTarget(plain.asked.method, call.target, plain.path), answer);

@@ -1,7 +1,7 @@
 /** Default deny: which target a phase lets through, by which rule, and what may be asked of it. */
-import { matchesHost, matchesPlace, parseHostRule, readingMethods } from './host-rule.ts';
+import { matchesHost, matchesRulePath, parseHostRule, readingMethods } from './host-rule.ts';
 import type { HostRule } from './host-rule.ts';
-import type { Place } from './place.ts';
+import type { RequestPath } from './request-path.ts';
 import type { Target } from './target.ts';
 
 /** `tunnel` is CONNECT, `plain` is a request for an http:// address. */
@@ -20,7 +20,7 @@ export interface Policy {
   readonly phase: string;
   decide(target: Target, scheme: Scheme): Verdict;
   /** For a target that is let through, and inspected. */
-  judge(target: Target, scheme: Scheme, asked: { readonly method: string; readonly place: Place }): RequestVerdict;
+  judge(target: Target, scheme: Scheme, asked: { readonly method: string; readonly requestPath: RequestPath }): RequestVerdict;
   /** Entries that could not be read; they let nothing through. */
   readonly unreadable: readonly string[];
 }
@@ -30,10 +30,10 @@ export interface PolicyOptions {
   readonly allow: readonly string[];
   readonly internal: readonly string[];
   /** Whether requests to this target are looked at whatever the rule says: a registry after setup, a host with a credential. */
-  readonly isWatched: (target: Target, scheme: Scheme) => boolean;
+  readonly mustInspect: (target: Target, scheme: Scheme) => boolean;
 }
 
-export function createPolicy({ phase, allow, internal, isWatched }: PolicyOptions): Policy {
+export function createPolicy({ phase, allow, internal, mustInspect }: PolicyOptions): Policy {
   const allowed = readRules(allow);
   const vouched = readRules(internal);
   const findRules = (target: Target, scheme: Scheme): { named: HostRule[]; open: HostRule[] } => {
@@ -51,13 +51,13 @@ export function createPolicy({ phase, allow, internal, isWatched }: PolicyOption
       if (named.length === 0) return { allowed: false, rule: 'not on the list', reason: 'host' };
       const match = open.find(({ methods }) => methods === null) ?? open[0];
       if (!match) return { allowed: false, rule: `port ${target.port}`, reason: 'port' };
-      return { allowed: true, rule: `allow ${match.text}`, internal: isInternal, inspects: match.methods !== null || isWatched(target, scheme) };
+      return { allowed: true, rule: `allow ${match.text}`, internal: isInternal, inspects: match.methods !== null || mustInspect(target, scheme) };
     },
-    judge(target, scheme, { method, place }) {
+    judge(target, scheme, { method, requestPath }) {
       const { open } = findRules(target, scheme);
-      const forPlace = open.filter((rule) => matchesPlace(rule, place));
-      if (forPlace.length === 0) return { allowed: false, reason: 'path' };
-      const match = forPlace.find(({ methods }) => (methods ?? readingMethods).includes(method));
+      const forPath = open.filter((rule) => matchesRulePath(rule, requestPath));
+      if (forPath.length === 0) return { allowed: false, reason: 'path' };
+      const match = forPath.find(({ methods }) => (methods ?? readingMethods).includes(method));
       return match ? { allowed: true, rule: `allow ${match.text}` } : { allowed: false, reason: 'method' };
     },
   };

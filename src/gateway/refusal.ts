@@ -15,7 +15,7 @@ export interface Answer {
 }
 
 /** Where people would allow it. */
-export interface Place {
+export interface RuleLocation {
   readonly phase: string;
   readonly settingsKey: string;
 }
@@ -25,7 +25,7 @@ interface Refused {
   readonly target: Target;
   readonly scheme: Scheme;
   readonly method: string;
-  readonly place: { readonly path: string };
+  readonly requestPath: { readonly path: string };
 }
 
 export function answerMalformed(problem: string): Answer {
@@ -42,7 +42,11 @@ export function answerUnreadable(error: NodeJS.ErrnoException): Answer {
   return { ...answerMalformed(plainCode(error)), status: error.code === 'HPE_HEADER_OVERFLOW' ? 431 : 400 };
 }
 
-export function answerDenied(asked: { target: Target; scheme: Scheme }, verdict: Extract<Verdict, { allowed: false }>, { phase, settingsKey }: Place): Answer {
+export function answerDenied(
+  asked: { target: Target; scheme: Scheme },
+  verdict: Extract<Verdict, { allowed: false }>,
+  { phase, settingsKey }: RuleLocation,
+): Answer {
   const { target } = asked;
   const entry = hostEntry(asked);
   const text = {
@@ -60,24 +64,24 @@ function hostEntry({ target, scheme }: { target: Target; scheme: Scheme }): stri
 
 /** The entry for this very request, or null when its path cannot stand in one. */
 function requestEntry(asked: Refused): string | null {
-  const { method, place } = asked;
-  const entry = `${method === 'HEAD' ? 'GET' : method} ${hostEntry(asked)}${place.path}`;
-  return isPlainPath(place.path) && parseHostRule(entry) !== null ? entry : null;
+  const { method, requestPath } = asked;
+  const entry = `${method === 'HEAD' ? 'GET' : method} ${hostEntry(asked)}${requestPath.path}`;
+  return isPlainPath(requestPath.path) && parseHostRule(entry) !== null ? entry : null;
 }
 
-export function answerPath(asked: Refused, where: Place): Answer {
+export function answerPath(asked: Refused, where: RuleLocation): Answer {
   return refuseRequest(asked, where, {
     rule: 'path not on the list',
     what: `this path of ${asked.target.host} is not on the list of this phase (${where.phase})`,
   });
 }
 
-export function answerMethod(asked: Refused, where: Place): Answer {
+export function answerMethod(asked: Refused, where: RuleLocation): Answer {
   const method = printable(asked.method, 20);
   return refuseRequest(asked, where, { rule: `method ${method}`, what: `${method} to ${asked.target.host} is not allowed in this phase (${where.phase})` });
 }
 
-function refuseRequest(asked: Refused, { settingsKey }: Place, { rule, what }: { rule: string; what: string }): Answer {
+function refuseRequest(asked: Refused, { settingsKey }: RuleLocation, { rule, what }: { rule: string; what: string }): Answer {
   const entry = requestEntry(asked);
   if (entry === null) return { status: 403, rule, text: `mayfly: ${what}.` };
   return { status: 403, rule, text: `mayfly: ${what}. To allow it, add "${entry}" to ${settingsKey}.`, wouldAllow: entry };

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { chooseCredential, describeCredential, readCredentials, secretsOf } from '../../../src/gateway/credentials.ts';
 import type { Credential } from '../../../src/gateway/credentials.ts';
-import { canonicalPlace } from '../../../src/gateway/place.ts';
+import { parseRequestPath } from '../../../src/gateway/request-path.ts';
 import { parseAuthority } from '../../../src/gateway/target.ts';
 
 const entry = { host: 'npm.example.org', pathPrefix: '/private/', header: 'Authorization', value: 'Bearer t0ken-t0ken', repositories: ['Acme/App'] };
@@ -15,9 +15,9 @@ function read(...entries: readonly object[]): readonly Credential[] {
 function choose(credentials: readonly Credential[], method: string, url: string): string | null {
   const { host, pathname } = new URL(url);
   const target = parseAuthority(host, 443);
-  const place = canonicalPlace(url.slice(url.indexOf(pathname.slice(0, 2), 8)));
-  if ('problem' in target || 'problem' in place) throw new Error(url);
-  return chooseCredential(credentials, { target, method, place })?.value ?? null;
+  const requestPath = parseRequestPath(url.slice(url.indexOf(pathname.slice(0, 2), 8)));
+  if ('problem' in target || 'problem' in requestPath) throw new Error(url);
+  return chooseCredential(credentials, { target, method, requestPath })?.value ?? null;
 }
 
 describe('credentials', () => {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { parseHostRule } from '../../../src/gateway/host-rule.ts';
-import { canonicalPlace } from '../../../src/gateway/place.ts';
-import type { Place } from '../../../src/gateway/place.ts';
+import { parseRequestPath } from '../../../src/gateway/request-path.ts';
+import type { RequestPath } from '../../../src/gateway/request-path.ts';
 import { createPolicy } from '../../../src/gateway/policy.ts';
 import type { Policy } from '../../../src/gateway/policy.ts';
 import { parseAuthority } from '../../../src/gateway/target.ts';
@@ -15,7 +15,7 @@ function target(text: string): Target {
 }
 
 const makePolicy = (allow: readonly string[], internal: readonly string[] = []): Policy =>
-  createPolicy({ phase: 'agent', allow, internal, isWatched: ({ host }) => host === 'watched.example' });
+  createPolicy({ phase: 'agent', allow, internal, mustInspect: ({ host }) => host === 'watched.example' });
 
 const policy = makePolicy(['example.org', '*.example.net', 'registry.example:8443', '10.0.0.5', '10.0.0.6:8080'], ['10.0.0.5', '*.corp.example']);
 
@@ -68,8 +68,8 @@ describe('createPolicy', () => {
   });
 });
 
-function place(url: string): Place {
-  const read = canonicalPlace(url);
+function pathOf(url: string): RequestPath {
+  const read = parseRequestPath(url);
   if ('problem' in read) throw new Error(read.problem);
   return read;
 }
@@ -77,7 +77,7 @@ function place(url: string): Place {
 describe('judge', () => {
   const narrow = makePolicy(['GET r.example/express/*', 'POST,GET r.example/api', 'r.example/plain', 'watched.example', 'open.example', 'GET open.example/x']);
   const judge = (method: string, url: string, host = 'r.example'): ReturnType<Policy['judge']> =>
-    narrow.judge(target(`${host}:443`), 'tunnel', { method, place: place(url) });
+    narrow.judge(target(`${host}:443`), 'tunnel', { method, requestPath: pathOf(url) });
 
   it.each([
     ['GET', '/express'],
@@ -116,7 +116,7 @@ describe('judge', () => {
   });
 });
 
-describe('canonicalPlace', () => {
+describe('parseRequestPath', () => {
   it.each([
     '/a/../b',
     '/a/%2e%2e/b',
@@ -142,11 +142,11 @@ describe('canonicalPlace', () => {
     '',
     'http://r.example/a',
   ])('refuses %j', (url) => {
-    expect(canonicalPlace(url)).toEqual({ problem: 'path in a notation of its own' });
+    expect(parseRequestPath(url)).toEqual({ problem: 'path in a notation of its own' });
   });
 
   it('decodes once, and keeps what was written', () => {
-    expect(canonicalPlace('/@a%2fb/c%20d/?q=../x')).toEqual({ written: '/@a%2fb/c%20d/', path: '/@a/b/c d/', query: 'q=../x' });
+    expect(parseRequestPath('/@a%2fb/c%20d/?q=../x')).toEqual({ written: '/@a%2fb/c%20d/', path: '/@a/b/c d/', query: 'q=../x' });
   });
 });
 

@@ -1,7 +1,7 @@
 /** What of a host a request wants: one canonical reading of its path, which rules are matched against. */
 import type { Problem } from './target.ts';
 
-export interface Place {
+export interface RequestPath {
   /** As it was written, without the query. It is what goes on, since servers differ in what they take for the same. */
   readonly written: string;
   /** Decoded once. */
@@ -16,7 +16,7 @@ const problem: Problem = { problem: 'path in a notation of its own' };
  * Refuses what one server reads so and another otherwise: dot segments in any coding, empty segments, backslashes,
  * control characters, twice encoded characters.
  */
-export function canonicalPlace(url: string): Place | Problem {
+export function parseRequestPath(url: string): RequestPath | Problem {
   const [, written, query] = /^(\/[^?#\\\s]*)(?:\?([^#\s]*))?$/.exec(url) ?? [];
   if (written === undefined) return problem;
   // A dot that stands for nothing is harmless, and apt writes it.

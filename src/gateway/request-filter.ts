@@ -5,22 +5,22 @@ import type { Credential } from './credentials.ts';
 import { matchesHost, parseHostRule } from './host-rule.ts';
 import { packageName } from './package-names.ts';
 import type { Registry } from './package-names.ts';
-import type { Place } from './place.ts';
 import { defaultPorts } from './policy.ts';
 import type { Policy, Scheme } from './policy.ts';
 import { answerAddresses, answerBody, answerMethod, answerNames, answerPath } from './refusal.ts';
-import type { Answer, Place as Where } from './refusal.ts';
+import type { Answer, RuleLocation } from './refusal.ts';
+import type { RequestPath } from './request-path.ts';
 import type { Target } from './target.ts';
 
-export interface Inspected {
+export interface InspectedRequest {
   readonly target: Target;
   readonly scheme: Scheme;
   readonly method: string;
-  readonly place: Place;
+  readonly requestPath: RequestPath;
   readonly hasBody: boolean;
 }
 
-export interface ScreenOptions {
+export interface RequestFilterOptions {
   readonly registries: readonly Registry[];
   readonly credentials: readonly Credential[];
   /** Package names that the run may ask for anyway, since they are in its repository. */
@@ -32,16 +32,16 @@ export interface ScreenOptions {
   readonly maxAddresses: number;
 }
 
-export type Screened = { readonly rule: string; readonly credential: Credential | null } | { readonly answer: Answer };
+export type Filtered = { readonly rule: string; readonly credential: Credential | null } | { readonly answer: Answer };
 
-export class Screen {
-  readonly #options: ScreenOptions;
+export class RequestFilter {
+  readonly #options: RequestFilterOptions;
   readonly #names = new Set<string>();
   readonly #addresses = new Set<string>();
   /** A setup that comes later runs what the agent wrote. */
   #isAfterSetup = false;
 
-  constructor(options: ScreenOptions) {
+  constructor(options: RequestFilterOptions) {
     this.#options = options;
   }
 
@@ -50,14 +50,14 @@ export class Screen {
   }
 
   /** Whether requests to this target are inspected whatever the rule says. */
-  isWatched(target: Target, scheme: Scheme): boolean {
+  mustInspect(target: Target, scheme: Scheme): boolean {
     if (scheme === 'tunnel' && this.#options.credentials.some((credential) => isFor(credential, target))) return true;
     return this.#isAfterSetup && this.#findRegistry(target, scheme) !== null;
   }
 
-  judge(policy: Policy, asked: Inspected, where: Where): Screened {
-    const { target, scheme, method, place, hasBody } = asked;
-    const verdict = policy.judge(target, scheme, { method, place });
+  judge(policy: Policy, asked: InspectedRequest, where: RuleLocation): Filtered {
+    const { target, scheme, method, requestPath, hasBody } = asked;
+    const verdict = policy.judge(target, scheme, { method, requestPath });
     if (!verdict.allowed) return { answer: verdict.reason === 'path' ? answerPath(asked, where) : answerMethod(asked, where) };
     if (hasBody && (method === 'GET' || method === 'HEAD')) return { answer: answerBody(asked) };
     const refused = this.#isAfterSetup ? this.#countForRegistry(policy.phase, asked) : null;
@@ -67,15 +67,15 @@ export class Screen {
   }
 
   /** What a registry writes down of a request, as far as the guest may choose it freely. */
-  #countForRegistry(phase: string, { target, scheme, place }: Inspected): Answer | null {
+  #countForRegistry(phase: string, { target, scheme, requestPath }: InspectedRequest): Answer | null {
     const registry = this.#findRegistry(target, scheme);
     if (registry === null) return null;
     const { isKnownPackage, maxAddresses, maxNames, maxNamesInSetup } = this.#options;
-    const name = packageName(registry, place.path, place.query);
+    const name = packageName(registry, requestPath.path, requestPath.query);
     const isFree = name === '' || isKnownPackage(name);
     if (!isFree && !takeOne(this.#names, `${registry.kind} ${name}`, phase === 'setup' ? maxNamesInSetup : maxNames)) return answerNames(this.#names.size);
     // As it is written: each way to write the same is another word.
-    const address = `${target.host}:${target.port}${place.written}?${place.query ?? ''}`;
+    const address = `${target.host}:${target.port}${requestPath.written}?${requestPath.query ?? ''}`;
     return takeOne(this.#addresses, address, maxAddresses) ? null : answerAddresses(this.#addresses.size);
   }
 
