@@ -9,15 +9,15 @@ import { Connection } from './connection.ts';
 import type { DialOptions } from './dial.ts';
 import { judgeHead } from './forward.ts';
 import type { Gateway, GatewayLimits, GatewayOptions } from './gateway.ts';
-import { Inspector } from './inspect.ts';
 import { isDirect } from './no-proxy.ts';
-import { Passage } from './passage.ts';
 import { createPolicy } from './policy.ts';
 import type { Policy } from './policy.ts';
+import { ProxyRouter } from './proxy-router.ts';
 import { createProxyServer } from './proxy-server.ts';
 import { answerCrowded, answerMalformed, answerUnreadable, printable } from './refusal.ts';
 import { RequestFilter } from './request-filter.ts';
 import { parseAbsoluteForm, parseAuthority } from './target.ts';
+import { TlsInspector } from './tls-inspection.ts';
 import { createTrust } from './trust.ts';
 import { Slots, UpstreamAgent } from './upstream.ts';
 import { GatewayUsage } from './usage.ts';
@@ -46,7 +46,7 @@ class ProxyGateway implements Gateway {
   readonly #limits: GatewayLimits;
   readonly #usage: GatewayUsage;
   readonly #filter: RequestFilter;
-  readonly #passage: Passage;
+  readonly #router: ProxyRouter;
   readonly #server: Server;
   readonly #connections = new Map<Duplex, Connection>();
   readonly #closing = new AbortController();
@@ -71,10 +71,10 @@ class ProxyGateway implements Gateway {
     this.#policy = this.#readPolicy(options.allow);
     const shared = { limits, usage: this.#usage, filter: this.#filter, settingsKey: options.settingsKey, policy: () => this.#policy };
     const agent = new UpstreamAgent(dial, this.#closing.signal);
-    this.#passage = new Passage({
+    this.#router = new ProxyRouter({
       ...shared,
       dial,
-      inspector: new Inspector({ ...shared, agent, slots: new Slots(), authority: () => this.#openAuthority() }),
+      inspector: new TlsInspector({ ...shared, agent, slots: new Slots(), authority: () => this.#openAuthority() }),
     });
     this.#server = createProxyServer({
       headerBytes: limits.headerBytes,
@@ -109,7 +109,7 @@ class ProxyGateway implements Gateway {
     this.#connections.set(stream, connection);
     // Answers on their way out do not count, or refusals for crowding would themselves be the crowd.
     const active = [...this.#connections.values()].filter((open) => !open.isLingering).length;
-    if (active > most) return this.#passage.refuse(connection, unread, answerCrowded(most));
+    if (active > most) return this.#router.refuse(connection, unread, answerCrowded(most));
     connection.arm(headerTimeoutMs);
     this.#server.emit('connection', stream);
   }
@@ -150,17 +150,17 @@ class ProxyGateway implements Gateway {
       connection?.end();
       return;
     }
-    this.#passage.refuse(connection, unread, answerUnreadable(error));
+    this.#router.refuse(connection, unread, answerUnreadable(error));
   }
 
   #onConnect(request: IncomingMessage, stream: Duplex, head: Buffer): void {
     const connection = this.#take(stream);
     if (!connection) return;
     const target = parseAuthority(request.url ?? '', null);
-    if ('problem' in target) return this.#passage.refuse(connection, describe(request), answerMalformed(target.problem));
+    if ('problem' in target) return this.#router.refuse(connection, describe(request), answerMalformed(target.problem));
     if (head.length > 0) stream.unshift(head);
-    const asked = { method: 'CONNECT', target, scheme: 'tunnel' } as const;
-    void this.#passage.serve(connection, asked, null);
+    const asked = { method: 'CONNECT', target, scheme: 'connect' } as const;
+    void this.#router.serve(connection, asked, null);
   }
 
   #onRequest(request: IncomingMessage, response: ServerResponse): void {
@@ -170,11 +170,11 @@ class ProxyGateway implements Gateway {
     const problem = 'problem' in read ? read.problem : judgeHead(request, read.target);
     if ('problem' in read || problem !== null) {
       request.resume();
-      return this.#passage.refuse(connection, describe(request), answerMalformed(problem ?? ''));
+      return this.#router.refuse(connection, describe(request), answerMalformed(problem ?? ''));
     }
     const { target, path } = read;
-    const asked = { method: request.method ?? '', target, scheme: 'plain' } as const;
-    void this.#passage.serve(connection, asked, { request, response, path });
+    const asked = { method: request.method ?? '', target, scheme: 'http' } as const;
+    void this.#router.serve(connection, asked, { request, response, path });
   }
 
   /** The connection of a stream, for its first request only. */

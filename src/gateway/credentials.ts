@@ -88,7 +88,7 @@ export function secretsOf({ value }: Pick<Credential, 'value'>): readonly string
 /** What it is for, for people; never a word of its value. */
 export function describeCredential({ methods, target, pathPrefix }: Credential): string {
   const { host, port } = target;
-  return `${methods.join(', ')} ${host}${port === defaultPorts.tunnel ? '' : `:${port}`}${pathPrefix}`;
+  return `${methods.join(', ')} ${host}${port === defaultPorts.connect ? '' : `:${port}`}${pathPrefix}`;
 }
 
 export const isFor = (credential: Credential, target: Target): boolean => credential.target.host === target.host && credential.target.port === target.port;

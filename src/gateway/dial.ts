@@ -84,7 +84,7 @@ export async function dialTunnel(route: Exclude<Route, { kind: 'closed' }>, call
 }
 
 /** A connection for one plain request: to the target, or to the upstream proxy, which then gets the absolute form. */
-export async function dialPlain(route: Exclude<Route, { kind: 'closed' }>, call: Call, options: DialOptions): Promise<Socket> {
+export async function dialHttp(route: Exclude<Route, { kind: 'closed' }>, call: Call, options: DialOptions): Promise<Socket> {
   if (route.kind === 'direct') return dialAddresses(route.addresses, call, options.timeoutMs);
   return dialProxy(route.proxy, call.signal, options);
 }

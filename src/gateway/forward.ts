@@ -8,7 +8,7 @@ import { defaultPorts } from './policy.ts';
 import type { Scheme } from './policy.ts';
 import { authorityText, hostText, parseAuthority } from './target.ts';
 import type { Target } from './target.ts';
-import type { GuestRequest, GuestResponse } from './terminate.ts';
+import type { GuestRequest, GuestResponse } from './tls-server.ts';
 import { countBytes } from './tunnel.ts';
 import type { TunnelEnds } from './tunnel.ts';
 
@@ -49,7 +49,7 @@ const singular = new Set([
 const joined = new Set(['content-encoding', 'content-language']);
 
 /** What is wrong with the head, or null. The framing is checked again here: Node hands a request over before it has read all of its coding. */
-export function judgeHead(request: GuestRequest, target: Target, scheme: Scheme = 'plain'): string | null {
+export function judgeHead(request: GuestRequest, target: Target, scheme: Scheme = 'http'): string | null {
   if (request.method === 'TRACE' || request.method === 'CONNECT') return request.method;
   // Node would answer by itself, and nobody would hear of it.
   if (values(request, 'expect').some((expected) => expected.toLowerCase() !== '100-continue')) return 'Expect';

@@ -4,10 +4,10 @@ import type { HostRule } from './host-rule.ts';
 import type { RequestPath } from './request-path.ts';
 import type { Target } from './target.ts';
 
-/** `tunnel` is CONNECT, `plain` is a request for an http:// address. */
-export type Scheme = 'tunnel' | 'plain';
+/** `connect` is CONNECT, `http` is a request for an http:// address. */
+export type Scheme = 'connect' | 'http';
 
-export const defaultPorts = { tunnel: 443, plain: 80 } as const satisfies Record<Scheme, number>;
+export const defaultPorts = { connect: 443, http: 80 } as const satisfies Record<Scheme, number>;
 
 export type Verdict =
   /** `inspects`: each request is looked at, so a tunnel ends at the gateway. */

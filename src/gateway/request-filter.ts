@@ -51,7 +51,7 @@ export class RequestFilter {
 
   /** Whether requests to this target are inspected whatever the rule says. */
   mustInspect(target: Target, scheme: Scheme): boolean {
-    if (scheme === 'tunnel' && this.#options.credentials.some((credential) => isFor(credential, target))) return true;
+    if (scheme === 'connect' && this.#options.credentials.some((credential) => isFor(credential, target))) return true;
     return this.#isAfterSetup && this.#findRegistry(target, scheme) !== null;
   }
 
@@ -62,7 +62,7 @@ export class RequestFilter {
     if (hasBody && (method === 'GET' || method === 'HEAD')) return { answer: answerBody(asked) };
     const refused = this.#isAfterSetup ? this.#countForRegistry(policy.phase, asked) : null;
     if (refused !== null) return { answer: refused };
-    const credential = scheme === 'tunnel' ? chooseCredential(this.#options.credentials, asked) : null;
+    const credential = scheme === 'connect' ? chooseCredential(this.#options.credentials, asked) : null;
     return { rule: verdict.rule, credential };
   }
 

@@ -68,7 +68,7 @@ function createHelloGuard(ends: TunnelEnds): Transform {
 
 /** Null when the name is right. Off the default port other protocols than TLS are let through: the port was named. */
 function judgeName(found: Exclude<ServerName, { kind: 'more' }>, target: Target): string | null {
-  const isTlsOnly = target.port === defaultPorts.tunnel;
+  const isTlsOnly = target.port === defaultPorts.connect;
   if (found.kind === 'not_tls') return isTlsOnly ? 'not TLS' : null;
   // TLS has no server name for an address literal (RFC 6066 3).
   if (found.kind === 'none') return isTlsOnly && !target.isAddress ? 'no TLS server name' : null;

@@ -21,7 +21,7 @@ const policy = makePolicy(['example.org', '*.example.net', 'registry.example:844
 
 describe('createPolicy', () => {
   it.each(['example.org:443', 'a.example.net:443', 'a.b.example.net:443', 'registry.example:8443', '10.0.0.5:443'])('lets %s through a tunnel', (text) => {
-    expect(policy.decide(target(text), 'tunnel')).toMatchObject({ allowed: true });
+    expect(policy.decide(target(text), 'connect')).toMatchObject({ allowed: true });
   });
 
   it.each([
@@ -37,34 +37,34 @@ describe('createPolicy', () => {
     ['127.0.0.1:443', 'address literal'],
     ['[::1]:443', 'address literal'],
   ])('refuses a tunnel to %s: %s', (text, rule) => {
-    expect(policy.decide(target(text), 'tunnel')).toMatchObject({ allowed: false, rule });
+    expect(policy.decide(target(text), 'connect')).toMatchObject({ allowed: false, rule });
   });
 
   it('opens port 80, not 443, to plain requests', () => {
-    expect(policy.decide(target('example.org:80'), 'plain').allowed).toBe(true);
-    expect(policy.decide(target('example.org:443'), 'plain').allowed).toBe(false);
+    expect(policy.decide(target('example.org:80'), 'http').allowed).toBe(true);
+    expect(policy.decide(target('example.org:443'), 'http').allowed).toBe(false);
   });
 
   it('does not let a host through because the operator vouches for its address', () => {
-    expect(policy.decide(target('a.corp.example:443'), 'tunnel')).toMatchObject({ allowed: false, rule: 'not on the list' });
+    expect(policy.decide(target('a.corp.example:443'), 'connect')).toMatchObject({ allowed: false, rule: 'not on the list' });
   });
 
   it('vouches for one port only when the operator named it', () => {
     const narrow = makePolicy(['a.example:1', 'a.example:2'], ['a.example:1']);
 
-    expect(narrow.decide(target('a.example:1'), 'tunnel')).toMatchObject({ internal: true });
-    expect(narrow.decide(target('a.example:2'), 'tunnel')).toMatchObject({ internal: false });
+    expect(narrow.decide(target('a.example:1'), 'connect')).toMatchObject({ internal: true });
+    expect(narrow.decide(target('a.example:2'), 'connect')).toMatchObject({ internal: false });
   });
 
   it('lets nothing through by an entry that it cannot read, and says which', () => {
     const broken = makePolicy(['*', '*.org', 'http://example.org', 'a b', 'example.org']);
 
     expect(broken.unreadable).toEqual(['*', '*.org', 'http://example.org', 'a b']);
-    expect(broken.decide(target('wikipedia.org:443'), 'tunnel').allowed).toBe(false);
+    expect(broken.decide(target('wikipedia.org:443'), 'connect').allowed).toBe(false);
   });
 
   it('lets nothing through with an empty list', () => {
-    expect(makePolicy([]).decide(target('example.org:443'), 'tunnel').allowed).toBe(false);
+    expect(makePolicy([]).decide(target('example.org:443'), 'connect').allowed).toBe(false);
   });
 });
 
@@ -77,7 +77,7 @@ function pathOf(url: string): RequestPath {
 describe('judge', () => {
   const narrow = makePolicy(['GET r.example/express/*', 'POST,GET r.example/api', 'r.example/plain', 'watched.example', 'open.example', 'GET open.example/x']);
   const judge = (method: string, url: string, host = 'r.example'): ReturnType<Policy['judge']> =>
-    narrow.judge(target(`${host}:443`), 'tunnel', { method, requestPath: pathOf(url) });
+    narrow.judge(target(`${host}:443`), 'connect', { method, requestPath: pathOf(url) });
 
   it.each([
     ['GET', '/express'],
@@ -108,7 +108,7 @@ describe('judge', () => {
   });
 
   it('inspects a host that no rule opens as a whole, and one that is watched', () => {
-    const inspects = (host: string): unknown => narrow.decide(target(`${host}:443`), 'tunnel');
+    const inspects = (host: string): unknown => narrow.decide(target(`${host}:443`), 'connect');
 
     expect(inspects('r.example')).toMatchObject({ allowed: true, inspects: true });
     expect(inspects('watched.example')).toMatchObject({ allowed: true, inspects: true });

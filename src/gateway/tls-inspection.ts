@@ -14,14 +14,14 @@ import { answerClosedAddress, answerHeaderSize, answerMalformed, answerRequests,
 import type { Answer } from './refusal.ts';
 import type { RequestFilter } from './request-filter.ts';
 import { parseRequestPath } from './request-path.ts';
-import { terminate } from './terminate.ts';
-import type { GuestRequest, GuestResponse } from './terminate.ts';
+import { serveTls } from './tls-server.ts';
+import type { GuestRequest, GuestResponse } from './tls-server.ts';
 import { readHello } from './tunnel.ts';
 import { ClosedAddress } from './upstream.ts';
 import type { Slots, UpstreamAgent } from './upstream.ts';
 import type { Described, GatewayUsage } from './usage.ts';
 
-export interface InspectorOptions {
+export interface TlsInspectorOptions {
   readonly limits: GatewayLimits;
   readonly usage: GatewayUsage;
   readonly filter: RequestFilter;
@@ -53,10 +53,10 @@ interface Passed {
   readonly credential: Credential | null;
 }
 
-export class Inspector {
-  readonly #options: InspectorOptions;
+export class TlsInspector {
+  readonly #options: TlsInspectorOptions;
 
-  constructor(options: InspectorOptions) {
+  constructor(options: TlsInspectorOptions) {
     this.#options = options;
   }
 
@@ -76,7 +76,7 @@ export class Inspector {
       if (!isOpen && connection.entry) connection.entry.decision = 'failed';
       if (requests === 0) connection.note(isOpen ? 'nothing was asked' : 'no TLS handshake');
     });
-    terminate(stream, {
+    serveTls(stream, {
       identity,
       headerBytes: limits.headerBytes,
       handshakeTimeoutMs: limits.headerTimeoutMs,
@@ -137,13 +137,13 @@ export class Inspector {
     if (!usage.takeRequest()) return { answer: answerRequests() };
     if (usage.isOverByteLimit) return { answer: answerSpent(limits.totalBytes) };
     if (isTooLarge(request, limits.headerBytes)) return { answer: answerHeaderSize() };
-    const problem = judgeHead(request, target, 'tunnel');
+    const problem = judgeHead(request, target, 'connect');
     if (problem !== null) return { answer: answerMalformed(problem) };
     const requestPath = parseRequestPath(request.url ?? '');
     if ('problem' in requestPath) return { answer: answerMalformed(requestPath.problem) };
     const phase = policy();
-    const verdict = phase.decide(target, 'tunnel');
-    const asked = { target, scheme: 'tunnel', method: request.method ?? '', requestPath, hasBody: hasBody(request) } as const;
+    const verdict = phase.decide(target, 'connect');
+    const asked = { target, scheme: 'connect', method: request.method ?? '', requestPath, hasBody: hasBody(request) } as const;
     if (!verdict.allowed) return { answer: answerMalformed(verdict.rule) };
     return filter.judge(phase, asked, { phase: phase.phase, settingsKey });
   }
@@ -158,7 +158,7 @@ export class Inspector {
       request,
       response,
       way,
-      host: hostHeader(target, 'tunnel'),
+      host: hostHeader(target, 'connect'),
       // What is compressed could not be searched for the credential.
       added: credential === null ? [] : [credential.header, credential.value, 'accept-encoding', 'identity'],
       keeps: credential === null ? isForwarded : (name) => isForwarded(name) && !isPartial(name),

@@ -18,7 +18,7 @@ export interface GuestResponse extends Writable {
   writeHead(status: number, headers: OutgoingHttpHeaders): unknown;
 }
 
-export interface TerminateOptions {
+export interface TlsServerOptions {
   readonly identity: Identity;
   /** Of a request. */
   readonly headerBytes: number;
@@ -39,7 +39,7 @@ export interface TerminateOptions {
 const maxStreams = 128;
 
 /** Serves the stream until the signal aborts. A server of its own for each connection: it never listens. */
-export function terminate(guest: Duplex, options: TerminateOptions): void {
+export function serveTls(guest: Duplex, options: TlsServerOptions): void {
   const { identity, headerBytes, signal } = options;
   // Of HTTP/1.1: Node hands them on, its types do not know it.
   const ofHttp1 = { maxHeaderSize: headerBytes, insecureHTTPParser: false, requireHostHeader: false };

@@ -6,9 +6,9 @@ import type { Call, Route } from './dial.ts';
 import { formsOf } from './echo.ts';
 import { hostHeader } from './forward.ts';
 import type { Exchange } from './forward.ts';
-import { isForwarded, isPartial, isReturned } from './inspect.ts';
+import { isForwarded, isPartial, isReturned } from './tls-inspection.ts';
 
-export interface PlainRequest {
+export interface ProxiedHttpRequest {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   /** With its query. */
@@ -17,19 +17,19 @@ export interface PlainRequest {
   readonly isInspected: boolean;
 }
 
-export interface PlainWay {
+export interface HttpRequestWay {
   readonly call: Call;
   readonly route: Route;
   readonly socket: Socket;
 }
 
 /** Over a connection of its own, to the target or to the upstream proxy, which gets the absolute form. */
-export function createPlainExchange(
-  { request, response, path, isInspected }: PlainRequest,
-  { call, route, socket }: PlainWay,
+export function createHttpExchange(
+  { request, response, path, isInspected }: ProxiedHttpRequest,
+  { call, route, socket }: HttpRequestWay,
   more: Pick<Exchange, 'headerBytes' | 'onBytes'>,
 ): Exchange {
-  const host = hostHeader(call.target, 'plain');
+  const host = hostHeader(call.target, 'http');
   const proxy = route.kind === 'proxy' ? route.proxy : null;
   const secrets = proxy ? formsOf(proxySecrets(proxy)) : [];
   return {

@@ -1,16 +1,16 @@
 /** What becomes of one request of a guest: refused, or on its way to where it wants to go. */
 import type { Asked, Connection } from './connection.ts';
-import { dialPlain, dialTunnel, findRoute } from './dial.ts';
+import { dialHttp, dialTunnel, findRoute } from './dial.ts';
 import type { Call, DialOptions, Route } from './dial.ts';
 import { Echo } from './echo.ts';
 import { hasBody, runExchange } from './forward.ts';
 import type { GatewayLimits } from './gateway.ts';
-import type { Inspector } from './inspect.ts';
-import { createPlainExchange } from './plain.ts';
-import type { PlainRequest } from './plain.ts';
+import { createHttpExchange } from './http-request.ts';
+import type { ProxiedHttpRequest } from './http-request.ts';
 import { defaultPorts } from './policy.ts';
 import type { Policy } from './policy.ts';
 import { parseRequestPath } from './request-path.ts';
+import type { TlsInspector } from './tls-inspection.ts';
 import type { Decided, Described, GatewayUsage } from './usage.ts';
 import {
   answerClosedAddress,
@@ -28,11 +28,11 @@ import type { RequestFilter } from './request-filter.ts';
 import type { Target } from './target.ts';
 import { runTunnel } from './tunnel.ts';
 
-export interface PassageOptions {
+export interface ProxyRouterOptions {
   readonly limits: GatewayLimits;
   readonly usage: GatewayUsage;
   readonly filter: RequestFilter;
-  readonly inspector: Inspector;
+  readonly inspector: TlsInspector;
   readonly dial: DialOptions;
   readonly settingsKey: string;
   /** Of the phase that is on. */
@@ -41,22 +41,22 @@ export interface PassageOptions {
 
 type OpenRoute = Exclude<Route, { kind: 'closed' }>;
 /** A request for an http:// address. */
-type PlainAsked = Omit<PlainRequest, 'isInspected'>;
+type HttpRequestParts = Omit<ProxiedHttpRequest, 'isInspected'>;
 
 const established = 'HTTP/1.1 200 Connection established\r\n\r\n';
 
-export class Passage {
-  readonly #options: PassageOptions;
+export class ProxyRouter {
+  readonly #options: ProxyRouterOptions;
 
-  constructor(options: PassageOptions) {
+  constructor(options: ProxyRouterOptions) {
     this.#options = options;
   }
 
   /** From the decision to the end of the connection. Never rejects. */
-  async serve(connection: Connection, asked: Asked, plain: PlainAsked | null): Promise<void> {
+  async serve(connection: Connection, asked: Asked, http: HttpRequestParts | null): Promise<void> {
     const { target, scheme, method } = asked;
     const { usage, dial, limits, policy, settingsKey } = this.#options;
-    const described = describeTarget(method, target, plain?.path ?? null);
+    const described = describeTarget(method, target, http?.path ?? null);
     const verdict = policy().decide(target, scheme);
     if (!verdict.allowed) return this.refuse(connection, described, answerDenied(asked, verdict, { phase: policy().phase, settingsKey }));
     if (usage.isOverByteLimit) return this.refuse(connection, described, answerSpent(limits.totalBytes));
@@ -68,7 +68,7 @@ export class Passage {
       const call = { target, internal: verdict.internal, signal: connection.signal };
       const route = await findRoute(call, dial);
       if (route.kind === 'closed') return this.refuse(connection, described, answerClosedAddress(target, route.rule));
-      if (plain) await this.#exchange(connection, { ...plain, asked, isInspected: verdict.inspects }, { route, call });
+      if (http) await this.#exchange(connection, { ...http, asked, isInspected: verdict.inspects }, { route, call });
       else if (verdict.inspects) await this.#inspect(connection, call);
       else await this.#tunnel(connection, route, call);
     } catch (error) {
@@ -77,7 +77,7 @@ export class Passage {
   }
 
   /** What is wrong with a request to an inspected host, or null. */
-  #filterPlain(asked: Asked, { request, path }: PlainAsked): Answer | null {
+  #filterHttp(asked: Asked, { request, path }: HttpRequestParts): Answer | null {
     const { policy, filter, settingsKey } = this.#options;
     const requestPath = parseRequestPath(path);
     if ('problem' in requestPath) return answerMalformed(requestPath.problem);
@@ -99,7 +99,7 @@ export class Passage {
     const remote = await dialTunnel(route, call, this.#options.dial);
     const { idleTimeoutMs, headerTimeoutMs } = this.#options.limits;
     // A tunnel to another port than TLS's may wait for the server to speak first.
-    connection.arm(target.port === defaultPorts.tunnel ? headerTimeoutMs : idleTimeoutMs);
+    connection.arm(target.port === defaultPorts.connect ? headerTimeoutMs : idleTimeoutMs);
     connection.isAnswered = true;
     guest.write(established);
     await runTunnel({
@@ -114,20 +114,24 @@ export class Passage {
     connection.end();
   }
 
-  async #exchange(connection: Connection, plain: PlainRequest & { readonly asked: Asked }, { route, call }: { route: OpenRoute; call: Call }): Promise<void> {
+  async #exchange(
+    connection: Connection,
+    http: ProxiedHttpRequest & { readonly asked: Asked },
+    { route, call }: { route: OpenRoute; call: Call },
+  ): Promise<void> {
     const { dial, limits } = this.#options;
-    const answer = plain.isInspected ? this.#filterPlain(plain.asked, plain) : null;
+    const answer = http.isInspected ? this.#filterHttp(http.asked, http) : null;
     if (answer !== null) {
-      plain.request.resume();
-      return this.refuse(connection, describeTarget(plain.asked.method, call.target, plain.path), answer);
+      http.request.resume();
+      return this.refuse(connection, describeTarget(http.asked.method, call.target, http.path), answer);
     }
-    const socket = await dialPlain(route, call, dial);
+    const socket = await dialHttp(route, call, dial);
     const onBytes = (direction: 'in' | 'out', count: number): void => this.#count(connection, direction, count);
     try {
-      await runExchange(createPlainExchange(plain, { call, route, socket }, { headerBytes: limits.headerBytes, onBytes }));
+      await runExchange(createHttpExchange(http, { call, route, socket }, { headerBytes: limits.headerBytes, onBytes }));
       connection.linger();
     } finally {
-      connection.isAnswered = plain.response.headersSent;
+      connection.isAnswered = http.response.headersSent;
       socket.destroy();
     }
   }
