@@ -3,8 +3,8 @@ import { lookup as lookupHost } from 'node:dns/promises';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { networkInterfaces } from 'node:os';
 import type { Duplex } from 'node:stream';
-import { createAuthority } from './authority.ts';
-import type { Authority } from './authority.ts';
+import { createCertificateAuthority } from './certificate-authority.ts';
+import type { CertificateAuthority } from './certificate-authority.ts';
 import { Connection } from './connection.ts';
 import type { DialOptions } from './dial.ts';
 import { judgeHead } from './forward.ts';
@@ -51,7 +51,7 @@ class ProxyGateway implements Gateway {
   readonly #connections = new Map<Duplex, Connection>();
   readonly #closing = new AbortController();
   #policy: Policy;
-  #authority: Promise<Authority> | null = null;
+  #authority: Promise<CertificateAuthority> | null = null;
 
   constructor(options: GatewayOptions) {
     this.#options = options;
@@ -74,7 +74,7 @@ class ProxyGateway implements Gateway {
     this.#router = new ProxyRouter({
       ...shared,
       dial,
-      inspector: new TlsInspector({ ...shared, agent, slots: new Slots(), authority: () => this.#openAuthority() }),
+      inspector: new TlsInspector({ ...shared, agent, slots: new Slots(), authority: () => this.#openCertificateAuthority() }),
     });
     this.#server = createProxyServer({
       headerBytes: limits.headerBytes,
@@ -94,7 +94,7 @@ class ProxyGateway implements Gateway {
   }
 
   async authority(): Promise<string> {
-    return (await this.#openAuthority()).pem;
+    return (await this.#openCertificateAuthority()).pem;
   }
 
   accept(stream: Duplex): void {
@@ -140,8 +140,8 @@ class ProxyGateway implements Gateway {
     return policy;
   }
 
-  #openAuthority(): Promise<Authority> {
-    return (this.#authority ??= createAuthority());
+  #openCertificateAuthority(): Promise<CertificateAuthority> {
+    return (this.#authority ??= createCertificateAuthority());
   }
 
   #onUnreadable(error: NodeJS.ErrnoException, stream: Duplex): void {

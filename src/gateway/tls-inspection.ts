@@ -1,5 +1,5 @@
 /** A tunnel that ends at the gateway: each request in it is judged by itself, then asked anew over a verified connection. */
-import type { Authority } from './authority.ts';
+import type { CertificateAuthority } from './certificate-authority.ts';
 import type { Connection } from './connection.ts';
 import { secretsOf } from './credentials.ts';
 import type { Credential } from './credentials.ts';
@@ -27,7 +27,7 @@ export interface TlsInspectorOptions {
   readonly filter: RequestFilter;
   readonly agent: UpstreamAgent;
   readonly slots: Slots;
-  readonly authority: () => Promise<Authority>;
+  readonly authority: () => Promise<CertificateAuthority>;
   readonly settingsKey: string;
   /** Of the phase that is on. */
   readonly policy: () => Policy;

@@ -4,7 +4,7 @@ import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import { Duplex } from 'node:stream';
 import type { Writable } from 'node:stream';
-import type { Identity } from './authority.ts';
+import type { Identity } from './certificate-authority.ts';
 import { answerMalformed, answerUnreadable, wireAnswer } from './refusal.ts';
 import type { Answer } from './refusal.ts';
 

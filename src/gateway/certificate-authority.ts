@@ -12,7 +12,7 @@ export interface Identity {
   readonly cert: string;
 }
 
-export interface Authority {
+export interface CertificateAuthority {
   /** The certificate that the guest has to trust. */
   readonly pem: string;
   /** A certificate for this host, made once. */
@@ -28,7 +28,7 @@ const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as con
 /** Positive, as RFC 5280 4.1.2.2 wants it. */
 const serialNumber = (): string => `01${randomBytes(15).toString('hex')}`;
 
-export async function createAuthority(): Promise<Authority> {
+export async function createCertificateAuthority(): Promise<CertificateAuthority> {
   // Loaded by the first run that needs it: 80 ms and 15 MB, which the web process never has to pay.
   await import('reflect-metadata');
   const x509 = await import('@peculiar/x509');
@@ -70,7 +70,7 @@ export async function createAuthority(): Promise<Authority> {
 }
 
 /** The oldest is forgotten first. */
-function rememberSome(issue: (host: Host) => Promise<Identity>): Authority['identify'] {
+function rememberSome(issue: (host: Host) => Promise<Identity>): CertificateAuthority['identify'] {
   const issued = new Map<string, Promise<Identity>>();
   return async (host) => {
     const known = issued.get(host.host);
