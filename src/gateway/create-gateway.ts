@@ -14,7 +14,7 @@ import { createPolicy } from './policy.ts';
 import type { Policy } from './policy.ts';
 import { ProxyRouter } from './proxy-router.ts';
 import { createProxyServer } from './proxy-server.ts';
-import { answerCrowded, answerMalformed, answerUnreadable, printable } from './refusal.ts';
+import { printable, refuseConnection, refuseMalformed, refuseUnreadable } from './refusal.ts';
 import { RequestFilter } from './request-filter.ts';
 import { parseAbsoluteForm, parseAuthority } from './target.ts';
 import { TlsInspector } from './tls-inspection.ts';
@@ -109,7 +109,7 @@ class ProxyGateway implements Gateway {
     this.#connections.set(stream, connection);
     // Answers on their way out do not count, or refusals for crowding would themselves be the crowd.
     const active = [...this.#connections.values()].filter((open) => !open.isLingering).length;
-    if (active > most) return this.#router.refuse(connection, unread, answerCrowded(most));
+    if (active > most) return this.#router.refuse(connection, unread, refuseConnection(most));
     connection.arm(headerTimeoutMs);
     this.#server.emit('connection', stream);
   }
@@ -150,14 +150,14 @@ class ProxyGateway implements Gateway {
       connection?.end();
       return;
     }
-    this.#router.refuse(connection, unread, answerUnreadable(error));
+    this.#router.refuse(connection, unread, refuseUnreadable(error));
   }
 
   #onConnect(request: IncomingMessage, stream: Duplex, head: Buffer): void {
     const connection = this.#take(stream);
     if (!connection) return;
     const target = parseAuthority(request.url ?? '', null);
-    if ('problem' in target) return this.#router.refuse(connection, describe(request), answerMalformed(target.problem));
+    if ('problem' in target) return this.#router.refuse(connection, describe(request), refuseMalformed(target.problem));
     if (head.length > 0) stream.unshift(head);
     const asked = { method: 'CONNECT', target, scheme: 'connect' } as const;
     void this.#router.serve(connection, asked, null);
@@ -170,7 +170,7 @@ class ProxyGateway implements Gateway {
     const problem = 'problem' in read ? read.problem : judgeHead(request, read.target);
     if ('problem' in read || problem !== null) {
       request.resume();
-      return this.#router.refuse(connection, describe(request), answerMalformed(problem ?? ''));
+      return this.#router.refuse(connection, describe(request), refuseMalformed(problem ?? ''));
     }
     const { target, path } = read;
     const asked = { method: request.method ?? '', target, scheme: 'http' } as const;

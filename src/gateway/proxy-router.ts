@@ -13,17 +13,17 @@ import { parseRequestPath } from './request-path.ts';
 import type { TlsInspector } from './tls-inspection.ts';
 import type { Decided, Described, GatewayUsage } from './usage.ts';
 import {
-  answerClosedAddress,
-  answerDenied,
-  answerMalformed,
-  answerRequests,
-  answerSpent,
-  answerUnreachable,
+  refuseAddress,
+  refuseHost,
+  refuseMalformed,
+  refuseRequestCount,
+  refuseBytes,
+  refuseUnreachable,
   plainCode,
   printable,
-  wireAnswer,
+  formatRefusal,
 } from './refusal.ts';
-import type { Answer } from './refusal.ts';
+import type { Refusal } from './refusal.ts';
 import type { RequestFilter } from './request-filter.ts';
 import type { Target } from './target.ts';
 import { runTunnel } from './tunnel.ts';
@@ -58,16 +58,16 @@ export class ProxyRouter {
     const { usage, dial, limits, policy, settingsKey } = this.#options;
     const described = describeTarget(method, target, http?.path ?? null);
     const verdict = policy().decide(target, scheme);
-    if (!verdict.allowed) return this.refuse(connection, described, answerDenied(asked, verdict, { phase: policy().phase, settingsKey }));
-    if (usage.isOverByteLimit) return this.refuse(connection, described, answerSpent(limits.totalBytes));
-    if (!usage.takeRequest()) return this.refuse(connection, described, answerRequests());
+    if (!verdict.allowed) return this.refuse(connection, described, refuseHost(asked, verdict, { phase: policy().phase, settingsKey }));
+    if (usage.isOverByteLimit) return this.refuse(connection, described, refuseBytes(limits.totalBytes));
+    if (!usage.takeRequest()) return this.refuse(connection, described, refuseRequestCount());
     this.#record(connection, described, { decision: 'allowed', rule: verdict.rule });
     connection.asked = asked;
     connection.isInspected = verdict.inspects;
     try {
       const call = { target, internal: verdict.internal, signal: connection.signal };
       const route = await findRoute(call, dial);
-      if (route.kind === 'closed') return this.refuse(connection, described, answerClosedAddress(target, route.rule));
+      if (route.kind === 'closed') return this.refuse(connection, described, refuseAddress(target, route.rule));
       if (http) await this.#exchange(connection, { ...http, asked, isInspected: verdict.inspects }, { route, call });
       else if (verdict.inspects) await this.#inspect(connection, call);
       else await this.#tunnel(connection, route, call);
@@ -77,12 +77,12 @@ export class ProxyRouter {
   }
 
   /** What is wrong with a request to an inspected host, or null. */
-  #filterHttp(asked: Asked, { request, path }: HttpRequestParts): Answer | null {
+  #filterHttp(asked: Asked, { request, path }: HttpRequestParts): Refusal | null {
     const { policy, filter, settingsKey } = this.#options;
     const requestPath = parseRequestPath(path);
-    if ('problem' in requestPath) return answerMalformed(requestPath.problem);
+    if ('problem' in requestPath) return refuseMalformed(requestPath.problem);
     const filtered = filter.judge(policy(), { ...asked, requestPath, hasBody: hasBody(request) }, { phase: policy().phase, settingsKey });
-    return 'answer' in filtered ? filtered.answer : null;
+    return 'refusal' in filtered ? filtered.refusal : null;
   }
 
   /** What follows is counted and written down for each request. */
@@ -120,10 +120,10 @@ export class ProxyRouter {
     { route, call }: { route: OpenRoute; call: Call },
   ): Promise<void> {
     const { dial, limits } = this.#options;
-    const answer = http.isInspected ? this.#filterHttp(http.asked, http) : null;
-    if (answer !== null) {
+    const refusal = http.isInspected ? this.#filterHttp(http.asked, http) : null;
+    if (refusal !== null) {
       http.request.resume();
-      return this.refuse(connection, describeTarget(http.asked.method, call.target, http.path), answer);
+      return this.refuse(connection, describeTarget(http.asked.method, call.target, http.path), refusal);
     }
     const socket = await dialHttp(route, call, dial);
     const onBytes = (direction: 'in' | 'out', count: number): void => this.#count(connection, direction, count);
@@ -141,10 +141,10 @@ export class ProxyRouter {
     this.#options.usage.addBytes(connection.entry, direction, count);
   }
 
-  refuse(connection: Connection, described: Described, answer: Answer): void {
-    const { rule, wouldAllow = null } = answer;
+  refuse(connection: Connection, described: Described, refusal: Refusal): void {
+    const { rule, wouldAllow = null } = refusal;
     this.#record(connection, described, { decision: 'refused', rule, wouldAllow });
-    this.#reply(connection, answer);
+    this.#reply(connection, refusal);
   }
 
   #fail(connection: Connection, { described, target }: { described: Described; target: Target }, error: unknown): void {
@@ -154,14 +154,14 @@ export class ProxyRouter {
     if (connection.isAnswered) return connection.end();
     const code = plainCode(error);
     this.#record(connection, described, { decision: 'failed', rule: code });
-    this.#reply(connection, answerUnreachable(target, code));
+    this.#reply(connection, refuseUnreachable(target, code));
   }
 
-  #reply(connection: Connection, answer: Answer): void {
+  #reply(connection: Connection, refusal: Refusal): void {
     if (connection.signal.aborted) return;
     connection.isUsed = true;
     connection.isAnswered = true;
-    connection.stream.write(wireAnswer(answer));
+    connection.stream.write(formatRefusal(refusal));
     connection.linger();
   }
 

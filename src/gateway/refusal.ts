@@ -5,7 +5,7 @@ import type { Scheme, Verdict } from './policy.ts';
 import { authorityText, hostText } from './target.ts';
 import type { Target } from './target.ts';
 
-export interface Answer {
+export interface Refusal {
   readonly status: 400 | 403 | 408 | 431 | 502 | 503;
   /** Rule for the ledger. */
   readonly rule: string;
@@ -28,25 +28,25 @@ interface Refused {
   readonly requestPath: { readonly path: string };
 }
 
-export function answerMalformed(problem: string): Answer {
+export function refuseMalformed(problem: string): Refusal {
   return { status: 400, rule: problem, text: `mayfly: this is not a request that the gateway understands (${problem}).` };
 }
 
 /** In the words of Node's parser, which counts only what comes over HTTP/1.1. */
-export function answerHeaderSize(): Answer {
-  return answerUnreadable(Object.assign(new Error('headers'), { code: 'HPE_HEADER_OVERFLOW' }));
+export function refuseHeaderSize(): Refusal {
+  return refuseUnreadable(Object.assign(new Error('headers'), { code: 'HPE_HEADER_OVERFLOW' }));
 }
 
 /** Of what Node's parser did not take. */
-export function answerUnreadable(error: NodeJS.ErrnoException): Answer {
-  return { ...answerMalformed(plainCode(error)), status: error.code === 'HPE_HEADER_OVERFLOW' ? 431 : 400 };
+export function refuseUnreadable(error: NodeJS.ErrnoException): Refusal {
+  return { ...refuseMalformed(plainCode(error)), status: error.code === 'HPE_HEADER_OVERFLOW' ? 431 : 400 };
 }
 
-export function answerDenied(
+export function refuseHost(
   asked: { target: Target; scheme: Scheme },
   verdict: Extract<Verdict, { allowed: false }>,
   { phase, settingsKey }: RuleLocation,
-): Answer {
+): Refusal {
   const { target } = asked;
   const entry = hostEntry(asked);
   const text = {
@@ -69,29 +69,29 @@ function requestEntry(asked: Refused): string | null {
   return isPlainPath(requestPath.path) && parseHostRule(entry) !== null ? entry : null;
 }
 
-export function answerPath(asked: Refused, where: RuleLocation): Answer {
+export function refusePath(asked: Refused, where: RuleLocation): Refusal {
   return refuseRequest(asked, where, {
     rule: 'path not on the list',
     what: `this path of ${asked.target.host} is not on the list of this phase (${where.phase})`,
   });
 }
 
-export function answerMethod(asked: Refused, where: RuleLocation): Answer {
+export function refuseMethod(asked: Refused, where: RuleLocation): Refusal {
   const method = printable(asked.method, 20);
   return refuseRequest(asked, where, { rule: `method ${method}`, what: `${method} to ${asked.target.host} is not allowed in this phase (${where.phase})` });
 }
 
-function refuseRequest(asked: Refused, { settingsKey }: RuleLocation, { rule, what }: { rule: string; what: string }): Answer {
+function refuseRequest(asked: Refused, { settingsKey }: RuleLocation, { rule, what }: { rule: string; what: string }): Refusal {
   const entry = requestEntry(asked);
   if (entry === null) return { status: 403, rule, text: `mayfly: ${what}.` };
   return { status: 403, rule, text: `mayfly: ${what}. To allow it, add "${entry}" to ${settingsKey}.`, wouldAllow: entry };
 }
 
-export function answerBody({ target, method }: { target: Target; method: string }): Answer {
+export function refuseBody({ target, method }: { target: Target; method: string }): Refusal {
   return { status: 403, rule: 'request body', text: `mayfly: a ${method} request to ${target.host} may not have a body.` };
 }
 
-export function answerNames(count: number): Answer {
+export function refusePackageNames(count: number): Refusal {
   const advice = 'Use packages that the repository names, or hand your work in without more.';
   return {
     status: 403,
@@ -100,7 +100,7 @@ export function answerNames(count: number): Answer {
   };
 }
 
-export function answerAddresses(count: number): Answer {
+export function refuseRegistryAddresses(count: number): Refusal {
   return {
     status: 403,
     rule: `more than ${count} addresses of registries`,
@@ -108,23 +108,23 @@ export function answerAddresses(count: number): Answer {
   };
 }
 
-export function answerRequests(): Answer {
+export function refuseRequestCount(): Refusal {
   return { status: 403, rule: 'request limit', text: 'mayfly: this run has used up its number of requests.' };
 }
 
-export function answerClosedAddress(target: Target, rule: string): Answer {
+export function refuseAddress(target: Target, rule: string): Refusal {
   return { status: 403, rule, text: `mayfly: ${target.host} leads to an address that is not public (${rule}). The operator can vouch for an internal host.` };
 }
 
-export function answerSpent(totalBytes: number): Answer {
+export function refuseBytes(totalBytes: number): Refusal {
   return { status: 403, rule: 'byte limit', text: `mayfly: this run has used up its ${Math.round(totalBytes / 2 ** 20)} MiB of traffic.` };
 }
 
-export function answerUnreachable(target: Target, code: string): Answer {
+export function refuseUnreachable(target: Target, code: string): Refusal {
   return { status: 502, rule: code, text: `mayfly: ${target.host} is allowed but could not be reached (${code}).` };
 }
 
-export function answerCrowded(connections: number): Answer {
+export function refuseConnection(connections: number): Refusal {
   return { status: 503, rule: 'too many connections', text: `mayfly: ${connections} connections at once is the limit. Try again when one has ended.` };
 }
 
@@ -132,7 +132,7 @@ export function answerCrowded(connections: number): Answer {
  * The answer as it goes over the wire where no ServerResponse exists. The text stands in the status line too: Go, Python
  * and others show nothing else of a refused CONNECT.
  */
-export function wireAnswer({ status, text }: Answer): string {
+export function formatRefusal({ status, text }: Refusal): string {
   const body = `${text}\n`;
   const headers = ['content-type: text/plain; charset=utf-8', `content-length: ${Buffer.byteLength(body)}`, 'connection: close'];
   return [`HTTP/1.1 ${status} ${text}`, ...headers, '', body].join('\r\n');

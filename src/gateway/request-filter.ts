@@ -7,8 +7,8 @@ import { packageName } from './package-names.ts';
 import type { Registry } from './package-names.ts';
 import { defaultPorts } from './policy.ts';
 import type { Policy, Scheme } from './policy.ts';
-import { answerAddresses, answerBody, answerMethod, answerNames, answerPath } from './refusal.ts';
-import type { Answer, RuleLocation } from './refusal.ts';
+import { refuseBody, refuseMethod, refusePackageNames, refusePath, refuseRegistryAddresses } from './refusal.ts';
+import type { Refusal, RuleLocation } from './refusal.ts';
 import type { RequestPath } from './request-path.ts';
 import type { Target } from './target.ts';
 
@@ -32,7 +32,7 @@ export interface RequestFilterOptions {
   readonly maxAddresses: number;
 }
 
-export type Filtered = { readonly rule: string; readonly credential: Credential | null } | { readonly answer: Answer };
+export type Filtered = { readonly rule: string; readonly credential: Credential | null } | { readonly refusal: Refusal };
 
 export class RequestFilter {
   readonly #options: RequestFilterOptions;
@@ -58,25 +58,26 @@ export class RequestFilter {
   judge(policy: Policy, asked: InspectedRequest, where: RuleLocation): Filtered {
     const { target, scheme, method, requestPath, hasBody } = asked;
     const verdict = policy.judge(target, scheme, { method, requestPath });
-    if (!verdict.allowed) return { answer: verdict.reason === 'path' ? answerPath(asked, where) : answerMethod(asked, where) };
-    if (hasBody && (method === 'GET' || method === 'HEAD')) return { answer: answerBody(asked) };
+    if (!verdict.allowed) return { refusal: verdict.reason === 'path' ? refusePath(asked, where) : refuseMethod(asked, where) };
+    if (hasBody && (method === 'GET' || method === 'HEAD')) return { refusal: refuseBody(asked) };
     const refused = this.#isAfterSetup ? this.#countForRegistry(policy.phase, asked) : null;
-    if (refused !== null) return { answer: refused };
+    if (refused !== null) return { refusal: refused };
     const credential = scheme === 'connect' ? chooseCredential(this.#options.credentials, asked) : null;
     return { rule: verdict.rule, credential };
   }
 
   /** What a registry writes down of a request, as far as the guest may choose it freely. */
-  #countForRegistry(phase: string, { target, scheme, requestPath }: InspectedRequest): Answer | null {
+  #countForRegistry(phase: string, { target, scheme, requestPath }: InspectedRequest): Refusal | null {
     const registry = this.#findRegistry(target, scheme);
     if (registry === null) return null;
     const { isKnownPackage, maxAddresses, maxNames, maxNamesInSetup } = this.#options;
     const name = packageName(registry, requestPath.path, requestPath.query);
     const isFree = name === '' || isKnownPackage(name);
-    if (!isFree && !takeOne(this.#names, `${registry.kind} ${name}`, phase === 'setup' ? maxNamesInSetup : maxNames)) return answerNames(this.#names.size);
+    if (!isFree && !takeOne(this.#names, `${registry.kind} ${name}`, phase === 'setup' ? maxNamesInSetup : maxNames))
+      return refusePackageNames(this.#names.size);
     // As it is written: each way to write the same is another word.
     const address = `${target.host}:${target.port}${requestPath.written}?${requestPath.query ?? ''}`;
-    return takeOne(this.#addresses, address, maxAddresses) ? null : answerAddresses(this.#addresses.size);
+    return takeOne(this.#addresses, address, maxAddresses) ? null : refuseRegistryAddresses(this.#addresses.size);
   }
 
   #findRegistry(target: Target, scheme: Scheme): Registry | null {

@@ -10,8 +10,8 @@ import type { Exchange } from './forward.ts';
 import type { GatewayLimits } from './gateway.ts';
 import type { OpenEntry } from './ledger.ts';
 import type { Policy } from './policy.ts';
-import { answerClosedAddress, answerHeaderSize, answerMalformed, answerRequests, answerSpent, answerUnreachable, plainCode, printable } from './refusal.ts';
-import type { Answer } from './refusal.ts';
+import { plainCode, printable, refuseAddress, refuseBytes, refuseHeaderSize, refuseMalformed, refuseRequestCount, refuseUnreachable } from './refusal.ts';
+import type { Refusal } from './refusal.ts';
 import type { RequestFilter } from './request-filter.ts';
 import { parseRequestPath } from './request-path.ts';
 import { serveTls } from './tls-server.ts';
@@ -90,11 +90,11 @@ export class TlsInspector {
         if (request.httpVersionMajor === 1) turns.take(one);
         else void this.#serve(one);
       },
-      onUnreadable: (answer, method) => {
+      onUnreadable: (refusal, method) => {
         requests += 1;
         connection.arm(limits.headerTimeoutMs);
         this.#options.usage.takeRequest();
-        this.#options.usage.record({ method, host: target.host, port: target.port, path: null }, { decision: 'refused', rule: answer.rule });
+        this.#options.usage.record({ method, host: target.host, port: target.port, path: null }, { decision: 'refused', rule: refusal.rule });
       },
       onBroken: () => connection.end(),
       signal,
@@ -111,10 +111,10 @@ export class TlsInspector {
     response.on('error', () => {});
     const judged = this.#judge(one);
     const described = describeRequest(one);
-    if ('answer' in judged) {
-      const { answer } = judged;
-      usage.record(described, { decision: 'refused', rule: answer.rule, ...(answer.wouldAllow !== undefined && { wouldAllow: answer.wouldAllow }) });
-      return reply(one, answer);
+    if ('refusal' in judged) {
+      const { refusal } = judged;
+      usage.record(described, { decision: 'refused', rule: refusal.rule, ...(refusal.wouldAllow !== undefined && { wouldAllow: refusal.wouldAllow }) });
+      return reply(one, refusal);
     }
     const entry = usage.record(described, { decision: 'allowed', rule: judged.rule });
     const gone = new AbortController();
@@ -126,25 +126,25 @@ export class TlsInspector {
     } catch (error) {
       // The guest lost interest: what was asked stays asked.
       if (signal.aborted && !(error instanceof Echo)) return;
-      const answer = error instanceof ClosedAddress ? answerClosedAddress(call.target, error.rule) : answerUnreachable(call.target, plainCode(error));
-      Object.assign(entry, { decision: error instanceof ClosedAddress ? 'refused' : 'failed', rule: answer.rule });
-      reply(one, answer);
+      const refusal = error instanceof ClosedAddress ? refuseAddress(call.target, error.rule) : refuseUnreachable(call.target, plainCode(error));
+      Object.assign(entry, { decision: error instanceof ClosedAddress ? 'refused' : 'failed', rule: refusal.rule });
+      reply(one, refusal);
     }
   }
 
-  #judge({ call: { target }, request }: Asking): Passed | { readonly answer: Answer } {
+  #judge({ call: { target }, request }: Asking): Passed | { readonly refusal: Refusal } {
     const { usage, limits, filter, policy, settingsKey } = this.#options;
-    if (!usage.takeRequest()) return { answer: answerRequests() };
-    if (usage.isOverByteLimit) return { answer: answerSpent(limits.totalBytes) };
-    if (isTooLarge(request, limits.headerBytes)) return { answer: answerHeaderSize() };
+    if (!usage.takeRequest()) return { refusal: refuseRequestCount() };
+    if (usage.isOverByteLimit) return { refusal: refuseBytes(limits.totalBytes) };
+    if (isTooLarge(request, limits.headerBytes)) return { refusal: refuseHeaderSize() };
     const problem = judgeHead(request, target, 'connect');
-    if (problem !== null) return { answer: answerMalformed(problem) };
+    if (problem !== null) return { refusal: refuseMalformed(problem) };
     const requestPath = parseRequestPath(request.url ?? '');
-    if ('problem' in requestPath) return { answer: answerMalformed(requestPath.problem) };
+    if ('problem' in requestPath) return { refusal: refuseMalformed(requestPath.problem) };
     const phase = policy();
     const verdict = phase.decide(target, 'connect');
     const asked = { target, scheme: 'connect', method: request.method ?? '', requestPath, hasBody: hasBody(request) } as const;
-    if (!verdict.allowed) return { answer: answerMalformed(verdict.rule) };
+    if (!verdict.allowed) return { refusal: refuseMalformed(verdict.rule) };
     return filter.judge(phase, asked, { phase: phase.phase, settingsKey });
   }
 
@@ -220,17 +220,17 @@ function describeRequest({ call: { target }, request }: Asking): Described {
 }
 
 /** An answer of our own; when the other's has begun, there is only the end of it. Never throws: nobody is there to catch it. */
-function reply(one: Asking, answer: Answer): void {
+function reply(one: Asking, refusal: Refusal): void {
   const { response } = one;
   try {
     if (response.headersSent) response.destroy();
-    else writeReply(one, answer);
+    else writeReply(one, refusal);
   } catch {
     response.destroy();
   }
 }
 
-function writeReply({ request, response }: Asking, { status, text }: Answer): void {
+function writeReply({ request, response }: Asking, { status, text }: Refusal): void {
   // Of an answer that could not be written HTTP/2 keeps the headers.
   for (const name of response.getHeaderNames()) response.removeHeader(name);
   const headers = { 'content-type': 'text/plain; charset=utf-8', 'content-length': String(Buffer.byteLength(text) + 1) };

@@ -5,8 +5,8 @@ import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:
 import { Duplex } from 'node:stream';
 import type { Writable } from 'node:stream';
 import type { Identity } from './certificate-authority.ts';
-import { answerMalformed, answerUnreadable, wireAnswer } from './refusal.ts';
-import type { Answer } from './refusal.ts';
+import { formatRefusal, refuseMalformed, refuseUnreadable } from './refusal.ts';
+import type { Refusal } from './refusal.ts';
 
 export type GuestRequest = IncomingMessage | Http2ServerRequest;
 /** What both kinds have in common; as a union neither could be written to. */
@@ -29,7 +29,7 @@ export interface TlsServerOptions {
   /** Any number of times. */
   onRequest(request: GuestRequest, response: GuestResponse): void;
   /** What came in the connection is no request, or one of a method that there is not; the answer is on its way. */
-  onUnreadable(answer: Answer, method: string): void;
+  onUnreadable(refusal: Refusal, method: string): void;
   /** The connection is of no use any more. */
   onBroken(): void;
   readonly signal: AbortSignal;
@@ -65,17 +65,17 @@ export function serveTls(guest: Duplex, options: TlsServerOptions): void {
   server.on('checkExpectation', take);
   server.on('connect', (request: GuestRequest, end: Duplex | Http2ServerResponse) => {
     if (!(end instanceof Duplex)) return take(request, end);
-    const answer = answerMalformed('CONNECT');
-    end.end(wireAnswer(answer));
-    options.onUnreadable(answer, 'CONNECT');
+    const refusal = refuseMalformed('CONNECT');
+    end.end(formatRefusal(refusal));
+    options.onUnreadable(refusal, 'CONNECT');
   });
   server.on('tlsClientError', () => options.onBroken());
   server.on('unknownProtocol', () => options.onBroken());
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => {
     if (!error.code?.startsWith('HPE_') || !socket.writable) return options.onBroken();
-    const answer = answerUnreadable(error);
-    socket.end(wireAnswer(answer));
-    options.onUnreadable(answer, '');
+    const refusal = refuseUnreadable(error);
+    socket.end(formatRefusal(refusal));
+    options.onUnreadable(refusal, '');
   });
   server.on('sessionError', () => options.onBroken());
   signal.addEventListener('abort', () => server.close());
