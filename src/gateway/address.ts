@@ -5,7 +5,7 @@ import ipaddr from 'ipaddr.js';
  * IPv4 that is not the public internet: IANA's special-purpose registry without the documentation ranges
  * (192.0.2.0/24, 198.51.100.0/24, 203.0.113.0/24), which are not routed and so lead nowhere.
  */
-const closedIpv4 = [
+const blockedIpv4 = [
   ['0.0.0.0/8', 'unspecified'],
   ['10.0.0.0/8', 'private'],
   ['100.64.0.0/10', 'carrier-grade NAT'],
@@ -26,12 +26,12 @@ const translated = ipaddr.IPv6.parseCIDR('64:ff9b::/96');
 const tunnels = ['2001::/23', '2002::/16'].map((range) => ipaddr.IPv6.parseCIDR(range));
 
 /** Why this address is out of bounds, or null when it is on the public internet. Unreadable text is out of bounds. */
-export function closedAddress(text: string): string | null {
+export function blockedAddressReason(text: string): string | null {
   if (!ipaddr.isValid(text)) return 'unreadable';
   // The long-dead ::192.0.2.1 (RFC 4291 2.5.5.1), which the parser takes for ::ffff:192.0.2.1.
   if (/^::\d+\./.test(text)) return 'reserved';
   const address = ipaddr.parse(text);
-  return address instanceof ipaddr.IPv4 ? closedV4(address) : closedV6(address);
+  return address instanceof ipaddr.IPv4 ? blockedV4Reason(address) : blockedV6Reason(address);
 }
 
 /** One text for one machine: IPv4 in IPv6 is IPv4, and a zone says only by which card. Null for what is no address. */
@@ -49,14 +49,14 @@ function carriedV4(address: ipaddr.IPv6): ipaddr.IPv4 | null {
   return address.match(translated) ? new ipaddr.IPv4(address.toByteArray().slice(12)) : null;
 }
 
-function closedV4(address: ipaddr.IPv4): string | null {
-  return closedIpv4.find(({ range }) => address.match(range))?.name ?? null;
+function blockedV4Reason(address: ipaddr.IPv4): string | null {
+  return blockedIpv4.find(({ range }) => address.match(range))?.name ?? null;
 }
 
-function closedV6(address: ipaddr.IPv6): string | null {
+function blockedV6Reason(address: ipaddr.IPv6): string | null {
   if (address.zoneId) return 'link-local';
   const carried = carriedV4(address);
-  if (carried) return closedV4(carried);
+  if (carried) return blockedV4Reason(carried);
   if (!address.match(globalUnicast)) return address.range() === 'loopback' ? 'loopback' : 'private';
   return tunnels.some((range) => address.match(range)) ? 'tunnel' : null;
 }

@@ -9,7 +9,7 @@ import type { Scheme } from './policy.ts';
 import type { Target } from './target.ts';
 
 /** A request that was let through. */
-export interface Asked {
+export interface ProxyRequest {
   readonly method: string;
   readonly target: Target;
   readonly scheme: Scheme;
@@ -25,7 +25,7 @@ export class Connection {
   /** Its line in the ledger. */
   entry: OpenEntry | null = null;
   /** While something passes, or is about to. */
-  asked: Asked | null = null;
+  asked: ProxyRequest | null = null;
   /** True when the tunnel ends here and its requests are looked at. */
   isInspected = false;
   /** True from the first request head on; another one is not taken. */
@@ -63,7 +63,7 @@ export class Connection {
   }
 
   /** What was allowed stays so in the ledger: it was used, and ends because its phase did. */
-  outlive(note: string): void {
+  endByPhase(note: string): void {
     this.note(note);
     this.end();
   }

@@ -19,7 +19,7 @@ import { RequestFilter } from './request-filter.ts';
 import { parseAbsoluteForm, parseAuthority } from './target.ts';
 import { TlsInspector } from './tls-inspection.ts';
 import { createTrust } from './trust.ts';
-import { Slots, UpstreamAgent } from './upstream.ts';
+import { Semaphore, UpstreamAgent } from './upstream.ts';
 import { GatewayUsage } from './usage.ts';
 import type { Described } from './usage.ts';
 
@@ -74,7 +74,7 @@ class ProxyGateway implements Gateway {
     this.#router = new ProxyRouter({
       ...shared,
       dial,
-      inspector: new TlsInspector({ ...shared, agent, slots: new Slots(), authority: () => this.#openCertificateAuthority() }),
+      inspector: new TlsInspector({ ...shared, agent, semaphore: new Semaphore(), authority: () => this.#openCertificateAuthority() }),
     });
     this.#server = createProxyServer({
       headerBytes: limits.headerBytes,
@@ -123,7 +123,7 @@ class ProxyGateway implements Gateway {
       if (!asked) continue;
       const verdict = this.#policy.decide(asked.target, asked.scheme);
       // What is inspected may be in the middle of something that is not allowed any more, and a tunnel cannot become inspected.
-      if (!verdict.allowed || verdict.inspects || connection.isInspected) connection.outlive(`closed by phase ${phase}`);
+      if (!verdict.allowed || verdict.inspects || connection.isInspected) connection.endByPhase(`closed by phase ${phase}`);
     }
   }
 

@@ -11,7 +11,7 @@ import { unescape } from 'node:querystring';
 import { addAbortSignal } from 'node:stream';
 import { connect as connectTls } from 'node:tls';
 import { setTimeout as delay } from 'node:timers/promises';
-import { closedAddress, plainAddress } from './address.ts';
+import { blockedAddressReason, plainAddress } from './address.ts';
 import type { Lookup } from './gateway.ts';
 import { authorityText } from './target.ts';
 import type { Target } from './target.ts';
@@ -31,7 +31,7 @@ export interface DialOptions {
   readonly headerBytes: number;
 }
 
-export interface Call {
+export interface DialRequest {
   readonly target: Target;
   /** The operator vouches for a private address of this host. */
   readonly internal: boolean;
@@ -52,7 +52,7 @@ export type Route =
  * business. A host without DNS of its own (usual in such networks) finds nothing at all; there the allowlist and the
  * proxy's own rules decide. What we do find and what is private is refused all the same.
  */
-export async function findRoute(call: Call, options: DialOptions): Promise<Route> {
+export async function findRoute(call: DialRequest, options: DialOptions): Promise<Route> {
   const proxy = options.proxyFor(call.target);
   const found = await resolve(call, options, proxy !== null).catch((error: unknown) => {
     if (proxy && !call.signal.aborted) return [];
@@ -60,14 +60,14 @@ export async function findRoute(call: Call, options: DialOptions): Promise<Route
   });
   // A public address of this host is no way to its own services either.
   const own = new Set(options.ownAddresses().map(plainAddress));
-  const closed = found.map(({ address }) => closedAddress(address) ?? (own.has(plainAddress(address)) ? 'own' : null)).find((rule) => rule !== null);
+  const closed = found.map(({ address }) => blockedAddressReason(address) ?? (own.has(plainAddress(address)) ? 'own' : null)).find((rule) => rule !== null);
   if (closed !== undefined && !call.internal) return { kind: 'closed', rule: `${closed} address` };
   // A vouched-for private address is on this side of the upstream proxy.
   if (proxy && closed === undefined) return { kind: 'proxy', proxy };
   return { kind: 'direct', addresses: found };
 }
 
-async function resolve({ target, signal }: Call, { lookup, timeoutMs }: DialOptions, isBehindProxy: boolean): Promise<Addresses> {
+async function resolve({ target, signal }: DialRequest, { lookup, timeoutMs }: DialOptions, isBehindProxy: boolean): Promise<Addresses> {
   if (target.isAddress) return [{ address: target.host, family: target.host.includes(':') ? 6 : 4 }];
   // getaddrinfo cannot be cancelled: the wait for it can.
   const late = delay(isBehindProxy ? Math.min(timeoutMs, lookupBehindProxyMs) : timeoutMs, null, { signal, ref: false });
@@ -77,14 +77,14 @@ async function resolve({ target, signal }: Call, { lookup, timeoutMs }: DialOpti
 }
 
 /** A connection that ends at the target: direct, or through CONNECT of the upstream proxy. */
-export async function dialTunnel(route: Exclude<Route, { kind: 'closed' }>, call: Call, options: DialOptions): Promise<Socket> {
+export async function dialTunnel(route: Exclude<Route, { kind: 'closed' }>, call: DialRequest, options: DialOptions): Promise<Socket> {
   if (route.kind === 'direct') return dialAddresses(route.addresses, call, options.timeoutMs);
   const socket = await dialProxy(route.proxy, call.signal, options);
   return connectThrough(socket, route.proxy, call, options);
 }
 
 /** A connection for one plain request: to the target, or to the upstream proxy, which then gets the absolute form. */
-export async function dialHttp(route: Exclude<Route, { kind: 'closed' }>, call: Call, options: DialOptions): Promise<Socket> {
+export async function dialHttp(route: Exclude<Route, { kind: 'closed' }>, call: DialRequest, options: DialOptions): Promise<Socket> {
   if (route.kind === 'direct') return dialAddresses(route.addresses, call, options.timeoutMs);
   return dialProxy(route.proxy, call.signal, options);
 }
@@ -107,7 +107,7 @@ function proxyAccount({ username, password }: URL): [string, string] {
   return [unescape(username), unescape(password)];
 }
 
-function dialAddresses(addresses: Addresses, { target, signal }: Call, timeoutMs: number): Promise<Socket> {
+function dialAddresses(addresses: Addresses, { target, signal }: DialRequest, timeoutMs: number): Promise<Socket> {
   const pinned: LookupFunction = (_name, _options, done) =>
     done(
       null,
@@ -141,7 +141,7 @@ async function whenConnected(socket: Socket, event: string, signal: AbortSignal,
   }
 }
 
-async function connectThrough(socket: Socket, proxy: URL, { target, signal }: Call, options: DialOptions): Promise<Socket> {
+async function connectThrough(socket: Socket, proxy: URL, { target, signal }: DialRequest, options: DialOptions): Promise<Socket> {
   const authority = authorityText(target);
   const request = httpRequest({
     createConnection: () => socket,

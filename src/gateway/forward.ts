@@ -3,7 +3,7 @@ import { request as httpRequest } from 'node:http';
 import type { ClientRequest, IncomingMessage, RequestOptions } from 'node:http';
 import type { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { Echo, createEchoGuard, findEcho } from './echo.ts';
+import { CredentialInAnswer, containsForm, createCredentialGuard } from './credential-guard.ts';
 import { defaultPorts } from './policy.ts';
 import type { Scheme } from './policy.ts';
 import { authorityText, hostText, parseAuthority } from './target.ts';
@@ -81,10 +81,11 @@ export async function runExchange(exchange: Exchange): Promise<void> {
   const answer = await ask(exchange);
   exchange.onAnswer?.(answer);
   const headers = answerHeaders(exchange, answer);
-  if (secrets.length > 0 && findEcho(JSON.stringify([answer.statusMessage, headers]), secrets)) throw new Echo('the answer repeats a credential');
+  if (secrets.length > 0 && containsForm(JSON.stringify([answer.statusMessage, headers]), secrets))
+    throw new CredentialInAnswer('the answer repeats a credential');
   response.sendDate = false;
   response.writeHead(answer.statusCode ?? 502, headers);
-  const guard: Transform[] = secrets.length > 0 ? [createEchoGuard(secrets)] : [];
+  const guard: Transform[] = secrets.length > 0 ? [createCredentialGuard(secrets)] : [];
   await pipeline([answer, ...guard, countBytes(exchange, 'in'), response], { signal });
 }
 

@@ -1,9 +1,9 @@
 /** A request for an http:// address: the one kind that the gateway could always read. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import { encodedForms } from './credential-guard.ts';
 import { proxyAuthorization, proxySecrets } from './dial.ts';
-import type { Call, Route } from './dial.ts';
-import { formsOf } from './echo.ts';
+import type { DialRequest, Route } from './dial.ts';
 import { hostHeader } from './forward.ts';
 import type { Exchange } from './forward.ts';
 import { isForwarded, isPartial, isReturned } from './tls-inspection.ts';
@@ -18,7 +18,7 @@ export interface ProxiedHttpRequest {
 }
 
 export interface HttpRequestWay {
-  readonly call: Call;
+  readonly call: DialRequest;
   readonly route: Route;
   readonly socket: Socket;
 }
@@ -31,7 +31,7 @@ export function createHttpExchange(
 ): Exchange {
   const host = hostHeader(call.target, 'http');
   const proxy = route.kind === 'proxy' ? route.proxy : null;
-  const secrets = proxy ? formsOf(proxySecrets(proxy)) : [];
+  const secrets = proxy ? encodedForms(proxySecrets(proxy)) : [];
   return {
     request,
     response,

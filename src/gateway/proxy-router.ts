@@ -1,8 +1,8 @@
 /** What becomes of one request of a guest: refused, or on its way to where it wants to go. */
-import type { Asked, Connection } from './connection.ts';
+import type { Connection, ProxyRequest } from './connection.ts';
+import { CredentialInAnswer } from './credential-guard.ts';
 import { dialHttp, dialTunnel, findRoute } from './dial.ts';
-import type { Call, DialOptions, Route } from './dial.ts';
-import { Echo } from './echo.ts';
+import type { DialOptions, DialRequest, Route } from './dial.ts';
 import { hasBody, runExchange } from './forward.ts';
 import type { GatewayLimits } from './gateway.ts';
 import { createHttpExchange } from './http-request.ts';
@@ -53,7 +53,7 @@ export class ProxyRouter {
   }
 
   /** From the decision to the end of the connection. Never rejects. */
-  async serve(connection: Connection, asked: Asked, http: HttpRequestParts | null): Promise<void> {
+  async serve(connection: Connection, asked: ProxyRequest, http: HttpRequestParts | null): Promise<void> {
     const { target, scheme, method } = asked;
     const { usage, dial, limits, policy, settingsKey } = this.#options;
     const described = describeTarget(method, target, http?.path ?? null);
@@ -77,7 +77,7 @@ export class ProxyRouter {
   }
 
   /** What is wrong with a request to an inspected host, or null. */
-  #filterHttp(asked: Asked, { request, path }: HttpRequestParts): Refusal | null {
+  #filterHttp(asked: ProxyRequest, { request, path }: HttpRequestParts): Refusal | null {
     const { policy, filter, settingsKey } = this.#options;
     const requestPath = parseRequestPath(path);
     if ('problem' in requestPath) return refuseMalformed(requestPath.problem);
@@ -86,14 +86,14 @@ export class ProxyRouter {
   }
 
   /** What follows is counted and written down for each request. */
-  async #inspect(connection: Connection, call: Call): Promise<void> {
+  async #inspect(connection: Connection, call: DialRequest): Promise<void> {
     connection.arm(this.#options.limits.headerTimeoutMs);
     connection.isAnswered = true;
     connection.stream.write(established);
     await this.#options.inspector.open(connection, call);
   }
 
-  async #tunnel(connection: Connection, route: OpenRoute, call: Call): Promise<void> {
+  async #tunnel(connection: Connection, route: OpenRoute, call: DialRequest): Promise<void> {
     const { stream: guest, signal } = connection;
     const { target } = call;
     const remote = await dialTunnel(route, call, this.#options.dial);
@@ -116,8 +116,8 @@ export class ProxyRouter {
 
   async #exchange(
     connection: Connection,
-    http: ProxiedHttpRequest & { readonly asked: Asked },
-    { route, call }: { route: OpenRoute; call: Call },
+    http: ProxiedHttpRequest & { readonly asked: ProxyRequest },
+    { route, call }: { route: OpenRoute; call: DialRequest },
   ): Promise<void> {
     const { dial, limits } = this.#options;
     const refusal = http.isInspected ? this.#filterHttp(http.asked, http) : null;
@@ -149,7 +149,7 @@ export class ProxyRouter {
 
   #fail(connection: Connection, { described, target }: { described: Described; target: Target }, error: unknown): void {
     // By then the answer has begun, and its connection is cut.
-    if (error instanceof Echo) this.#record(connection, described, { decision: 'failed', rule: error.code });
+    if (error instanceof CredentialInAnswer) this.#record(connection, described, { decision: 'failed', rule: error.code });
     if (connection.signal.aborted) return;
     if (connection.isAnswered) return connection.end();
     const code = plainCode(error);

@@ -1,10 +1,10 @@
 /** A tunnel that ends at the gateway: each request in it is judged by itself, then asked anew over a verified connection. */
 import type { CertificateAuthority } from './certificate-authority.ts';
 import type { Connection } from './connection.ts';
+import { CredentialInAnswer, encodedForms, refuseUnsearchable } from './credential-guard.ts';
 import { secretsOf } from './credentials.ts';
 import type { Credential } from './credentials.ts';
-import type { Call } from './dial.ts';
-import { Echo, formsOf, refuseUnsearchable } from './echo.ts';
+import type { DialRequest } from './dial.ts';
 import { hasBody, hostHeader, isTooLarge, judgeHead, mayRepeat, runExchange } from './forward.ts';
 import type { Exchange } from './forward.ts';
 import type { GatewayLimits } from './gateway.ts';
@@ -17,8 +17,8 @@ import { parseRequestPath } from './request-path.ts';
 import { serveTls } from './tls-server.ts';
 import type { GuestRequest, GuestResponse } from './tls-server.ts';
 import { readHello } from './tunnel.ts';
-import { ClosedAddress } from './upstream.ts';
-import type { Slots, UpstreamAgent } from './upstream.ts';
+import { BlockedAddressError } from './upstream.ts';
+import type { Semaphore, UpstreamAgent } from './upstream.ts';
 import type { Described, GatewayUsage } from './usage.ts';
 
 export interface TlsInspectorOptions {
@@ -26,7 +26,7 @@ export interface TlsInspectorOptions {
   readonly usage: GatewayUsage;
   readonly filter: RequestFilter;
   readonly agent: UpstreamAgent;
-  readonly slots: Slots;
+  readonly semaphore: Semaphore;
   readonly authority: () => Promise<CertificateAuthority>;
   readonly settingsKey: string;
   /** Of the phase that is on. */
@@ -61,7 +61,7 @@ export class TlsInspector {
   }
 
   /** From the first byte after CONNECT; returns when requests may come. */
-  async open(connection: Connection, { target, internal }: Call): Promise<void> {
+  async open(connection: Connection, { target, internal }: DialRequest): Promise<void> {
     const { authority, limits } = this.#options;
     const { stream, signal } = connection;
     const problem = await readHello(stream, target);
@@ -102,7 +102,7 @@ export class TlsInspector {
   }
 
   /** One request. Never rejects. */
-  async #serve(one: Asking): Promise<void> {
+  async #serve(one: InspectedExchange): Promise<void> {
     const { connection, call, request, response } = one;
     const { usage } = this.#options;
     connection.touch();
@@ -121,18 +121,18 @@ export class TlsInspector {
     response.once('close', () => gone.abort());
     const signal = AbortSignal.any([connection.signal, gone.signal]);
     try {
-      using _slot = await this.#options.slots.take(signal);
+      using _slot = await this.#options.semaphore.take(signal);
       await runExchange(this.#exchange(one, judged, { entry, signal }));
     } catch (error) {
       // The guest lost interest: what was asked stays asked.
-      if (signal.aborted && !(error instanceof Echo)) return;
-      const refusal = error instanceof ClosedAddress ? refuseAddress(call.target, error.rule) : refuseUnreachable(call.target, plainCode(error));
-      Object.assign(entry, { decision: error instanceof ClosedAddress ? 'refused' : 'failed', rule: refusal.rule });
+      if (signal.aborted && !(error instanceof CredentialInAnswer)) return;
+      const refusal = error instanceof BlockedAddressError ? refuseAddress(call.target, error.rule) : refuseUnreachable(call.target, plainCode(error));
+      Object.assign(entry, { decision: error instanceof BlockedAddressError ? 'refused' : 'failed', rule: refusal.rule });
       reply(one, refusal);
     }
   }
 
-  #judge({ call: { target }, request }: Asking): Passed | { readonly refusal: Refusal } {
+  #judge({ call: { target }, request }: InspectedExchange): Passed | { readonly refusal: Refusal } {
     const { usage, limits, filter, policy, settingsKey } = this.#options;
     if (!usage.takeRequest()) return { refusal: refuseRequestCount() };
     if (usage.isOverByteLimit) return { refusal: refuseBytes(limits.totalBytes) };
@@ -148,7 +148,11 @@ export class TlsInspector {
     return filter.judge(phase, asked, { phase: phase.phase, settingsKey });
   }
 
-  #exchange({ connection, call, request, response }: Asking, { credential }: Passed, { entry, signal }: { entry: OpenEntry; signal: AbortSignal }): Exchange {
+  #exchange(
+    { connection, call, request, response }: InspectedExchange,
+    { credential }: Passed,
+    { entry, signal }: { entry: OpenEntry; signal: AbortSignal },
+  ): Exchange {
     const { agent, usage, limits } = this.#options;
     const { target } = call;
     const path = request.url ?? '/';
@@ -164,7 +168,7 @@ export class TlsInspector {
       keeps: credential === null ? isForwarded : (name) => isForwarded(name) && !isPartial(name),
       returns: isReturned,
       closes: false,
-      secrets: credential === null ? [] : formsOf(secretsOf(credential)),
+      secrets: credential === null ? [] : encodedForms(secretsOf(credential)),
       ...(credential !== null && { onAnswer: refuseUnsearchable }),
       headerBytes: limits.headerBytes,
       signal,
@@ -181,15 +185,15 @@ const maxUnanswered = 32;
 
 /** HTTP/1.1 answers in the order of the requests, so none is begun before its turn: Node reads on without end as long as nothing is written. */
 class Turns {
-  readonly #serve: (one: Asking) => Promise<void>;
+  readonly #serve: (one: InspectedExchange) => Promise<void>;
   #last = Promise.resolve();
   #unanswered = 0;
 
-  constructor(serve: (one: Asking) => Promise<void>) {
+  constructor(serve: (one: InspectedExchange) => Promise<void>) {
     this.#serve = serve;
   }
 
-  take(one: Asking): void {
+  take(one: InspectedExchange): void {
     const { connection } = one;
     if (connection.signal.aborted) return;
     if (this.#unanswered === maxUnanswered) {
@@ -200,27 +204,27 @@ class Turns {
     this.#last = this.#serveAfter(this.#last, one);
   }
 
-  async #serveAfter(last: Promise<void>, one: Asking): Promise<void> {
+  async #serveAfter(last: Promise<void>, one: InspectedExchange): Promise<void> {
     await last;
     if (!one.connection.signal.aborted) await this.#serve(one);
     this.#unanswered -= 1;
   }
 }
 
-interface Asking {
+interface InspectedExchange {
   readonly connection: Connection;
-  readonly call: Omit<Call, 'signal'>;
+  readonly call: Omit<DialRequest, 'signal'>;
   readonly request: GuestRequest;
   readonly response: GuestResponse;
 }
 
-function describeRequest({ call: { target }, request }: Asking): Described {
+function describeRequest({ call: { target }, request }: InspectedExchange): Described {
   const path = printable((request.url ?? '').split('?', 1)[0] ?? '');
   return { method: printable(request.method ?? '', 20), host: target.host, port: target.port, path };
 }
 
 /** An answer of our own; when the other's has begun, there is only the end of it. Never throws: nobody is there to catch it. */
-function reply(one: Asking, refusal: Refusal): void {
+function reply(one: InspectedExchange, refusal: Refusal): void {
   const { response } = one;
   try {
     if (response.headersSent) response.destroy();
@@ -230,7 +234,7 @@ function reply(one: Asking, refusal: Refusal): void {
   }
 }
 
-function writeReply({ request, response }: Asking, { status, text }: Refusal): void {
+function writeReply({ request, response }: InspectedExchange, { status, text }: Refusal): void {
   // Of an answer that could not be written HTTP/2 keeps the headers.
   for (const name of response.getHeaderNames()) response.removeHeader(name);
   const headers = { 'content-type': 'text/plain; charset=utf-8', 'content-length': String(Buffer.byteLength(text) + 1) };

@@ -5,11 +5,11 @@ import type { ClientRequestArgs, RequestOptions } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { connect as connectTls } from 'node:tls';
 import { dialTunnel, findRoute } from './dial.ts';
-import type { Call, DialOptions } from './dial.ts';
+import type { DialOptions, DialRequest } from './dial.ts';
 import { verified } from './trust.ts';
 
 /** The address of an allowed host turned out to be out of bounds. */
-export class ClosedAddress extends Error {
+export class BlockedAddressError extends Error {
   readonly rule: string;
 
   constructor(rule: string) {
@@ -19,7 +19,7 @@ export class ClosedAddress extends Error {
 }
 
 /** Beside host and port, which are the key that connections are shared by. */
-type Asked = ClientRequestArgs & { readonly call?: Omit<Call, 'signal'> };
+type UpstreamOptions = ClientRequestArgs & { readonly call?: Omit<DialRequest, 'signal'> };
 
 /** Requests that are on their way at once. */
 const maxRequests = 32;
@@ -27,7 +27,7 @@ const maxRequests = 32;
 const maxWaiting = 512;
 
 /** Turns for requests: the agent does not count connections that are still being made. */
-export class Slots {
+export class Semaphore {
   #free = maxRequests;
   readonly #waiting = new Set<() => void>();
 
@@ -77,26 +77,26 @@ export class UpstreamAgent extends Agent {
   }
 
   /** For one request over a connection that is nobody else's. */
-  connectOnce(call: Omit<Call, 'signal'>): Pick<RequestOptions, 'createConnection'> {
+  connectOnce(call: Omit<DialRequest, 'signal'>): Pick<RequestOptions, 'createConnection'> {
     return { createConnection: (options, callback) => this.createConnection({ ...options, call }, callback) };
   }
 
-  override createConnection(options: Asked, callback?: (error: Error | null, stream: Duplex) => void): undefined {
+  override createConnection(options: UpstreamOptions, callback?: (error: Error | null, stream: Duplex) => void): undefined {
     void this.#answer(options, callback ?? (() => {}));
   }
 
-  async #answer(options: Asked, callback: (error: Error | null, stream: Duplex) => void): Promise<void> {
+  async #answer(options: UpstreamOptions, callback: (error: Error | null, stream: Duplex) => void): Promise<void> {
     const made = await this.#connect(options).catch((error: unknown) => ({ error: error instanceof Error ? error : new Error(String(error)) }));
     // Node's own agent hands over nothing beside an error either; its type does not say so.
     if ('error' in made) callback(made.error, undefined as unknown as Duplex);
     else callback(null, made);
   }
 
-  async #connect({ call: asked }: Asked): Promise<Duplex> {
+  async #connect({ call: asked }: UpstreamOptions): Promise<Duplex> {
     if (!asked) throw new Error('a request without its target');
-    const call: Call = { ...asked, signal: this.#signal };
+    const call: DialRequest = { ...asked, signal: this.#signal };
     const route = await findRoute(call, this.#dial);
-    if (route.kind === 'closed') throw new ClosedAddress(route.rule);
+    if (route.kind === 'closed') throw new BlockedAddressError(route.rule);
     const socket = await dialTunnel(route, call, this.#dial);
     const { host, isAddress } = call.target;
     const secure = connectTls({ socket, ...verified(this.#dial.trust, host), ALPNProtocols: ['http/1.1'], ...(!isAddress && { servername: host }) });

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { closedAddress } from '../../../src/gateway/address.ts';
+import { blockedAddressReason } from '../../../src/gateway/address.ts';
 
-describe('closedAddress', () => {
+describe('blockedAddressReason', () => {
   it.each([
     ['0.0.0.0', 'unspecified'],
     ['10.1.2.3', 'private'],
@@ -34,7 +34,7 @@ describe('closedAddress', () => {
     ['100::1', 'private'],
     ['nonsense', 'unreadable'],
   ])('closes %s: %s', (address, reason) => {
-    expect(closedAddress(address)).toBe(reason);
+    expect(blockedAddressReason(address)).toBe(reason);
   });
 
   it.each([
@@ -51,6 +51,6 @@ describe('closedAddress', () => {
     '::ffff:1.1.1.1',
     '64:ff9b::101:101',
   ])('leaves %s open', (address) => {
-    expect(closedAddress(address)).toBeNull();
+    expect(blockedAddressReason(address)).toBeNull();
   });
 });

@@ -2,12 +2,12 @@
 import type { IncomingMessage } from 'node:http';
 import { Transform } from 'node:stream';
 
-export class Echo extends Error {
+export class CredentialInAnswer extends Error {
   readonly code = 'the answer repeats a credential';
 }
 
 /** As it stands, as JSON and URLs write it, in hex, and in base64 wherever in it the secret begins. A host that means to give it away has it anyway. */
-export function formsOf(secrets: readonly string[]): readonly Buffer[] {
+export function encodedForms(secrets: readonly string[]): readonly Buffer[] {
   const forms = secrets.flatMap((secret) => {
     const [hex, url] = [Buffer.from(secret).toString('hex'), encodeURIComponent(secret)];
     const base64 = [0, 1, 2].map((before) => base64Of(secret, before));
@@ -33,18 +33,18 @@ export function refuseUnsearchable({ statusCode, headers }: IncomingMessage): vo
   if (!isPlain) throw Object.assign(new Error('a compressed answer'), { code: 'a compressed answer to a credential' });
 }
 
-export function findEcho(text: string, forms: readonly Buffer[]): boolean {
+export function containsForm(text: string, forms: readonly Buffer[]): boolean {
   return forms.some((form) => text.includes(form.toString()));
 }
 
 /** Fails before the first byte of the last form has passed. Holds back as much as could be the beginning of one. */
-export function createEchoGuard(forms: readonly Buffer[]): Transform {
+export function createCredentialGuard(forms: readonly Buffer[]): Transform {
   const most = Math.max(...forms.map(({ length }) => length)) - 1;
   let held: Buffer = Buffer.alloc(0);
   return new Transform({
     transform(chunk: Buffer, _encoding, done) {
       const seen = Buffer.concat([held, chunk]);
-      if (forms.some((form) => seen.includes(form))) return done(new Echo('the answer repeats a credential'));
+      if (forms.some((form) => seen.includes(form))) return done(new CredentialInAnswer('the answer repeats a credential'));
       const passing = Math.max(0, seen.length - most);
       held = seen.subarray(passing);
       done(null, seen.subarray(0, passing));
