@@ -19,7 +19,7 @@ import { withComparison } from './compare-files.ts';
 import { openHeld } from './held.ts';
 import type { HeldWork } from './held.ts';
 import { openAgent } from './open-agent.ts';
-import { createPackageWords } from './package-words.ts';
+import { createPackageNames } from './repository-package-names.ts';
 import { commitBaseline } from './patch.ts';
 import { makePlan } from './plan.ts';
 import type { Plan } from './plan.ts';
@@ -81,7 +81,7 @@ async function prepare(
   const isolation = { kind: tools.isolation, provider: tools.provider.name, reason: tools.providerReason };
   const credentials = await tools.credentialsOf(request.repository ?? null);
   report.grants = describeGrants({ plan, effective, asked: request.wishes.allow, credentials, registryHosts: surroundings.registryHosts, isolation });
-  const isKnownPackage = createPackageWords(snapshot, signal);
+  const isKnownPackage = createPackageNames(snapshot, signal);
   const prepared = await prepareImage(request, tools, plan);
   if (prepared !== null && 'reason' in prepared) return ended(prepared);
   // Until the last proof is over: other runs may need the place.

@@ -24,11 +24,11 @@ const files = [
 ];
 
 /** Knows the base's names as soon as they have been read; until then none. Nobody has to wait for it. */
-export function createPackageWords(snapshot: Snapshot, signal: AbortSignal): (name: string) => boolean {
+export function createPackageNames(snapshot: Snapshot, signal: AbortSignal): (name: string) => boolean {
   const words = new Set<string>();
   const read = async (): Promise<void> => {
     const tree = await snapshot.tree(signal);
-    for (const path of files) if (tree.has(path)) addWords(words, (await snapshot.readFile(path, maxFileBytes, signal))?.toString('utf8') ?? '');
+    for (const path of files) if (tree.has(path)) addPackageNames(words, (await snapshot.readFile(path, maxFileBytes, signal))?.toString('utf8') ?? '');
   };
   // What cannot be read names nothing.
   read().catch(() => {});
@@ -36,7 +36,7 @@ export function createPackageWords(snapshot: Snapshot, signal: AbortSignal): (na
 }
 
 /** Every word of a file is taken for a name, whatever its format is: versions and hashes among them do no harm. */
-export function addWords(words: Set<string>, text: string): void {
+export function addPackageNames(words: Set<string>, text: string): void {
   for (const [match] of text.matchAll(/[\w@][\w@./+-]{0,300}/g)) {
     if (words.size >= maxWords) return;
     const installed = match.split('node_modules/').at(-1) ?? '';

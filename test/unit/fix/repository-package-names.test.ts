@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { addWords } from '../../../src/fix/package-words.ts';
+import { addPackageNames } from '../../../src/fix/repository-package-names.ts';
 
-describe('addWords', () => {
+describe('addPackageNames', () => {
   it.each([
     ['package-lock.json', '"node_modules/a/node_modules/@babel/core": {"version": "7.0.0"}', '@babel/core'],
     ['yarn.lock', '"@babel/core@^7.0.0", "@babel/core@^7.1.0":', '@babel/core'],
@@ -14,15 +14,15 @@ describe('addWords', () => {
     ['poetry.lock', 'name = "zope.interface"', 'zope-interface'],
   ])('finds the name in %s', (_file, text, name) => {
     const words = new Set<string>();
-    addWords(words, text);
+    addPackageNames(words, text);
 
     expect(words).toContain(name);
   });
 
   it('reads a hostile file in no time', () => {
     const begun = performance.now();
-    addWords(new Set(), 'node_modules/'.repeat(300_000));
-    addWords(new Set(), '@'.repeat(4_000_000));
+    addPackageNames(new Set(), 'node_modules/'.repeat(300_000));
+    addPackageNames(new Set(), '@'.repeat(4_000_000));
 
     expect(performance.now() - begun).toBeLessThan(2000);
   });
