@@ -2,7 +2,7 @@
 import { isHost } from './formats.ts';
 import { hostPresets } from './presets.ts';
 
-interface HostRule {
+interface AllowEntry {
   /** With its port, and `*.` where it is a wildcard; lower case. */
   readonly host: string;
   /** Null: all of them. */
@@ -14,7 +14,7 @@ const methods = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
 
 /** `example.org`, `example.org/a/b`, `GET example.org/a/*`, `GET,POST *.example.org:8443`. What the gateway takes is more. */
 export function isHostRule(text: string): boolean {
-  return parseRule(text) !== null;
+  return parseEntry(text) !== null;
 }
 
 /** Names of registries stand for their hosts. */
@@ -34,7 +34,7 @@ export function withinCeiling(wanted: readonly string[], ceiling: readonly strin
 
 /** The part of an entry that a rule allows. A port is open only where it is named, `*.` is every depth below. */
 function meet(ruleText: string, entryText: string): string | null {
-  const [rule, entry] = [parseRule(ruleText), parseRule(entryText)];
+  const [rule, entry] = [parseEntry(ruleText), parseEntry(entryText)];
   if (rule === null || entry === null || !coversHost(rule.host, entry.host)) return null;
   const verbs = rule.methods === null || entry.methods === null ? (rule.methods ?? entry.methods) : entry.methods.filter((one) => rule.methods?.includes(one));
   const path = meetPaths(rule.path, entry.path);
@@ -71,7 +71,7 @@ function splitHost(text: string): { readonly name: string; readonly wildcard: bo
 }
 
 /** GET is also HEAD; a path without methods is read only. */
-function parseRule(text: string): HostRule | null {
+function parseEntry(text: string): AllowEntry | null {
   const [, verbs, host = '', path = null] = /^(?:([A-Z]+(?:,[A-Z]+)*) )?([^/\s]+)(\/\S*)?$/.exec(text) ?? [];
   if (!isHost(host) || (path !== null && !isPath(path))) return null;
   const named = verbs?.split(',') ?? (path === null ? null : ['GET']);
