@@ -1,13 +1,14 @@
-/** `npm run bench -- sandbox`, `npm run bench -- webhook` and `npm run bench -- install`: figures to stdout, progress to stderr. */
-import { mkdtemp, readFile, readdir, rm } from 'node:fs/promises';
+/** `npm run bench -- sandbox`, `-- density`, `-- clean`, `-- webhook`, `-- install` and `-- second`: figures to stdout, progress to stderr. */
+import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { loadConfig } from '../../src/config.ts';
 import { asFixError, FixError } from '../../src/errors.ts';
 import { providerNames } from '../../src/job.ts';
 import type { ProviderName } from '../../src/job.ts';
 import { processesNaming } from '../support/processes.ts';
+import type { ScriptedReply } from '../support/scripted-endpoint.ts';
 import { findAlternatives } from './alternatives.ts';
 import { openCandidate, vmsOf } from './candidate.ts';
 import type { Candidate, Steps } from './candidate.ts';
@@ -17,6 +18,7 @@ import { describeHost, formatHost } from './host.ts';
 import { benchInstall } from './install.ts';
 import { benchSandbox } from './sandbox.ts';
 import type { SandboxSeries } from './sandbox.ts';
+import { benchSecond } from './second.ts';
 import { figuresOf } from './series.ts';
 import type { Series } from './series.ts';
 import { formatFigures, formatGrowth, formatWaterfall } from './table.ts';
@@ -74,6 +76,24 @@ program
   .option('-n <count>', 'installations of each kind', count, 3)
   .option('--json', 'print one JSON object')
   .action(runInstall);
+
+interface Second extends OfProvider {
+  readonly repos: string;
+  readonly replies?: string;
+  readonly told?: string;
+}
+
+program
+  .command('second')
+  .description('From the label to an agent that can edit, of a first run and of those that begin with its repository template.')
+  .argument('<case>', 'a case of the eval, a JSON file')
+  .requiredOption('--repos <dir>', 'folder of clones: <owner>+<name>/repo or <owner>/<name>')
+  .addOption(providerOption())
+  .option('-n <count>', 'runs after the first one', count, 3)
+  .option('--replies <file>', 'what the model says in each run, as a JSON list (default: that there is nothing to do)')
+  .option('--told <file>', 'where everything goes that people read')
+  .option('--json', 'print one JSON object')
+  .action(runSecond);
 
 try {
   await program.parseAsync();
@@ -190,6 +210,22 @@ async function runInstall({ n, json, provider: names = [] }: Common & { readonly
     const figures = series.map(figuresOf);
     if (json) console.log(JSON.stringify({ command: 'install', host, n, figures }));
     else console.log(`${formatHost(host)}\n${formatFigures(`npm ci of this repository, ${n} times each`, figures)}`);
+  } finally {
+    await reportLeftovers(directory);
+  }
+}
+
+async function runSecond(caseFile: string, { n, json, provider, repos, replies, told }: Second): Promise<void> {
+  const host = await describeHost();
+  const directory = await mkdtemp(join(tmpdir(), 'mayfly-bench-'));
+  try {
+    const script = replies === undefined ? {} : { replies: JSON.parse(await readFile(replies, 'utf8')) as ScriptedReply[] };
+    const place = { provider, caseFile, repos: resolve(repos), directory, config: loadConfig('tool'), signal: stop.signal, onProgress: showProgress() };
+    const series = await benchSecond({ ...place, n, ...script });
+    const [first, later] = [series.first, series.later].map((group) => group.map(figuresOf));
+    if (told !== undefined) await writeFile(told, series.told.join('\n\n'));
+    if (json) console.log(JSON.stringify({ command: 'second', host, provider, n, first, later }));
+    else console.log(`${formatHost(host)}\n${formatFigures(`The first run (${provider})`, first ?? [])}\n${formatFigures('From its template', later ?? [])}`);
   } finally {
     await reportLeftovers(directory);
   }

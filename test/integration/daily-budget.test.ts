@@ -2,23 +2,13 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { FixError } from '../../src/errors.ts';
 import type { BudgetShare } from '../../src/job.ts';
 import { createDailyBudgets } from '../../src/queue/daily-budget.ts';
-import type { DailyLimits } from '../../src/queue/daily-budget.ts';
 import { createLane } from '../../src/queue/lane.ts';
+import { dailyLimits as daily, wantedOfDay as wanted } from '../support/budget.ts';
 import { aJob } from '../support/jobs.ts';
 import { createQueueBench } from '../support/queue-bench.ts';
 import type { BenchWorker, QueueBench, Running } from '../support/queue-bench.ts';
 import { redisIsMissing } from '../support/redis.ts';
 import { jobKey } from '../support/web-role.ts';
-
-const daily: DailyLimits = {
-  costUsdPerRepository: 2,
-  costUsdPerInstallation: 3,
-  costUsdPerUser: 3,
-  tokensPerRepository: 1_000,
-  tokensPerInstallation: 1_500,
-  tokensPerUser: 1_500,
-};
-const wanted = { costUsd: 1.5, tokens: 600 };
 
 let bench: QueueBench;
 let worker: BenchWorker;

@@ -1,16 +1,12 @@
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { createUserClient, failOnViolations } from '../support/github/clients.ts';
+import { expect, test } from 'vitest';
+import { createUserClient } from '../support/github/clients.ts';
 import type { StandInRepository } from '../support/github/repository.ts';
-import { createStandInGitHub } from '../support/github/stand-in.ts';
+import { shareStandIn } from '../support/github/shared.ts';
 import type { StandInGitHub } from '../support/github/stand-in.ts';
 import { openPort } from '../support/github-port.ts';
 
 let standIn: StandInGitHub;
-beforeAll(async () => {
-  standIn = await createStandInGitHub();
-});
-afterAll(async () => await standIn.close());
-afterEach(() => failOnViolations(standIn));
+shareStandIn((made) => (standIn = made));
 
 const later = { at: '2100-01-01T00:00:00.000Z', commentId: null };
 

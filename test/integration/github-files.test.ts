@@ -1,16 +1,10 @@
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { failOnViolations } from '../support/github/clients.ts';
-import { createStandInGitHub } from '../support/github/stand-in.ts';
+import { expect, test } from 'vitest';
+import { shareStandIn } from '../support/github/shared.ts';
 import type { StandInGitHub } from '../support/github/stand-in.ts';
 import { openPort } from '../support/github-port.ts';
 
 let standIn: StandInGitHub;
-
-beforeAll(async () => {
-  standIn = await createStandInGitHub();
-});
-afterAll(async () => await standIn.close());
-afterEach(() => failOnViolations(standIn));
+shareStandIn((made) => (standIn = made));
 
 test('a file is read from the default branch; a folder, a large one and none are told apart', async () => {
   const seeded = await standIn.seedRepository({ private: true, files: { '.github/mayfly.yml': 'test: äöü\n', 'a/b': 'x'.repeat(2000) } });

@@ -1,19 +1,14 @@
 /** What lies around of runs: branches with unfinished work, and pull requests whose run was stopped just then. */
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { FixError } from '../../src/errors.ts';
-import { createUserClient, failOnViolations } from '../support/github/clients.ts';
+import { createUserClient } from '../support/github/clients.ts';
 import type { StandInRepository } from '../support/github/repository.ts';
-import { createStandInGitHub } from '../support/github/stand-in.ts';
+import { shareStandIn } from '../support/github/shared.ts';
 import type { StandInGitHub } from '../support/github/stand-in.ts';
 import { aPublishRequest, openPort } from '../support/github-port.ts';
 
 let standIn: StandInGitHub;
-
-beforeAll(async () => {
-  standIn = await createStandInGitHub();
-});
-afterAll(async () => await standIn.close());
-afterEach(() => failOnViolations(standIn));
+shareStandIn((made) => (standIn = made));
 
 async function seed(): Promise<{ seeded: StandInRepository; baseSha: string }> {
   const seeded = await standIn.seedRepository({ private: true, files: { 'a.txt': 'a\n' }, collaborators: [{ login: 'ada', permission: 'write' }] });

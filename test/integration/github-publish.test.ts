@@ -1,18 +1,14 @@
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import type { PatchFile } from '../../src/job.ts';
 import { createBotClient, failOnViolations } from '../support/github/clients.ts';
 import type { StandInRepository } from '../support/github/repository.ts';
+import { shareStandIn } from '../support/github/shared.ts';
 import { createStandInGitHub } from '../support/github/stand-in.ts';
 import type { StandInGitHub } from '../support/github/stand-in.ts';
 import { aPublishRequest, openPort } from '../support/github-port.ts';
 
 let standIn: StandInGitHub;
-
-beforeAll(async () => {
-  standIn = await createStandInGitHub();
-});
-afterAll(async () => await standIn.close());
-afterEach(() => failOnViolations(standIn));
+shareStandIn((made) => (standIn = made));
 
 async function seed(): Promise<{ seeded: StandInRepository; baseSha: string }> {
   const files = { 'a.txt': 'a\n', 'keep.txt': 'keep\n', 'gone.txt': 'gone\n', 'src/deep/old.sh': { content: '#!/bin/sh\n', mode: '100755' as const } };

@@ -1,10 +1,9 @@
 /** Test 22 of the list of attacks: what carries a secret, in whatever field and spelling, does not get to GitHub. */
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import type { PublishRequest } from '../../src/github/github.ts';
 import { createSecrets } from '../../src/log.ts';
-import { failOnViolations } from '../support/github/clients.ts';
 import type { StandInRepository } from '../support/github/repository.ts';
-import { createStandInGitHub } from '../support/github/stand-in.ts';
+import { shareStandIn } from '../support/github/shared.ts';
 import type { StandInGitHub } from '../support/github/stand-in.ts';
 import { aPublishRequest, openPort } from '../support/github-port.ts';
 
@@ -30,13 +29,11 @@ const fields: Readonly<Record<string, (text: string) => Partial<PublishRequest>>
 let standIn: StandInGitHub;
 let seeded: StandInRepository;
 let baseSha: string;
+shareStandIn((made) => (standIn = made));
 beforeAll(async () => {
-  standIn = await createStandInGitHub();
   seeded = await standIn.seedRepository({ files: { 'a.txt': 'a\n' }, collaborators: [{ login: 'ada', permission: 'write' }] });
   baseSha = (await seeded.branches())['main'] ?? '';
 });
-afterAll(async () => await standIn.close());
-afterEach(() => failOnViolations(standIn));
 
 function open() {
   const secrets = createSecrets();

@@ -1,8 +1,9 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { failOnViolations } from '../support/github/clients.ts';
 import type { StandInRepository } from '../support/github/repository.ts';
+import { shareStandIn } from '../support/github/shared.ts';
 import { createStandInGitHub } from '../support/github/stand-in.ts';
 import type { StandInGitHub } from '../support/github/stand-in.ts';
 import { openPort } from '../support/github-port.ts';
@@ -10,12 +11,7 @@ import { openPort } from '../support/github-port.ts';
 const never = new AbortController().signal;
 const marker = '<!-- mayfly:status -->';
 let standIn: StandInGitHub;
-
-beforeAll(async () => {
-  standIn = await createStandInGitHub();
-});
-afterAll(async () => await standIn.close());
-afterEach(() => failOnViolations(standIn));
+shareStandIn((made) => (standIn = made));
 
 async function openIssue(): Promise<{ seeded: StandInRepository; issue: number }> {
   const seeded = await standIn.seedRepository({ files: { a: 'a' }, collaborators: [{ login: 'ada', permission: 'write' }] });

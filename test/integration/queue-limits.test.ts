@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { FixError } from '../../src/errors.ts';
 import type { FixOutcome } from '../../src/job.ts';
 import type { WorkerQueueOptions } from '../../src/queue/worker-queue.ts';
+import { dailyLimits as daily, wantedOfDay as wanted } from '../support/budget.ts';
 import { aJob } from '../support/jobs.ts';
 import { createQueueBench } from '../support/queue-bench.ts';
 import type { BenchWorker, QueueBench } from '../support/queue-bench.ts';
@@ -10,15 +11,6 @@ import { redisIsMissing } from '../support/redis.ts';
 const noon = Date.parse('2026-03-04T12:20:00Z');
 const inAnHour = new Date('2026-03-04T13:00:00Z');
 const midnight = new Date('2026-03-05T00:00:00Z');
-const daily = {
-  costUsdPerRepository: 2,
-  costUsdPerInstallation: 3,
-  costUsdPerUser: 3,
-  tokensPerRepository: 1_000,
-  tokensPerInstallation: 1_500,
-  tokensPerUser: 1_500,
-};
-const wanted = { costUsd: 1.5, tokens: 600 };
 const failed = (code: 'model_unavailable' | 'setup_failed'): FixOutcome => ({ kind: 'failed', code });
 
 let bench: QueueBench;

@@ -1,11 +1,11 @@
 /** Settings on the stand-in GitHub: read over its API, an issue while they are broken, a check on a pull request that changes them. */
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
 import { takeInSettings } from '../../src/bot/settings-events.ts';
 import { readRepositorySettings } from '../../src/bot/repository-settings.ts';
 import type { Operator } from '../../src/settings/operator.ts';
 import { silentOperator } from '../../src/settings/operator.ts';
-import { failOnViolations } from '../support/github/clients.ts';
 import type { StandInRepository } from '../support/github/repository.ts';
+import { shareWithRepository } from '../support/github/shared.ts';
 import { createStandInGitHub } from '../support/github/stand-in.ts';
 import type { StandInGitHub } from '../support/github/stand-in.ts';
 import { openPort } from '../support/github-port.ts';
@@ -15,14 +15,8 @@ import { captureLog } from '../support/capture-log.ts';
 const path = '.github/mayfly.yml';
 let standIn: StandInGitHub;
 let seeded: StandInRepository;
-
-beforeAll(async () => (standIn = await createStandInGitHub()));
-afterAll(async () => await standIn.close());
-beforeEach(async () => {
-  seeded = await standIn.seedRepository({ private: true, files: { 'a.txt': 'a' }, collaborators: [{ login: 'ada', permission: 'write' }] });
-});
+shareWithRepository((...made) => ([standIn, seeded] = made));
 afterEach(() => {
-  failOnViolations(standIn);
   if (standIn.tokens.some((token) => !token.revoked)) throw new Error('a token was not revoked');
 });
 

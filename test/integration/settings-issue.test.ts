@@ -1,11 +1,11 @@
 /** The one issue about broken settings: one whatever workers there are, and closed for as long as a person wants it closed. */
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { keepSettingsIssue } from '../../src/bot/repository-settings.ts';
 import type { SettingsIssuePlace } from '../../src/bot/repository-settings.ts';
 import type { Problem } from '../../src/settings/problem.ts';
-import { createUserClient, failOnViolations } from '../support/github/clients.ts';
+import { createUserClient } from '../support/github/clients.ts';
 import type { StandInRepository } from '../support/github/repository.ts';
-import { createStandInGitHub } from '../support/github/stand-in.ts';
+import { shareWithRepository } from '../support/github/shared.ts';
 import type { StandInGitHub } from '../support/github/stand-in.ts';
 import { openPort } from '../support/github-port.ts';
 import { alone } from '../support/in-turn.ts';
@@ -17,13 +17,7 @@ const wrong = (message: string): readonly Problem[] => [{ file: '.github/mayfly.
 const signal = AbortSignal.timeout(60_000);
 let standIn: StandInGitHub;
 let seeded: StandInRepository;
-
-beforeAll(async () => (standIn = await createStandInGitHub()));
-afterAll(async () => await standIn.close());
-beforeEach(
-  async () => (seeded = await standIn.seedRepository({ private: true, files: { 'a.txt': 'a' }, collaborators: [{ login: 'ada', permission: 'write' }] })),
-);
-afterEach(() => failOnViolations(standIn));
+shareWithRepository((...made) => ([standIn, seeded] = made));
 
 const place = (inTurn = alone): SettingsIssuePlace => ({ github: openPort(standIn, seeded).repository, repositoryId: seeded.id, inTurn, signal });
 const keep = async (problems: readonly Problem[], fileChanged = false) => await keepSettingsIssue(place(), problems, fileChanged);

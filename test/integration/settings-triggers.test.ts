@@ -1,12 +1,11 @@
 /** What the settings of a repository on the stand-in GitHub make of a trigger: a run, a sentence, or silence. */
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { takeIn } from '../../src/bot/intake.ts';
 import type { Intake } from '../../src/bot/scene.ts';
 import type { Operator } from '../../src/settings/operator.ts';
 import { silentOperator } from '../../src/settings/operator.ts';
-import { failOnViolations } from '../support/github/clients.ts';
 import type { StandInRepository } from '../support/github/repository.ts';
-import { createStandInGitHub } from '../support/github/stand-in.ts';
+import { shareWithRepository } from '../support/github/shared.ts';
 import type { StandInGitHub } from '../support/github/stand-in.ts';
 import { openPort } from '../support/github-port.ts';
 import { alone } from '../support/in-turn.ts';
@@ -15,13 +14,7 @@ import { createMemory } from '../support/memory.ts';
 
 let standIn: StandInGitHub;
 let seeded: StandInRepository;
-
-beforeAll(async () => (standIn = await createStandInGitHub()));
-afterAll(async () => await standIn.close());
-beforeEach(async () => {
-  seeded = await standIn.seedRepository({ private: true, files: { 'a.txt': 'a' }, collaborators: [{ login: 'ada', permission: 'write' }] });
-});
-afterEach(() => failOnViolations(standIn));
+shareWithRepository((...made) => ([standIn, seeded] = made));
 
 const commit = async (text: string): Promise<string> => await seeded.commit({ message: 'settings', files: { '.github/mayfly.yml': text } });
 

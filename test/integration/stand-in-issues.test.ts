@@ -1,16 +1,12 @@
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { createBotClient, createUserClient, failOnViolations, refusal } from '../support/github/clients.ts';
+import { describe, expect, it } from 'vitest';
+import { createBotClient, createUserClient, refusal } from '../support/github/clients.ts';
 import type { StandInRepository } from '../support/github/repository.ts';
-import { createStandInGitHub, type StandInGitHub } from '../support/github/stand-in.ts';
+import { shareStandIn } from '../support/github/shared.ts';
+import { type StandInGitHub } from '../support/github/stand-in.ts';
 
 let standIn: StandInGitHub;
 const at = ({ owner, name }: StandInRepository) => ({ owner, repo: name });
-
-beforeAll(async () => {
-  standIn = await createStandInGitHub();
-});
-afterEach(() => failOnViolations(standIn));
-afterAll(() => standIn.close());
+shareStandIn((made) => (standIn = made));
 
 describe('an issue', () => {
   it('has an id that is not its number', async () => {

@@ -1,16 +1,12 @@
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { createBotClient, createUserClient, failOnViolations, refusal } from '../support/github/clients.ts';
+import { describe, expect, it } from 'vitest';
+import { createBotClient, createUserClient, refusal } from '../support/github/clients.ts';
 import type { StandInRepository } from '../support/github/repository.ts';
+import { shareStandIn } from '../support/github/shared.ts';
 import { createStandInGitHub, type StandInGitHub } from '../support/github/stand-in.ts';
 
 let standIn: StandInGitHub;
 const at = ({ owner, name }: StandInRepository) => ({ owner, repo: name });
-
-beforeAll(async () => {
-  standIn = await createStandInGitHub();
-});
-afterEach(() => failOnViolations(standIn));
-afterAll(() => standIn.close());
+shareStandIn((made) => (standIn = made));
 
 async function seedWithBranch(): Promise<StandInRepository> {
   const files = { 'a.txt': 'one\n', 'gone.txt': 'gone\n', 'old name.txt': 'the same text, long enough to be found again\n' };
@@ -44,7 +40,7 @@ describe('a pull request', () => {
       ['gone.txt', 'removed'],
       ['new name.txt', 'renamed'],
     ]);
-    expect(files[0]?.patch).toBe('@@ -1 +1 @@\n-one\n+two');
+    expect(files[0]?.patch).toBe('shareStandIn((made) => (standIn = made)); -1 +1 shareStandIn((made) => (standIn = made));\n-one\n+two');
     expect(files[1]).not.toHaveProperty('patch');
     expect(files[3]?.previous_filename).toBe('old name.txt');
   });

@@ -1,5 +1,18 @@
-/** A run's share of the day, in name only. */
+/** Money and tokens of a day: small limits, and a run's share in name only. */
 import type { BudgetShare, Spent } from '../../src/job.ts';
+import type { DailyLimits } from '../../src/queue/daily-budget.ts';
+
+/** One run of `wantedOfDay` fits into each, two into none. */
+export const dailyLimits: DailyLimits = {
+  costUsdPerRepository: 2,
+  costUsdPerInstallation: 3,
+  costUsdPerUser: 3,
+  tokensPerRepository: 1_000,
+  tokensPerInstallation: 1_500,
+  tokensPerUser: 1_500,
+};
+
+export const wantedOfDay = { costUsd: 1.5, tokens: 600 };
 
 export interface FakeShare extends BudgetShare {
   /** What it was told, in order, and `closed` at the end. */

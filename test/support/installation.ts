@@ -28,6 +28,8 @@ export interface InstallationOptions {
   readonly replies: (standIn: StandInGitHub) => readonly ScriptedReply[];
   /** Beside those of the story. */
   readonly files?: SeedFiles;
+  /** Default: that of the story. */
+  readonly repository?: { readonly owner: string; readonly name: string; readonly private: boolean; readonly files: SeedFiles };
 }
 
 export interface Installation extends AsyncDisposable {
@@ -45,21 +47,21 @@ export interface Installation extends AsyncDisposable {
   startWeb(): Promise<MayflyProcess>;
   /** Resolves when it takes runs. */
   startWorker(changes?: Readonly<Record<string, string>>): Promise<MayflyProcess>;
-  /** An issue that its author labels. Resolves with its number, when the delivery was answered. */
-  label(): Promise<number>;
+  /** An issue that its author labels, that of the story unless told. Resolves with its number, when the delivery was answered. */
+  label(text?: { readonly title: string; readonly body: string }): Promise<number>;
   /** What of any VM of this installation is on this host: processes, control groups, loop devices, mounts, directories. */
   traces(): Promise<readonly string[]>;
 }
 
-export async function startInstallation({ settings, replies, files = {} }: InstallationOptions): Promise<Installation> {
+export async function startInstallation({ settings, replies, files = {}, repository: seed = story }: InstallationOptions): Promise<Installation> {
   await using starting = new AsyncDisposableStack();
   const stateDir = await mkdtemp(join(tmpdir(), 'mayfly-installation-'));
   starting.defer(() => rm(stateDir, { recursive: true, force: true }));
   const redis = await startRedis();
   starting.defer(() => redis.stop());
-  const standIn = starting.use(await createStandInGitHub({ users: ['ada'], organizations: [story.owner] }));
+  const standIn = starting.use(await createStandInGitHub({ users: ['ada'], organizations: [seed.owner] }));
   const collaborators = [{ login: 'ada', permission: 'write' as const }];
-  const repository = await standIn.seedRepository({ ...story, collaborators, files: { ...story.files, ...files } });
+  const repository = await standIn.seedRepository({ ...seed, collaborators, files: { ...seed.files, ...files } });
   const endpoint = await startScriptedEndpoint(replies(standIn), 'turn');
   starting.defer(() => endpoint.close());
   const jobKey = randomBytes(32).toString('hex');
@@ -106,8 +108,8 @@ export async function startInstallation({ settings, replies, files = {} }: Insta
       return web;
     },
     startWorker: (changes) => start('worker', 'worker is up', changes),
-    async label() {
-      const number = await repository.createIssue({ as: 'ada', ...issue });
+    async label(text = issue) {
+      const number = await repository.createIssue({ as: 'ada', ...text });
       await repository.label({ as: 'ada', issue: number, label: 'mayfly' });
       await standIn.webhooks.settled();
       return number;

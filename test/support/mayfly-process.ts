@@ -12,7 +12,10 @@ export interface LogLine {
   readonly url?: string;
   readonly runId?: string;
   readonly issue?: number;
+  /** When it was written, in milliseconds since 1970. */
+  readonly time?: number;
   readonly phase?: string;
+  readonly durationMs?: number;
   readonly attempt?: number;
   readonly swept?: readonly string[];
   readonly outcome?: { readonly kind: string; readonly code?: string };

@@ -1,17 +1,12 @@
 /** What a hostile program in a real guest tries in order to get out, and what becomes of it. */
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import type { GatewayOptions } from '../../src/gateway/gateway.ts';
-import { createOciProvider } from '../../src/sandbox/oci.ts';
-import { createQemuProvider } from '../../src/sandbox/qemu.ts';
-import type { Sandbox } from '../../src/sandbox/sandbox.ts';
 import { helloMessage, nameExtension, record } from '../support/gateway/client-hello.ts';
-import { openDoorway } from '../support/gateway/inside.ts';
-import type { Doorway, Inside } from '../support/gateway/inside.ts';
+import { describeInGuests } from '../support/gateway/in-guests.ts';
+import type { Inside } from '../support/gateway/inside.ts';
 import { secureName, serveSecureWeb } from '../support/gateway/secure-web.ts';
 import { get, onLoopback, serveWeb, world } from '../support/gateway/world.ts';
 import type { World } from '../support/gateway/world.ts';
-import { isSkipped, lacksForGuests, lacksForGvisor, openGuestHost } from '../support/guest.ts';
-import type { GuestHost } from '../support/guest.ts';
 
 const allowed = 'web.test.example';
 const connect = (authority: string): string => `CONNECT ${authority} HTTP/1.1\r\nHost: ${authority}\r\n\r\n`;
@@ -91,108 +86,90 @@ for name in ["example.org", "web.test.example", "metadata.google.internal"]:
         print("no")
 `;
 
-const guests = [
-  { name: 'a gVisor guest', create: createOciProvider, lacking: await lacksForGvisor() },
-  { name: 'a qemu guest', create: createQemuProvider, lacking: await lacksForGuests() },
-];
+describeInGuests('the way out of', 'that wants to get out', (guest) => {
+  const enter = async (allow: readonly string[], options: Partial<GatewayOptions> = {}): Promise<Inside & { gate: World }> => {
+    const gate = await world(allow, options);
+    return { ...(await guest.doorway.use(gate)), gate };
+  };
 
-describe.each(guests)('$name', ({ name, create, lacking }) => {
-  describe.skipIf(isSkipped(`the way out of ${name}`, lacking))('that wants to get out', () => {
-    let host: GuestHost;
-    let sandbox: Sandbox;
-    let doorway: Doorway;
-    const enter = async (allow: readonly string[], options: Partial<GatewayOptions> = {}): Promise<Inside & { gate: World }> => {
-      const gate = await world(allow, options);
-      return { ...(await doorway.use(gate)), gate };
-    };
-    beforeAll(async () => {
-      host = await openGuestHost(create);
-      sandbox = await host.boot();
-      doorway = await openDoorway(sandbox);
-    });
-    afterAll(async () => {
-      await sandbox?.dispose();
-      await host?.close();
-    });
+  test('reaches nothing past the gateway, and has no DNS', async () => {
+    const { output } = await (await enter([])).run(['python3', '-c', directScript]);
 
-    test('reaches nothing past the gateway, and has no DNS', async () => {
-      const { output } = await (await enter([])).run(['python3', '-c', directScript]);
+    expect(output.trim().split('\n')).toEqual(Array.from({ length: 9 }, () => 'no'));
+  });
 
-      expect(output.trim().split('\n')).toEqual(Array.from({ length: 9 }, () => 'no'));
-    });
+  test('is refused each of the known ways, and each is a line in the ledger', async () => {
+    const { say, gate } = await enter([allowed, ...Object.keys(addresses)], { lookup, internal: [] });
 
-    test('is refused each of the known ways, and each is a line in the ledger', async () => {
-      const { say, gate } = await enter([allowed, ...Object.keys(addresses)], { lookup, internal: [] });
+    const answers = await say(ways.map(([, text]) => text));
 
-      const answers = await say(ways.map(([, text]) => text));
+    const seen = ways.map(([what], index) => [
+      what,
+      Math.floor(statusOf(answers[index] ?? '') / 100),
+      gate.gateway.ledger[index]?.decision,
+      gate.gateway.ledger[index]?.rule,
+    ]);
+    expect(seen).toEqual(ways.map(([what, , rule]) => [what, 4, 'refused', expect.stringMatching(rule)]));
+  });
 
-      const seen = ways.map(([what], index) => [
-        what,
-        Math.floor(statusOf(answers[index] ?? '') / 100),
-        gate.gateway.ledger[index]?.decision,
-        gate.gateway.ledger[index]?.rule,
-      ]);
-      expect(seen).toEqual(ways.map(([what, , rule]) => [what, 4, 'refused', expect.stringMatching(rule)]));
-    });
+  test('gets to an allowed host however it spells its name, and not by another name inside the tunnel', async () => {
+    const web = await serveSecureWeb();
+    const { say, run, gate } = await enter([web.place], { trust: web.trust });
+    const port = web.place.split(':')[1] ?? '';
+    const hello = (server: string): string => record(helloMessage([nameExtension(server)])).toString('latin1');
 
-    test('gets to an allowed host however it spells its name, and not by another name inside the tunnel', async () => {
-      const web = await serveSecureWeb();
-      const { say, run, gate } = await enter([web.place], { trust: web.trust });
-      const port = web.place.split(':')[1] ?? '';
-      const hello = (server: string): string => record(helloMessage([nameExtension(server)])).toString('latin1');
+    const [dotted = '', fronted = ''] = await say([connect(`${secureName.toUpperCase()}.:${port}`), [connect(web.place), hello('evil.test.example')]]);
+    const inspected = await enter([`GET ${web.place}/*`], { trust: web.trust });
+    const right = await run(['curl', '-sS', `https://${web.place}/`]);
+    const wrong = await run(['curl', '-sS', '-H', 'Host: evil.test.example', `https://${web.place}/`]);
+    const wrong2 = await run(['curl', '-sS', '--http2', '-X', 'PUT', '-d', 'out', `https://${web.place}/`]);
 
-      const [dotted = '', fronted = ''] = await say([connect(`${secureName.toUpperCase()}.:${port}`), [connect(web.place), hello('evil.test.example')]]);
-      const inspected = await enter([`GET ${web.place}/*`], { trust: web.trust });
-      const right = await run(['curl', '-sS', `https://${web.place}/`]);
-      const wrong = await run(['curl', '-sS', '-H', 'Host: evil.test.example', `https://${web.place}/`]);
-      const wrong2 = await run(['curl', '-sS', '--http2', '-X', 'PUT', '-d', 'out', `https://${web.place}/`]);
+    expect(statusOf(dotted)).toBe(200);
+    expect(fronted.slice(-7)).toBe('\u0015\u0003\u0003\u0000\u0002\u0002\u0031');
+    expect(gate.gateway.ledger.map(({ rule }) => rule)).toContain('another TLS server name');
+    expect(right).toEqual({ exitCode: 0, output: 'hello' });
+    expect(wrong.output).toContain('another Host header');
+    expect(wrong2.output).toMatch(/mayfly: PUT to secure\.test\.example is not allowed in this phase \(setup\)\. To allow it, add "PUT /);
+    expect(inspected.gate.gateway.ledger.filter(({ decision }) => decision === 'refused')).toHaveLength(2);
+    expect(web.seen).toHaveLength(1);
+  });
 
-      expect(statusOf(dotted)).toBe(200);
-      expect(fronted.slice(-7)).toBe('\u0015\u0003\u0003\u0000\u0002\u0002\u0031');
-      expect(gate.gateway.ledger.map(({ rule }) => rule)).toContain('another TLS server name');
-      expect(right).toEqual({ exitCode: 0, output: 'hello' });
-      expect(wrong.output).toContain('another Host header');
-      expect(wrong2.output).toMatch(/mayfly: PUT to secure\.test\.example is not allowed in this phase \(setup\)\. To allow it, add "PUT /);
-      expect(inspected.gate.gateway.ledger.filter(({ decision }) => decision === 'refused')).toHaveLength(2);
-      expect(web.seen).toHaveLength(1);
+  test('is not led to a private address by a redirect, nor by a name that changes its address', async () => {
+    const web = await serveWeb((_request, response) => response.writeHead(302, { location: 'http://169.254.169.254/latest/' }).end());
+    let asked = 0;
+    const rebinding: GatewayOptions['lookup'] = async (host2) =>
+      host2 === 'rebind.test.example' ? [{ address: ['93.184.216.34', '127.0.0.1'][Math.min(asked++, 1)] ?? '', family: 4 }] : await onLoopback(host2);
+    const { run, say, gate } = await enter([web.host, 'rebind.test.example'], {
+      lookup: rebinding,
+      internal: ['web.test.example'],
+      limits: { dialTimeoutMs: 1000 },
     });
 
-    test('is not led to a private address by a redirect, nor by a name that changes its address', async () => {
-      const web = await serveWeb((_request, response) => response.writeHead(302, { location: 'http://169.254.169.254/latest/' }).end());
-      let asked = 0;
-      const rebinding: GatewayOptions['lookup'] = async (host2) =>
-        host2 === 'rebind.test.example' ? [{ address: ['93.184.216.34', '127.0.0.1'][Math.min(asked++, 1)] ?? '', family: 4 }] : await onLoopback(host2);
-      const { run, say, gate } = await enter([web.host, 'rebind.test.example'], {
-        lookup: rebinding,
-        internal: ['web.test.example'],
-        limits: { dialTimeoutMs: 1000 },
-      });
+    const redirected = await run(['curl', '-sSL', `http://${web.host}/`]);
+    await say([connect('rebind.test.example:443')]);
+    const [again = ''] = await say([connect('rebind.test.example:443')]);
 
-      const redirected = await run(['curl', '-sSL', `http://${web.host}/`]);
-      await say([connect('rebind.test.example:443')]);
-      const [again = ''] = await say([connect('rebind.test.example:443')]);
+    expect(redirected.output).toContain('169.254.169.254 is an address');
+    expect(again).toContain('leads to an address that is not public (loopback address)');
+    // The name is asked for once for each connection: what was checked is what is connected to.
+    expect(asked).toBe(2);
+    expect(web.seen).toHaveLength(1);
+    expect(gate.gateway.ledger.at(-1)?.rule).toBe('loopback address');
+  });
 
-      expect(redirected.output).toContain('169.254.169.254 is an address');
-      expect(again).toContain('leads to an address that is not public (loopback address)');
-      // The name is asked for once for each connection: what was checked is what is connected to.
-      expect(asked).toBe(2);
-      expect(web.seen).toHaveLength(1);
-      expect(gate.gateway.ledger.at(-1)?.rule).toBe('loopback address');
-    });
+  test('cannot hide a second request behind the first', async () => {
+    const web = await serveWeb();
+    const { say } = await enter([web.host]);
 
-    test('cannot hide a second request behind the first', async () => {
-      const web = await serveWeb();
-      const { say } = await enter([web.host]);
+    const [answer = ''] = await say([`${get(web.host)}${get(web.host).replace('/a?b', '/second')}`]);
 
-      const [answer = ''] = await say([`${get(web.host)}${get(web.host).replace('/a?b', '/second')}`]);
+    expect(web.seen.map(({ url }) => url)).not.toContain('/second');
+    expect(answer).not.toContain('second');
+  });
 
-      expect(web.seen.map(({ url }) => url)).not.toContain('/second');
-      expect(answer).not.toContain('second');
-    });
-
-    test('has so many connections, so much time for a head, so many bytes and requests', async () => {
-      const web = await serveWeb((_request, response) => response.end('x'.repeat(20_000)));
-      const crowd = `
+  test('has so many connections, so much time for a head, so many bytes and requests', async () => {
+    const web = await serveWeb((_request, response) => response.end('x'.repeat(20_000)));
+    const crowd = `
 import socket
 held = [socket.create_connection(("127.0.0.1", 3128), 5) for _ in range(5)]
 late = held.pop()
@@ -202,27 +179,26 @@ held[0].settimeout(20)
 held[0].sendall(b"GET http://")
 print(len(held[0].recv(100)))
 `;
-      const crowded = await enter([web.host], { limits: { connections: 4, headerTimeoutMs: 1500 } });
-      const { output } = await crowded.run(['python3', '-c', crowd]);
-      const spent = await enter([web.host], { limits: { totalBytes: 30_000 } });
-      const bytes = await spent.say([get(web.host), get(web.host), get(web.host)]);
-      const few = await enter([web.host], { limits: { requests: 2 } });
-      const requests = await few.say([get(web.host), get(web.host), get(web.host)]);
+    const crowded = await enter([web.host], { limits: { connections: 4, headerTimeoutMs: 1500 } });
+    const { output } = await crowded.run(['python3', '-c', crowd]);
+    const spent = await enter([web.host], { limits: { totalBytes: 30_000 } });
+    const bytes = await spent.say([get(web.host), get(web.host), get(web.host)]);
+    const few = await enter([web.host], { limits: { requests: 2 } });
+    const requests = await few.say([get(web.host), get(web.host), get(web.host)]);
 
-      expect(output.trim().split('\n')).toEqual(['503', '0']);
-      expect(bytes.map(statusOf)).toEqual([200, expect.any(Number), 403]);
-      expect(bytes[1]?.length).toBeLessThan(20_000);
-      expect(bytes[2]).toContain('has used up its');
-      expect(requests.map(statusOf)).toEqual([200, 200, 403]);
-    });
+    expect(output.trim().split('\n')).toEqual(['503', '0']);
+    expect(bytes.map(statusOf)).toEqual([200, expect.any(Number), 403]);
+    expect(bytes[1]?.length).toBeLessThan(20_000);
+    expect(bytes[2]).toContain('has used up its');
+    expect(requests.map(statusOf)).toEqual([200, 200, 403]);
+  });
 
-    test('cannot use the names of packages to write letters', async () => {
-      const web = await serveSecureWeb();
-      const { run, gate } = await enter([web.place], { trust: web.trust, phase: 'agent', registries: [{ kind: 'npm', host: web.place, basePath: '/' }] });
-      const { output } = await run(['curl', '-s', '-o', '/dev/null', '-w', '%{http_code} ', `https://${web.place}/canary-[1-51]`]);
+  test('cannot use the names of packages to write letters', async () => {
+    const web = await serveSecureWeb();
+    const { run, gate } = await enter([web.place], { trust: web.trust, phase: 'agent', registries: [{ kind: 'npm', host: web.place, basePath: '/' }] });
+    const { output } = await run(['curl', '-s', '-o', '/dev/null', '-w', '%{http_code} ', `https://${web.place}/canary-[1-51]`]);
 
-      expect(output.trim().split(' ')).toEqual([...Array.from({ length: 50 }, () => '200'), '403']);
-      expect(gate.gateway.ledger.at(-1)).toMatchObject({ decision: 'refused', path: '/canary-51', rule: 'more than 50 package names' });
-    });
+    expect(output.trim().split(' ')).toEqual([...Array.from({ length: 50 }, () => '200'), '403']);
+    expect(gate.gateway.ledger.at(-1)).toMatchObject({ decision: 'refused', path: '/canary-51', rule: 'more than 50 package names' });
   });
 });

@@ -1,27 +1,17 @@
 /** A registry that asks for a token: packages reach a real guest, the token does not. */
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { credentialsFor } from '../../src/gateway/credential-repositories.ts';
 import { readCredentials } from '../../src/gateway/credentials.ts';
 import { createTrust } from '../../src/gateway/trust.ts';
-import { createOciProvider } from '../../src/sandbox/oci.ts';
-import { createQemuProvider } from '../../src/sandbox/qemu.ts';
-import type { Sandbox } from '../../src/sandbox/sandbox.ts';
-import { openDoorway } from '../support/gateway/inside.ts';
-import type { Doorway } from '../support/gateway/inside.ts';
+import { describeInGuests } from '../support/gateway/in-guests.ts';
 import { world } from '../support/gateway/world.ts';
 import type { World } from '../support/gateway/world.ts';
-import { isSkipped, lacksForGuests, lacksForGvisor, openGuestHost, output } from '../support/guest.ts';
-import type { GuestHost } from '../support/guest.ts';
+import { output } from '../support/guest.ts';
 import { serveRegistry } from '../support/registry/registry.ts';
 import type { Registry } from '../support/registry/registry.ts';
 import { entryOf } from '../support/registry/tool.ts';
-
-const guests = [
-  { name: 'a gVisor guest', create: createOciProvider, lacking: await lacksForGvisor() },
-  { name: 'a qemu guest', create: createQemuProvider, lacking: await lacksForGuests() },
-];
 
 const formsOf = (token: string): readonly string[] => [
   token,
@@ -46,66 +36,51 @@ cat node_modules/tiny/index.js
 exit $code
 `;
 
-describe.each(guests)('$name', ({ name, create, lacking }) => {
-  describe.skipIf(isSkipped(`a private registry in ${name}`, lacking))('of a repository that may use a token', () => {
-    let host: GuestHost;
-    let sandbox: Sandbox;
-    let doorway: Doorway;
-    beforeAll(async () => {
-      host = await openGuestHost(create);
-      sandbox = await host.boot();
-      doorway = await openDoorway(sandbox);
-    });
-    afterAll(async () => {
-      await sandbox?.dispose();
-      await host?.close();
-    });
+describeInGuests('a private registry in', 'of a repository that may use a token', (guest) => {
+  const open = async (registry: Registry, token: string, repository: string): Promise<World> => {
+    const entry = { host: entryOf(registry), pathPrefix: '/npm', header: 'authorization', value: `Bearer ${token}`, repositories: ['acme/app#1'] };
+    const read = readCredentials(JSON.stringify([entry]));
+    if ('problem' in read) throw new Error(read.problem);
+    const trust = createTrust(readFileSync(registry.caFile ?? '', 'utf8'));
+    return await world([entryOf(registry)], { trust, credentials: await credentialsFor(read.credentials, { name: repository, id: 1 }, '/nothing/is/noted') });
+  };
 
-    const open = async (registry: Registry, token: string, repository: string): Promise<World> => {
-      const entry = { host: entryOf(registry), pathPrefix: '/npm', header: 'authorization', value: `Bearer ${token}`, repositories: ['acme/app#1'] };
-      const read = readCredentials(JSON.stringify([entry]));
-      if ('problem' in read) throw new Error(read.problem);
-      const trust = createTrust(readFileSync(registry.caFile ?? '', 'utf8'));
-      return await world([entryOf(registry)], { trust, credentials: await credentialsFor(read.credentials, { name: repository, id: 1 }, '/nothing/is/noted') });
-    };
+  test('installs from it, and has the token nowhere', async () => {
+    const token = randomBytes(24).toString('base64url');
+    const registry = await serveRegistry(undefined, token);
+    const gate = await open(registry, token, 'Acme/App');
+    const { run } = await guest.doorway.use(gate, `${registry.url}/npm/`);
 
-    test('installs from it, and has the token nowhere', async () => {
-      const token = randomBytes(24).toString('base64url');
-      const registry = await serveRegistry(undefined, token);
-      const gate = await open(registry, token, 'Acme/App');
-      const { run } = await doorway.use(gate, `${registry.url}/npm/`);
+    const installed = await run(['bash', '-c', watchedInstall]);
+    const echoed = await run(['curl', '-sS', '-H', 'Authorization: Bearer guess', `${registry.url}/npm/tiny`]);
+    const wanted = `${formsOf(token).join('\n')}\n`;
+    const found = await guest.sandbox.exec(['sh', '-c', searchScript], { user: 'root', cwd: '/', stdin: wanted, timeoutMs: 100_000 });
 
-      const installed = await run(['bash', '-c', watchedInstall]);
-      const echoed = await run(['curl', '-sS', '-H', 'Authorization: Bearer guess', `${registry.url}/npm/tiny`]);
-      const wanted = `${formsOf(token).join('\n')}\n`;
-      const found = await sandbox.exec(['sh', '-c', searchScript], { user: 'root', cwd: '/', stdin: wanted, timeoutMs: 100_000 });
+    expect(installed).toMatchObject({ exitCode: 0, output: expect.stringContaining('hello from npm') });
+    expect(echoed.output).toContain('"name":"tiny"');
+    expect(found.stdout).toBe('');
+    expect(registry.seen.every(({ headers }) => headers.authorization === `Bearer ${token}`)).toBe(true);
+    expect(JSON.stringify(gate.gateway.ledger)).not.toContain(token);
+    expect(new Set(gate.gateway.ledger.map(({ decision }) => decision))).toEqual(new Set(['allowed']));
+  });
 
-      expect(installed).toMatchObject({ exitCode: 0, output: expect.stringContaining('hello from npm') });
-      expect(echoed.output).toContain('"name":"tiny"');
-      expect(found.stdout).toBe('');
-      expect(registry.seen.every(({ headers }) => headers.authorization === `Bearer ${token}`)).toBe(true);
-      expect(JSON.stringify(gate.gateway.ledger)).not.toContain(token);
-      expect(new Set(gate.gateway.ledger.map(({ decision }) => decision))).toEqual(new Set(['allowed']));
-    });
+  test('finds what is there, or the search above would prove nothing', async () => {
+    const token = randomBytes(24).toString('base64url');
+    await output(guest.sandbox, `echo 'Authorization: ${Buffer.from(token).toString('hex')}' > /tmp/left`);
 
-    test('finds what is there, or the search above would prove nothing', async () => {
-      const token = randomBytes(24).toString('base64url');
-      await output(sandbox, `echo 'Authorization: ${Buffer.from(token).toString('hex')}' > /tmp/left`);
+    const found = await guest.sandbox.exec(['sh', '-c', searchScript], { user: 'root', cwd: '/', stdin: `${formsOf(token).join('\n')}\n`, timeoutMs: 100_000 });
 
-      const found = await sandbox.exec(['sh', '-c', searchScript], { user: 'root', cwd: '/', stdin: `${formsOf(token).join('\n')}\n`, timeoutMs: 100_000 });
+    expect(found.stdout.trim()).toBe('/tmp/left');
+  });
 
-      expect(found.stdout.trim()).toBe('/tmp/left');
-    });
+  test('gets nothing for a repository that the operator did not name', async () => {
+    const token = randomBytes(24).toString('base64url');
+    const registry = await serveRegistry(undefined, token);
+    const { run } = await guest.doorway.use(await open(registry, token, 'acme/other'), `${registry.url}/npm/`);
 
-    test('gets nothing for a repository that the operator did not name', async () => {
-      const token = randomBytes(24).toString('base64url');
-      const registry = await serveRegistry(undefined, token);
-      const { run } = await doorway.use(await open(registry, token, 'acme/other'), `${registry.url}/npm/`);
+    // No credential, so the tunnel is one to the registry itself, whose authority the guest does not know here.
+    const { output: said } = await run(['curl', '-sSk', `${registry.url}/npm/tiny`]);
 
-      // No credential, so the tunnel is one to the registry itself, whose authority the guest does not know here.
-      const { output: said } = await run(['curl', '-sSk', `${registry.url}/npm/tiny`]);
-
-      expect(said).toBe('who are you?');
-    });
+    expect(said).toBe('who are you?');
   });
 });
