@@ -13,7 +13,7 @@ async function obey({ claim, lock }: { claim?: string; lock?: string }): Promise
   const limits = { memoryBytes: 2 ** 28, processes: 10, cpus: 1 };
   return await claimVm(host, { id: claim, limits, ownUser: true }).then(
     ({ uid }) => uid,
-    (error: { details?: { why?: string } }) => error.details?.why ?? String(error),
+    (error: { details?: { why?: string } }) => error.details?.why ?? 'it failed',
   );
 }
 
