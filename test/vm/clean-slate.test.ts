@@ -1,6 +1,7 @@
 /**
  * Clean slate: a run leaves words wherever root can write, and the runs after it - of the same and of another repository,
- * in a new VM and in one that stood ready - find none of them, in the guest or in what this host has of the VM.
+ * in a new VM, in one that stood ready and in one that begins with the repository template - find none of them, in the
+ * guest or in what this host has of the VM and of the template.
  * `npm run bench -- clean` takes as many in turn as one likes.
  */
 import { afterAll, describe, expect, test } from 'vitest';
@@ -33,18 +34,18 @@ const guests = [
     planted: [...inFiles, ...inMore, ...inMemory],
   },
 ] as const;
-/** The second is of the same repository and stood ready, the third is of another. */
-const turnsOfTest = 3;
+/** The second is of the same repository and stood ready, the third begins with its template, the fourth is of another. */
+const turnsOfTest = 4;
 
 describe.for(guests)('runs in $name guests', ({ create, skipped, disk, memory, planted }) => {
   const hosts = new AsyncDisposableStack();
   afterAll(() => hosts.disposeAsync());
 
-  test.skipIf(skipped)('find nothing of those before them', { timeout: 240_000 }, async () => {
+  test.skipIf(skipped)('find nothing of those before them', { timeout: 420_000 }, async () => {
     const host = await openGuestHost(create);
     hosts.defer(() => host.close());
     const { stateDir, memoryMib, vcpus: cpus, diskGib } = host.options;
-    const slate = createCleanSlate({ provider: host.provider(), vm: { cpus, memoryMib, diskGib }, stateDir, signal: AbortSignal.timeout(230_000) });
+    const slate = createCleanSlate({ provider: host.provider(), vm: { cpus, memoryMib, diskGib }, stateDir, signal: AbortSignal.timeout(410_000) });
     hosts.use(slate);
     const turns: Turn[] = [];
     for (let number = 0; number < turnsOfTest; number += 1) turns.push(await slate.turn({ guard: number === 0 }));
@@ -57,10 +58,11 @@ describe.for(guests)('runs in $name guests', ({ create, skipped, disk, memory, p
     expect(first?.own?.inside).toEqual(expect.arrayContaining([...inFiles, ...inMore, 'file-name', 'link', 'shared-memory', 'argument', 'variable']));
     for (const { before, repository } of turns) {
       expect(before).toEqual(
-        expect.arrayContaining([expect.stringMatching(`^(?:disk|memory): .*repository-${repository}Z$`), expect.stringMatching('^inside: ')]),
+        expect.arrayContaining([expect.stringMatching(`^(?:disk|memory|layer): .*repository-${repository}Z$`), expect.stringMatching('^inside: ')]),
       );
     }
-    expect(turns.map(({ repository, pooled }) => `${repository} ${pooled ? 'ready' : 'new'}`)).toEqual(['a new', 'a ready', 'b new']);
+    expect(turns.map(({ repository, start }) => `${repository} ${start}`)).toEqual(['a new', 'a ready', 'a kept', 'b new']);
+    expect(turns[2]?.before).toContainEqual(expect.stringMatching(/^layer: .*repository-aZ$/));
     expect(turns.map(foreignWords)).toEqual(turns.map(() => []));
     expect(turns.map(({ left }) => left)).toEqual(turns.map(() => []));
     expect(Math.max(...turns.map(({ clockErrorMs }) => clockErrorMs))).toBeLessThan(10_000);

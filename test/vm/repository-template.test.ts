@@ -2,6 +2,7 @@
 import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { FixError } from '../../src/errors.ts';
 import type { Plan } from '../../src/fix/plan.ts';
 import { openWorkspace } from '../../src/fix/workspace.ts';
 import type { GuestSurroundings, Workspace } from '../../src/fix/workspace.ts';
@@ -170,6 +171,20 @@ describe.skipIf(isSkipped('when repository templates are used', await lacksForGv
 
     expect(options.report).toMatchObject({ template: null, notes: [], leftovers: [] });
     expect(await readdir(world.layersDirectory)).toEqual([]);
+  });
+
+  test('stays when a run cannot begin with it for a reason that is not its own', async () => {
+    await run();
+    const options = world.describe({ setup: [drawn] });
+    // As on a host whose disk, or whose control groups, are not there in that hour.
+    const boot: typeof options.provider.boot = (spec) =>
+      spec.layer === undefined ? options.provider.boot(spec) : Promise.reject(new FixError('sandbox_unlimited'));
+
+    const { workspace } = await world.templates.open({ ...options, provider: { ...options.provider, boot } }, home);
+    await workspace[Symbol.asyncDispose]();
+
+    expect(options.report.template).toBeNull();
+    expect(await readdir(world.layersDirectory)).toHaveLength(1);
   });
 
   test('is never what a proof begins with', async () => {

@@ -1,18 +1,23 @@
 /**
  * Runs that leave words wherever they can write, one after the other and in turn: of two repositories, in a VM that is
- * booted when it is asked for and in one that stood ready. Each looks for the words of all before it, in its guest and in
- * what this host has of its VM, before it writes its own.
+ * booted when it is asked for, in one that stood ready, and in one that begins with the repository template that was made
+ * after the run before. Each looks for the words of all before it, in its guest and in
+ * what this host has of its VM and template, before it writes its own.
  */
 import { randomBytes } from 'node:crypto';
+import { readFile, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { createReport, createTimer } from '../../../src/fix/report.ts';
+import { createRepositoryTemplates } from '../../../src/fix/repository-template.ts';
+import type { Home, Opened } from '../../../src/fix/repository-template.ts';
 import { openWorkspace } from '../../../src/fix/workspace.ts';
-import type { Workspace } from '../../../src/fix/workspace.ts';
+import type { WorkspaceOptions } from '../../../src/fix/workspace.ts';
 import { createGateway } from '../../../src/gateway/create-gateway.ts';
 import { readSurroundings } from '../../../src/gateway/surroundings.ts';
 import { createMirrors } from '../../../src/git/create-mirrors.ts';
 import type { HostOptions } from '../../../src/sandbox/claim.ts';
+import { createLayers } from '../../../src/sandbox/layers.ts';
 import { createPool } from '../../../src/sandbox/pool.ts';
 import type { PoolOptions } from '../../../src/sandbox/pool.ts';
 import type { Provider } from '../../../src/sandbox/sandbox.ts';
@@ -29,6 +34,13 @@ export interface CleanSlateOptions {
   readonly signal: AbortSignal;
 }
 
+/** How a VM comes to be. After a new one, the repository's template is made anew. */
+export type Start = 'new' | 'ready' | 'kept';
+const starts: readonly Start[] = ['new', 'ready', 'kept'];
+
+/** Of the turn with that number. */
+export const startOf = (number: number): Start => starts[number % starts.length] ?? 'new';
+
 export interface TurnOptions {
   /** Looks for its own words, too: what does not find these finds nothing. */
   readonly guard?: boolean;
@@ -36,7 +48,7 @@ export interface TurnOptions {
 
 export interface Turn {
   readonly repository: string;
-  readonly pooled: boolean;
+  readonly start: Start;
   /** Words that were in this VM before anything was written in it, with where they were. None but those of its own repository belong there. */
   readonly before: readonly string[];
   readonly clockErrorMs: number;
@@ -48,6 +60,12 @@ export interface Turn {
   readonly left: readonly string[];
 }
 
+interface Repository {
+  readonly name: string;
+  readonly directory: string;
+  readonly home: Home;
+}
+
 export interface CleanSlate extends AsyncDisposable {
   turn(options?: TurnOptions): Promise<Turn>;
 }
@@ -57,23 +75,47 @@ export function createCleanSlate({ provider, vm, stateDir, signal }: CleanSlateO
   const parts = new AsyncDisposableStack();
   const log = pino({ level: 'silent' });
   const series = `canary-${randomBytes(4).toString('hex')}-`;
-  const repositories = ['a', 'b'].map((name) => {
+  const repositories = ['a', 'b'].map((name, index) => {
     const repository = parts.use(createGitRepository());
     repository.commit({ 'README.md': `${wordOf(series, name)}\n`, 'package.json': '{}\n' });
-    return { name, directory: repository.directory };
+    return { name, directory: repository.directory, home: { server: 'https://github.test', installation: 1, repository: index } };
   });
   const pool = createPool({ provider, size: 1, vm, log });
   parts.defer(async () => void (await pool.drain()));
   const mirrorsDirectory = join(stateDir, 'mirrors');
   const mirrors = createMirrors({ directory: mirrorsDirectory, log });
+  const layersDirectory = join(stateDir, 'layers');
+  const layers = createLayers({ directory: layersDirectory, maxBytes: 2 ** 34, reserveBytes: 0, log });
+  const templates = createRepositoryTemplates({ provider, layers, worthMs: 0, log });
+  parts.defer(async () => await templates?.close());
   let turns = 0;
 
-  async function open(repository: { readonly directory: string }, pooled: boolean): Promise<Workspace> {
-    if (pooled) await pool.full();
+  async function open(repository: Repository, start: Start): Promise<Opened & { readonly isKept: boolean }> {
+    if (start === 'ready') await pool.full();
+    const options = await describe(repository, start === 'ready' ? pool : provider);
+    if (start === 'ready' || templates === null) return { workspace: await openWorkspace(options), refresh: null, isKept: false };
+    if (start === 'new') for (const { folder } of await layersOf(repository)) await rm(join(layersDirectory, folder), { recursive: true });
+    const opened = await templates.open(options, repository.home);
+    return { ...opened, isKept: options.report.template !== null };
+  }
+
+  /** By what was noted down of them. */
+  async function layersOf({ home }: Repository): Promise<readonly { readonly folder: string }[]> {
+    const folders = await readdir(layersDirectory).catch(() => []);
+    const noted = await Promise.all(
+      folders.map(async (folder) => {
+        const { notes } = JSON.parse(await readFile(join(layersDirectory, folder, 'manifest.json'), 'utf8')) as { notes: { repository: number } };
+        return notes.repository === home.repository ? [{ folder }] : [];
+      }),
+    );
+    return noted.flat();
+  }
+
+  async function describe(repository: Repository, boots: Provider): Promise<WorkspaceOptions> {
     const report = createReport(`clean-${randomBytes(6).toString('hex')}`);
-    return await openWorkspace({
+    return {
       id: `${report.runId}-agent`,
-      provider: pooled ? pool : provider,
+      provider: boots,
       openGateway: (phase, allow) => createGateway({ phase, allow, internal: [], upstreamProxy: null, settingsKey: 'allow', log }),
       surroundings: await readSurroundings({ extraCaFiles: [], npmRegistry: null }),
       guestNodeVersion: process.versions.node,
@@ -84,21 +126,26 @@ export function createCleanSlate({ provider, vm, stateDir, signal }: CleanSlateO
       report,
       timed: createTimer({ report, onEvent: () => {} }),
       signal,
-    });
+    };
   }
 
   const searchHost = (id: string, pattern: string): Promise<VmFindings> => searchVm(id, join(stateDir, 'vms', id), { pattern });
 
   async function turn({ guard = false }: TurnOptions = {}): Promise<Turn> {
     const number = turns++;
-    const repository = repositories[Math.floor(number / 2) % 2] ?? { name: '', directory: '' };
+    const repository = repositories[Math.floor(number / starts.length) % 2];
+    if (repository === undefined) throw new Error('there are two repositories');
     const mark = `${series}turn-${number}`;
-    await using workspace = await open(repository, number % 2 === 1);
+    const start = startOf(number);
+    const { workspace, refresh, isKept } = await open(repository, start);
+    await using _workspace = workspace;
     const { sandbox } = workspace;
+    const layer = isKept ? await searchLayers(repository) : [];
     // From outside first: what looks inside brings the word that it looks for.
     const outside = await searchHost(sandbox.id, `${series}${wordEnd}`);
     const inside = await searchInside(sandbox, series);
     const before = [
+      ...layer.map((word) => `layer: ${word}`),
       ...outside.disk.map((word) => `disk: ${word}`),
       ...outside.memory.map((word) => `memory: ${word}`),
       ...inside.map((word) => `inside: ${word}`),
@@ -107,8 +154,17 @@ export function createCleanSlate({ provider, vm, stateDir, signal }: CleanSlateO
     const planted = await plant(sandbox, mark);
     const own = guard ? { inside: placesOf(await searchInside(sandbox, `${mark}-`)), ...(await ownWords(sandbox.id, mark)) } : null;
     const leftovers = await sandbox.dispose();
+    refresh?.();
+    await templates?.idle();
     const left = [...leftovers, ...(await searchDirectory(stateDir, { pattern: `${series}turn-${number}${wordEnd}` }))];
-    return { repository: repository.name, pooled: sandbox.info.pooled, before, clockErrorMs: clock, planted, own, left };
+    return { repository: repository.name, start: isKept ? 'kept' : sandbox.info.pooled ? 'ready' : 'new', before, clockErrorMs: clock, planted, own, left };
+  }
+
+  async function searchLayers(repository: Repository): Promise<readonly string[]> {
+    const found = await Promise.all(
+      (await layersOf(repository)).map(({ folder }) => searchDirectory(join(layersDirectory, folder), { pattern: `${series}${wordEnd}` })),
+    );
+    return found.flat();
   }
 
   async function ownWords(id: string, mark: string): Promise<{ disk: readonly string[]; memory: readonly string[] }> {
