@@ -3,6 +3,7 @@
  * through a tunnel of the gateway, and where the gateway looks at each request, so that the gateway is all that differs;
  * and in fresh VMs, as the setup of a run does it. One after the other in each round; each begins without a cache.
  */
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
@@ -15,11 +16,12 @@ import type { Gateway } from '../../src/gateway/gateway.ts';
 import { readSurroundings, trustFile } from '../../src/gateway/surroundings.ts';
 import { createTrust } from '../../src/gateway/trust.ts';
 import type { ProviderName } from '../../src/job.ts';
+import { createCgroups, removeCgroups } from '../../src/sandbox/cgroup.ts';
 import type { Provider } from '../../src/sandbox/sandbox.ts';
 import { root } from '../support/repository.ts';
 import { addSample, createSeries } from './series.ts';
 import type { Series } from './series.ts';
-import { bootOne, disposeOf } from './vms.ts';
+import { bootOne, disposeOf, idPrefix } from './vms.ts';
 
 export interface InstallBench {
   readonly registry: string;
@@ -44,6 +46,9 @@ export interface InstallVm {
 
 const treeFiles = ['package.json', 'package-lock.json', 'test/support/tools/package.json'];
 const npmArguments = ['ci', '--ignore-scripts', '--omit=optional', '--no-audit', '--no-fund'];
+
+const enterGroups = 'while [ "$1" != -- ]; do echo $$ > "$1/cgroup.procs"; shift; done; shift; exec "$@"';
+const limits = { memoryBytes: 4 * 2 ** 30, processes: 1024, cpus: 2 };
 
 const span = 'start of `npm ci` without a cache and without scripts -> it has ended well; packages that are for one platform only are left out';
 
@@ -86,8 +91,11 @@ async function installOnce(place: Place, allow: string | null): Promise<number> 
   };
   const argv = [...npmArguments, '--registry', registry, '--cache', join(folder, 'cache')];
   const [program, ...before] = place.npmProgram === null ? ['npm'] : [process.execPath, place.npmProgram];
+  // In a group like that of a VM: on a busy host a VM has its share, and a process beside all others has less.
+  const groups = (await createCgroups(`${idPrefix}${randomBytes(6).toString('hex')}`, limits)) ?? [];
+  parts.defer(() => removeCgroups(groups));
   const startedAt = performance.now();
-  const { stdout } = await execa(program, [...before, ...argv], {
+  const { stdout } = await execa('sh', ['-c', enterGroups, 'sh', ...groups, '--', program, ...before, ...argv], {
     cwd: folder,
     env,
     extendEnv: false,
