@@ -40,7 +40,7 @@ describe('a pull request', () => {
       ['gone.txt', 'removed'],
       ['new name.txt', 'renamed'],
     ]);
-    expect(files[0]?.patch).toBe('shareStandIn((made) => (standIn = made)); -1 +1 shareStandIn((made) => (standIn = made));\n-one\n+two');
+    expect(files[0]?.patch).toBe('@@ -1 +1 @@\n-one\n+two');
     expect(files[1]).not.toHaveProperty('patch');
     expect(files[3]?.previous_filename).toBe('old name.txt');
   });
