@@ -55,7 +55,7 @@ export async function openPrivateNetwork({ token, proxyPassword }: NetworkSecret
   const proxyPort = await open(proxy);
   const place = `${name}:${port}`;
   const credentialsFile = join(authority.folder, 'credentials.json');
-  const entry = { host: place, header: 'Authorization', value: `Bearer ${token}`, repositories };
+  const entry = { host: place, pathPrefix: '/', header: 'Authorization', value: `Bearer ${token}`, repositories };
   await writeFile(credentialsFile, JSON.stringify([entry]), { mode: 0o600 });
   const settings = {
     HTTPS_PROXY: `http://mayfly:${proxyPassword}@127.0.0.1:${proxyPort}`,
