@@ -27,7 +27,7 @@ const warmUpSeconds = 2;
 
 export async function benchWebhook({ seconds, signal, onProgress }: WebhookBench): Promise<Series[]> {
   await using parts = new AsyncDisposableStack();
-  const redis = await startRedis();
+  const redis = await startRedis({ appendfsync: 'always' });
   parts.defer(() => redis.stop());
   const web = parts.use(await startWebProcess(redis.url));
   const agent = new Agent({ keepAlive: true });

@@ -48,6 +48,12 @@ async function start(settings: Readonly<Record<string, string>> = small): Promis
 
 const finished = (worker: MayflyProcess, issue: number): Promise<LogLine> => worker.logged((line) => line.msg === 'run finished' && line.issue === issue);
 
+/** What went wrong is in the log, and the log goes with the test. */
+async function expectPublished(worker: MayflyProcess, issue: number): Promise<void> {
+  const { outcome } = await finished(worker, issue);
+  expect(outcome, worker.lines.filter((line) => /"level":[45]0/.test(line)).join('\n')).toMatchObject({ kind: 'published' });
+}
+
 /** As it has to be at the end, whatever was killed on the way. */
 async function expectDoneOnce({ repository, traces }: Installation, issues: readonly number[]): Promise<void> {
   const pulls = await repository.pullRequests();
@@ -80,7 +86,7 @@ describe.skipIf(skipped).concurrent('one draft pull request comes of each issue,
       await moment(worker, installation, issue);
       await worker.kill();
       worker = await installation.startWorker();
-      expect(await finished(worker, issue)).toMatchObject({ outcome: { kind: 'published' } });
+      await expectPublished(worker, issue);
     }
 
     await expectDoneOnce(installation, issues);
@@ -100,7 +106,7 @@ describe.skipIf(skipped).concurrent('one draft pull request comes of each issue,
       issues.push(issue);
       const { runId } = await ended(phase)(worker, installation, issue);
       await killGuest(`${runId}-${suffix}`);
-      expect(await finished(worker, issue)).toMatchObject({ outcome: { kind: 'published' } });
+      await expectPublished(worker, issue);
     }
 
     await expectDoneOnce(installation, issues);
@@ -117,7 +123,7 @@ describe.skipIf(skipped).concurrent('one draft pull request comes of each issue,
     await worker.kill();
     const next = await installation.startWorker();
 
-    expect(await finished(next, issue)).toMatchObject({ outcome: { kind: 'published' } });
+    await expectPublished(next, issue);
     await expectDoneOnce(installation, [issue]);
   });
 
@@ -133,14 +139,14 @@ describe.skipIf(skipped).concurrent('one draft pull request comes of each issue,
     await answered('POST', /\/git\/refs$/)(worker, installation, first);
     await redis.kill();
     await redis.restart();
-    expect(await finished(worker, first)).toMatchObject({ outcome: { kind: 'published' } });
+    await expectPublished(worker, first);
 
     const second = await installation.label();
     await ended('clone')(worker, installation, second);
     await redis.kill();
     await pause((lockSeconds + 1) * 1000); // the outage is what is tested
     await redis.restart();
-    expect(await finished(worker, second)).toMatchObject({ outcome: { kind: 'published' } });
+    await expectPublished(worker, second);
 
     await expectDoneOnce(installation, [first, second]);
   });
@@ -158,8 +164,8 @@ describe.skipIf(skipped).concurrent('one draft pull request comes of each issue,
     await installation.startWeb();
     const next = await installation.startWorker();
 
-    expect(await finished(next, first)).toMatchObject({ outcome: { kind: 'published' } });
-    expect(await finished(next, second)).toMatchObject({ outcome: { kind: 'published' } });
+    await expectPublished(next, first);
+    await expectPublished(next, second);
     await expectDoneOnce(installation, [first, second]);
   });
 
@@ -172,7 +178,7 @@ describe.skipIf(skipped).concurrent('one draft pull request comes of each issue,
     await worker.kill();
     const next = await installation.startWorker();
 
-    expect(await finished(next, issue)).toMatchObject({ outcome: { kind: 'published' } });
+    await expectPublished(next, issue);
     expect(await next.stop()).toBe(0);
     await expectDoneOnce(installation, [issue]);
   });
@@ -188,7 +194,7 @@ describe.skipIf(skipped).concurrent('one draft pull request comes of each issue,
     const second = await installation.label();
 
     expect(await stopped).toBe(0);
-    expect(await finished(worker, first)).toMatchObject({ outcome: { kind: 'published' } });
+    await expectPublished(worker, first);
     expect(worker.lines.filter((line) => line.includes(`"issue":${second}`))).toEqual([]);
     expect(await finished(await installation.startWorker(), second)).toMatchObject({ outcome: { kind: 'published' } });
     await expectDoneOnce(installation, [first, second]);
