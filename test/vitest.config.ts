@@ -16,12 +16,16 @@ const longFiles = [
   'e2e/kills',
   'e2e/runs',
   'vm/conformance',
+  'vm/clean-slate',
+  'vm/private-registry',
   'vm/repository-template',
   'e2e/secrets',
   'vm/egress',
   'e2e/week',
   'vm/misbehaviour',
   'vm/qemu-soak',
+  'vm/layers',
+  'vm/qemu-boundary',
 ];
 const rank = ({ moduleId }: TestSpecification): number => {
   const found = longFiles.findIndex((name) => moduleId.endsWith(`/${name}.test.ts`));
