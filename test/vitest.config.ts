@@ -33,7 +33,7 @@ const rank = ({ moduleId }: TestSpecification): number => {
 };
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
-    const bySize = await super.sort(files); // eslint-disable-line unicorn/no-array-sort -- Vitest's own, and no array's
+    const bySize = await super.sort(files); // oxlint-disable-line unicorn/no-array-sort -- Vitest's own, and no array's
     return bySize.toSorted((one, other) => rank(one) - rank(other));
   }
 }

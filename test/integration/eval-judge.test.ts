@@ -3,6 +3,7 @@ import { silentOperator } from '../../src/settings/operator.ts';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Patch } from '../../src/job.ts';
+import { createClosedGateway } from '../support/gateway/closed-gateway.ts';
 import type { Case } from '../eval/case.ts';
 import { judgeCase, judgePatch } from '../eval/judge.ts';
 import type { HiddenVerdict } from '../eval/judge.ts';
@@ -35,14 +36,7 @@ describe.skipIf(reason)('the hidden tests', () => {
     const prepared = await prepareCase({ ...world.of, ...change }, { repos: world.repos, directory: world.path, environment: {}, signal });
     const tools = {
       provider: createHostProvider(() => void (boots += 1)),
-      openGateway: () => ({
-        authority: () => Promise.resolve(''),
-        accept: () => {},
-        enter: () => {},
-        ledger: [],
-        unlisted: [],
-        close: () => Promise.resolve(),
-      }),
+      openGateway: createClosedGateway,
       surroundings: { caPem: '', guestEnv: {}, registryHosts: [], install: { path: '', argv: [] } },
       guestNodeVersion: '26.10.0',
       operator: silentOperator,

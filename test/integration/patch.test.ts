@@ -12,6 +12,7 @@ import type { Workspace } from '../../src/fix/workspace.ts';
 import { createSnapshot } from '../../src/git/snapshot.ts';
 import type { Snapshot } from '../../src/git/mirror.ts';
 import type { Patch } from '../../src/job.ts';
+import { createClosedGateway } from '../support/gateway/closed-gateway.ts';
 import { createGitRepository } from '../support/git-repository.ts';
 import type { GitRepository } from '../support/git-repository.ts';
 import { renameWorkspace } from '../support/host-provider.ts';
@@ -65,14 +66,7 @@ describe.skipIf(reason)('a repository in a guest', () => {
     return await openWorkspace({
       id: 'host',
       provider: { name: 'host', boot: async () => renameWorkspace(await createHostSandbox(host), host), sweep: () => Promise.resolve([]) },
-      openGateway: () => ({
-        authority: () => Promise.resolve(''),
-        accept: () => {},
-        enter: () => {},
-        ledger: [],
-        unlisted: [],
-        close: () => Promise.resolve(),
-      }),
+      openGateway: createClosedGateway,
       surroundings: { caPem: '', guestEnv: {}, registryHosts: [], install: { path: '', argv: [] } },
       guestNodeVersion: '26.10.0',
       image: null,

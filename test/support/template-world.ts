@@ -11,6 +11,7 @@ import { createSnapshot } from '../../src/git/snapshot.ts';
 import { newRunId } from '../../src/job.ts';
 import { createLayers } from '../../src/sandbox/layers.ts';
 import type { Layers } from '../../src/sandbox/sandbox.ts';
+import { createClosedGateway } from './gateway/closed-gateway.ts';
 import { createGitRepository } from './git-repository.ts';
 import type { GitRepository } from './git-repository.ts';
 import type { GuestHost } from './guest.ts';
@@ -53,14 +54,7 @@ export function createTemplateWorld(guests: GuestHost): TemplateWorld {
       return {
         id: `${report.runId}-agent`,
         provider,
-        openGateway: () => ({
-          authority: () => Promise.resolve(''),
-          accept: () => {},
-          enter: () => {},
-          ledger: [],
-          unlisted: [],
-          close: () => Promise.resolve(),
-        }),
+        openGateway: createClosedGateway,
         surroundings: { caPem: '', guestEnv: {}, registryHosts: [], install: { path: '/usr/local/share/ca-certificates/mayfly-host.crt', argv: ['true'] } },
         guestNodeVersion: '26.10.0',
         image: null,
