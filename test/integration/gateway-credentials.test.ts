@@ -147,14 +147,7 @@ describe('a registry', () => {
     const isKnownPackage = (name: string): boolean => name.startsWith('own');
     const guest = await open(web, { registries: registry(web.place), phase: 'agent', isKnownPackage });
     const names = Array.from({ length: 50 }, (_, index) => `canary${index}`);
-    const ask = async (paths: readonly string[]) =>
-      (
-        await askHttp2(
-          guest,
-          web.place,
-          paths.map((path) => ({ path })),
-        )
-      ).map(({ status }) => status);
+    const ask = statusesAt(guest, web.place);
 
     expect(new Set(await ask(names.map((name) => `/${name}`)))).toEqual(new Set([200]));
     expect(await ask(['/canary50', '/canary50/-/canary50-1.0.0.tgz', '/canary7/-/canary7-1.0.0.tgz', '/own-one', '/canary7?q', '/-/v1/search?text=x'])).toEqual(
@@ -169,14 +162,7 @@ describe('a registry', () => {
   it('is asked at so many addresses and no more, known or not, however they are written', async () => {
     const web = await serveSecureWeb();
     const guest = await open(web, { registries: registry(web.place), phase: 'agent', isKnownPackage: () => true, limits: { packageAddresses: 20 } });
-    const ask = async (paths: readonly string[]) =>
-      (
-        await askHttp2(
-          guest,
-          web.place,
-          paths.map((path) => ({ path })),
-        )
-      ).map(({ status }) => status);
+    const ask = statusesAt(guest, web.place);
     const versions = Array.from({ length: 18 }, (_, index) => `/own/1.0.${index}`);
 
     expect(new Set(await ask(versions))).toEqual(new Set([200]));
@@ -195,3 +181,11 @@ describe('a registry', () => {
     expect(web.seen.map(({ method, headers }) => [method, headers.authorization])).toEqual([['GET', undefined]]);
   });
 });
+
+/** Asks one place for paths. */
+function statusesAt(guest: Parameters<typeof askHttp2>[0], place: string): (paths: readonly string[]) => Promise<readonly number[]> {
+  return async (paths) => {
+    const asked = paths.map((path) => ({ path }));
+    return (await askHttp2(guest, place, asked)).map(({ status }) => status);
+  };
+}
