@@ -23,6 +23,8 @@ export interface Check {
   readonly name: string;
   /** May throw: that becomes `not_checked` with the reason. */
   readonly look: (signal: AbortSignal) => Promise<Verdict>;
+  /** Where that of all looks is too short. */
+  readonly deadlineMs?: number;
 }
 
 export const ok = (found: string): Verdict => ({ status: 'ok', found, advice: null });
@@ -30,20 +32,21 @@ export const warning = (found: string, advice: string | null): Verdict => ({ sta
 export const problem = (found: string, advice: string): Verdict => ({ status: 'problem', found, advice });
 export const notChecked = (found: string, advice: string | null = null): Verdict => ({ status: 'not_checked', found, advice });
 
-/** Takes every look at once; none is waited for longer than the deadline. Throws only what aborted `signal`. */
+/** Takes every look at once; none is waited for longer than its deadline. Throws only what aborted `signal`. */
 export async function examine(checks: readonly Check[], options: { signal: AbortSignal; deadlineMs: number }): Promise<Finding[]> {
+  // One signal for all of them: what several need is read once.
   const over = new AbortController();
-  const timer = setTimeout(() => over.abort(), options.deadlineMs);
   const signal = AbortSignal.any([options.signal, over.signal]);
-  const late = notChecked(`no answer within ${options.deadlineMs / 1000} s`);
   try {
     const findings = await Promise.all(
-      checks.map(async ({ group, name, look }): Promise<Finding> => ({ group, name, ...(await untilAborted(lookSafely(look, signal), signal, late)) })),
+      checks.map(async ({ group, name, look, deadlineMs = options.deadlineMs }): Promise<Finding> => {
+        const late = notChecked(`no answer within ${deadlineMs / 1000} s`);
+        return { group, name, ...(await within(deadlineMs, { look: lookSafely(look, signal), late, signal: options.signal })) };
+      }),
     );
     options.signal.throwIfAborted();
     return findings;
   } finally {
-    clearTimeout(timer);
     // Ends what nobody waits for any more, so that the process can end.
     over.abort();
   }
@@ -58,14 +61,16 @@ async function lookSafely(look: Check['look'], signal: AbortSignal): Promise<Ver
 }
 
 /** Whatever the look waits for, also where it does not listen to the signal. */
-async function untilAborted(look: Promise<Verdict>, signal: AbortSignal, late: Verdict): Promise<Verdict> {
+async function within(deadlineMs: number, { look, late, signal }: { look: Promise<Verdict>; late: Verdict; signal: AbortSignal }): Promise<Verdict> {
   const { promise, resolve } = Promise.withResolvers<Verdict>();
   const stop = (): void => resolve(late);
+  const timer = setTimeout(stop, deadlineMs);
   if (signal.aborted) stop();
   signal.addEventListener('abort', stop, { once: true });
   try {
     return await Promise.race([promise, look]);
   } finally {
+    clearTimeout(timer);
     signal.removeEventListener('abort', stop);
   }
 }

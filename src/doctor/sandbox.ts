@@ -51,6 +51,8 @@ export interface GvisorFacts {
 }
 
 const leastQemu = '8.2';
+/** Every byte of it is read, about a gigabyte: from a disk in the network that takes a while. */
+const wholeTemplateMs = 180_000;
 const slow = 'guests are emulated, 10 to 50 times slower';
 
 export function judgeKvm({ device, isPvm, kernel, accel, untried, verdictFile }: KvmFacts): Verdict {
@@ -169,7 +171,7 @@ export function sandboxChecks({ readHost, whyNoGvisor, isWanted }: SandboxLooks,
     { group: 'sandbox', name: 'kvm', look: kvm },
     { group: 'sandbox', name: 'qemu', look: async (signal) => judgeQemu((await readHost(signal)).programs['qemu-system-x86_64'] ?? null) },
     { group: 'sandbox', name: 'gvisor', look: gvisor },
-    { group: 'sandbox', name: 'template', look: template },
+    { group: 'sandbox', name: 'template', look: template, deadlineMs: wholeTemplateMs },
     { group: 'sandbox', name: 'kernel', look: async (signal) => findKernel(signal).then((kernel) => judgeKernel(kernel, options.kernelFile), judgeNoKernel) },
   ];
 }

@@ -2,7 +2,7 @@
  * What one VM holds on the host - a directory, a user id, control groups, a process - and how all of it is given back.
  * The directory comes first and goes last, so whatever a crash leaves can be found from it.
  */
-import { chmod, chown, mkdir, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, chown, mkdir, mkdtemp, readFile, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { asFixError, FixError } from '../errors.ts';
@@ -53,17 +53,13 @@ export async function claimVm(host: HostOptions, { id, limits, ownUser }: ClaimS
   const directory = join(vms, id);
   await mkdir(vms, { recursive: true });
   if (process.getuid?.() === 0) for (const at of [host.stateDir, vms]) await chmod(at, 0o711); // a VM's user passes through, and sees no names
-  await mkdir(directory, { mode: 0o710 }).catch((cause: unknown) => {
-    throw new FixError('sandbox_boot', { cause, details: { why: 'this id is in use', id } });
-  });
-  const locks: Lock[] = [];
+  const locks: Lock[] = [await ownDirectory(host, id)];
   const release = async (): Promise<string[]> => {
     const left = await discardVm(host, id);
     if (left.length === 0) for (const lock of locks.splice(0)) await lock.release();
     return left;
   };
   try {
-    locks.push(await ownDirectory(directory));
     const cgroups = await createCgroups(id, limits);
     if (!cgroups && !host.allowUnlimited) throw new FixError('sandbox_unlimited');
     const user = ownUser && process.getuid?.() === 0 ? await claimUid(host, directory) : null;
@@ -75,12 +71,27 @@ export async function claimVm(host: HostOptions, { id, limits, ownUser }: ClaimS
   }
 }
 
-/** Held by this process, also for those who cannot see it: before its name is in there nobody looks for that. */
-async function ownDirectory(directory: string): Promise<Lock> {
-  const file = join(directory, 'owner.json');
-  const lock = await lockNewFile(file);
-  await writeFile(file, JSON.stringify(await ourselves()));
-  return lock;
+/** Where directories of VMs are made: one that has come to its place has its owner in it, so it can be found out when that is gone. */
+export const claimsOf = (stateDir: string): string => join(stateDir, 'claims');
+
+/** Held by this process, also for those who cannot see it. Until it is, it holds nothing but itself. */
+async function ownDirectory({ stateDir }: HostOptions, id: string): Promise<Lock> {
+  await mkdir(claimsOf(stateDir), { recursive: true, mode: 0o700 });
+  const making = await mkdtemp(join(claimsOf(stateDir), `${id}-`));
+  try {
+    const file = join(making, 'owner.json');
+    const lock = await lockNewFile(file);
+    await writeFile(file, JSON.stringify(await ourselves()));
+    await chmod(making, 0o710);
+    await rename(making, join(stateDir, 'vms', id)).catch(async (cause: unknown) => {
+      await lock.release();
+      throw new FixError('sandbox_boot', { cause, details: { why: 'this id is in use', id } });
+    });
+    return lock;
+  } catch (thrown) {
+    await rm(making, { recursive: true, force: true });
+    throw hostFailure(thrown);
+  }
 }
 
 /** Any failure of the host's own calls while a VM is made. */

@@ -1,12 +1,12 @@
 /** Removes what dead workers left on this host. A VM of a living process, ours or another's, is never touched. */
-import { readFile, readdir, stat } from 'node:fs/promises';
+import { readFile, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { discardVm } from './claim.ts';
+import { claimsOf, discardVm } from './claim.ts';
 import type { HostOptions } from './claim.ts';
 import { lockFile } from './lock.ts';
 import { isAlive, Owner } from './owner.ts';
 
-/** A directory is made a moment before its owner is written into it. */
+/** A claim is made a moment before its owner is written into it, and a directory is emptied a moment before it goes. */
 const unownedForMs = 60_000;
 
 /** The ids of what was removed completely. What could not be removed is in the log and is tried again next time. */
@@ -20,7 +20,15 @@ export async function sweep(host: HostOptions): Promise<string[]> {
     removed.push(id);
     host.log.warn({ sandboxId: id }, 'removed a VM whose worker is gone');
   }
+  await sweepClaims(claimsOf(host.stateDir));
   return removed;
+}
+
+/** No VM came of these. */
+async function sweepClaims(claims: string): Promise<void> {
+  for (const name of await readdir(claims).catch(() => [])) {
+    if (await isAbandoned(join(claims, name))) await rm(join(claims, name), { recursive: true, force: true });
+  }
 }
 
 async function isAbandoned(directory: string): Promise<boolean> {

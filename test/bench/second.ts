@@ -3,8 +3,7 @@
  * worker are processes of their own; an issue is labelled, and when its run is over and its repository template is made,
  * another one. The time begins with the label and ends when the agent can edit.
  */
-import { readFile, readdir, rm } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { dirname } from 'node:path';
 import type { Config } from '../../src/config.ts';
 import { FixError } from '../../src/errors.ts';
 import type { Snapshot } from '../../src/git/mirror.ts';
@@ -15,6 +14,7 @@ import type { SeedFiles } from '../support/github/seed.ts';
 import { startInstallation } from '../support/installation.ts';
 import type { Installation } from '../support/installation.ts';
 import type { LogLine, MayflyProcess } from '../support/mayfly-process.ts';
+import { removeLayers } from '../support/remove-layers.ts';
 import type { ScriptedReply } from '../support/scripted-endpoint.ts';
 import { createSeries } from './series.ts';
 import type { Series } from './series.ts';
@@ -58,9 +58,10 @@ export async function benchSecond({ n, onProgress, ...bench }: SecondBench): Pro
   const { of, repository } = await readRepository(bench);
   const reach = { npm_config_registry: config.npm_config_registry, HTTPS_PROXY: config.HTTPS_PROXY, NODE_EXTRA_CA_CERTS: config.NODE_EXTRA_CA_CERTS };
   const known = Object.fromEntries(Object.entries(reach).filter((entry): entry is [string, string] => typeof entry[1] === 'string'));
-  const environment = { ...known, MAYFLY_CACHE_DIR: config.MAYFLY_CACHE_DIR, MAYFLY_PROVIDER: provider };
+  const kept = { MAYFLY_CACHE_DIR: config.MAYFLY_CACHE_DIR, MAYFLY_REPOSITORY_TEMPLATES_GIB: String(config.MAYFLY_REPOSITORY_TEMPLATES_GIB) };
+  const environment = { ...known, ...kept, MAYFLY_PROVIDER: provider };
   await using installation = await startInstallation({ settings: environment, replies: () => replies, repository });
-  await using _ = { [Symbol.asyncDispose]: () => removeLayers(config, installation) };
+  await using _ = { [Symbol.asyncDispose]: () => removeLayers(config.MAYFLY_CACHE_DIR, installation.standIn) };
   await installation.startWeb();
   const worker = await installation.startWorker();
   const [first, later] = [0, 1].map(() => Object.entries(spans).map(([name, span]) => createSeries(name, 'ms', span)));
@@ -116,14 +117,4 @@ async function readTold({ repository }: Installation, issue: number): Promise<re
   const comments = (await repository.comments(issue)).map(({ body }) => String(body));
   const pulls = (await repository.pullRequests()).filter(({ head }) => head.ref === `mayfly/issue-${issue}`).map(({ body }) => String(body));
   return [...comments, ...pulls];
-}
-
-/** Of repositories of this stand-in, which nobody will ever see again. */
-async function removeLayers({ MAYFLY_CACHE_DIR: cacheDir }: Config, { standIn }: Installation): Promise<void> {
-  const directory = join(cacheDir, 'layers');
-  const { origin } = new URL(standIn.webUrl);
-  for (const name of await readdir(directory).catch(() => [])) {
-    const manifest = await readFile(join(directory, name, 'manifest.json'), 'utf8').catch(() => '');
-    if (manifest.includes(JSON.stringify(origin))) await rm(join(directory, name), { recursive: true, force: true });
-  }
 }

@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { execa } from 'execa';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { findCgroups, removeCgroups } from '../../src/sandbox/cgroup.ts';
+import { endsWithUs } from '../support/ends-with-us.ts';
 import { isSkipped, newVmId } from '../support/guest.ts';
 
 const apart = ['--pid', '--fork', '--mount-proc', '--net', '--kill-child'];
@@ -35,7 +36,7 @@ describe.skipIf(isSkipped('two workers in two containers', lacking))('two worker
 
   function start(uids = 1000): Contained {
     const options = JSON.stringify({ stateDir, uidRange: { first: 70_000, count: uids } });
-    const child = spawn('unshare', [...apart, process.execPath, script, options], { stdio: ['pipe', 'pipe', 'inherit'] });
+    const child = spawn(...endsWithUs('unshare', [...apart, process.execPath, script, options]), { stdio: ['pipe', 'pipe', 'inherit'] });
     running.push(child);
     const lines = createInterface(child.stdout)[Symbol.asyncIterator]();
     return {

@@ -12,6 +12,7 @@ import { loadConfig } from '../../src/config.ts';
 import { vmOptions } from '../../src/run-tools.ts';
 import { findTemplate } from '../../src/sandbox/template.ts';
 import { createStandInGitHub } from '../support/github/stand-in.ts';
+import { endsWithUs } from '../support/ends-with-us.ts';
 import { redisIsMissing, startRedis } from '../support/redis.ts';
 import { root } from '../support/repository.ts';
 
@@ -33,7 +34,7 @@ afterAll(() => rm(directory, { recursive: true, force: true }));
 /** With an environment of its own. */
 async function doctor(argv: readonly string[], environment: Record<string, string>) {
   const env = { PATH: process.env['PATH'] ?? '', ...environment };
-  const child = spawn(process.execPath, [join(root, 'src/main.ts'), 'doctor', ...argv], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(...endsWithUs(process.execPath, [join(root, 'src/main.ts'), 'doctor', ...argv]), { env, stdio: ['ignore', 'pipe', 'pipe'] });
   const [stdout, stderr, [exitCode]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'exit')]);
   return { stdout, stderr, exitCode: exitCode as number };
 }
@@ -112,5 +113,5 @@ describe('mayfly doctor', () => {
     expect(stdout.trimEnd().split('\n')).toHaveLength(1);
     expect(stdout).not.toContain('a-job-key');
     expect([report.ok, exitCode]).toEqual([false, 3]);
-  });
+  }, 240_000); // it reads the whole template, which may come from a slow disk
 });

@@ -8,6 +8,7 @@ import { pino } from 'pino';
 import { describe, expect, test } from 'vitest';
 import { createLayers } from '../../src/sandbox/layers.ts';
 import type { LayersOptions } from '../../src/sandbox/layers.ts';
+import { endsWithUs } from '../support/ends-with-us.ts';
 import { createFolder } from '../support/git-repository.ts';
 
 const place = (digit: number): string => String(digit).repeat(24);
@@ -176,9 +177,8 @@ describe('kept disks', () => {
     await layers.keep(named(2));
     await mkdir(join(root.path, 'layers', 'of-somebody'));
     const script = fileURLToPath(new URL('../support/layer-maker.ts', import.meta.url));
-    const maker = spawn(process.execPath, [script, JSON.stringify({ directory: join(root.path, 'layers'), name: named(1) })], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
+    const making = endsWithUs(process.execPath, [script, JSON.stringify({ directory: join(root.path, 'layers'), name: named(1) })]);
+    const maker = spawn(...making, { stdio: ['ignore', 'pipe', 'inherit'] });
     await once(maker.stdout, 'data');
 
     expect(await layers.sweep()).toEqual([]);

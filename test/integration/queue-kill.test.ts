@@ -10,6 +10,7 @@ import { createIntakeQueue } from '../../src/queue/intake-queue.ts';
 import type { RunContext } from '../../src/queue/queue.ts';
 import { createWorkerQueue } from '../../src/queue/worker-queue.ts';
 import { captureLog } from '../support/capture-log.ts';
+import { endsWithUs } from '../support/ends-with-us.ts';
 import { aJob } from '../support/jobs.ts';
 import { tapRedis } from '../support/redis-tap.ts';
 import type { Verdict } from '../support/redis-tap.ts';
@@ -31,7 +32,7 @@ interface QueueProcess {
 }
 
 function startProcess(...parameters: string[]): QueueProcess {
-  const child = spawn(process.execPath, [program, ...parameters], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(...endsWithUs(process.execPath, [program, ...parameters]), { stdio: ['ignore', 'pipe', 'inherit'] });
   const lines: string[] = [];
   createInterface(child.stdout).on('line', (line) => lines.push(line));
   const exited = once(child, 'exit');

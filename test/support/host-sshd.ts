@@ -17,6 +17,7 @@ import { templateLayout } from '../../src/sandbox/exec.ts';
 import type { GuestLayout } from '../../src/sandbox/exec.ts';
 import { createSshKey } from '../../src/sandbox/ssh-key.ts';
 import type { Sandbox } from '../../src/sandbox/sandbox.ts';
+import { endsWithUs } from './ends-with-us.ts';
 import { templateRootfs } from './template.ts';
 
 /** The template's user of that name. */
@@ -74,7 +75,7 @@ export function createHostSshd(): HostSshd {
     hostKey: host.blob,
     privateKey: user.privateKey,
     connect() {
-      const child = spawn('unshare', ['--mount', 'sh', '-c', chrootScript, 'sshd', templateRootfs ?? '', directory, file], {
+      const child = spawn(...endsWithUs('unshare', ['--mount', 'sh', '-c', chrootScript, 'sshd', templateRootfs ?? '', directory, file]), {
         stdio: ['pipe', 'pipe', 'inherit'],
       });
       children.add(child);

@@ -81,7 +81,9 @@ export async function startInstallation({ settings, replies, files = {}, reposit
     PORT: '0',
     // One person labels them all.
     MAYFLY_RUNS_PER_USER_AND_HOUR: '100',
+    // Beside what they do in the background a test would not know what is left.
     MAYFLY_POOL_SIZE: '0',
+    MAYFLY_REPOSITORY_TEMPLATES_GIB: '0',
     ...settings,
   };
   const processes: MayflyProcess[] = [];

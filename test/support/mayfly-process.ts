@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { endsWithUs } from './ends-with-us.ts';
 
 const program = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 
@@ -35,7 +36,7 @@ export interface MayflyProcess {
 
 /** Returns at once; the environment is all that the process gets. */
 export function startMayfly(role: 'web' | 'worker' | 'all', environment: Readonly<Record<string, string>>): MayflyProcess {
-  const child = spawn(process.execPath, [program, 'start', '--role', role], { env: environment, stdio: ['ignore', 'ignore', 'pipe'] });
+  const child = spawn(...endsWithUs(process.execPath, [program, 'start', '--role', role]), { env: environment, stdio: ['ignore', 'ignore', 'pipe'] });
   const lines: string[] = [];
   const past: LogLine[] = [];
   const waiting = new Set<{ wanted: (line: LogLine) => boolean; found: PromiseWithResolvers<LogLine> }>();

@@ -1,16 +1,18 @@
 /**
  * A real Redis of its own for a test file or the demo: on a Unix socket in a directory of its own, so that no two ever
- * share a port or a key. It writes every command to a file, so that it can be killed and started again with its data; that
- * the disk has it would matter only if the host died, and a wait for a busy disk looks like a worker that is gone.
+ * share a port or a key. It writes every command to a file, so that it can be killed and started again with its data. The
+ * file is in memory, for it need not outlive the host, and a wait for a busy disk looks like a worker that is gone.
  */
 import { spawn, spawnSync } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { endsWithUs } from './ends-with-us.ts';
 
 export interface RedisServer {
   /** For REDIS_URL: the path of its socket. */
@@ -27,6 +29,7 @@ export interface RedisServer {
 }
 
 const startMs = 10_000;
+const memory = '/dev/shm';
 
 /** Says once why tests that need Redis are skipped. */
 export function redisIsMissing(): boolean {
@@ -37,7 +40,7 @@ export function redisIsMissing(): boolean {
 
 /** `settings` go over those that Mayfly asks for. */
 export async function startRedis(settings: Readonly<Record<string, string>> = {}): Promise<RedisServer> {
-  const directory = await mkdtemp(join(tmpdir(), 'mayfly-redis-'));
+  const directory = await mkdtemp(join(existsSync(memory) ? memory : tmpdir(), 'mayfly-redis-'));
   const url = join(directory, 'redis.sock');
   let server = await launch(directory, url, settings);
   const end = async (signal: NodeJS.Signals): Promise<void> => {
@@ -75,8 +78,10 @@ async function launch(directory: string, socket: string, changes: Readonly<Recor
     ...changes,
   };
   const server = spawn(
-    'redis-server',
-    Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value]),
+    ...endsWithUs(
+      'redis-server',
+      Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value]),
+    ),
     { stdio: ['ignore', 'ignore', 'inherit'] },
   );
   const failed = once(server, 'exit').then(() => Promise.reject(new Error('redis-server ended at its start')));

@@ -59,8 +59,9 @@ export async function setStage(
     ANTHROPIC_BASE_URL: endpoint.baseUrl,
     MAYFLY_CONCURRENCY: change.concurrency ?? 1,
     MAYFLY_RUNS_PER_REPOSITORY: change.concurrency ?? 1,
-    // A VM that waits is one more that a test would find; those of the pool ask for it.
+    // A VM that waits, or makes a template after a slow run, is one more that a test would find; tests of them ask for it.
     MAYFLY_POOL_SIZE: 0,
+    MAYFLY_REPOSITORY_TEMPLATES_GIB: 0,
     ...change.config,
   };
   const onEvent = (_runId: string, event: RunEvent): void => waiting.filter(({ wanted }) => wanted(event)).forEach(({ resolve }) => resolve());

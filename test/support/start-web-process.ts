@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
+import { endsWithUs } from './ends-with-us.ts';
 
 const program = new URL('web-process.ts', import.meta.url).pathname;
 
@@ -14,7 +15,7 @@ export interface WebProcess extends AsyncDisposable {
 }
 
 export async function startWebProcess(redisUrl: string): Promise<WebProcess> {
-  const child = spawn(process.execPath, [program, redisUrl], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(...endsWithUs(process.execPath, [program, redisUrl]), { stdio: ['ignore', 'pipe', 'inherit'] });
   const [url] = (await once(createInterface(child.stdout), 'line')) as [string];
   return {
     url,

@@ -11,6 +11,7 @@ import { digestFile } from '../../src/sandbox/digest.ts';
 import { createOciProvider } from '../../src/sandbox/oci.ts';
 import { createQemuProvider } from '../../src/sandbox/qemu.ts';
 import type { Sandbox } from '../../src/sandbox/sandbox.ts';
+import { endsWithUs } from '../support/ends-with-us.ts';
 import { isSkipped, lacksForGuests, lacksForGvisor, newVmId, openGuestHost, output, tracesOf } from '../support/guest.ts';
 import type { GuestHost } from '../support/guest.ts';
 
@@ -125,7 +126,7 @@ for (const { name, create, lacking } of guests) {
       const { log: _, ...options } = host.options;
       const script = fileURLToPath(new URL('../support/vm-worker.ts', import.meta.url));
       const given = { ...options, id, provider: name, layer: join(options.stateDir, `layer-${id}`) };
-      const worker = spawn(process.execPath, [script, JSON.stringify(given)], { stdio: ['ignore', 'pipe', 'inherit'] });
+      const worker = spawn(...endsWithUs(process.execPath, [script, JSON.stringify(given)]), { stdio: ['ignore', 'pipe', 'inherit'] });
       await once(worker.stdout, 'data');
       expect((await findProcesses(id)).length).toBeGreaterThan(0);
 

@@ -10,6 +10,7 @@ import { chooseProvider } from '../../src/sandbox/choose-provider.ts';
 import { findProcesses } from '../../src/sandbox/claim.ts';
 import { createOciProvider } from '../../src/sandbox/oci.ts';
 import type { Sandbox } from '../../src/sandbox/sandbox.ts';
+import { endsWithUs } from '../support/ends-with-us.ts';
 import { isSkipped, lacksForGvisor, newVmId, openGuestHost, output, tracesOf } from '../support/guest.ts';
 import type { GuestHost } from '../support/guest.ts';
 
@@ -137,7 +138,7 @@ describe.skipIf(skipped)('a gVisor guest', () => {
     const id = newVmId();
     const { log: _, ...options } = host.options;
     const script = fileURLToPath(new URL('../support/vm-worker.ts', import.meta.url));
-    const worker = spawn(process.execPath, [script, JSON.stringify({ ...options, id, provider: 'oci' })], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const worker = spawn(...endsWithUs(process.execPath, [script, JSON.stringify({ ...options, id, provider: 'oci' })]), { stdio: ['ignore', 'pipe', 'inherit'] });
     await once(worker.stdout, 'data');
     expect((await findProcesses(id)).length).toBeGreaterThan(0);
 

@@ -10,6 +10,7 @@ import { findCgroups } from '../../src/sandbox/cgroup.ts';
 import { findProcesses } from '../../src/sandbox/claim.ts';
 import { ourselves } from '../../src/sandbox/owner.ts';
 import { findTemplate } from '../../src/sandbox/template.ts';
+import { endsWithUs } from '../support/ends-with-us.ts';
 import { lacksForGuests, newVmId, openGuestHost, output, tracesOf } from '../support/guest.ts';
 import type { GuestHost } from '../support/guest.ts';
 
@@ -79,7 +80,7 @@ describe.skipIf(lacking !== null)('of a VM', () => {
     const id = newVmId();
     const { log: _, ...options } = host.options;
     const script = fileURLToPath(new URL('../support/vm-worker.ts', import.meta.url));
-    const worker = spawn(process.execPath, [script, JSON.stringify({ ...options, id })], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const worker = spawn(...endsWithUs(process.execPath, [script, JSON.stringify({ ...options, id })]), { stdio: ['ignore', 'pipe', 'inherit'] });
     await once(worker.stdout, 'data');
     expect(await host.provider().sweep()).toEqual([]);
     const [pid = 0] = await findProcesses(id);

@@ -11,6 +11,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { QemuOptions } from '../../src/sandbox/qemu.ts';
 import { buildTemplate, findTemplate } from '../../src/sandbox/template.ts';
+import { endsWithUs } from '../support/ends-with-us.ts';
 import { processesNaming } from '../support/processes.ts';
 import { lacksForGuests, openGuestHost } from '../support/guest.ts';
 import type { GuestHost } from '../support/guest.ts';
@@ -82,7 +83,7 @@ type Builder = ChildProcessByStdio<null, Readable, null>;
 function build(options: QemuOptions): Builder {
   const script = fileURLToPath(new URL('../support/template-builder.ts', import.meta.url));
   const { log: _, ...plain } = options;
-  return spawn(process.execPath, [script, JSON.stringify(plain)], { stdio: ['ignore', 'pipe', 'inherit'] });
+  return spawn(...endsWithUs(process.execPath, [script, JSON.stringify(plain)]), { stdio: ['ignore', 'pipe', 'inherit'] });
 }
 
 async function said(builder: Builder, wanted: (line: string) => boolean): Promise<void> {

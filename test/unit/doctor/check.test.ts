@@ -42,6 +42,25 @@ describe('examine', () => {
     await told.promise;
   });
 
+  test('waits longer for a look that needs it, and tells none of the others to stop before', async () => {
+    const slow = Promise.withResolvers<void>();
+    const shared = once(async (signal) => {
+      await slow.promise;
+      return signal.aborted ? problem('told to stop', '') : ok('read');
+    });
+    const hasty = check('hasty', shared);
+    const patient: Check = { ...check('patient', shared), deadlineMs: 60_000 };
+    const last = check('last', async () => {
+      await new Promise((resolve) => setTimeout(resolve, 40));
+      slow.resolve();
+      return ok('');
+    });
+
+    const findings = await examine([hasty, patient, { ...last, deadlineMs: 60_000 }], { signal: never, deadlineMs: 20 });
+
+    expect(findings.map(({ found }) => found)).toEqual(['no answer within 0.02 s', 'read', '']);
+  });
+
   test('says why a look could not be taken', async () => {
     const failing = check('failing', async () => {
       throw new FixError('host_incomplete', { details: { missing: 'qemu' } });
