@@ -71,47 +71,51 @@ describe('mayfly doctor', () => {
     expect(exitCode).toBe(3);
   });
 
-  test.skipIf(redisIsMissing())('prints one JSON object about what it could ask', async () => {
-    const redis = await startRedis();
-    await using github = await createStandInGitHub();
-    const config = loadConfig('tool');
-    const template = await findTemplate(vmOptions(config, pino({ level: 'silent' }))).then(
-      () => 'ok',
-      () => 'problem',
-    );
-    const { stdout, exitCode } = await doctor(['--json'], {
-      MAYFLY_CACHE_DIR: config.MAYFLY_CACHE_DIR,
-      MAYFLY_STATE_DIR: config.MAYFLY_STATE_DIR,
-      REDIS_URL: redis.url,
-      MAYFLY_JOB_KEY: 'a-job-key-that-must-not-be-seen-anywhere',
-      GITHUB_API_URL: github.apiUrl,
-      APP_ID: String(github.app.appId),
-      PRIVATE_KEY: github.app.privateKey,
-      MAYFLY_MODEL: 'compatible/some-model',
-      MAYFLY_MODELS: 'compatible/other',
-      MAYFLY_FALLBACK_MODEL: 'compatible/third',
-      MAYFLY_MODEL_PRICES: 'compatible/some-model=1:2 compatible/other=1:2',
-    });
-    await redis.stop();
-    const report = Report.parse(JSON.parse(stdout));
-    const statuses = Object.fromEntries(report.findings.map(({ group, name, status }) => [`${group} ${name}`, status]));
+  test.skipIf(redisIsMissing())(
+    'prints one JSON object about what it could ask',
+    async () => {
+      const redis = await startRedis();
+      await using github = await createStandInGitHub();
+      const config = loadConfig('tool');
+      const template = await findTemplate(vmOptions(config, pino({ level: 'silent' }))).then(
+        () => 'ok',
+        () => 'problem',
+      );
+      const { stdout, exitCode } = await doctor(['--json'], {
+        MAYFLY_CACHE_DIR: config.MAYFLY_CACHE_DIR,
+        MAYFLY_STATE_DIR: config.MAYFLY_STATE_DIR,
+        REDIS_URL: redis.url,
+        MAYFLY_JOB_KEY: 'a-job-key-that-must-not-be-seen-anywhere',
+        GITHUB_API_URL: github.apiUrl,
+        APP_ID: String(github.app.appId),
+        PRIVATE_KEY: github.app.privateKey,
+        MAYFLY_MODEL: 'compatible/some-model',
+        MAYFLY_MODELS: 'compatible/other',
+        MAYFLY_FALLBACK_MODEL: 'compatible/third',
+        MAYFLY_MODEL_PRICES: 'compatible/some-model=1:2 compatible/other=1:2',
+      });
+      await redis.stop();
+      const report = Report.parse(JSON.parse(stdout));
+      const statuses = Object.fromEntries(report.findings.map(({ group, name, status }) => [`${group} ${name}`, status]));
 
-    expect(statuses).toMatchObject({
-      'host clock': 'ok',
-      'sandbox template': template,
-      'redis server': 'ok',
-      'redis persistence': 'ok',
-      'redis eviction': 'ok',
-      'redis job key': 'ok',
-      'github app': 'ok',
-      'github permissions': 'ok',
-      'model key': 'problem',
-      'model choice': 'problem',
-      'model fallback': 'problem',
-      'model prices': 'warning',
-    });
-    expect(stdout.trimEnd().split('\n')).toHaveLength(1);
-    expect(stdout).not.toContain('a-job-key');
-    expect([report.ok, exitCode]).toEqual([false, 3]);
-  }, 240_000); // it reads the whole template, which may come from a slow disk
+      expect(statuses).toMatchObject({
+        'host clock': 'ok',
+        'sandbox template': template,
+        'redis server': 'ok',
+        'redis persistence': 'ok',
+        'redis eviction': 'ok',
+        'redis job key': 'ok',
+        'github app': 'ok',
+        'github permissions': 'ok',
+        'model key': 'problem',
+        'model choice': 'problem',
+        'model fallback': 'problem',
+        'model prices': 'warning',
+      });
+      expect(stdout.trimEnd().split('\n')).toHaveLength(1);
+      expect(stdout).not.toContain('a-job-key');
+      expect([report.ok, exitCode]).toEqual([false, 3]);
+    },
+    240_000,
+  ); // it reads the whole template, which may come from a slow disk
 });

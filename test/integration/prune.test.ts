@@ -97,7 +97,9 @@ describe('of old templates', () => {
   test('one that a process runs on, or that is being built, stays', async () => {
     for (const day of [1, 2, 3, 4, 5]) for (const folder of ['images', 'snapshots'] as const) await make(folder, day);
     await mkdir(at('images', `${key(6)}.building-a1B2c3`));
-    const running = spawn(...endsWithUs('sh', ['-c', 'echo up; read line', 'vm', join(at('images', key(2)), 'kernel')]), { stdio: ['pipe', 'pipe', 'inherit'] });
+    const running = spawn(...endsWithUs('sh', ['-c', 'echo up; read line', 'vm', join(at('images', key(2)), 'kernel')]), {
+      stdio: ['pipe', 'pipe', 'inherit'],
+    });
     await once(running.stdout, 'data');
     const building = await Promise.all([tryLock(buildLock(at('images', key(3)))), tryLock(buildLock(at('images', key(6))))]);
 

@@ -138,7 +138,9 @@ describe.skipIf(skipped)('a gVisor guest', () => {
     const id = newVmId();
     const { log: _, ...options } = host.options;
     const script = fileURLToPath(new URL('../support/vm-worker.ts', import.meta.url));
-    const worker = spawn(...endsWithUs(process.execPath, [script, JSON.stringify({ ...options, id, provider: 'oci' })]), { stdio: ['ignore', 'pipe', 'inherit'] });
+    const worker = spawn(...endsWithUs(process.execPath, [script, JSON.stringify({ ...options, id, provider: 'oci' })]), {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
     await once(worker.stdout, 'data');
     expect((await findProcesses(id)).length).toBeGreaterThan(0);
 
