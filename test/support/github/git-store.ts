@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { appendFile, chmod, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
+import { readBranches } from './branches.ts';
 import { Refusal } from './world.ts';
 
 export interface TreeInput {
@@ -110,8 +111,14 @@ export async function createGitStore(directory: string): Promise<GitStore> {
         env: { ...personEnvironment('AUTHOR', author), ...personEnvironment('COMMITTER', committer) },
       }),
     tree: async (treeish, recursive) => parseTree((await askText('ls-tree', '-z', '-l', ...(recursive ? ['-r', '-t'] : []), treeish)) ?? ''),
-    resolve: async (ref) => (await askText('rev-parse', '--verify', '--quiet', '--end-of-options', `${ref}^{commit}`))?.trim() ?? null,
+    async resolve(ref) {
+      const branches = await readBranches(directory, ref);
+      if (branches !== null) return branches.get(ref) ?? null;
+      return (await askText('rev-parse', '--verify', '--quiet', '--end-of-options', `${ref}^{commit}`))?.trim() ?? null;
+    },
     async refs(prefix) {
+      const branches = await readBranches(directory, prefix);
+      if (branches !== null) return [...branches].map(([ref, sha]) => ({ ref, sha, type: 'commit' }));
       const lines = ((await text(['for-each-ref', '--format=%(refname) %(objectname) %(objecttype)', '--', prefix])) ?? '').trim().split('\n');
       return lines.filter(Boolean).map((line) => {
         const [ref = '', sha = '', type = ''] = line.split(' ');

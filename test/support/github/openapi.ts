@@ -30,7 +30,12 @@ interface Template {
   readonly looseness: number;
 }
 
-export async function loadDescription(): Promise<Description> {
+let loading: Promise<Description> | null = null;
+
+/** Read once in a process: it is large, the same for every stand-in, and what it has compiled is as good for the next one. */
+export const loadDescription = (): Promise<Description> => (loading ??= readDescription());
+
+async function readDescription(): Promise<Description> {
   const file = createRequire(import.meta.url).resolve('@octokit/openapi/generated/api.github.com.json');
   const document: Json = JSON.parse(await readFile(file, 'utf8'));
   const templates = Object.entries<Json>(document.paths)

@@ -171,15 +171,20 @@ function viewTokens(world: World): TokenView[] {
     }));
 }
 
-async function createApp(options: StandInOptions): Promise<StandInApp> {
-  const { privateKey } = await promisify(generateKeyPair)('rsa', {
+let making: Promise<string> | null = null;
+
+/** One key in a process, and new in each: to make it takes longer than most of what is tested with it. */
+const makeKey = (): Promise<string> =>
+  (making ??= promisify(generateKeyPair)('rsa', {
     modulusLength: 2048,
     publicKeyEncoding: { type: 'pkcs1', format: 'pem' },
     privateKeyEncoding: { type: 'pkcs1', format: 'pem' },
-  });
+  }).then(({ privateKey }) => privateKey));
+
+async function createApp(options: StandInOptions): Promise<StandInApp> {
   return {
     appId: 314_159,
-    privateKey,
+    privateKey: await makeKey(),
     webhookSecret: randomBytes(20).toString('hex'),
     installationId: 27_182_818,
     slug: options.slug ?? 'mayfly',
