@@ -32,8 +32,6 @@ export const resumeOf = (work: Work): Extract<Work, { kind: 'fix' }>['resume'] =
 
 async function check(context: JobContext): Promise<FixOutcome | null> {
   const { job, github } = context;
-  // The label is a command that was taken: whatever comes of it, the next one starts with labelling again.
-  if (job.trigger.kind === 'label') await github.removeLabel(job.issue.number, job.trigger.label);
   const issue = await github.issue(job.issue.number);
   if (!issue.open || issue.locked) return { kind: 'refused', reason: 'issue_closed' };
   const existing = await github.openPullRequest(branchFor(context));

@@ -8,9 +8,8 @@ import { isPersonsStop } from '../fix/agent-end.ts';
 import { runFix } from '../fix/run.ts';
 import type { RunResult } from '../fix/run-request.ts';
 import type { Snapshot } from '../git/mirror.ts';
-import type { GitHubRepository } from '../github/github.ts';
+import type { GitHubRepository, Permission } from '../github/github.ts';
 import type { BudgetShare, FixJob, FixOutcome, Work } from '../job.ts';
-import type { Permission } from '../github/github.ts';
 import type { Log } from '../log.ts';
 import type { Values } from '../settings/values.ts';
 import { endingReply } from './comment-texts.ts';
@@ -28,6 +27,7 @@ import { planWork, presentPlan } from './plan-work.ts';
 import { mergeWork } from './merge-work.ts';
 import { repairWork } from './repair-work.ts';
 import { reviseWork } from './revise-work.ts';
+import { takeLabel } from './take-label.ts';
 import { bringEarlier, endTalk } from './unheard.ts';
 import { keepSettingsIssue, maySteer, readPermission, readRepositorySettings } from './repository-settings.ts';
 import type { Attempt, JobContext, JobTools, Ready, TalkContext, WorkKind } from './work.ts';
@@ -120,25 +120,33 @@ async function attemptRun(talk: TalkContext, kind: WorkKind, onPlaced: (job: Fix
   const refused = 'problems' in read ? refuseBroken(read.problems) : refuseEarly(read.effective.values, permission, tools);
   if (refused !== null || 'problems' in read) {
     if ('problems' in read) await keepSettingsIssue({ github, repositoryId: job.repository.id, inTurn: tools.inTurn, signal: attempt.signal }, read.problems);
-    // The label is a command that was taken, as below.
-    if (job.trigger.kind === 'label') await github.removeLabel(job.issue.number, job.trigger.label);
+    await takeLabel(talk);
     return refused ?? { kind: 'refused', reason: 'settings_invalid' };
   }
-  const { values } = read.effective;
   const asked: JobContext = { ...talk, settings: read.effective };
   const earlier = await talk.finished.recall(talk.report);
   // What was finished goes onto the head that it was made for, or nowhere.
   const pull = earlier === null ? ((await kind.place?.(asked)) ?? job.pull) : earlier.pull;
-  const context: JobContext = { ...asked, job: { ...job, pull } };
+  const context = { ...asked, job: { ...job, pull } };
   onPlaced(context.job);
-  const early = await kind.check(context);
-  if (early) {
-    if (earlier !== null) await holdWork(context, kind, early);
-    return early;
+  // GitHub takes writes a second apart: the work does not wait for this one.
+  const labelTaken = takeLabel(context);
+  try {
+    return await checkAndWork(context, kind, earlier);
+  } finally {
+    await labelTaken;
   }
+}
+
+async function checkAndWork(context: JobContext, kind: WorkKind, earlier: Awaited<ReturnType<TalkContext['finished']['recall']>>): Promise<FixOutcome> {
+  const { attempt, report, tools } = context;
+  const early = await kind.check(context);
+  if (early && earlier !== null) await holdWork(context, kind, early);
+  if (early) return early;
   if (earlier !== null) return await orKeep(context, kind, async () => await deliverAgain(context, kind, earlier.ready));
   await recallEarlier(context);
-  const { costUsd, tokens } = leftOfRun(narrowLimits(tools.limits, values).agent, talk.report);
+  const { values } = context.settings;
+  const { costUsd, tokens } = leftOfRun(narrowLimits(tools.limits, values).agent, report);
   const budget = await attempt.openBudget({ costUsd: tools.models.anyPriced ? costUsd : null, tokens, costUsdPerDay: values['budgets.costUsdPerDay'] });
   try {
     return await orKeep(context, kind, async () => await workAndDeliver(context, kind, budget));
