@@ -1,11 +1,11 @@
 /** The gateway where it belongs: behind a reverse forward of the real SSH channel, with a real sshd on the other side. */
-import { randomInt } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import type { Sandbox } from '../../src/sandbox/sandbox.ts';
 import { createHostSandbox, createHostSshd, whyNoSshd } from '../support/host-sshd.ts';
 import type { HostSshd } from '../support/host-sshd.ts';
 import { serveWeb, world } from '../support/gateway/world.ts';
 import type { World } from '../support/gateway/world.ts';
+import { newPort } from '../support/sandbox-contract/forwards.ts';
 
 const skipped = whyNoSshd();
 if (skipped !== null) console.warn(`skipped: the gateway over SSH, since ${skipped}`);
@@ -21,7 +21,7 @@ describe.skipIf(skipped !== null)('the gateway behind an SSH forward', () => {
     const gate = await world(allow);
     const guest = await createHostSandbox(host);
     onTestFinished(async () => void (await guest.dispose()));
-    const port = randomInt(20_000, 60_000);
+    const port = newPort();
     await guest.forward(port, (stream) => gate.gateway.accept(stream));
     const proxy = `http://127.0.0.1:${port}`;
     const curl = async (...argv: readonly string[]): Promise<string> => {

@@ -71,6 +71,7 @@ export function testForwards(subject: () => Subject): void {
   });
 }
 
-function newPort(): number {
+/** Below those that Linux gives to connections by itself (32,768 on), of which a busy host has thousands. */
+export function newPort(): number {
   return randomInt(20_000, 32_000);
 }
