@@ -5,8 +5,9 @@ import { inlineCode, neutralise } from '../fix/neutral.ts';
 import { sentence } from '../fix/outcome-text.ts';
 import { proofSection, proofSentence } from '../fix/proof-text.ts';
 import type { RunReport } from '../fix/report.ts';
+import { backgroundSections, refusedSection } from './background-texts.ts';
 import { clock, duration } from './durations.ts';
-import { footer, notes, refusedHosts, settingsAdvice, spendSentence } from './report-texts.ts';
+import { footer, notes, settingsAdvice, spendSentence } from './report-texts.ts';
 import { hiddenRuns, isLive } from './run-history.ts';
 import type { RunEntry, RunState } from './run-history.ts';
 
@@ -92,7 +93,9 @@ export function doneLines(
   if (outcome.kind === 'refused' && outcome.reason === 'regressed') lines.push(...proofSection(report.proof));
   else if (report.proof) lines.push(proofSentence(report.proof), '');
   lines.push(...notes(report), `${elapsedMs === null ? '' : `${duration(elapsedMs)}, `}${spendSentence(report)}`, '');
-  return [...lines, ...folded('Hosts that were refused', refusedHosts(report)), ...settingsAdvice(report, outcome)];
+  // Where there is a pull request, it says the rest.
+  const background = outcome.kind === 'published' || outcome.kind === 'pushed' ? refusedSection(report) : backgroundSections(report);
+  return [...lines, ...background, ...settingsAdvice(report, outcome)];
 }
 
 /** When nothing else of an ending may be shown. */

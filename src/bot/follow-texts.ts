@@ -1,14 +1,15 @@
 /** What people read of work on a pull request that exists. Hostile text goes through neutral.ts. */
-import { fitText, folded } from '../fix/fit-text.ts';
+import { fitText } from '../fix/fit-text.ts';
 import { inlineCode, neutralise, titleText } from '../fix/neutral.ts';
 import { sentence } from '../fix/outcome-text.ts';
 import { proofSection } from '../fix/proof-text.ts';
 import type { RunReport } from '../fix/report.ts';
 import type { FixJob, FixOutcome, ReviewRequest } from '../job.ts';
+import { backgroundSections } from './background-texts.ts';
 import { commentMarker } from './comment-texts.ts';
 import type { FailedCheck } from './failed-checks.ts';
-import { backgroundSections, runMarker, sensitiveBanner } from './pull-texts.ts';
-import { footer, notes, refusedHosts, settingsAdvice, spendSentence } from './report-texts.ts';
+import { runMarker, sensitiveBanner } from './pull-texts.ts';
+import { footer, notes, settingsAdvice, spendSentence } from './report-texts.ts';
 import { hiddenRuns } from './run-history.ts';
 import type { RunEntry } from './run-history.ts';
 
@@ -93,7 +94,7 @@ export function besideBody(job: Pick<FixJob, 'issue' | 'runId' | 'actor'>, repor
 
 function whatWasSeen(report: RunReport): readonly string[] {
   const facts = [...sensitiveBanner(report), ...proofSection(report.proof), ...notes(report), ...backgroundSections(report)];
-  return [...facts, ...folded('Hosts that were refused', refusedHosts(report)), ...settingsAdvice(report, null), spendSentence(report), ''];
+  return [...facts, ...settingsAdvice(report, null), spendSentence(report), ''];
 }
 
 /** The answer in a thread: the commit that does what it asks, or why there is none. */

@@ -83,3 +83,9 @@ export function openMessageDesk(
     },
   };
 }
+
+/** What came while the run waited belongs to what it is asked. */
+export function withMessages(instruction: string | null, messages: readonly PersonMessage[]): string | null {
+  const texts = [...(instruction === null ? [] : [instruction]), ...messages.map(({ text }) => text)];
+  return texts.length === 0 ? null : texts.join('\n\n').slice(0, 65_536);
+}

@@ -1,15 +1,15 @@
 /** What people read in a pull request and its commits. Hostile text goes through neutral.ts. */
 import type { FixJob } from '../job.ts';
-import { listCapabilities } from '../fix/capabilities.ts';
-import { fitText, folded } from '../fix/fit-text.ts';
+import { fitText } from '../fix/fit-text.ts';
 import { inlineCode, neutralise } from '../fix/neutral.ts';
 import { proofSection } from '../fix/proof-text.ts';
 import type { TemplateSection } from '../fix/pull-template.ts';
 import type { RunReport } from '../fix/report.ts';
 import { subjectInStyle, titleInStyle } from '../fix/title-style.ts';
 import type { TitleStyle } from '../fix/title-style.ts';
+import { backgroundSections } from './background-texts.ts';
 import { fillTemplate } from './fill-template.ts';
-import { footer, notes, refusedHosts, settingsAdvice, spendSentence } from './report-texts.ts';
+import { footer, notes, settingsAdvice, spendSentence } from './report-texts.ts';
 
 /** Hidden in a pull request's body; the run finds its own pull request by it. */
 export const runMarker = (runId: string): string => `<!-- mayfly:run ${runId} -->`;
@@ -57,7 +57,7 @@ export function pullRequestBody(job: Pick<FixJob, 'issue' | 'runId'>, report: Ru
   const lines = [runMarker(job.runId), ...sensitiveBanner(report), ...parts];
   if (ci === 'hold') lines.push('Workflows have not run on this commit: read it first, then start them with a comment: `/agent ci`.', '');
   if (!signs) lines.push('This GitHub does not sign what an App commits, so the commit may be shown as unverified.', '');
-  lines.push(...backgroundSections(report), ...folded('Hosts that were refused', refusedHosts(report)), ...settingsAdvice(report, null));
+  lines.push(...backgroundSections(report), ...settingsAdvice(report, null));
   lines.push(spendSentence(report), '', footer(job.runId));
   return fitText(lines);
 }
@@ -82,26 +82,3 @@ export function sensitiveBanner({ sensitive }: RunReport): readonly string[] {
   const more = sensitive.length > maxSensitive ? [`> - and ${sensitive.length - maxSensitive} more`] : [];
   return ['> [!WARNING]', '> **Look at these files first.** They decide what is installed, built or run:', '>', ...rows, ...more, ''];
 }
-
-/** Folded: who could have put words into the agent's mouth, and what it could do. */
-export const backgroundSections = (report: RunReport): readonly string[] => [...contextSection(report), ...capabilitySection(report)];
-
-function capabilitySection(report: RunReport): readonly string[] {
-  const capabilities = listCapabilities(report);
-  if (capabilities.length === 0) return [];
-  const rows = capabilities.map(
-    ({ name, granted, by, refused }) => `| ${[name, ...[granted, by, refused.join(', ')].map((text) => cell(text, 300))].join(' | ')} |`,
-  );
-  return folded('What the run could do', ['| capability | granted | by | refused |', '| --- | --- | --- | --- |', ...rows]);
-}
-
-function contextSection({ context }: RunReport): readonly string[] {
-  if (context.length === 0) return [];
-  const rows = context.slice(0, 60).map(({ item, source, trust, characters, hidden }) => {
-    return `| ${[cell(item, 60), cell(source, 120), trust, characters.toLocaleString('en'), hidden].join(' | ')} |`;
-  });
-  return folded('What the agent saw', ['| text | from | whose word | characters | hidden, left out |', '| --- | --- | --- | --- | --- |', ...rows]);
-}
-
-/** A bar ends a cell, also inside of code. */
-const cell = (text: string, maxLength: number): string => (text === '' ? '' : inlineCode(text, maxLength).replaceAll('|', '\\|'));

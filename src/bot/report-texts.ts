@@ -1,5 +1,4 @@
 /** The parts of a report that comments and pull requests share. */
-import { describeRefused } from '../fix/egress.ts';
 import { folded } from '../fix/fit-text.ts';
 import { fenced, inlineCode, neutralise } from '../fix/neutral.ts';
 import { modelSentence, spent } from '../fix/outcome-text.ts';
@@ -25,21 +24,17 @@ function describeTemplate({ commit, again, readyMs, wholeMs }: TemplateUse): str
   return `The setup of ${inlineCode(commit.slice(0, 7))} was kept from an earlier run, ${how}: ${when}.`;
 }
 
-const maxRefusedHosts = 20;
-
-export function refusedHosts(report: RunReport): readonly string[] {
-  const lines = describeRefused(report.egress, (host) => inlineCode(host, 100));
-  const more = lines.length > maxRefusedHosts ? [`- and ${lines.length - maxRefusedHosts} more`] : [];
-  return [...lines.slice(0, maxRefusedHosts).map((line) => `- ${line}`), ...more];
-}
+const maxEntries = 20;
 
 /** Entries that would have let a refused attempt through; none for what no entry lets through, and none that the file could not hold. */
-const missedEntries = ({ egress }: RunReport): readonly string[] =>
-  [...new Set(egress.flatMap(({ wouldAllow }) => (wouldAllow !== null && isHostRule(wouldAllow) ? [wouldAllow] : [])))].slice(0, maxRefusedHosts);
+const missedEntries = ({ egress }: RunReport): readonly string[] => [
+  ...new Set(egress.flatMap(({ wouldAllow }) => (wouldAllow !== null && isHostRule(wouldAllow) ? [wouldAllow] : []))),
+];
 
 /** What a maintainer could write into the settings, so that the next run has what this one lacked. */
 export function settingsAdvice(report: RunReport, outcome: FixOutcome | null): readonly string[] {
-  const entries = missedEntries(report).map((entry) => (/^[\w.:-]+$/.test(entry) ? entry : JSON.stringify(entry)));
+  const missed = missedEntries(report);
+  const entries = missed.slice(0, maxEntries).map((entry) => (/^[\w.:-]+$/.test(entry) ? entry : JSON.stringify(entry)));
   // What only the proof lacked, like a package that is new in the patch, is nothing that the agent needs.
   const onlyProof = report.egress.every(({ decision, phase }) => decision !== 'refused' || phase === 'proof');
   const listed = onlyProof ? ['allow:', '  proof:', ...entries.map((entry) => `    - ${entry}`)] : ['allow:', ...entries.map((entry) => `  - ${entry}`)];
@@ -47,7 +42,11 @@ export function settingsAdvice(report: RunReport, outcome: FixOutcome | null): r
   if (outcome?.kind === 'failed' && outcome.code === 'setup_failed') lines.push('setup:', '  - <a command that prepares a fresh clone>');
   lines.push(...testAdvice(report));
   if (lines.length === 0) return [];
-  const caution = entries.length === 0 ? '' : ' Allow a host only when you know why the run wants it.';
+  const more = missed.length > maxEntries ? ` Of ${missed.length} entries, the first ${maxEntries}.` : '';
+  const caution =
+    entries.length === 0
+      ? ''
+      : ` Allow a host only when you know why the run wants it; what the operator allows at most (\`MAYFLY_ALLOWED_HOSTS\`) still goes before it.${more}`;
   return folded('Settings that would have helped', [`In \`.github/mayfly.yml\` on the default branch.${caution}`, '', fenced(lines.join('\n'), 4000)]);
 }
 

@@ -13,6 +13,7 @@ import type { BudgetShare, FixJob, FixOutcome, Work } from '../job.ts';
 import type { Log } from '../log.ts';
 import type { Values } from '../settings/values.ts';
 import { endingReply } from './comment-texts.ts';
+import { createCommandLabel } from './command-label.ts';
 import { beginCheck, checkCommit, endCheck } from './commit-check.ts';
 import { openFinishedWork } from './finished-work.ts';
 import { followOwn } from './pull-commit.ts';
@@ -21,13 +22,11 @@ import { dropResumed, endStopped, holdWork, isLastFailure, waitsForGitHub } from
 import { createLivingComment } from './living-comment.ts';
 import { recallSpend, subjectOf, summariseRun } from './memory.ts';
 import type { KeptSpend, Memory } from './memory.ts';
-import { openMessageDesk } from './message-desk.ts';
-import type { PersonMessage } from './message-desk.ts';
+import { openMessageDesk, withMessages } from './message-desk.ts';
 import { planWork, presentPlan } from './plan-work.ts';
 import { mergeWork } from './merge-work.ts';
 import { repairWork } from './repair-work.ts';
 import { reviseWork } from './revise-work.ts';
-import { takeLabel } from './take-label.ts';
 import { bringEarlier, endTalk } from './unheard.ts';
 import { keepSettingsIssue, maySteer, readPermission, readRepositorySettings } from './repository-settings.ts';
 import type { Attempt, JobContext, JobTools, Ready, TalkContext, WorkKind } from './work.ts';
@@ -57,7 +56,8 @@ export async function runJob(job: FixJob, attempt: Attempt, tools: JobTools): Pr
   };
   const desk = openMessageDesk(attempt, ({ id, login, text }, givenAtStep) => comment.message({ id: String(id), login, text, givenAtStep }));
   const finished = openFinishedWork(job.runId, tools.vault, attempt.log);
-  let context: TalkContext = { job, attempt, tools: { ...tools, onEvent }, github: open(attempt.signal), report, comment, desk, finished };
+  const label = createCommandLabel(job, attempt.log);
+  let context: TalkContext = { job, attempt, tools: { ...tools, onEvent }, github: open(attempt.signal), report, comment, desk, finished, label };
   let outcome: FixOutcome;
   try {
     context = { ...context, job: await followOwn(context) };
@@ -120,7 +120,7 @@ async function attemptRun(talk: TalkContext, kind: WorkKind, onPlaced: (job: Fix
   const refused = 'problems' in read ? refuseBroken(read.problems) : refuseEarly(read.effective.values, permission, tools);
   if (refused !== null || 'problems' in read) {
     if ('problems' in read) await keepSettingsIssue({ github, repositoryId: job.repository.id, inTurn: tools.inTurn, signal: attempt.signal }, read.problems);
-    await takeLabel(talk);
+    await talk.label.take(github);
     return refused ?? { kind: 'refused', reason: 'settings_invalid' };
   }
   const asked: JobContext = { ...talk, settings: read.effective };
@@ -130,7 +130,7 @@ async function attemptRun(talk: TalkContext, kind: WorkKind, onPlaced: (job: Fix
   const context = { ...asked, job: { ...job, pull } };
   onPlaced(context.job);
   // GitHub takes writes a second apart: the work does not wait for this one.
-  const labelTaken = takeLabel(context);
+  const labelTaken = talk.label.take(github);
   try {
     return await checkAndWork(context, kind, earlier);
   } finally {
@@ -256,11 +256,6 @@ async function deliver(context: JobContext, kind: WorkKind, ready: Ready): Promi
   return outcome;
 }
 
-function withMessages(instruction: string | null, messages: readonly PersonMessage[]): string | null {
-  const texts = [...(instruction === null ? [] : [instruction]), ...messages.map(({ text }) => text)];
-  return texts.length === 0 ? null : texts.join('\n\n').slice(0, 65_536);
-}
-
 async function fetchRef({ github, tools }: JobContext, ref: string, signal: AbortSignal): Promise<Snapshot> {
   await using token = await github.cloneToken();
   return await tools.mirrors.fetch({ url: github.cloneUrl, token: token.value, ref }, signal);
@@ -277,6 +272,7 @@ async function tell(context: TalkContext, outcome: FixOutcome): Promise<void> {
   if (!isDone) ways.push(async () => void (await github.reply(issue.number, endingReply(job, outcome))));
   const target = reactionTarget(job);
   if (target !== null) ways.push(() => github.react(target, isDone ? 'rocket' : 'confused'));
+  if (context.label.isLeft) ways.push(() => context.label.take(github));
   // Last, because it may take long.
   if (kind.tell) ways.push(() => kind.tell?.(context, outcome) ?? Promise.resolve());
   // A worker that lost the run leaves its end to the one that has it.

@@ -7,6 +7,7 @@ import type { GitHub, GitHubRepository } from '../github/github.ts';
 import type { BudgetShare, FixJob, FixOutcome } from '../job.ts';
 import type { Log } from '../log.ts';
 import type { Effective } from '../settings/resolve.ts';
+import type { CommandLabel } from './command-label.ts';
 import type { FinishedWork, Vault } from './finished-work.ts';
 import type { LivingComment } from './living-comment.ts';
 import type { Memory } from './memory.ts';
@@ -49,6 +50,7 @@ export interface TalkContext {
   readonly comment: LivingComment;
   /** What people say to the agent. */
   readonly desk: MessageDesk;
+  readonly label: CommandLabel;
   readonly finished: FinishedWork;
 }
 

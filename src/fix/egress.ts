@@ -56,6 +56,27 @@ export function describeRefused(entries: readonly EgressEntry[], show: (text: st
   });
 }
 
+export interface ReachedHost {
+  /** As the guest named it; hostile. */
+  readonly host: string;
+  /** How often, and where: our own words. */
+  readonly attempts: string;
+  /** Received by the VMs, and sent by them. */
+  readonly bytesIn: number;
+  readonly bytesOut: number;
+}
+
+/** What was let through, by host, in the order of the first attempt at each. */
+export function describeReached(entries: readonly EgressEntry[]): readonly ReachedHost[] {
+  return groupByHost(entries.filter(({ decision }) => decision === 'allowed')).map(({ host, attempts }) => {
+    const places = Map.groupBy(attempts, ({ phase, vm }) => describePlace(phase, vm));
+    const parts = [...places].map(([place, groups]) => `${sum(groups, 'count')} during ${place}`);
+    return { host, attempts: parts.join(', '), bytesIn: sum(attempts, 'bytesIn'), bytesOut: sum(attempts, 'bytesOut') };
+  });
+}
+
+const sum = (groups: readonly EgressGroup[], what: 'count' | 'bytesIn' | 'bytesOut'): number => groups.reduce((all, group) => all + group[what], 0);
+
 const maxShownGroups = 6;
 
 function describePlace(phase: string, vm: string): string {

@@ -58,7 +58,9 @@ export function createRepositoryTemplates({ worthMs = 10_000, availableMib = ava
   if (maker === undefined) return null;
   const making = createMaking({ provider, maker, layers, availableMib, log });
   const drop = async (name: LayerName, err: unknown): Promise<void> => {
-    const isItsFault = ofTemplate.has(asFixError(err).code);
+    const { code, details } = asFixError(err);
+    // A host so busy that a VM is late says nothing about the disk that it was to begin with.
+    const isItsFault = ofTemplate.has(code) && details['late'] !== true;
     log.warn({ err, ...name }, isItsFault ? 'a repository template does not work, and is removed' : 'a run could not begin with its repository template');
     if (isItsFault) await layers.remove(name);
   };

@@ -76,23 +76,25 @@ export const claimsOf = (stateDir: string): string => join(stateDir, 'claims');
 
 /** Held by this process, also for those who cannot see it. Until it is, it holds nothing but itself. */
 async function ownDirectory({ stateDir }: HostOptions, id: string): Promise<Lock> {
-  await mkdir(claimsOf(stateDir), { recursive: true, mode: 0o700 });
-  const making = await mkdtemp(join(claimsOf(stateDir), `${id}-`));
+  let making: string | null = null;
+  let lock: Lock | null = null;
   try {
+    await mkdir(claimsOf(stateDir), { recursive: true, mode: 0o700 });
+    making = await mkdtemp(join(claimsOf(stateDir), `${id}-`));
     const file = join(making, 'owner.json');
-    const lock = await lockNewFile(file);
+    lock = await lockNewFile(file);
     await writeFile(file, JSON.stringify(await ourselves()));
     await chmod(making, 0o710);
-    await rename(making, join(stateDir, 'vms', id)).catch(async (cause: unknown) => {
-      await lock.release();
-      throw new FixError('sandbox_boot', { cause, details: { why: 'this id is in use', id } });
-    });
+    await rename(making, join(stateDir, 'vms', id));
     return lock;
-  } catch (thrown) {
-    await rm(making, { recursive: true, force: true });
-    throw hostFailure(thrown);
+  } catch (cause) {
+    await lock?.release();
+    if (making !== null) await rm(making, { recursive: true, force: true }).catch(() => {});
+    throw isTaken(cause) ? new FixError('sandbox_boot', { cause, details: { why: 'this id is in use', id } }) : hostFailure(cause);
   }
 }
+
+const isTaken = (thrown: unknown): boolean => thrown instanceof Error && 'code' in thrown && (thrown.code === 'ENOTEMPTY' || thrown.code === 'EEXIST');
 
 /** Any failure of the host's own calls while a VM is made. */
 export function hostFailure(thrown: unknown): FixError {

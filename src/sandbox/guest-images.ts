@@ -5,9 +5,10 @@
 import { createHash } from 'node:crypto';
 import { chmod, copyFile, link, mkdir, mkdtemp, readFile, rename, rm, statfs, utimes, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { z } from 'zod';
 import { FixError, asFixError } from '../errors.ts';
-import { digestFile } from './digest.ts';
+import { digestFile, syncFile } from './digest.ts';
 import { runHost } from './host-command.ts';
 import { buildLock, findImage, unfinished } from './image.ts';
 import type { Image } from './image.ts';
@@ -125,8 +126,11 @@ async function hold<T>(
     if (directory === null) return value;
     const manifest = join(directory, 'manifest.json');
     const lock = await lockFile(manifest, { shared: true });
-    // Somebody is removing it.
-    if (lock === null) continue;
+    if (lock === null) {
+      // Somebody is removing it.
+      await setTimeout(100, undefined, { signal }).catch(() => {});
+      continue;
+    }
     holding.defer(() => lock.release());
     await utimes(manifest, new Date(), new Date());
     return value;
@@ -218,6 +222,8 @@ async function sealAll(directory: string, kind: ImageKind): Promise<Record<strin
     const file = join(directory, name);
     const sha256 = await digestFile(file);
     await chmod(file, 0o444);
+    // On the disk before the manifest is, which says that all is whole.
+    await syncFile(file);
     return [name, sha256] as const;
   });
   return Object.fromEntries(await Promise.all(sealed));

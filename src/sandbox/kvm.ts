@@ -11,6 +11,7 @@ import type { HostOptions } from './claim.ts';
 import type { Image } from './image.ts';
 import { readBootId } from './owner.ts';
 import type { Accel } from './qemu-arguments.ts';
+import { sweep } from './reaper.ts';
 import { createVerdict } from './verdict.ts';
 import { wake, withVm } from './vm.ts';
 
@@ -54,6 +55,8 @@ async function bootsOnKvm(probe: KvmProbe): Promise<boolean> {
   const spec = { id: `kvm-${randomBytes(6).toString('hex')}`, signal: probe.signal, deadlineMs };
   // Failing is an answer here, not a warning.
   const host = { ...probe.host, log: probe.host.log.child({}, { level: 'silent' }) };
+  // Of a probe that was killed.
+  await sweep(host);
   try {
     await withVm(host, template, spec, async (vm) => {
       await wake(vm, template);

@@ -59,7 +59,7 @@ function describe(thrown: unknown, failure: { host: HostOptions; id: string; out
   const error = hostFailure(thrown);
   // A connection that breaks while it is being made is a boot that failed, and so is one that takes too long.
   const code = failure.late || error.code === 'sandbox_lost' || error.code === 'cancelled' ? 'sandbox_boot' : error.code;
-  const late = failure.late ? { why: 'it was not ready in time' } : {};
+  const late = failure.late ? { why: 'it was not ready in time', late: true } : {};
   const details = { ...error.details, ...late, output: failure.output.slice(-2000) };
   failure.host.log.warn({ err: error, sandboxId: failure.id, ...details }, 'a VM did not start');
   return new FixError(code, { cause: thrown, details });

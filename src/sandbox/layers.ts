@@ -2,12 +2,12 @@
  * Disks that outlived their VMs, on this host: each in a folder of its own that is complete or not there, never written
  * again, and checked against its digest before each use. Whoever has one open keeps it, also when the folder is removed.
  */
-import { chmod, mkdir, mkdtemp, open, readFile, readdir, rename, rm, stat, statfs, utimes, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readFile, readdir, rename, rm, stat, statfs, utimes, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { z } from 'zod';
 import { FixError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { digestFile } from './digest.ts';
+import { digestFile, syncFile } from './digest.ts';
 import { tryLock } from './lock.ts';
 import type { KeepOptions, LayerName, Layers } from './sandbox.ts';
 
@@ -29,8 +29,10 @@ const Manifest = z.object({ version: z.literal(1), madeAt: z.number(), sha256: z
 const finished = /^([0-9a-f]{24})-([0-9a-f]{40})$/;
 const unfinished = /^([0-9a-f]{24}-[0-9a-f]{40})\.making-\w+$/;
 
+const weekMs = 7 * 24 * 3_600_000;
+
 export function createLayers(options: LayersOptions): Layers {
-  const { directory, log, maxAgeMs = 7 * 24 * 3_600_000 } = options;
+  const { directory, log, maxAgeMs = weekMs } = options;
   const folderOf = ({ place, commit }: LayerName): string => join(directory, `${place}-${commit}`);
   const tooLarge = new Map<string, number>();
   const remove = async (folder: string): Promise<void> => await rm(folder, { recursive: true, force: true });
@@ -129,9 +131,7 @@ async function makeWhole(
     const bytes = (await stat(file)).blocks * 512;
     if (bytes > maxBytes) return bytes;
     // On the disk before its name is: a folder with that name is whole.
-    const handle = await open(file, 'r');
-    await handle.sync();
-    await handle.close();
+    await syncFile(file);
     const manifest: z.infer<typeof Manifest> = { version: 1, madeAt: Date.now(), sha256: await digestFile(file, signal), notes };
     await writeFile(join(making, 'manifest.json'), `${JSON.stringify(manifest, null, 2)}\n`, { mode: 0o600, flush: true });
     await rename(making, folder);
@@ -178,10 +178,12 @@ async function measureAll(directory: string): Promise<readonly Measured[]> {
   );
 }
 
-async function evict({ directory, maxBytes, maxCount = 100, log }: LayersOptions): Promise<string[]> {
+/** Also what nobody asks for any more: its repository has other lockfiles or settings by now, or the App was taken off it. */
+async function evict({ directory, maxBytes, maxCount = 100, maxAgeMs = weekMs, log }: LayersOptions): Promise<string[]> {
   const all = (await measureAll(directory)).toSorted((one, other) => other.usedAtMs - one.usedAtMs);
+  const isTooOld = ({ madeAt }: Measured): boolean => Date.now() - madeAt > maxAgeMs;
   let bytes = 0;
-  const beyond = all.filter((layer, index) => (bytes += layer.bytes) > maxBytes || index >= maxCount);
+  const beyond = all.filter((layer, index) => isTooOld(layer) || (bytes += layer.bytes) > maxBytes || index >= maxCount);
   for (const layer of beyond) {
     await rm(join(directory, layer.name), { recursive: true, force: true });
     log.info({ layer: layer.name, bytes: layer.bytes }, 'a kept disk had to go');

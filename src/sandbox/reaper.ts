@@ -20,14 +20,16 @@ export async function sweep(host: HostOptions): Promise<string[]> {
     removed.push(id);
     host.log.warn({ sandboxId: id }, 'removed a VM whose worker is gone');
   }
-  await sweepClaims(claimsOf(host.stateDir));
+  await sweepClaims(host);
   return removed;
 }
 
 /** No VM came of these. */
-async function sweepClaims(claims: string): Promise<void> {
+async function sweepClaims({ stateDir, log }: HostOptions): Promise<void> {
+  const claims = claimsOf(stateDir);
   for (const name of await readdir(claims).catch(() => [])) {
-    if (await isAbandoned(join(claims, name))) await rm(join(claims, name), { recursive: true, force: true });
+    if (!(await isAbandoned(join(claims, name)))) continue;
+    await rm(join(claims, name), { recursive: true, force: true }).catch((err: unknown) => log.warn({ err, name }, 'a claim could not be removed'));
   }
 }
 

@@ -104,11 +104,21 @@ function flagsFor(prefix: '--' | '--src-', { isPlain }: ImageSource, { credentia
 
 async function openCredentials({ credentials }: RegistryOptions): Promise<FileHandle | null> {
   if (credentials.length === 0) return null;
-  const folder = await mkdtemp(join(tmpdir(), 'mayfly-'));
+  const handle = await openNameless();
   try {
-    const handle = await open(join(folder, 'auth.json'), 'wx+', 0o600);
     await handle.writeFile(formatRegistryCredentials(credentials));
     return handle;
+  } catch (thrown) {
+    await handle.close();
+    throw thrown;
+  }
+}
+
+/** Whenever we are killed, no file with a secret in it has a name. */
+async function openNameless(): Promise<FileHandle> {
+  const folder = await mkdtemp(join(tmpdir(), 'mayfly-'));
+  try {
+    return await open(join(folder, 'auth.json'), 'wx+', 0o600);
   } finally {
     await rm(folder, { recursive: true });
   }

@@ -113,7 +113,7 @@ export interface SandboxSpec {
 /** Boots VMs. One per process; holds no VM itself. */
 export interface Provider {
   readonly name: string;
-  /** Throws `template_missing`, `sandbox_boot`, `sandbox_thaw`, `sandbox_unlimited`, `cancelled`. Leaves nothing behind when it throws. */
+  /** Throws `template_missing`, `sandbox_boot` (with `late` in its details when it was not ready in time), `sandbox_thaw`, `sandbox_unlimited`, `cancelled`. Leaves nothing behind then. */
   boot(spec: SandboxSpec): Promise<Sandbox>;
   /** Removes what dead workers left on this host; returns the ids. Called at start. */
   sweep(): Promise<readonly string[]>;

@@ -5,7 +5,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
-import { chmod, chown, mkdir, mkdtemp, open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, chown, mkdir, mkdtemp, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -15,6 +15,7 @@ import { pipeline } from 'node:stream/promises';
 import { asFixError, FixError } from '../errors.ts';
 import { bootSandbox } from './boot.ts';
 import type { HostOptions } from './claim.ts';
+import { syncFile } from './digest.ts';
 import { buildLock, unfinished } from './image.ts';
 import type { Image } from './image.ts';
 import { waitForLock } from './lock.ts';
@@ -190,9 +191,7 @@ const folderMode = ({ isForeign }: Image): number => (isForeign ? 0o700 : 0o755)
 async function seal(file: string): Promise<void> {
   await chown(file, process.getuid?.() ?? 0, process.getgid?.() ?? 0);
   await chmod(file, 0o444);
-  const handle = await open(file, 'r');
-  await handle.sync();
-  await handle.close();
+  await syncFile(file);
 }
 
 async function verify(candidate: string, host: HostOptions, options: SnapshotOptions): Promise<void> {

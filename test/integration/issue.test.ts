@@ -133,6 +133,16 @@ describe.skipIf(reason)('a queued run', () => {
     expect((await world.repository.issue(world.job.issue.number)).labels).toEqual([]);
   });
 
+  it('takes the label off at its end when GitHub did not let it before', async () => {
+    world.standIn.fault({ method: 'DELETE', path: /\/labels\/mayfly$/, status: 502, times: 3 });
+
+    const { report } = await world.run([submit({ noChange: true })]);
+
+    expect(report.outcome).toEqual({ kind: 'no_change' });
+    expect(world.standIn.faults.unused).toBe(0);
+    expect((await world.repository.issue(world.job.issue.number)).labels).toEqual([]);
+  });
+
   it('does not work twice when it crashed between publishing and telling', async () => {
     await world.run([bash('echo good > src.txt'), submit()]);
 

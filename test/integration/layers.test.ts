@@ -1,7 +1,7 @@
 /** Kept disks on this host: real files, real processes; what is on the disks does not matter here. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, readdir, stat, truncate, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, readdir, stat, truncate, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { pino } from 'pino';
@@ -75,11 +75,24 @@ describe('kept disks', () => {
 
   test('are not used when they are too old', async () => {
     using root = createFolder();
+    await open(root.path).keep(named(1));
     const layers = open(root.path, { maxAgeMs: -1 });
-    await layers.keep(named(1));
 
     expect(await layers.take(named(1), signal)).toBeNull();
     expect(await layers.list(place(1))).toEqual([]);
+  });
+
+  test('that nobody asks for any more go with their age, too', async () => {
+    using root = createFolder();
+    const layers = open(root.path);
+    await layers.keep(named(1));
+    await layers.keep(named(2));
+    const manifest = join(layers.folder(named(1)), 'manifest.json');
+    const written: unknown = JSON.parse(await readFile(manifest, 'utf8'));
+    await writeFile(manifest, JSON.stringify({ ...(written as object), madeAt: Date.now() - 8 * 24 * 3_600_000 }));
+
+    expect(await layers.sweep()).toEqual([`${place(1)}-${commit(1)}`]);
+    expect(await layers.list(place(2))).toEqual([commit(2)]);
   });
 
   test('stay within their disk and their number, the least recently used go first', async () => {

@@ -173,12 +173,13 @@ describe.skipIf(isSkipped('when repository templates are used', await lacksForGv
     expect(await readdir(world.layersDirectory)).toEqual([]);
   });
 
-  test('stays when a run cannot begin with it for a reason that is not its own', async () => {
+  test.each([
+    ['no limits can be set', new FixError('sandbox_unlimited')],
+    ['the host is so busy that its VM is late', new FixError('sandbox_boot', { details: { late: true } })],
+  ])('stays when a run cannot begin with it because %s', async (_why, error) => {
     await run();
     const options = world.describe({ setup: [drawn] });
-    // As on a host whose disk, or whose control groups, are not there in that hour.
-    const boot: typeof options.provider.boot = (spec) =>
-      spec.layer === undefined ? options.provider.boot(spec) : Promise.reject(new FixError('sandbox_unlimited'));
+    const boot: typeof options.provider.boot = (spec) => (spec.layer === undefined ? options.provider.boot(spec) : Promise.reject(error));
 
     const { workspace } = await world.templates.open({ ...options, provider: { ...options.provider, boot } }, home);
     await workspace[Symbol.asyncDispose]();

@@ -92,6 +92,7 @@ describe('pullRequestBody', () => {
     expect(body).toContain('<details><summary>What the run could do</summary>');
     expect(body).toContain('| hosts: proof | `none` | `allow.proof: default` | `registry.npmjs.org` |');
     expect(body).toContain('allow:\n  proof:\n    - registry.npmjs.org\n');
+    expect(doneComment(report, { kind: 'no_change' })).toContain('| hosts: proof | `none` | `allow.proof: default` | `registry.npmjs.org` |');
   });
 
   it('says so when the proof itself could not be made', () => {

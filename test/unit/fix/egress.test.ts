@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { describeRefused, describeUnlisted, egressOf, groupByHost } from '../../../src/fix/egress.ts';
+import { describeReached, describeRefused, describeUnlisted, egressOf, groupByHost } from '../../../src/fix/egress.ts';
 import type { EgressEntry } from '../../../src/fix/egress.ts';
 import { doneLines } from '../../../src/bot/comment-texts.ts';
 import { createReport } from '../../../src/fix/report.ts';
@@ -66,6 +66,14 @@ describe('what tried to leave', () => {
     expect(describeUnlisted({ ...gateway, unlisted: [] }, 'agent')).toBeNull();
   });
 
+  it('is told of every host that was reached, with how often, where, and how much', () => {
+    const proof = entry({ ...npm, phase: 'proof', vm: 'proof', bytesIn: 5 });
+
+    expect(describeReached([...entries, proof])).toEqual([
+      { host: 'registry.npmjs.org', attempts: '2 during setup for the agent, 1 during the proof', bytesIn: 25, bytesOut: 3 },
+    ]);
+  });
+
   it('stays readable and harmless in a comment', () => {
     const many = Array.from({ length: 30 }, (_, index) => entry({ host: `h${index}.example.org` }));
     const comment = doneLines({ ...createReport('r1'), egress: [...entries, ...many] }, { kind: 'no_change' }).join('\n');
@@ -73,7 +81,7 @@ describe('what tried to leave', () => {
     expect(comment).toContain('<summary>Hosts that were refused</summary>\n\n- `example.org`: 2 times during the work of the agent (not on the list)');
     expect(comment).toContain('- ``@all`x``: once');
     expect(comment).toMatch(/- and 12 more\n/);
-    expect(comment).not.toContain('registry.npmjs.org');
+    expect(comment).toContain('| `registry.npmjs.org` | 2 during setup for the agent | 20 B | 2 B |');
     expect(comment).toContain('allow:\n  - example.org\n');
   });
 });
