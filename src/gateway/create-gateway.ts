@@ -32,7 +32,6 @@ export const defaultGatewayLimits: GatewayLimits = {
   totalBytes: 2 * 2 ** 30,
   requests: 100_000,
   packageNames: 50,
-  packageNamesInSetup: 1_000,
   packageAddresses: 5_000,
   ledgerEntries: 10_000,
 };
@@ -64,7 +63,6 @@ class ProxyGateway implements Gateway {
       credentials: options.credentials ?? [],
       isKnownPackage: options.isKnownPackage ?? (() => false),
       maxNames: limits.packageNames,
-      maxNamesInSetup: limits.packageNamesInSetup,
       maxAddresses: limits.packageAddresses,
     });
     this.#filter.enter(this.#usage.phase);

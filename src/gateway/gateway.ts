@@ -43,14 +43,11 @@ export interface GatewayLimits {
   readonly idleTimeoutMs: number;
   /** For resolving and connecting. */
   readonly dialTimeoutMs: number;
-  /** Of the whole run, both directions. */
+  /** Of one VM in all its phases, as all that follow; both directions. */
   readonly totalBytes: number;
-  /** Of the whole run. */
   readonly requests: number;
-  /** Names of packages that a run may ask registries for after setup, beside those that its repository names. */
+  /** Names of packages that it may ask registries for after setup, beside those that its repository names. */
   readonly packageNames: number;
-  /** The same, when setup runs again on what the agent left. */
-  readonly packageNamesInSetup: number;
   /** Addresses at which it may ask them then, each counted once: versions and files of known packages are words, too. */
   readonly packageAddresses: number;
   /** Lines of the ledger; what comes after them is told in sums. */

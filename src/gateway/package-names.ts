@@ -1,5 +1,5 @@
 /**
- * Which package a request to a registry is about. After setup the names that a run asks for are counted: a registry
+ * Which package a request to a registry is about. After setup the names that a VM asks for are counted: a registry
  * writes them down, so each is a word that leaves the VM.
  */
 
@@ -28,6 +28,12 @@ const goVersion = String.raw`v\d+\.\d+\.\d+(?:[-+][\w.+-]{1,64})?`;
 const goPath = new RegExp(String.raw`^([^@]+)/(?:@latest|@v/(?:list|${goVersion}\.(?:info|mod|zip)))$`);
 const goSums = new RegExp(String.raw`^(?:sumdb/[^/]+/)?lookup/([^@]+)@${goVersion}$`);
 const goTile = /^(?:sumdb\/[^/]+\/)?(?:latest|supported|tile\/\d{1,2}\/(?:\d{1,2}|data)\/(?:x\d{3}\/){0,3}\d{3}(?:\.p\/\d{1,3})?)$/;
+/** Versions may be anything (`r09`, `Finchley.SR1`); the file of a snapshot has the moment of its making in the place of the word. */
+const mavenFile = /^(.+\/([^/]+))\/([\w.+-]{1,64})\/\2-(?:\3|[\w.+-]{1,48}-\d{8}\.\d{6}-\d{1,6})(?:-[a-z][\w.-]{0,40})?(?:\.[a-z][a-z\d]{0,9}){1,4}$/;
+const mavenMetadata = /^(.+)\/maven-metadata\.xml(?:\.[a-z\d]{1,6})?$/;
+const debianIndex =
+  /^([^/]+\/dists\/[^/]+)\/(?:InRelease|Release(?:\.gpg)?|(?:[a-z][a-z-]{0,30}\/){1,2}(?:(?:binary-[a-z\d-]{1,20}|source|i18n|dep11|cnf)\/)?(?:by-hash\/(?:MD5Sum|SHA1|SHA256|SHA512)\/[\da-f]{32,128}|[A-Z][\w@.-]{1,40}))$/;
+const debianFile = /^([^/]+\/pool\/.+)\/[a-z\d][a-z\d+.-]{1,80}_[\w.+~%-]{1,100}\.(?:u?deb|dsc|gz|xz|bz2|asc)$/;
 const gemFile = /^(?:gems|quick\/Marshal\.4\.8)\/([^/]+?)-\d+(?:\.\w{1,20}){0,8}(?:-[a-z][\w.-]{1,40})?\.(?:gem|gemspec\.rz)$/;
 
 /**
@@ -46,9 +52,9 @@ const readers: Record<RegistryKind, Read> = {
   rubygems: (path) =>
     /^(?:versions|names|(?:prerelease_|latest_)?specs\.4\.8\.gz)$/.test(path) ? '' : (/^info\/([^/]+)$/.exec(path)?.[1] ?? gemFile.exec(path)?.[1]),
   // https://maven.apache.org/repository/layout.html
-  maven: (path) => (/^(.+\/([^/]+))\/[^/]+\/\2-[^/]+$/.exec(path) ?? /^(.+)\/maven-metadata\.xml(?:\.[a-z\d]{1,6})?$/.exec(path))?.[1],
+  maven: (path) => (mavenFile.exec(path) ?? mavenMetadata.exec(path))?.[1],
   // https://wiki.debian.org/DebianRepository/Format
-  debian: (path) => /^([^/]+\/dists\/[^/]+)\//.exec(path)?.[1] ?? /^(.+\/pool\/.+)\/[^/]+$/.exec(path)?.[1],
+  debian: (path) => (debianIndex.exec(path) ?? debianFile.exec(path))?.[1],
 };
 
 /** https://doc.rust-lang.org/cargo/reference/registry-index.html#index-files: the folders say nothing that the name does not. */

@@ -25,9 +25,8 @@ export interface RequestFilterOptions {
   readonly credentials: readonly Credential[];
   /** Package names that the run may ask for anyway, since they are in its repository. */
   readonly isKnownPackage: (name: string) => boolean;
-  /** Others, in all phases after setup together; and when setup comes again. */
+  /** Others, in all phases after setup together. */
   readonly maxNames: number;
-  readonly maxNamesInSetup: number;
   /** Addresses of registries, in all phases after setup together. */
   readonly maxAddresses: number;
 }
@@ -60,21 +59,20 @@ export class RequestFilter {
     const verdict = policy.judge(target, scheme, { method, requestPath });
     if (!verdict.allowed) return { refusal: verdict.reason === 'path' ? refusePath(asked, where) : refuseMethod(asked, where) };
     if (hasBody && (method === 'GET' || method === 'HEAD')) return { refusal: refuseBody(asked) };
-    const refused = this.#isAfterSetup ? this.#countForRegistry(policy.phase, asked) : null;
+    const refused = this.#isAfterSetup ? this.#countForRegistry(asked) : null;
     if (refused !== null) return { refusal: refused };
     const credential = scheme === 'connect' ? chooseCredential(this.#options.credentials, asked) : null;
     return { rule: verdict.rule, credential };
   }
 
   /** What a registry writes down of a request, as far as the guest may choose it freely. */
-  #countForRegistry(phase: string, { target, scheme, requestPath }: InspectedRequest): Refusal | null {
+  #countForRegistry({ target, scheme, requestPath }: InspectedRequest): Refusal | null {
     const registry = this.#findRegistry(target, scheme);
     if (registry === null) return null;
-    const { isKnownPackage, maxAddresses, maxNames, maxNamesInSetup } = this.#options;
+    const { isKnownPackage, maxAddresses, maxNames } = this.#options;
     const name = packageName(registry, requestPath.path, requestPath.query);
     const isFree = name === '' || isKnownPackage(name);
-    if (!isFree && !takeOne(this.#names, `${registry.kind} ${name}`, phase === 'setup' ? maxNamesInSetup : maxNames))
-      return refusePackageNames(this.#names.size);
+    if (!isFree && !takeOne(this.#names, `${registry.kind} ${name}`, maxNames)) return refusePackageNames(this.#names.size);
     // As it is written: each way to write the same is another word.
     const address = `${target.host}:${target.port}${requestPath.written}?${requestPath.query ?? ''}`;
     return takeOne(this.#addresses, address, maxAddresses) ? null : refuseRegistryAddresses(this.#addresses.size);

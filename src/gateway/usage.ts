@@ -1,4 +1,4 @@
-/** What a run used of the way out: its ledger, its bytes, its requests. */
+/** What a VM used of the way out: its ledger, its bytes, its requests. */
 import type { Log } from '../log.ts';
 import type { GatewayLimits, LedgerEntry, LedgerSum } from './gateway.ts';
 import { createLedger } from './ledger.ts';

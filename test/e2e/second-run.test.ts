@@ -9,8 +9,10 @@ import { issue, replies } from '../demo/story.ts';
 const skipped = isSkipped('a second run of a repository', await lacksForGvisor());
 const { MAYFLY_CACHE_DIR } = loadConfig('tool');
 /** As long as it takes until a setup is worth keeping. */
-const settings = 'setup:\n  - sleep 11\n  - date +%N > made-by-setup\ntest: grep -F "^-|-$" src/slug.js\n';
+const settings = 'setup:\n  - sleep 11\n  - date +%N > made-by-setup\ntest: grep -F "^-|-$" src/slug.js\nallow:\n  agent: [registry.npmjs.org]\n';
 const fix = [replies[3], replies.at(-1)].filter((reply) => reply !== undefined);
+/** Nobody else is asked for this to be refused: a registry that the settings open can be read, and only read, also by its TLS. */
+const publish = { tools: [{ name: 'bash', input: { command: 'curl -sS -X PUT -d {} https://registry.npmjs.org/made-by-an-agent' } }] };
 const nothingToDo = { tools: [{ name: 'submit', input: { summary: 'There is nothing to do.', files: [], noChange: true } }] };
 
 let stop: AbortController;
@@ -26,7 +28,7 @@ describe.skipIf(skipped)('the second run of a repository', () => {
     const files = { '.github/mayfly.yml': settings, '.gitignore': 'made-by-setup\n' };
     const config = { MAYFLY_CACHE_DIR, MAYFLY_REPOSITORY_TEMPLATES_GIB: 1 };
     const change = { provider: 'oci', files, config, replies: 'request' } as const;
-    const stage = await setStage([nothingToDo, ...fix], change, { stack, signal: stop.signal });
+    const stage = await setStage([nothingToDo, publish, ...fix], change, { stack, signal: stop.signal });
     const { system } = stage;
     stack.defer(() => removeLayers(MAYFLY_CACHE_DIR, system.standIn));
     const run = async () => {
@@ -46,6 +48,8 @@ describe.skipIf(skipped)('the second run of a repository', () => {
     const [pull] = await system.repository.pullRequests();
     const { body } = await system.repository.pullRequest(pull.number);
     expect(body.body).toContain('was kept from an earlier run, and no command had to run again');
+    const asked = second.egress.map(({ phase, method, host, path, decision }) => [phase, method, host, path, decision]);
+    expect(asked).toContainEqual(['agent', 'PUT', 'registry.npmjs.org', '/made-by-an-agent', 'refused']);
     const setups = second.vms.map(({ id, timingsMs }) => [id, (timingsMs.setup ?? 0) >= 11_000]);
     expect(setups).toEqual([
       ['agent', false],

@@ -31,6 +31,9 @@ const skipped = {
 /** What the operator knows and nobody else may. A new kind of secret is a new line here. */
 const canaries = {
   ANTHROPIC_API_KEY: 'model-canary-5cf1d3a2',
+  OPENAI_API_KEY: 'openai-canary-6d20b9e1',
+  GOOGLE_GENERATIVE_AI_API_KEY: 'google-canary-2a83fc07',
+  MAYFLY_COMPATIBLE_API_KEY: 'compatible-canary-e5914b6d',
   MAYFLY_JOB_KEY: 'job-canary-0b7e9c4fd21a6e83b5d7c9',
   NPM_TOKEN: 'npm-canary-91d2b6',
   NODE_AUTH_TOKEN: 'node-canary-1c5e77',
@@ -38,14 +41,16 @@ const canaries = {
   npm_config_registry: 'https://user:password-canary-4b1d@registry.example/',
 };
 
-/** What opens the operator's own network: the value in MAYFLY_CREDENTIALS_FILE, and the password in HTTPS_PROXY. */
-const ofNetwork = { token: 'credential-canary-3f7a90d1', proxyPassword: 'proxy-canary-8e21c5' };
+/** What opens the operator's own network: the value in MAYFLY_CREDENTIALS_FILE, the passwords in HTTPS_PROXY and MAYFLY_IMAGE_AUTH_FILE. */
+const ofNetwork = { token: 'credential-canary-3f7a90d1', proxyPassword: 'proxy-canary-8e21c5', imagePassword: 'image-canary-b04d7e92' };
 
 /** Known before the run, each long enough to be there by chance never. */
 function secretsOf({ app }: StandInGitHub): string[] {
   return [
     ...Object.values({ ...canaries, ...ofNetwork }).flatMap((value) => /[a-z]+-canary-\w+/.exec(value)?.[0] ?? []),
     app.webhookSecret,
+    // As it stands in the file.
+    btoa(`mayfly:${ofNetwork.imagePassword}`),
     ...app.privateKey.split('\n').slice(1, 3),
   ];
 }

@@ -24,11 +24,13 @@ export interface PrivateNetwork extends AsyncDisposable {
 export interface NetworkSecrets {
   readonly token: string;
   readonly proxyPassword: string;
+  /** Of a registry of images. */
+  readonly imagePassword: string;
 }
 
 const name = 'packages.test.example';
 
-export async function openPrivateNetwork({ token, proxyPassword }: NetworkSecrets, repositories: readonly string[]): Promise<PrivateNetwork> {
+export async function openPrivateNetwork({ token, proxyPassword, imagePassword }: NetworkSecrets, repositories: readonly string[]): Promise<PrivateNetwork> {
   await using opening = new AsyncDisposableStack();
   const authority = opening.use(createCertificateAuthority());
   const seen: PrivateNetwork['seen'] = { host: [], proxy: [] };
@@ -57,11 +59,15 @@ export async function openPrivateNetwork({ token, proxyPassword }: NetworkSecret
   const credentialsFile = join(authority.folder, 'credentials.json');
   const entry = { host: place, pathPrefix: '/', header: 'Authorization', value: `Bearer ${token}`, repositories };
   await writeFile(credentialsFile, JSON.stringify([entry]), { mode: 0o600 });
+  const imageAuthFile = join(authority.folder, 'image-auth.json');
+  const auths = { 'images.test.example': { auth: btoa(`mayfly:${imagePassword}`), repositories } };
+  await writeFile(imageAuthFile, JSON.stringify({ auths }), { mode: 0o600 });
   const settings = {
     HTTPS_PROXY: `http://mayfly:${proxyPassword}@127.0.0.1:${proxyPort}`,
     NO_PROXY: '127.0.0.1',
     NODE_EXTRA_CA_CERTS: authority.caFile,
     MAYFLY_CREDENTIALS_FILE: credentialsFile,
+    MAYFLY_IMAGE_AUTH_FILE: imageAuthFile,
   };
   const parts = opening.move();
   return { place, settings, seen, [Symbol.asyncDispose]: () => parts.disposeAsync() };

@@ -53,8 +53,18 @@ describe('packageName', () => {
     ['maven', '/maven2/org/example/tiny/1.0.0/tiny-1.0.0.pom', 'maven2/org/example/tiny'],
     ['maven', '/maven2/org/example/tiny/1.0.0/tiny-1.0.0-sources.jar.sha1', 'maven2/org/example/tiny'],
     ['maven', '/maven2/org/example/tiny/maven-metadata.xml', 'maven2/org/example/tiny'],
+    ['maven', '/maven2/io/netty/epoll/4.1.100.Final/epoll-4.1.100.Final-linux-x86_64.jar.asc.md5', 'maven2/io/netty/epoll'],
+    ['maven', '/maven2/org/example/tiny/1.0-SNAPSHOT/tiny-1.0-20240101.120000-3.jar', 'maven2/org/example/tiny'],
+    ['maven', '/maven2/org/example/tiny/1.0-SNAPSHOT/maven-metadata.xml', 'maven2/org/example/tiny/1.0-SNAPSHOT'],
+    ['maven', '/maven2/org/example/tiny/r09/tiny-r09.module', 'maven2/org/example/tiny'],
+    ['debian', '/debian/dists/bookworm/InRelease', 'debian/dists/bookworm'],
     ['debian', '/debian/dists/bookworm/main/binary-amd64/Packages.xz', 'debian/dists/bookworm'],
-    ['debian', '/debian/pool/main/c/curl/curl_7.deb', 'debian/pool/main/c/curl'],
+    ['debian', `/debian/dists/bookworm/non-free-firmware/binary-all/by-hash/SHA256/${'0f'.repeat(32)}`, 'debian/dists/bookworm'],
+    ['debian', '/debian-security/dists/bookworm-security/updates/main/i18n/Translation-en.bz2', 'debian-security/dists/bookworm-security'],
+    ['debian', '/debian/dists/bookworm/main/dep11/Components-amd64.yml.xz', 'debian/dists/bookworm'],
+    ['debian', '/debian/pool/main/c/curl/curl_7.88.1-10+deb12u5_amd64.deb', 'debian/pool/main/c/curl'],
+    ['debian', '/debian/pool/main/libs/libstdc++/libstdc++6_12.2.0-14%7ebpo12+1_amd64.deb', 'debian/pool/main/libs/libstdc++'],
+    ['debian', '/debian/pool/main/c/curl/curl_7.88.1.orig.tar.gz', 'debian/pool/main/c/curl'],
   ])('of %s: %s is about %j', (kind, path, name) => {
     expect(nameOf(kind, path)).toBe(name);
   });
@@ -79,6 +89,14 @@ describe('packageName', () => {
     ['go', '/lookup/github.com/pkg/errors@c2VjcmV0'],
     ['rubygems', '/gems/rails-1c2VjcmV0.gem'],
     ['maven', '/maven2/org/example/tiny/1.0.0/c2VjcmV0.pom'],
+    ['maven', '/maven2/org/example/tiny/1.0.0/tiny-2.0.0.pom'],
+    ['maven', `/maven2/org/example/tiny/${'a'.repeat(100)}/tiny-${'a'.repeat(100)}.pom`],
+    ['maven', `/maven2/org/example/tiny/1.0.0/tiny-1.0.0-${'a'.repeat(60)}.jar`],
+    ['debian', `/debian/dists/bookworm/${'a'.repeat(200)}`],
+    ['debian', '/debian/dists/bookworm/a/b/c/d/e/Packages'],
+    ['debian', '/debian/dists/bookworm/main/c2Vj/Packages'],
+    ['debian', `/debian/pool/main/c/curl/curl_${'a'.repeat(200)}.deb`],
+    ['debian', '/debian/pool/main/c/curl/c2VjcmV0'],
   ])('of %s: what has not the shape of a version or file is a name of its own: %s', (kind, path) => {
     expect(nameOf(kind, path)).toBe(path.slice(1));
   });
