@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 import { BaseSequencer } from 'vitest/node';
 import type { TestSpecification } from 'vitest/node';
@@ -53,13 +54,14 @@ export default defineConfig({
       // No module here has state, and every test puts back the clock that it replaced: one process loads a module once for all files.
       project('unit', { testTimeout: 10_000, isolate: false, maxWorkers, sequence: { groupOrder: 1 } }),
       project('repo', { testTimeout: 30_000, isolate: false, maxWorkers, sequence: { groupOrder: 1 } }),
-      project('integration', { testTimeout: 30_000, hookTimeout: 30_000, maxWorkers, sequence: { groupOrder: 1 } }),
+      // Half of what these take is waiting for other programs: one more of them than there are processors.
+      project('integration', { testTimeout: 30_000, hookTimeout: 30_000, maxWorkers: availableParallelism() + 1, sequence: { groupOrder: 2 } }),
       // One guest keeps a processor busy under emulation: one file on each, after everything else. What runs beside each
       // other within a file of e2e is mostly waiting; its limit only ends what hangs.
-      project('vm', { testTimeout: 120_000, hookTimeout: 600_000, maxWorkers, sequence: { groupOrder: 2 } }),
-      project('e2e', { maxConcurrency: 8, testTimeout: 600_000, hookTimeout: 600_000, maxWorkers, sequence: { groupOrder: 2 } }),
+      project('vm', { testTimeout: 120_000, hookTimeout: 600_000, maxWorkers, sequence: { groupOrder: 3 } }),
+      project('e2e', { maxConcurrency: 8, testTimeout: 600_000, hookTimeout: 600_000, maxWorkers, sequence: { groupOrder: 3 } }),
       // Only `npm run test:images` and .ci/run: `npm test` asks for no program that a run does not need.
-      project('images', { testTimeout: 300_000, hookTimeout: 600_000, fileParallelism: false, sequence: { groupOrder: 3 } }),
+      project('images', { testTimeout: 300_000, hookTimeout: 600_000, fileParallelism: false, sequence: { groupOrder: 4 } }),
     ],
   },
 });

@@ -17,7 +17,7 @@ export async function readBranches(directory: string, ref: string): Promise<Read
       .filter(isBranch)
       .map(async (name) => [name, await readSha(join(directory, name))] as const),
   );
-  return new Map(found.filter((entry): entry is [string, string] => entry[1] !== null).toSorted());
+  return new Map(found.filter((entry): entry is [string, string] => entry[1] !== null).toSorted(([one], [other]) => (one < other ? -1 : 1)));
 }
 
 /** Null for a folder, and for what went away. */
