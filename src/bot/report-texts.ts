@@ -44,9 +44,7 @@ export function settingsAdvice(report: RunReport, outcome: FixOutcome | null): r
   if (lines.length === 0) return [];
   const more = missed.length > maxEntries ? ` Of ${missed.length} entries, the first ${maxEntries}.` : '';
   const caution =
-    entries.length === 0
-      ? ''
-      : ` Allow a host only when you know why the run wants it; what the operator allows at most (\`MAYFLY_ALLOWED_HOSTS\`) still goes before it.${more}`;
+    entries.length === 0 ? '' : ` Allow a host only when you know why the run wants it; the operator may still forbid it (\`MAYFLY_ALLOWED_HOSTS\`).${more}`;
   return folded('Settings that would have helped', [`In \`.github/mayfly.yml\` on the default branch.${caution}`, '', fenced(lines.join('\n'), 4000)]);
 }
 

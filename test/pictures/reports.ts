@@ -78,6 +78,18 @@ const refusedAttempt = (host: string): RunReport['egress'][number] => ({
   vm: 'agent',
 });
 
+const installed = (vm: 'agent' | 'proof'): RunReport['egress'][number] => ({
+  ...refusedAttempt('registry.npmjs.org'),
+  phase: 'setup',
+  decision: 'allowed',
+  rule: 'allow registry.npmjs.org',
+  wouldAllow: null,
+  count: 41,
+  bytesIn: 18_874_368,
+  bytesOut: 96_412,
+  vm,
+});
+
 function aReport(change: Partial<RunReport> = {}): RunReport {
   return {
     ...createReport(job.runId),
@@ -111,7 +123,7 @@ function aReport(change: Partial<RunReport> = {}): RunReport {
 }
 
 export const reports = {
-  proven: aReport({ egress: [refusedAttempt('fonts.googleapis.com')], grants }),
+  proven: aReport({ egress: [installed('agent'), refusedAttempt('fonts.googleapis.com'), installed('proof')], grants }),
   sensitive: aReport({
     sensitive: [
       { path: 'package.json', why: 'its scripts changed' },
