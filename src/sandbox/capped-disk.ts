@@ -110,10 +110,11 @@ export async function findLoops(directory: string): Promise<string[]> {
   return found.flat();
 }
 
-/** The kernel lets go of a device a moment after its last process was reaped, hence the patience. */
-export async function releaseLoops(directory: string): Promise<void> {
+/** The kernel lets go of a device a moment after its last process was reaped, hence the patience. Returns those that it holds on to. */
+export async function releaseLoops(directory: string): Promise<readonly string[]> {
   for (let tries = 0; tries < 100; tries += 1) {
-    if ((await findLoops(directory)).length === 0) return;
+    if ((await findLoops(directory)).length === 0) return [];
     await setTimeout(10);
   }
+  return await findLoops(directory);
 }

@@ -85,6 +85,8 @@ async function flock(descriptor: number, how: readonly string[]): Promise<boolea
   if (!asked.failed) return true;
   closeSync(descriptor);
   if (asked.exitCode === heldExitCode) return false;
+  const couldNotStart = asked.exitCode === undefined && asked.code !== 'ENOENT';
+  if (couldNotStart) throw new FixError('sandbox_boot', { cause: asked, details: { why: 'flock could not be started' } });
   throw new FixError('host_incomplete', { cause: asked, details: { missing: 'flock, on file systems that know it' } });
 }
 

@@ -176,7 +176,9 @@ function createLayerMaker(options: OciOptions, find: () => Promise<Parts>): Laye
             const { channel, bootMs } = await meet(launched, options, signal, startedAt);
             await fill(createSandbox(launched, channel, { ...info, bootMs }));
             await settle(settleScript, { channel, process, signal });
-            await releaseLoops(claim.directory);
+            const mounted = await releaseLoops(claim.directory);
+            // What is cut under a kernel that still writes to it is no file system any more.
+            if (mounted.length > 0) throw new FixError('sandbox_leftover', { details: { left: mounted } });
             await shrinkDisk(file, signal);
             await chmod(file, 0o400);
             const left = await claim.release();
