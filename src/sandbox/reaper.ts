@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { claimsOf, discardVm } from './claim.ts';
 import type { HostOptions } from './claim.ts';
 import { lockFile } from './lock.ts';
+import type { Lock } from './lock.ts';
 import { isAlive, Owner } from './owner.ts';
 
 /** A claim is made a moment before its owner is written into it, and a directory is emptied a moment before it goes. */
@@ -14,8 +15,9 @@ export async function sweep(host: HostOptions): Promise<string[]> {
   const vms = join(host.stateDir, 'vms');
   const removed: string[] = [];
   for (const id of await readdir(vms).catch(() => [])) {
-    if (!(await isAbandoned(join(vms, id)))) continue;
-    const left = await discardVm(host, id);
+    const lock = await takeOver(join(vms, id));
+    if (lock === null) continue;
+    const left = await discardVm(host, id).finally(() => lock.release());
     if (left.length > 0) continue;
     removed.push(id);
     host.log.warn({ sandboxId: id }, 'removed a VM whose worker is gone');
@@ -28,26 +30,27 @@ export async function sweep(host: HostOptions): Promise<string[]> {
 async function sweepClaims({ stateDir, log }: HostOptions): Promise<void> {
   const claims = claimsOf(stateDir);
   for (const name of await readdir(claims).catch(() => [])) {
-    if (!(await isAbandoned(join(claims, name)))) continue;
+    const lock = await takeOver(join(claims, name));
+    if (lock === null) continue;
     await rm(join(claims, name), { recursive: true, force: true }).catch((err: unknown) => log.warn({ err, name }, 'a claim could not be removed'));
+    await lock.release();
   }
 }
 
-async function isAbandoned(directory: string): Promise<boolean> {
-  const text = await readFile(join(directory, 'owner.json'), 'utf8').catch(() => '');
-  const owner = Owner.safeParse(parse(text));
-  if (owner.success && (await isAlive(owner.data))) return false;
-  if (owner.success) return await isLetGo(join(directory, 'owner.json'));
+/**
+ * Null for what somebody has: its worker, or another one that sweeps it. A process in another container, which is not to be
+ * seen from here, holds the file as long as it lives.
+ */
+async function takeOver(directory: string): Promise<Lock | null> {
+  const file = join(directory, 'owner.json');
+  const owner = Owner.safeParse(parse(await readFile(file, 'utf8').catch(() => '')));
+  if (owner.success) return (await isAlive(owner.data)) ? null : await lockFile(file);
   const entry = await stat(directory).catch(() => null);
-  return entry !== null && Date.now() - entry.mtimeMs > unownedForMs;
+  return entry !== null && Date.now() - entry.mtimeMs > unownedForMs ? nobodys : null;
 }
 
-/** A process in another container, which is not to be seen from here, holds the file as long as it lives. */
-async function isLetGo(file: string): Promise<boolean> {
-  const lock = await lockFile(file);
-  await lock?.release();
-  return lock !== null;
-}
+/** There is no file that could be held. */
+const nobodys: Lock = { release: () => Promise.resolve() };
 
 function parse(text: string): unknown {
   try {
