@@ -1,4 +1,4 @@
-import { createSign } from 'node:crypto';
+import { createSign, generateKeyPairSync } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createAppClient, createClient, mintToken, refusal } from '../support/github/clients.ts';
 import { createStandInGitHub, type StandInGitHub } from '../support/github/stand-in.ts';
@@ -136,10 +136,14 @@ describe('the JWT of the App', () => {
   });
 
   it('is refused with another key, another algorithm or another issuer', async () => {
-    await using other = await createStandInGitHub();
+    const { privateKey: other } = generateKeyPairSync('rsa', {
+      modulusLength: 2048,
+      publicKeyEncoding: { type: 'spki', format: 'pem' },
+      privateKeyEncoding: { type: 'pkcs1', format: 'pem' },
+    });
     const claims = { iss: standIn.app.appId, iat: seconds() - 60, exp: seconds() + 60 };
 
-    expect(await refusal(ask(sign(claims, other.app.privateKey)))).toMatchObject({ status: 401, message: 'A JSON web token could not be decoded' });
+    expect(await refusal(ask(sign(claims, other)))).toMatchObject({ status: 401, message: 'A JSON web token could not be decoded' });
     expect(await refusal(ask(sign(claims, undefined, 'none')))).toMatchObject({ status: 401 });
     expect(await refusal(ask(sign({ ...claims, iss: 1 })))).toMatchObject({ status: 404, message: 'Integration not found' });
   });
