@@ -50,10 +50,13 @@ export interface Connection {
 /** A guest that answers none of these is dead. A provider's stream mostly tells sooner. */
 const keepalive = { keepaliveInterval: 15_000, keepaliveCountMax: 4 };
 /**
- * How long a refused session is asked for again. sshd counts sessions that ended a moment ago, and a guest full of
- * processes cannot fork; what was refused has not run.
+ * How long a refused session is asked for again, less and less often. sshd counts sessions that ended a moment ago, and of
+ * a busy one a hundred that ask at once are most of its work; a guest full of processes cannot fork. What was refused has
+ * not run, and the limit of a command goes on meanwhile.
  */
-const refusalMs = 5000;
+const refusalMs = 30_000;
+const firstPauseMs = 50;
+const longestPauseMs = 1000;
 /** ssh2 opens 2 MiB per channel and may have opened it twice; a hundred channels may each have 2 MiB to send. */
 const maxReceivedBytes = 8 * 1024 * 1024;
 const maxUnsentBytes = 256 * 1024 * 1024;
@@ -144,12 +147,12 @@ function converse(client: Client, options: ConnectOptions, state: Pick<Connectio
     orLost,
     async open(commandLine) {
       const giveUpAt = performance.now() + refusalMs;
-      for (;;) {
+      for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(2 * pauseMs, longestPauseMs)) {
         try {
           return await orLost(openSession(client, commandLine, (channel) => watchExit(track(channel), state)));
         } catch (thrown) {
           if (performance.now() > giveUpAt) lose('the guest refuses a session', thrown);
-          await orLost(setTimeout(50));
+          await orLost(setTimeout(pauseMs));
         }
       }
     },

@@ -133,12 +133,15 @@ describe('a channel to a hostile server', () => {
     for (const client of clients.splice(0)) client.close();
   });
 
-  /** `run` is given each session that a command line was sent to; without it no command line is answered. */
-  async function connectTo(run: ((session: ServerChannel, commandLine: string) => void) | null): Promise<Channel> {
+  /** `run` is given each session that a command line was sent to; without it no command line is answered. A session may be refused. */
+  async function connectTo(run: ((session: ServerChannel, commandLine: string) => void) | null, refuses = (): boolean => false): Promise<Channel> {
     const server = new ssh2.Server({ hostKeys: [key.privateKey] }, (client: Connection) => {
       client.on('authentication', (context) => context.accept());
       client.on('error', () => {});
-      client.on('session', (accept) => void accept().on('exec', (acceptExec, _reject, info) => run?.(acceptExec(), info.command)));
+      client.on('session', (accept, reject) => {
+        if (refuses()) return void reject();
+        accept().on('exec', (acceptExec, _reject, info) => run?.(acceptExec(), info.command));
+      });
     });
     // Not a duplexPair: it answers within the write, which ssh2 does not expect.
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -168,6 +171,25 @@ describe('a channel to a hostile server', () => {
     await guest.exec(['echo', '$(id)'], { cwd: '/tmp/`id`', env: { A: "';id" } });
 
     expect(await seen.promise).toMatch(/^[0-9a-f]{16}$/);
+  });
+
+  test('a guest so busy that it refuses sessions for a while is not lost', { timeout: 60_000 }, async () => {
+    let asked = 0;
+    let until = 0;
+    const refuses = (): boolean => {
+      asked += 1;
+      until ||= performance.now() + 6000;
+      return performance.now() < until;
+    };
+    const end = (session: ServerChannel): void => {
+      session.exit(0);
+      session.end();
+    };
+    const guest = await connectTo(end, refuses);
+
+    expect(await guest.exec(['true'])).toMatchObject({ ended: 'exited', exitCode: 0 });
+    // Not as often as it can, which would keep it busy.
+    expect(asked).toBeLessThan(40);
   });
 
   test('a guest that sends past its window is cut off', async () => {
