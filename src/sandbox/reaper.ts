@@ -17,7 +17,8 @@ export async function sweep(host: HostOptions): Promise<string[]> {
   for (const id of await readdir(vms).catch(() => [])) {
     const lock = await takeOver(join(vms, id));
     if (lock === null) continue;
-    const left = await discardVm(host, id).finally(() => lock.release());
+    const left = await discardVm(host, id);
+    await lock.release();
     if (left.length > 0) continue;
     removed.push(id);
     host.log.warn({ sandboxId: id }, 'removed a VM whose worker is gone');

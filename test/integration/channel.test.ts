@@ -139,8 +139,8 @@ describe('a channel to a hostile server', () => {
       client.on('authentication', (context) => context.accept());
       client.on('error', () => {});
       client.on('session', (accept, reject) => {
-        if (refuses()) return void reject();
-        accept().on('exec', (acceptExec, _reject, info) => run?.(acceptExec(), info.command));
+        if (refuses()) return reject();
+        return accept().on('exec', (acceptExec, _reject, info) => run?.(acceptExec(), info.command));
       });
     });
     // Not a duplexPair: it answers within the write, which ssh2 does not expect.
