@@ -1,4 +1,8 @@
-/** The sandbox contract over a real sshd on this host: the fast check of the channel and of the guest's supervisor. */
+/**
+ * The sandbox contract over a real sshd on this host: the fast check of the channel and of the guest's supervisor. It stands
+ * with the real guests, because its fork storm takes every process that the agent's user may have, also from other tests
+ * whose VMs are folders of this host.
+ */
 import { afterAll, describe } from 'vitest';
 import { createHostSandbox, createHostSshd, whyNoSshd } from '../support/host-sshd.ts';
 import type { HostSshd } from '../support/host-sshd.ts';
