@@ -1,5 +1,5 @@
 /** Two issues of one repository whose setup takes its time: the second run begins where the setup of the first was kept. */
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { loadConfig } from '../../src/config.ts';
 import { isSkipped, lacksForGvisor } from '../support/guest.ts';
 import { removeLayers } from '../support/remove-layers.ts';
@@ -15,20 +15,13 @@ const fix = [replies[3], replies.at(-1)].filter((reply) => reply !== undefined);
 const publish = { tools: [{ name: 'bash', input: { command: 'curl -sS -X PUT -d {} https://registry.npmjs.org/made-by-an-agent' } }] };
 const nothingToDo = { tools: [{ name: 'submit', input: { summary: 'There is nothing to do.', files: [], noChange: true } }] };
 
-let stop: AbortController;
-let stack: AsyncDisposableStack;
-beforeEach(() => {
-  stop = new AbortController();
-  stack = new AsyncDisposableStack();
-});
-afterEach(() => stack.disposeAsync());
-
 describe.skipIf(skipped)('the second run of a repository', () => {
-  it('is ready at once, with what setup made for the first, and says so; its proof begins with nothing', { timeout: 240_000 }, async () => {
+  it('is ready at once, with what setup made for the first, and says so; its proof begins with nothing', async () => {
+    await using stack = new AsyncDisposableStack();
     const files = { '.github/mayfly.yml': settings, '.gitignore': 'made-by-setup\n' };
     const config = { MAYFLY_CACHE_DIR, MAYFLY_REPOSITORY_TEMPLATES_GIB: 1 };
     const change = { provider: 'oci', files, config, replies: 'request' } as const;
-    const stage = await setStage([nothingToDo, publish, ...fix], change, { stack, signal: stop.signal });
+    const stage = await setStage([nothingToDo, publish, ...fix], change, { stack, signal: new AbortController().signal });
     const { system } = stage;
     stack.defer(() => removeLayers(MAYFLY_CACHE_DIR, system.standIn));
     const run = async () => {
@@ -38,7 +31,7 @@ describe.skipIf(skipped)('the second run of a repository', () => {
     };
 
     const first = await run();
-    await expect.poll(stage.logged, { timeout: 120_000 }).toContain('repository template is ready');
+    await expect.poll(stage.logged, { timeout: 300_000 }).toContain('repository template is ready');
     const second = await run();
 
     expect([first.outcome?.kind, second.outcome?.kind]).toEqual(['no_change', 'published']);
