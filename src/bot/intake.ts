@@ -8,6 +8,7 @@ import type { Operator } from '../settings/operator.ts';
 import type { Resolved } from '../settings/resolve.ts';
 import { defaults } from '../settings/values.ts';
 import { reactIfTaken } from './answer.ts';
+import type { Obeyed } from './answer.ts';
 import { obey, stopRuns } from './commands.ts';
 import { isUnnamedBot, maySteer, readPermission, readRepositorySettings } from './repository-settings.ts';
 import type { Intake, IntakeTools, Scene } from './scene.ts';
@@ -30,10 +31,21 @@ export async function takeIn(event: Intake, tools: IntakeTools, log: Log): Promi
   const unheard = whyUnheard(event, permission, { settings, operator });
   if (unheard !== null) return log.info({ permission }, unheard);
   const scene: Scene = { ...place, settings, label: labelOf(settings, operator) };
-  await react(scene, 'eyes');
-  const done = event.kind === 'labeled' ? await start(scene, { kind: 'fix', instruction: null, resume: null, plan: null }) : await obey(scene);
+  const done = event.kind === 'labeled' ? await startSeen(scene) : await obeySeen(scene);
   // Whoever looks at the comment sees what became of it; a run says so itself, at its end.
   if (done !== 'started') await react(scene, done === 'done' ? 'rocket' : 'confused');
+}
+
+/** GitHub takes writes a second apart: the run's comment, without which it does not begin, goes first. */
+async function startSeen(scene: Scene): Promise<Obeyed> {
+  const done = await start(scene, { kind: 'fix', instruction: null, resume: null, plan: null });
+  await react(scene, 'eyes');
+  return done;
+}
+
+async function obeySeen(scene: Scene): Promise<Obeyed> {
+  await react(scene, 'eyes');
+  return await obey(scene);
 }
 
 /** The label that the settings name; while they are broken, the operator's. */

@@ -16,7 +16,8 @@ export const Notes = z.object({
   installation: z.number(),
   repository: z.number(),
   commit: z.string(),
-  node: z.object({ version: z.string(), remark: z.string().nullable() }),
+  /** Null in an image of the repository's own. */
+  node: z.object({ version: z.string(), remark: z.string().nullable() }).nullable(),
   /** How long the run took that had no template, from boot to ready. */
   readyMs: z.number(),
 });
@@ -65,13 +66,18 @@ export function createMaking(making: MakingOptions): Making {
     later(name, options, notes) {
       if (signal.aborted || waiting.size >= maxWaiting || waiting.has(name.place)) return;
       waiting.add(name.place);
+      // The run's own hold is over by the time that it is made.
+      const image = options.image?.share() ?? null;
       last = last
-        .then(() => make(name, options, notes))
+        .then(() => make(name, { ...options, image }, notes))
         .catch((thrown: unknown) => {
           const err = asFixError(thrown);
           if (!signal.aborted) log.warn({ err, code: err.code, details: err.details, ...notes }, 'repository template could not be made');
         })
-        .finally(() => waiting.delete(name.place));
+        .finally(async () => {
+          waiting.delete(name.place);
+          await image?.[Symbol.asyncDispose]();
+        });
     },
     idle: () => last,
     async close() {
@@ -85,12 +91,11 @@ export function createMaking(making: MakingOptions): Making {
 async function makeKept({ provider, maker, log }: MakingOptions, { options, file }: { options: WorkspaceOptions; file: string }): Promise<Notes['node']> {
   const { plan, report, signal } = options;
   const gateway = options.openGateway('setup', plan.allow.setup);
-  const made: Notes['node'][] = [];
+  const machine = { signal, size: plan.sandbox, ...(options.image && { image: options.image }) };
+  let node: Notes['node'] = null;
   try {
-    const spec = { id: `${report.runId}-layer`, signal, size: plan.sandbox };
-    await maker.make(spec, file, async (sandbox) => {
-      const node = await furnish(sandbox, gateway, options);
-      if (node !== null) made.push(node);
+    await maker.make({ ...machine, id: `${report.runId}-layer` }, file, async (sandbox) => {
+      node = await furnish(sandbox, gateway, options);
       await forgetCertificates(sandbox, options);
     });
   } finally {
@@ -101,27 +106,31 @@ async function makeKept({ provider, maker, log }: MakingOptions, { options, file
       'what the VM of a repository template asked for',
     );
   }
-  const [node] = made;
-  if (node === undefined) throw new FixError('internal', { details: { reason: 'nothing was made' } });
-  const sandbox = await provider.boot({ id: `${report.runId}-layer-check`, signal, size: plan.sandbox, layer: file });
+  const sandbox = await provider.boot({ ...machine, id: `${report.runId}-layer-check`, layer: file });
   const left = await sandbox.dispose();
   if (left.length > 0) throw new FixError('sandbox_leftover', { details: { left } });
   return node;
 }
 
-// Each certificate of the bundle whose lines are all in the file goes; `update-ca-certificates` takes a minute under emulation.
+// Each certificate of the bundle whose lines are all in the file goes; `update-ca-certificates` takes a minute under
+// emulation, and of the programs that could do it an image need have no other than its shell.
 const forgetScript = `
 [ -e "$1" ] || exit 0
-awk 'NR == FNR { own[$0]; next }
-/^-----BEGIN/ { block = $0; other = 0; inside = 1; next }
-inside && /^-----END/ { if (other) print block "\\n" $0; inside = 0; next }
-inside { block = block "\\n" $0; if (!($0 in own)) other = 1; next }
-!($0 in own)' "$1" "$2" > "$2.new" && cat "$2.new" > "$2" && rm "$1" "$2.new" || exit
-[ ! -e "$3" ] || python3 -c "$4" "$2" "$3"`;
+declare -A own
+while IFS= read -r line; do own[=$line]=1; done < "$1"
+while IFS= read -r line; do
+  case $inside$line in
+    -----BEGIN*) block=$line other= inside=+ ;;
+    +-----END*) inside=; [ -z "$other" ] || printf '%s\n' "$block" "$line" ;;
+    +*) block+=$'\n'$line; [ -n "\${own[=$line]-}" ] || other=1 ;;
+    *) [ -n "\${own[=$line]-}" ] || printf '%s\n' "$line" ;;
+  esac
+done < "$2" > "$2.new" && cat "$2.new" > "$2" && rm "$1" "$2.new" || exit
+[ ! -e "$3" ] || ! command -v python3 > /dev/null || python3 -c "$4" "$2" "$3"`;
 
 /** What one guest was told to trust, the next one is told anew, or not; Java reads a store of its own, which is made of the bundle. */
 async function forgetCertificates(sandbox: Sandbox, { surroundings, signal }: WorkspaceOptions): Promise<void> {
-  const result = await sandbox.exec(['sh', '-c', forgetScript, 'sh', surroundings.install.path, guestBundle, guestJavaStore, javaStoreScript], {
+  const result = await sandbox.exec(['bash', '-c', forgetScript, 'bash', surroundings.install.path, guestBundle, guestJavaStore, javaStoreScript], {
     user: 'root',
     cwd: '/',
     signal,

@@ -68,7 +68,7 @@ export function createRepositoryTemplates({ worthMs = 10_000, availableMib = ava
     async open(options, home) {
       const startedAt = performance.now();
       const { snapshot, report } = options;
-      const makerKey = await maker.key(options.plan.sandbox);
+      const makerKey = await maker.key({ size: options.plan.sandbox, ...(options.image && { image: options.image }) });
       if (makerKey === null) return { workspace: await openWorkspace(options), refresh: null };
       const name: LayerName = { place: await placeOf(options, home, makerKey), commit: snapshot.sha };
       const found = await findKept(layers, { name, home, options }).catch((err: unknown) => {

@@ -101,12 +101,10 @@ async function prepare(
     report,
     signal,
   });
-  // What is kept lies over the host's own template.
-  const templates = image === null && home ? tools.repositoryTemplates : null;
   let refresh: Opened['refresh'] = null;
   const openAgents = async (): Promise<Workspace> => {
-    if (!home || !templates) return await openWorkspace(describe('agent'));
-    const opened = await templates.open(describe('agent'), home);
+    if (!home || !tools.repositoryTemplates) return await openWorkspace(describe('agent'));
+    const opened = await tools.repositoryTemplates.open(describe('agent'), home);
     refresh = opened.refresh;
     return opened.workspace;
   };

@@ -4,7 +4,7 @@ import { trustFile } from '../gateway/surroundings.ts';
 import { FixError } from '../errors.ts';
 import type { Snapshot } from '../git/mirror.ts';
 import type { Rerun } from '../proof/prove.ts';
-import type { ExecResult, GuestImage, Provider, Sandbox } from '../sandbox/sandbox.ts';
+import type { ExecResult, GuestImage, HeldImage, Provider, Sandbox } from '../sandbox/sandbox.ts';
 import { describeUnlisted, egressOf } from './egress.ts';
 import { withdrawRoot } from './guest-root.ts';
 import { installNode } from './install-node.ts';
@@ -32,7 +32,7 @@ export interface WorkspaceOptions {
   readonly surroundings: GuestSurroundings;
   readonly guestNodeVersion: string;
   /** What the VM is made of in the place of the template; null for none. */
-  readonly image: GuestImage | null;
+  readonly image: HeldImage | null;
   readonly snapshot: Snapshot;
   readonly plan: Plan;
   readonly limits: { readonly setupTimeoutMs: number; readonly ancestors: number };
@@ -47,7 +47,8 @@ export interface KeptSetup {
   readonly file: string;
   /** What is checked out there: the base, or one of its ancestors. */
   readonly commit: string;
-  readonly node: GuestNode;
+  /** Null in an image of the repository's own. */
+  readonly node: GuestNode | null;
   /** The commands run once more, because they may have read what is different now. */
   readonly again: boolean;
 }

@@ -4,6 +4,8 @@ export interface BundlePlan {
   readonly rootfs: string;
   /** An image of EROFS that gVisor's kernel mounts in the place of an empty `rootfs`, and where it keeps what is written. */
   readonly packed?: { readonly file: string; readonly layer: string };
+  /** A folder of the host to which the guest writes through the process that opens files for it. */
+  readonly copy?: string;
   readonly hostname: string;
   readonly cgroupsPath: string;
 }
@@ -23,8 +25,11 @@ const annotate = ({ file, layer }: { file: string; layer: string }) => ({
   'dev.gvisor.spec.rootfs.overlay': `dir=${layer}`,
 });
 
+/** Where a guest finds the folder that it copies itself to. */
+export const guestCopy = '/run/mayfly-copy';
+
 /** The content of `config.json`. */
-export function describeContainer({ rootfs, packed, hostname, cgroupsPath }: BundlePlan): object {
+export function describeContainer({ rootfs, packed, copy, hostname, cgroupsPath }: BundlePlan): object {
   return {
     ociVersion: '1.0.2',
     hostname,
@@ -48,6 +53,7 @@ export function describeContainer({ rootfs, packed, hostname, cgroupsPath }: Bun
       memoryDisk('/dev', ['nosuid', 'mode=755']),
       memoryDisk('/dev/shm', ['nosuid', 'nodev', 'mode=1777']),
       memoryDisk('/run', ['nosuid', 'nodev', 'mode=755']),
+      ...(copy === undefined ? [] : [{ destination: guestCopy, type: 'bind', source: copy, options: ['rw', 'nosuid', 'nodev'] }]),
     ],
     linux: {
       cgroupsPath,

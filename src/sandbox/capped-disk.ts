@@ -21,23 +21,36 @@ export const placesOf = (directory: string) => ({
   writable: join(directory, 'writable'),
   /** The root filesystem, unless it is the image's own. */
   root: join(directory, 'root'),
+  /** What a kept disk is to hold, where the guest copies it there. */
+  copy: join(directory, 'lower/upper'),
 });
 const mountPoints = ['writable', 'root', 'image', 'kept', 'lower'] as const;
 
-/** Makes the file; sparse, so it takes what is written to it. One that is kept is made where it stays. Throws `disk_full`, `sandbox_boot`. */
-export async function makeCappedDisk(directory: string, { sizeBytes, keep }: { sizeBytes: number; keep: string | null }): Promise<void> {
+/** The files are sparse, so they take what is written to them. One that is kept is made where it stays. Throws `disk_full`, `sandbox_boot`. */
+export async function makeDisks({ directory, shape, keep }: Pick<ContainerDisks, 'directory' | 'shape' | 'keep'>, sizeBytes: number): Promise<void> {
   for (const name of mountPoints) await mkdir(join(directory, name), { mode: 0o700 });
-  const file = keep ?? placesOf(directory).disk;
+  if (shape !== 'keep') await makeCappedDisk(placesOf(directory).disk, { sizeBytes, files: 'one' });
+  if (keep !== null) await makeCappedDisk(keep, { sizeBytes, files: 'many' });
+}
+
+async function makeCappedDisk(file: string, { sizeBytes, files }: { sizeBytes: number; files: keyof typeof shapes }): Promise<void> {
   await writeFile(file, '', { mode: 0o600 });
   await truncate(file, sizeBytes);
-  const made = await execa('mke2fs', [...settings, ...shapes[keep === null ? 'one' : 'many'], file], { reject: false, stdin: 'ignore', all: true });
+  const made = await execa('mke2fs', [...settings, ...shapes[files], file], { reject: false, stdin: 'ignore', all: true });
   if (made.failed) throw new FixError('sandbox_boot', { cause: made, details: { why: 'its disk could not be made', output: made.all.slice(-500) } });
 }
 
 /**
- * $1 the container's directory; $2 what its root filesystem is: the image as it is (`image`), the image with the capped
- * disk over it, which is made elsewhere (`keep`), the image with a kept disk over it (`kept`); $3 the image; $4 the folder
- * of the disk that is or will be kept, and $5 its name; then the command, whose standard input becomes descriptor 3, the wire. Not its output as well: gVisor shuts a
+ * What the root filesystem is: the image as it is (`image`); the image with the capped disk over it, which is made where it
+ * stays (`keep`); the image with a kept disk over it (`kept`). Of an image that only gVisor's kernel reads, nothing can be
+ * laid over by the host's: the guest copies all that it sees to a disk that is kept (`copy`), which is the next one's root
+ * filesystem as it is (`whole`).
+ */
+type Shape = 'image' | 'keep' | 'kept' | 'copy' | 'whole';
+
+/**
+ * $1 the container's directory; $2 the shape; $3 the image; $4 the folder of the disk that is or will be kept, and $5 its
+ * name; then the command, whose standard input becomes descriptor 3, the wire. Not its output as well: gVisor shuts a
  * socket down for both when either is closed.
  *
  * Names are relative: overlayfs has a syntax of its own for what is in them. The kept disk is mounted by a name in the
@@ -61,6 +74,12 @@ case $2 in
   kept)
     mount -o loop,ro,noatime,nosuid,nodev "kept/$5" lower
     mount -t overlay -o "ro,$over,lowerdir=lower/upper:image" mayfly root ;;
+  copy)
+    mount -o loop,noatime,nosuid,nodev "kept/$5" lower
+    mkdir lower/upper ;;
+  whole)
+    mount -o loop,ro,noatime,nosuid,nodev "kept/$5" lower
+    mount --bind lower/upper root ;;
 esac
 cd /
 shift 5
@@ -69,20 +88,25 @@ exec "$@" <&3 3>&-`;
 
 export interface ContainerDisks {
   readonly directory: string;
-  /** The image's root filesystem. */
-  readonly image: string;
+  readonly shape: Shape;
+  /** The image's root filesystem; null for one that only gVisor's kernel reads. */
+  readonly image: string | null;
   /** The capped disk where it is to stay, with what is written as files. */
   readonly keep: string | null;
-  /** A disk that was kept, between image and container. */
+  /** A disk that was kept. */
   readonly layer: string | null;
 }
 
+export function chooseDisks({ directory, image, keep, layer }: Omit<ContainerDisks, 'shape'>): ContainerDisks {
+  const [kept, whole] = image === null ? (['copy', 'whole'] as const) : (['keep', 'kept'] as const);
+  return { directory, image, keep, layer, shape: keep !== null ? kept : layer === null ? 'image' : whole };
+}
+
 /** The command with the disks mounted, seen by it alone. */
-export function withDisks({ directory, image, keep, layer }: ContainerDisks, argv: readonly string[]): string[] {
-  const shape = keep !== null ? 'keep' : layer === null ? 'image' : 'kept';
+export function withDisks({ directory, shape, image, keep, layer }: ContainerDisks, argv: readonly string[]): string[] {
   const file = keep ?? layer;
   const kept = file === null ? ['', ''] : [dirname(file), basename(file)];
-  return ['unshare', '--mount', '--propagation', 'slave', '/bin/sh', '-c', mountScript, 'mayfly-disk', directory, shape, image, ...kept, ...argv];
+  return ['unshare', '--mount', '--propagation', 'slave', '/bin/sh', '-c', mountScript, 'mayfly-disk', directory, shape, image ?? placesOf(directory).root, ...kept, ...argv];
 }
 
 /** e2fsck says so when it changed something and all is well then: https://man7.org/linux/man-pages/man8/e2fsck.8.html */

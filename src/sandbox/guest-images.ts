@@ -23,7 +23,7 @@ import { copyLayers, findInRegistry, planImage } from './registry.ts';
 import { registryCredentialsFor } from './registry-credentials.ts';
 import type { RegistryCredential } from './registry-credentials.ts';
 import type { FoundImage, ImageSource, RegistryOptions } from './registry.ts';
-import type { GuestImages, HeldImage, Provider } from './sandbox.ts';
+import type { GuestImage, GuestImages, HeldImage, Provider } from './sandbox.ts';
 import { buildTemplateOf } from './template.ts';
 import type { Snapshot } from './vm.ts';
 
@@ -97,8 +97,22 @@ async function prepare(name: string, options: GuestImagesOptions, building: Buil
   });
   const snapshot = kind === 'erofs' ? null : await holdSnapshot(holding, { image, base }, options, building);
   await pruneTemplates({ image, snapshot }, options, options);
-  const held = holding.move();
-  return { key, sha256: manifest.imageSha256, environment: manifest.environment, [Symbol.asyncDispose]: () => held.disposeAsync() };
+  return share({ key, sha256: manifest.imageSha256, environment: manifest.environment }, { holding: holding.move(), holds: 0 });
+}
+
+function share(image: GuestImage, held: { readonly holding: AsyncDisposableStack; holds: number }): HeldImage {
+  held.holds += 1;
+  let isOver = false;
+  return {
+    ...image,
+    share: () => share(image, held),
+    async [Symbol.asyncDispose]() {
+      if (isOver) return;
+      isOver = true;
+      held.holds -= 1;
+      if (held.holds === 0) await held.holding.disposeAsync();
+    },
+  };
 }
 
 /** A machine that finds no saved memory any more boots cold. */

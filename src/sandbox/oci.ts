@@ -8,8 +8,8 @@
 import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { FixError } from '../errors.ts';
-import { describeContainer } from './bundle.ts';
-import { makeCappedDisk, placesOf, releaseLoops, shrinkDisk, withDisks } from './capped-disk.ts';
+import { describeContainer, guestCopy } from './bundle.ts';
+import { chooseDisks, makeDisks, placesOf, releaseLoops, shrinkDisk, withDisks } from './capped-disk.ts';
 import { cgroupPath } from './cgroup.ts';
 import { checkVmId, processName } from './claim.ts';
 import type { Claim, HostOptions } from './claim.ts';
@@ -28,7 +28,7 @@ import { imageOf } from './named-image.ts';
 import { sweep } from './reaper.ts';
 import { findRunsc, runscArguments } from './runsc.ts';
 import type { Runsc } from './runsc.ts';
-import type { LayerMaker, Provider, Sandbox, SandboxInfo, SandboxSpec } from './sandbox.ts';
+import type { GuestImage, LayerMaker, Provider, Sandbox, SandboxInfo, SandboxSpec } from './sandbox.ts';
 import { awaitReady } from './thaw.ts';
 
 export interface OciOptions extends HostOptions, DiskSizes {
@@ -52,26 +52,26 @@ const port = 3;
 interface Parts {
   readonly image: Image;
   readonly runsc: Runsc;
-  /** The root filesystem is a file, which only gVisor's kernel reads. */
-  readonly isPacked?: boolean;
 }
+
+/** The parts of a guest of this host's template, or of an image. */
+type Find = (named?: GuestImage) => Promise<Parts>;
 
 /** Looks for runsc and the image at the first boot. Its boots throw `host_incomplete` and `template_missing`, too. */
 export function createOciProvider(options: OciOptions): Provider {
   let parts: Promise<Parts> | null = null;
-  const find = async (): Promise<Parts> => {
+  const find: Find = async (named) => {
     parts ??= findParts(options);
     parts.catch(() => {
       parts = null;
     });
-    return parts;
+    return named ? { ...(await parts), image: imageOf(options.cacheDir, named) } : await parts;
   };
   return {
     name: 'oci',
     async boot(spec) {
       checkVmId(spec.id);
-      const parts = await find();
-      return bootContainer(options, spec.image ? { ...parts, image: imageOf(options.cacheDir, spec.image), isPacked: true } : parts, spec);
+      return bootContainer(options, await find(spec.image), spec);
     },
     sweep: () => sweep(options),
     layers: createLayerMaker(options, find),
@@ -125,19 +125,26 @@ interface Disks {
 
 async function startContainer(
   { id, directory, cgroups }: Claim,
-  { image, runsc, isPacked = false }: Parts,
+  { image, runsc }: Parts,
   { sizeBytes, keep, layer }: Disks,
 ): Promise<HostProcess> {
   const at = (name: string): string => join(directory, name);
-  const { root, writable } = placesOf(directory);
+  const { root, writable, copy } = placesOf(directory);
   for (const name of ['bundle', 'state']) await mkdir(at(name), { mode: 0o700 });
-  const rootfs = isPacked || keep !== null || layer !== null ? root : image.rootfs;
-  const packed = isPacked && { packed: { file: image.rootfs, layer: writable } };
-  const config = describeContainer({ rootfs, ...packed, hostname: hostNameOf(id), cgroupsPath: cgroupPath(id) });
+  // A foreign root filesystem is a file, which only gVisor's kernel reads.
+  const disks = chooseDisks({ directory, image: image.isForeign ? null : image.rootfs, keep, layer });
+  const { shape } = disks;
+  const config = describeContainer({
+    rootfs: shape === 'image' && !image.isForeign ? image.rootfs : root,
+    ...(image.isForeign && shape !== 'whole' && { packed: { file: image.rootfs, layer: writable } }),
+    ...(shape === 'copy' && { copy }),
+    hostname: hostNameOf(id),
+    cgroupsPath: cgroupPath(id),
+  });
   await writeFile(at('bundle/config.json'), JSON.stringify(config));
-  await makeCappedDisk(directory, { sizeBytes, keep });
-  const plan = { name: processName(id), bundle: at('bundle'), state: at('state'), layer: keep === null ? writable : null };
-  const argv = withDisks({ directory, image: isPacked ? root : image.rootfs, keep, layer }, runscArguments(runsc, plan));
+  await makeDisks(disks, sizeBytes);
+  const plan = { name: processName(id), bundle: at('bundle'), state: at('state'), layer: shape === 'keep' ? null : writable };
+  const argv = withDisks(disks, runscArguments(runsc, plan));
   return startHostProcess({ argv: ['setpriv', '--pdeathsig=KILL', ...argv], cgroups, sockets: 1 });
 }
 
@@ -147,6 +154,9 @@ set -e
 if [ -e /usr/bin/sudo.distrib ]; then mv -f /usr/bin/sudo.distrib /usr/bin/sudo; fi
 sed -i '\\|^/usr/bin/sudo$|,+2d' /var/lib/dpkg/diversions
 sync`;
+
+/** What an image became, as files; not what lies over it in memory. gVisor 20240729 gives a file that is linked to whoever links it: each name has a copy. */
+const copyScript = `cp --archive --no-preserve=links --one-file-system /. ${guestCopy}/ && sync`;
 
 /** Bits of CAP_DAC_OVERRIDE, CAP_FOWNER and CAP_FSETID: https://github.com/torvalds/linux/blob/master/include/uapi/linux/capability.h */
 const owning = (1n << 1n) | (1n << 3n) | (1n << 4n);
@@ -158,13 +168,13 @@ async function mayOwnAll(): Promise<boolean> {
 }
 
 /** The root filesystem of such a guest is an overlay of the host's kernel, whose upper half is the disk that is kept: gVisor's own is of no use to another. */
-function createLayerMaker(options: OciOptions, find: () => Promise<Parts>): LayerMaker {
+function createLayerMaker(options: OciOptions, find: Find): LayerMaker {
   return {
-    key: async () => ((await mayOwnAll()) ? `oci ${(await find()).image.key}` : null),
+    key: async ({ image }) => ((await mayOwnAll()) ? `oci ${(await find(image)).image.key}` : null),
     largestBytes: (size) => diskBytesOf(options, { ...(size && { size }) }),
     async make(spec, file, fill) {
       checkVmId(spec.id);
-      const parts = await find();
+      const parts = await find(spec.image);
       const startedAt = performance.now();
       await orRemove(file, () =>
         launch(
@@ -175,7 +185,7 @@ function createLayerMaker(options: OciOptions, find: () => Promise<Parts>): Laye
             const { claim, process } = launched;
             const { channel, bootMs } = await meet(launched, options, signal, startedAt);
             await fill(createSandbox(launched, channel, { ...info, bootMs }));
-            await settle(settleScript, { channel, process, signal });
+            await settle(parts.image.isForeign ? copyScript : settleScript, { channel, process, signal });
             const mounted = await releaseLoops(claim.directory);
             // What is cut under a kernel that still writes to it is no file system any more.
             if (mounted.length > 0) throw new FixError('sandbox_leftover', { details: { left: mounted } });

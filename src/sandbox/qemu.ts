@@ -36,12 +36,15 @@ export function createQemuProvider(options: QemuOptions): Provider {
     });
     return template;
   };
+  const templateOf = async ({ image, size }: Pick<SandboxSpec, 'image' | 'size'>): Promise<Template> => {
+    const found = await find();
+    return resize(image ? await findNamed(options, found, image) : found, size);
+  };
   return {
     name: 'qemu',
     async boot(spec) {
       checkVmId(spec.id);
-      const found = await find();
-      const template = resize(spec.image ? await findNamed(options, found, spec.image) : found, spec.size);
+      const template = await templateOf(spec);
       const diskGib = chooseDiskGib(options, spec.size);
       const sized = diskGib > options.diskGib ? { ...spec, diskBytes: diskGib * 2 ** 30 } : spec;
       return bootSandbox(options, spec.layer === undefined ? template : { ...template, snapshot: null, layer: spec.layer }, sized);
@@ -49,12 +52,12 @@ export function createQemuProvider(options: QemuOptions): Provider {
     sweep: () => sweep(options),
     layers: {
       // What lies over a layer is as large as the template's disk.
-      key: async (size) => (chooseDiskGib(options, size) > options.diskGib ? null : `qemu ${(await find()).image.key}`),
+      key: async ({ size, image }) => (chooseDiskGib(options, size) > options.diskGib ? null : `qemu ${image?.key ?? (await find()).image.key}`),
       // And the tables of a qcow2.
       largestBytes: () => Math.ceil(options.diskGib * 2 ** 30 * 1.01),
       async make(spec, file, fill) {
         checkVmId(spec.id);
-        const template: Template = { ...resize(await find(), spec.size), snapshot: null };
+        const template: Template = { ...(await templateOf(spec)), snapshot: null };
         await makeLayer(options, template, spec, { file, fill });
       },
     },

@@ -88,8 +88,11 @@ export interface GuestImages {
   prepare(name: string, options: PrepareOptions): Promise<HeldImage>;
 }
 
-/** Stays on this host until it is disposed of. */
-export interface HeldImage extends GuestImage, AsyncDisposable {}
+/** Stays on this host until every hold on it is disposed of. */
+export interface HeldImage extends GuestImage, AsyncDisposable {
+  /** One more hold, for work that outlives this one. */
+  share(): HeldImage;
+}
 
 export interface PrepareOptions {
   /** Whose run it is, as `owner/name`: its credentials for registries are used. Null is no known one. */
@@ -104,9 +107,9 @@ export interface SandboxSpec {
   readonly signal: AbortSignal;
   /** A provider never gives more than the operator lets it, and no disk is smaller than the template's. Default: the template's. */
   readonly size?: { readonly cpus: number; readonly memoryMib: number; readonly diskGib: number };
-  /** A file that a LayerMaker of this provider made, unchanged: its disk is what the VM begins with. Default: the template's. */
+  /** A file that a LayerMaker of this provider made, unchanged, of the same image: its disk is what the VM begins with. Default: the image's. */
   readonly layer?: string;
-  /** What it boots, when there is no layer. Default: the template of this host. */
+  /** What it boots. Default: the template of this host. */
   readonly image?: GuestImage;
 }
 
@@ -124,7 +127,7 @@ export interface Provider {
 /** Keeps the disk of a VM - nothing of its memory, no process - for VMs that begin with it. */
 export interface LayerMaker {
   /** Of provider and guest image: a layer boots only where this is the same. Null where none is kept of VMs of this size. */
-  key(size: SandboxSpec['size']): Promise<string | null>;
+  key(spec: Pick<SandboxSpec, 'size' | 'image'>): Promise<string | null>;
   /** What the disk of one takes at most. */
   largestBytes(size: SandboxSpec['size']): number;
   /**

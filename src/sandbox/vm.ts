@@ -83,14 +83,13 @@ async function startVm(claim: Claim, template: Template, spec: VmSpec): Promise<
 async function openClosed(template: Template, opened: FileHandle[]): Promise<Template> {
   const { image, snapshot } = template;
   const pass = async (file: string): Promise<string> => nameOfFile(opened.push(await open(file, 'r')) - 1);
-  if (template.layer !== undefined) {
-    await pass(template.layer);
-    return { ...template, layer: inheritedDisk };
-  }
-  if (!image.isForeign) return template;
+  // The first, by which QEMU knows it.
+  if (template.layer !== undefined) await pass(template.layer);
+  const layer = template.layer !== undefined && { layer: inheritedDisk };
+  if (!image.isForeign) return { ...template, ...layer };
   const files = { kernel: await pass(image.kernel), initramfs: await pass(image.initramfs), disk: await pass(image.disk) };
   const saved = snapshot && { ...snapshot, memory: await pass(snapshot.memory), disk: await pass(snapshot.disk) };
-  return { ...template, image: { ...image, ...files }, snapshot: saved };
+  return { ...template, ...layer, image: { ...image, ...files }, snapshot: saved };
 }
 
 /** Brings a started machine to the point where the guest waits for thaw. */

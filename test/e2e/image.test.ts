@@ -7,9 +7,10 @@ import { startImageRegistry } from '../support/oci/image-registry.ts';
 import type { ImageRegistry } from '../support/oci/image-registry.ts';
 import { layOut, tar } from '../support/oci/layers.ts';
 import { smallSystem } from '../support/oci/small-system.ts';
+import { removeLayers } from '../support/remove-layers.ts';
 import type { ScriptedReply } from '../support/scripted-endpoint.ts';
 import { expectNothingLeft, setStage } from '../support/stage.ts';
-import type { Stage } from '../support/stage.ts';
+import type { Stage, StageChange } from '../support/stage.ts';
 
 const lacksSkopeo = (await execa('skopeo', ['--version'], { reject: false })).failed ? 'skopeo is not installed' : null;
 const skipped = isSkipped('a run in an image of its own', lacksSkopeo ?? (await lacksForGvisor()));
@@ -32,17 +33,15 @@ describe.skipIf(skipped)('the image that the settings name', () => {
   });
   afterEach(() => stack.disposeAsync());
 
-  async function start(settings: string, allowed: readonly string[]): Promise<Stage> {
+  async function start(settings: string, allowed: readonly string[], change: StageChange & { setup?: string } = {}): Promise<Stage> {
     const files = {
-      '.github/mayfly.yml': `setup: []\ntest: sh test/greet.test.sh\n${settings}`,
+      ...change.files,
+      '.github/mayfly.yml': `setup: ${change.setup ?? '[]'}\ntest: sh test/greet.test.sh\n${settings}`,
       'greet.sh': 'echo "Helo from $(where)"\n',
       'test/greet.test.sh': 'sh greet.sh\n',
     };
-    return await setStage(
-      script,
-      { provider: 'oci', files, config: { MAYFLY_CACHE_DIR, MAYFLY_IMAGE_REGISTRIES: [...allowed] } },
-      { stack, signal: stop.signal },
-    );
+    const config = { MAYFLY_CACHE_DIR, MAYFLY_IMAGE_REGISTRIES: [...allowed], ...change.config };
+    return await setStage(script, { provider: 'oci', ...change, files, config }, { stack, signal: stop.signal });
   }
 
   async function labelIssue({ system }: Stage): Promise<number> {
@@ -65,6 +64,31 @@ describe.skipIf(skipped)('the image that the settings name', () => {
     expect(report).toMatchObject({ node: null, sandbox: { provider: 'oci' }, timingsMs: { image: expect.any(Number) } });
     expect(await stage.system.repository.pullRequests()).toHaveLength(1);
     await expectNothingLeft(stage, report.runId);
+  });
+
+  it('has its setup kept as the template of this host has, for the next run', async () => {
+    const tools = tar([{ name: 'opt/tools/where', content: '#!/bin/sh\necho the image\n', mode: 0o755 }]);
+    registry.push('acme/tools', '1.5', layOut({ layers: [...(await smallSystem()), tools], environment: ['PATH=/opt/tools:/usr/bin:/bin'] }));
+    // As long as it takes until a setup is worth keeping.
+    const setup = '["sleep 11", "date +%N > made-by-setup"]';
+    const change = { setup, files: { '.gitignore': 'made-by-setup\n' }, config: { MAYFLY_REPOSITORY_TEMPLATES_GIB: 2 }, replies: 'turn' } as const;
+    const stage = await start(`sandbox:\n  image: ${registry.address}/acme/tools:1.5\n`, [`http://${registry.address}/acme`], change);
+    stack.defer(() => removeLayers(MAYFLY_CACHE_DIR, stage.system.standIn));
+
+    await labelIssue(stage);
+    const first = await stage.system.nextReport();
+    await expect.poll(stage.logged, { timeout: 300_000 }).toMatch(/repository template (?:is ready|could not be made)/);
+    await labelIssue(stage);
+    const second = await stage.system.nextReport();
+
+    expect([first.outcome, second.outcome]).toMatchObject([{ kind: 'published' }, { kind: 'published' }]);
+    expect([first.template, second.template]).toEqual([null, expect.objectContaining({ again: false })]);
+    expect(second.proof).toMatchObject({ verdict: 'proven' });
+    expect(second.vms.map(({ id, timingsMs }) => [id, (timingsMs.setup ?? 0) >= 11_000])).toEqual([
+      ['agent', false],
+      ['proof', true],
+    ]);
+    await expectNothingLeft(stage, second.runId);
   });
 
   it('is refused in one line when no VM can be made of it', async () => {
