@@ -4,6 +4,7 @@ import { createTranscript } from './agent/transcript.ts';
 import type { Config } from './config.ts';
 import { FixError } from './errors.ts';
 import { createRepositoryTemplates } from './fix/repository-template.ts';
+import type { RepositoryTemplates } from './fix/repository-template.ts';
 import type { RunLimits, RunTools } from './fix/run-request.ts';
 import { createGateway } from './gateway/create-gateway.ts';
 import { credentialsFor } from './gateway/credential-repositories.ts';
@@ -79,10 +80,8 @@ export async function createRunTools(config: Config, options: { log: Log; secret
     openTranscript: (runId) => createTranscript(join(config.MAYFLY_STATE_DIR, 'transcripts', `${runId}.jsonl`), options.secrets.scrub),
     limits: runLimits(config),
     secrets: options.secrets,
-    repositoryTemplates:
-      config.MAYFLY_REPOSITORY_TEMPLATES_GIB === 0
-        ? null
-        : createRepositoryTemplates({ provider: choice.provider, layers: createLayersFrom(config, options.log), log: options.log }),
+    // Of runs that GitHub knows nothing of, none is kept.
+    repositoryTemplates: null,
   };
 }
 
@@ -182,6 +181,12 @@ export async function ensureTemplate(config: Config, log: Log, building: Buildin
 export function openPool(config: Config, provider: Provider, log: Log): Pool {
   const { MAYFLY_POOL_SIZE: size, MAYFLY_GUEST_VCPUS: cpus, MAYFLY_GUEST_MEMORY_MIB: memoryMib, MAYFLY_GUEST_DISK_GIB: diskGib } = config;
   return createPool({ provider, size, vm: { cpus, memoryMib, diskGib }, log });
+}
+
+/** What runs leave for the next one of their repository; null where the operator wants none, or no disk can be kept. Whoever opens it closes it. */
+export function openRepositoryTemplates(config: Config, { provider, pool, log }: { provider: Provider; pool: Pool; log: Log }): RepositoryTemplates | null {
+  if (config.MAYFLY_REPOSITORY_TEMPLATES_GIB === 0) return null;
+  return createRepositoryTemplates({ provider, layers: createLayersFrom(config, log), onKept: (spec) => pool.expect(spec), log });
 }
 
 export function createMirrorsFrom(config: Config, log: Log): Mirrors {

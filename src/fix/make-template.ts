@@ -4,7 +4,7 @@ import { FixError, asFixError } from '../errors.ts';
 import { guestJavaStore, javaStoreScript } from '../gateway/java-store.ts';
 import { guestBundle } from '../gateway/surroundings.ts';
 import type { Log } from '../log.ts';
-import type { LayerMaker, LayerName, Layers, Provider, Sandbox } from '../sandbox/sandbox.ts';
+import type { LayerMaker, LayerName, Layers, Provider, Sandbox, SandboxSpec } from '../sandbox/sandbox.ts';
 import { egressOf, groupByHost } from './egress.ts';
 import { createReport, createTimer } from './report.ts';
 import { furnish } from './workspace.ts';
@@ -36,6 +36,8 @@ export interface MakingOptions {
   readonly provider: Provider;
   readonly maker: LayerMaker;
   readonly layers: Layers;
+  /** Hears of what the next run will begin with. */
+  readonly onKept: (spec: Omit<SandboxSpec, 'id' | 'signal'>) => void;
   /** Memory that this host can still give, in MiB. */
   readonly availableMib: () => number;
   readonly log: Log;
@@ -45,7 +47,7 @@ const maxWaiting = 4;
 const maxLoggedHosts = 100;
 
 export function createMaking(making: MakingOptions): Making {
-  const { maker, layers, availableMib, log } = making;
+  const { maker, layers, onKept, availableMib, log } = making;
   const closing = new AbortController();
   const { signal } = closing;
   const waiting = new Set<string>();
@@ -56,11 +58,13 @@ export function createMaking(making: MakingOptions): Making {
     const report = createReport(options.report.runId);
     const own = { ...options, report, timed: createTimer({ report, onEvent: () => {} }), signal };
     const keeping = { largestBytes: maker.largestBytes(options.plan.sandbox), signal };
-    const made = await layers.keep(name, keeping, async (file): Promise<Notes> => ({
+    const kept = await layers.keep(name, keeping, async (file): Promise<Notes> => ({
       ...notes,
       node: await makeKept(making, { options: own, file }),
     }));
-    if (made) log.info({ ...notes, durationMs: Math.round(performance.now() - startedAt) }, 'repository template is ready');
+    if (kept === null) return;
+    log.info({ ...notes, durationMs: Math.round(performance.now() - startedAt) }, 'repository template is ready');
+    onKept({ ...machineOf(options), layer: kept });
   };
   return {
     later(name, options, notes) {
@@ -87,11 +91,13 @@ export function createMaking(making: MakingOptions): Making {
   };
 }
 
+const machineOf = ({ plan, image }: WorkspaceOptions) => ({ size: plan.sandbox, ...(image && { image }) });
+
 /** Clone and setup in a VM whose disk becomes `file`; then a VM has to wake up with it. */
 async function makeKept({ provider, maker, log }: MakingOptions, { options, file }: { options: WorkspaceOptions; file: string }): Promise<Notes['node']> {
   const { plan, report, signal } = options;
   const gateway = options.openGateway('setup', plan.allow.setup);
-  const machine = { signal, size: plan.sandbox, ...(options.image && { image: options.image }) };
+  const machine = { ...machineOf(options), signal };
   let node: Notes['node'] = null;
   try {
     await maker.make({ ...machine, id: `${report.runId}-layer` }, file, async (sandbox) => {

@@ -12,6 +12,7 @@ import type { ErrorCode } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { LayerName, Layers, Provider } from '../sandbox/sandbox.ts';
 import { createMaking, Notes } from './make-template.ts';
+import type { MakingOptions } from './make-template.ts';
 import { lockfilesOf, mustSetUpAgain } from './setup-inputs.ts';
 import { openWorkspace } from './workspace.ts';
 import type { KeptSetup, Workspace, WorkspaceOptions } from './workspace.ts';
@@ -42,6 +43,8 @@ export interface RepositoryTemplates {
 export interface TemplateOptions {
   readonly provider: Provider;
   readonly layers: Layers;
+  /** Hears of what the next run of a repository will begin with. */
+  readonly onKept?: MakingOptions['onKept'];
   /** A workspace that is ready sooner without a template needs none. Default: ten seconds, for a VM boots cold from it. */
   readonly worthMs?: number;
   /** Memory that this host can still give, in MiB. */
@@ -52,11 +55,11 @@ export interface TemplateOptions {
 const availableNow = (): number => Math.floor(process.availableMemory() / 2 ** 20);
 
 /** Null where no disk can be kept. */
-export function createRepositoryTemplates({ worthMs = 10_000, availableMib = availableNow, ...options }: TemplateOptions): RepositoryTemplates | null {
+export function createRepositoryTemplates({ worthMs = 10_000, availableMib = availableNow, onKept = () => {}, ...options }: TemplateOptions): RepositoryTemplates | null {
   const { provider, layers, log } = options;
   const maker = provider.layers;
   if (maker === undefined) return null;
-  const making = createMaking({ provider, maker, layers, availableMib, log });
+  const making = createMaking({ provider, maker, layers, onKept, availableMib, log });
   const drop = async (name: LayerName, err: unknown): Promise<void> => {
     const { code, details } = asFixError(err);
     // A host so busy that a VM is late says nothing about the disk that it was to begin with.

@@ -62,23 +62,23 @@ export function createLayers(options: LayersOptions): Layers {
     async keep(name, keeping, make) {
       const folder = folderOf(name);
       const lastTooLarge = tooLarge.get(name.place);
-      if (lastTooLarge !== undefined && Date.now() - lastTooLarge < forgetMs) return false;
+      if (lastTooLarge !== undefined && Date.now() - lastTooLarge < forgetMs) return null;
       const lock = await tryLock(lockOf(folder));
-      if (lock === null) return false;
+      if (lock === null) return null;
       try {
-        if ((await readManifest(folder)) !== null || !(await hasRoom(options, keeping))) return false;
+        if ((await readManifest(folder)) !== null || !(await hasRoom(options, keeping))) return null;
         await remove(folder); // what a killed removal left
         const bytes = await makeWhole(folder, { ...keeping, maxBytes: options.maxBytes }, make);
         if (bytes > options.maxBytes) {
           log.warn({ layer: name, bytes, maxBytes: options.maxBytes }, 'a disk is not kept: it alone is larger than all may be');
           tooLarge.set(name.place, Date.now());
-          return false;
+          return null;
         }
         for (const { name: other } of await measureAll(directory)) {
           if (other.startsWith(`${name.place}-`) && join(directory, other) !== folder) await remove(join(directory, other));
         }
         await evict(options);
-        return true;
+        return join(folder, 'disk');
       } finally {
         await lock.release();
       }

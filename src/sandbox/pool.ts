@@ -2,18 +2,23 @@
  * VMs that stand ready: restored, thawed and connected before anybody asks, so that a run has one at once. Each is given
  * away once and never comes back; the pool fills itself up in the background, and is only ever an advance: whoever finds
  * it empty boots as if there were none.
+ *
+ * Those of this host's template always wait. Those of another one, an image or a repository's kept disk, wait once it was
+ * asked for, until nobody has for as long as a VM waits.
  */
 import { randomBytes } from 'node:crypto';
 import { asFixError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Provider, Sandbox, SandboxSpec } from './sandbox.ts';
-import { standBy } from './stand-by.ts';
-import type { HandOver } from './stand-by.ts';
+import { createShelf } from './shelf.ts';
+import type { Shelf, ShelfOf } from './shelf.ts';
 
 export interface PoolOptions {
   readonly provider: Provider;
-  /** VMs that wait at most. */
+  /** VMs that wait at most, of each template. */
   readonly size: number;
+  /** Templates beside that of this host; the one that nobody has asked for longest gives way. Default: 3. */
+  readonly others?: number;
   /** Of the provider's VMs; one of another size is booted when it is asked for. */
   readonly vm: { readonly cpus: number; readonly memoryMib: number; readonly diskGib: number };
   /** How long one waits before another takes its place. Default: 15 minutes. */
@@ -27,17 +32,12 @@ export interface PoolOptions {
 
 /** Boots as its provider does, only sooner. */
 export interface Pool extends Provider {
+  /** Somebody will soon ask for such a VM. */
+  expect(spec: Omit<SandboxSpec, 'id' | 'signal'>): void;
   /** Throws away what waits and begins nothing new; a later boot goes to the provider. Returns what is left of them. */
   drain(): Promise<readonly string[]>;
   /** Resolves when as many wait as shall, or the pool was drained. */
   full(): Promise<void>;
-}
-
-interface Waiting {
-  readonly sandbox: Sandbox;
-  readonly handOver: HandOver;
-  /** Its age; cleared when it goes. */
-  readonly timer: NodeJS.Timeout;
 }
 
 const availableNow = (): number => Math.floor(process.availableMemory() / 2 ** 20);
@@ -46,32 +46,51 @@ export function createPool(options: PoolOptions): Pool {
   return new StandingPool(options);
 }
 
+const keyOf = ({ layer, image }: ShelfOf): string => JSON.stringify([layer ?? null, image?.key ?? null]);
+const hostKey = keyOf({});
+
 class StandingPool implements Pool {
   readonly name: string;
+  readonly layers?: NonNullable<Provider['layers']>;
   readonly #options: Required<PoolOptions>;
-  readonly #waiting = new Set<Waiting>();
+  /** In the order in which they were asked for last; that of the host is always there. */
+  readonly #shelves = new Map<string, Shelf>();
+  readonly #askedAt = new WeakMap<Shelf, number>();
   readonly #closing = new AbortController();
   readonly #left: string[] = [];
+  readonly #clearing = new Set<Promise<void>>();
   #filling: Promise<void> | null = null;
   #retry: NodeJS.Timeout | null = null;
+  #isFull = false;
   #full = Promise.withResolvers<void>();
 
   constructor(options: PoolOptions) {
-    this.name = options.provider.name;
-    this.#options = { maxAgeMs: 15 * 60_000, retryMs: 30_000, availableMib: availableNow, ...options };
+    const { provider } = options;
+    this.name = provider.name;
+    if (provider.layers) this.layers = provider.layers;
+    this.#options = { maxAgeMs: 15 * 60_000, retryMs: 30_000, others: 3, availableMib: availableNow, ...options };
+    this.#shelfOf({});
     this.#fill();
   }
 
   async boot(spec: SandboxSpec): Promise<Sandbox> {
     const startedAt = performance.now();
-    if (!spec.signal.aborted && this.#isUsual(spec)) {
-      for (let ready = this.#take(); ready; ready = this.#take()) {
-        if (!(await this.#handOver(ready, spec.id))) continue;
-        const { sandbox } = ready;
-        return { ...sandbox, info: { ...sandbox.info, pooled: true, bootMs: Math.round(performance.now() - startedAt) } };
-      }
-    }
-    return await this.#options.provider.boot(spec);
+    const { provider } = this.#options;
+    if (spec.signal.aborted || !this.#isUsual(spec)) return await provider.boot(spec);
+    const shelf = this.#shelfOf(spec);
+    const isEmpty = shelf.size === 0;
+    const taking = shelf.take(spec.id);
+    // The next takes its place. Where none was, its turn comes after the boot that somebody waits for.
+    if (!isEmpty) this.#fill();
+    const sandbox = await taking;
+    if (sandbox === null) return await provider.boot(spec).finally(() => this.#fill());
+    return { ...sandbox, info: { ...sandbox.info, pooled: true, bootMs: Math.round(performance.now() - startedAt) } };
+  }
+
+  expect(spec: Omit<SandboxSpec, 'id' | 'signal'>): void {
+    if (this.#closing.signal.aborted || !this.#isUsual(spec)) return;
+    this.#shelfOf(spec);
+    this.#fill();
   }
 
   sweep(): Promise<readonly string[]> {
@@ -82,7 +101,9 @@ class StandingPool implements Pool {
     this.#closing.abort();
     if (this.#retry) clearTimeout(this.#retry);
     this.#full.resolve();
-    await Promise.all([this.#filling, ...[...this.#waiting].map((ready) => this.#discard(ready))]);
+    await this.#filling;
+    for (const key of [...this.#shelves.keys()]) this.#close(key);
+    await Promise.all(this.#clearing);
     return this.#left;
   }
 
@@ -90,52 +111,65 @@ class StandingPool implements Pool {
     return this.#full.promise;
   }
 
-  #isUsual({ size, layer, image }: SandboxSpec): boolean {
+  #isUsual({ size }: Pick<SandboxSpec, 'size'>): boolean {
     const { vm } = this.#options;
-    if (layer !== undefined || image !== undefined) return false;
     return size === undefined || (size.cpus >= vm.cpus && size.memoryMib >= vm.memoryMib && size.diskGib <= vm.diskGib);
   }
 
-  /** The one that waited longest; the next takes its place. */
-  #take(): Waiting | undefined {
-    const [ready] = this.#waiting;
-    if (!ready) return undefined;
-    this.#remove(ready);
-    this.#fill();
-    return ready;
+  /** Asked for now, so that it is the last one to give way. */
+  #shelfOf({ layer, image }: ShelfOf): Shelf {
+    const of = { ...(layer !== undefined && { layer }), ...(image && { image }) };
+    const key = keyOf(of);
+    const shelf = this.#shelves.get(key) ?? this.#open(of);
+    this.#shelves.delete(key);
+    this.#shelves.set(key, shelf);
+    this.#askedAt.set(shelf, performance.now());
+    const others = [...this.#shelves.keys()].filter((one) => one !== hostKey);
+    for (const oldest of others.slice(0, Math.max(0, others.length - this.#options.others))) this.#close(oldest);
+    return shelf;
   }
 
-  #remove(ready: Waiting): void {
-    clearTimeout(ready.timer);
-    const wasFull = this.#waiting.size === this.#options.size;
-    if (wasFull && !this.#closing.signal.aborted) this.#full = Promise.withResolvers();
-    this.#waiting.delete(ready);
+  #open(of: ShelfOf): Shelf {
+    const { maxAgeMs, log } = this.#options;
+    const key = keyOf(of);
+    const onGone = (): void => {
+      const isForgotten = performance.now() - (this.#askedAt.get(shelf) ?? 0) >= maxAgeMs;
+      if (key !== hostKey && isForgotten && this.#shelves.get(key) === shelf) this.#close(key);
+      this.#fill();
+    };
+    const shelf = createShelf(of, { maxAgeMs, left: this.#left, onGone, log });
+    return shelf;
   }
 
-  async #handOver(ready: Waiting, runId: string): Promise<boolean> {
-    const { log } = this.#options;
-    const sandboxId = ready.sandbox.id;
-    try {
-      await ready.handOver();
-      log.info({ sandboxId, for: runId }, 'a VM of the pool is handed over');
-      return true;
-    } catch (thrown) {
-      log.warn({ sandboxId, err: asFixError(thrown) }, 'a VM of the pool was no good');
-      await this.#discard(ready);
-      return false;
-    }
+  #close(key: string): void {
+    const shelf = this.#shelves.get(key);
+    if (!shelf) return;
+    this.#shelves.delete(key);
+    this.#clear(shelf);
   }
 
-  async #discard(ready: Waiting): Promise<void> {
-    this.#remove(ready);
-    this.#left.push(...(await ready.sandbox.dispose()));
+  #clear(shelf: Shelf): void {
+    const clearing = shelf.clear().catch((thrown: unknown) => this.#options.log.error({ err: asFixError(thrown) }, 'a VM of the pool could not be thrown away'));
+    this.#clearing.add(clearing);
+    void clearing.finally(() => this.#clearing.delete(clearing));
+  }
+
+  /** The host's first, then what was asked for last. */
+  #findShort(): Shelf | undefined {
+    const host = this.#shelves.get(hostKey);
+    return [host, ...[...this.#shelves.values()].toReversed()].find((shelf) => shelf !== undefined && shelf.size < this.#options.size);
   }
 
   /** One boot after the other until enough wait: runs have the processors first. */
   #fill(): void {
-    const isFull = this.#closing.signal.aborted || this.#waiting.size >= this.#options.size;
-    if (isFull) this.#full.resolve();
-    if (isFull || this.#filling || this.#retry) return;
+    const short = this.#closing.signal.aborted ? undefined : this.#findShort();
+    if (!short) {
+      this.#isFull = true;
+      return this.#full.resolve();
+    }
+    if (this.#isFull) this.#full = Promise.withResolvers();
+    this.#isFull = false;
+    if (this.#filling || this.#retry) return;
     const { availableMib, vm, log } = this.#options;
     // What waits takes little. But a guest that runs may still claim all of its memory, so there has to be as much.
     if (availableMib() < vm.memoryMib) {
@@ -143,11 +177,14 @@ class StandingPool implements Pool {
       this.#fillLater();
       return;
     }
-    this.#filling = this.#add()
+    this.#filling = this.#add(short)
       .catch((thrown: unknown) => {
         if (this.#closing.signal.aborted) return;
-        log.warn({ err: asFixError(thrown) }, 'the pool could not boot a VM');
-        this.#fillLater();
+        log.warn({ err: asFixError(thrown), layer: short.of.layer, image: short.of.image?.key }, 'the pool could not boot a VM');
+        const key = keyOf(short.of);
+        // A kept disk or an image may be gone from this host.
+        if (key === hostKey) this.#fillLater();
+        else if (this.#shelves.get(key) === short) this.#close(key);
       })
       .finally(() => {
         this.#filling = null;
@@ -162,24 +199,11 @@ class StandingPool implements Pool {
     }, this.#options.retryMs).unref();
   }
 
-  async #add(): Promise<void> {
-    const { provider, maxAgeMs, log } = this.#options;
+  async #add(shelf: Shelf): Promise<void> {
     const { signal } = this.#closing;
-    const sandbox = await provider.boot({ id: `pool-${randomBytes(6).toString('hex')}`, signal });
-    const handOver = await standBy(sandbox).catch(async (error: unknown) => {
-      this.#left.push(...(await sandbox.dispose()));
-      throw error;
-    });
-    const replace = (why: string): void => {
-      if (!this.#waiting.has(ready)) return;
-      log.debug({ sandboxId: sandbox.id, why }, 'a VM of the pool is replaced');
-      void this.#discard(ready)
-        .catch((thrown: unknown) => log.error({ sandboxId: sandbox.id, err: asFixError(thrown) }, 'a VM of the pool could not be thrown away'))
-        .then(() => this.#fill());
-    };
-    const ready: Waiting = { sandbox, handOver, timer: setTimeout(() => replace('its age'), maxAgeMs).unref() };
-    this.#waiting.add(ready);
-    if (sandbox.lost.aborted || signal.aborted) await this.#discard(ready);
-    else sandbox.lost.addEventListener('abort', () => replace('it is lost'), { once: true });
+    const sandbox = await this.#options.provider.boot({ ...shelf.of, id: `pool-${randomBytes(6).toString('hex')}`, signal });
+    await shelf.add(sandbox);
+    // It had to give way meanwhile.
+    if (this.#shelves.get(keyOf(shelf.of)) !== shelf) this.#clear(shelf);
   }
 }

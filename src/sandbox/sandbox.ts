@@ -162,11 +162,11 @@ export interface Layers {
   /** Null when there is none, or it is too old or not what it was; then it is gone. */
   take(name: LayerName, signal: AbortSignal): Promise<Layer | null>;
   /**
-   * `make` writes the file and returns what is noted down; other commits of the place go then. False when another process
+   * `make` writes the file and returns what is noted down; other commits of the place go then. Resolves to that file; to null when another process
    * does it, it is there already, there is no room, or one of the place was larger than all may be together. Throws what
    * `make` throws, and `disk_full`.
    */
-  keep(name: LayerName, options: KeepOptions, make: (file: string) => Promise<unknown>): Promise<boolean>;
+  keep(name: LayerName, options: KeepOptions, make: (file: string) => Promise<unknown>): Promise<string | null>;
   /** For one that is whole and does not work. */
   remove(name: LayerName): Promise<void>;
   /** What a killed process left, and what is beyond the limits; returns the names of what is gone. Called at start. */

@@ -22,10 +22,10 @@ function open(directory: string, changes: Partial<LayersOptions> = {}) {
   const options = { directory: join(directory, 'layers'), maxBytes: 100 * mib, reserveBytes: 0, log: pino({ level: 'silent' }), ...changes };
   const layers = createLayers(options);
   const keep = async (name: { place: string; commit: string }, bytes = mib): Promise<boolean> =>
-    await layers.keep(name, keeping, async (file) => {
+    (await layers.keep(name, keeping, async (file) => {
       await writeFile(file, Buffer.alloc(bytes, name.commit));
       return { of: name.commit };
-    });
+    })) !== null;
   return { ...layers, options, keep, folder: (name: { place: string; commit: string }) => join(directory, 'layers', `${name.place}-${name.commit}`) };
 }
 
@@ -132,7 +132,7 @@ describe('kept disks', () => {
         await writeFile(file, Buffer.alloc(2 * mib, 1));
       });
 
-    expect([await keep(named(1)), await keep(named(1, 2)), await keep(named(2))]).toEqual([false, false, false]);
+    expect([await keep(named(1)), await keep(named(1, 2)), await keep(named(2))]).toEqual([null, null, null]);
     expect(made).toBe(2);
     expect(await readdir(join(root.path, 'layers'))).toEqual([]);
   });
@@ -144,7 +144,7 @@ describe('kept disks', () => {
     const full = open(root.path, { reserveBytes: 2 ** 60 });
 
     expect(await full.keep(named(1))).toBe(false);
-    expect(await createLayers({ ...free.options }).keep(named(1), { largestBytes: 2 ** 60, signal }, never)).toBe(false);
+    expect(await createLayers({ ...free.options }).keep(named(1), { largestBytes: 2 ** 60, signal }, never)).toBeNull();
     expect(await readdir(join(root.path, 'layers'))).toEqual([]);
   });
 

@@ -1,4 +1,5 @@
 /** Guests that stand ready, on real providers: what the second thaw changes, and that what waited is a guest like any other. */
+import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { createOciProvider } from '../../src/sandbox/oci.ts';
 import { createPool } from '../../src/sandbox/pool.ts';
@@ -35,6 +36,26 @@ describe.for([
       expect(await sandbox.dispose()).toEqual([]);
     }
     await pool.full();
+    expect(await pool.drain()).toEqual([]);
+    expect(await tracesOf('pool-', host.options)).toEqual([]);
+  });
+
+  test.skipIf(skipped)('has those of a kept disk as well, once one is announced, and gives them to nobody else', async () => {
+    const { memoryMib, vcpus: cpus, diskGib, log, stateDir } = host.options;
+    const provider = host.provider();
+    const layer = join(stateDir, `layer-${newVmId()}`);
+    const signal = AbortSignal.timeout(110_000);
+    await provider.layers?.make({ id: newVmId(), signal }, layer, async (guest) => await guest.put('/workspace/kept', 'kept'));
+    const pool = createPool({ provider, size: 1, vm: { cpus, memoryMib, diskGib }, availableMib: () => memoryMib, log });
+    pool.expect({ layer });
+    await pool.full();
+
+    const [usual, kept] = [await pool.boot({ id: newVmId(), signal }), await pool.boot({ id: newVmId(), signal, layer })];
+
+    expect([usual, kept].map(({ info }) => info.pooled)).toEqual([true, true]);
+    expect(await output(usual, 'cat /workspace/kept 2> /dev/null || echo none')).toBe('none');
+    expect(await output(kept, 'cat /workspace/kept')).toBe('kept');
+    for (const sandbox of [usual, kept]) expect(await sandbox.dispose()).toEqual([]);
     expect(await pool.drain()).toEqual([]);
     expect(await tracesOf('pool-', host.options)).toEqual([]);
   });

@@ -47,6 +47,7 @@ describe('the VM of a repository template', () => {
         list: () => Promise.resolve([]),
         keep: async (_name: unknown, _keeping: unknown, fill: (file: string) => Promise<unknown>) => await fill('/layer'),
       } as never,
+      onKept: () => {},
       availableMib: () => 100_000,
       log,
     });

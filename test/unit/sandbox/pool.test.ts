@@ -200,3 +200,78 @@ test('drained in the middle of a boot, it cancels that and throws the VM away', 
   expect(stand.disposed).toEqual(stand.made.map(({ id }) => id));
   expect(stand.asked[0]?.signal.aborted).toBe(true);
 });
+
+const made = { key: 'image-1', sha256: 'a'.repeat(64), environment: {} };
+const bootOf = (pool: Pool, id: string, of: Pick<SandboxSpec, 'layer' | 'image'>): Promise<Sandbox> =>
+  pool.boot({ id, signal: new AbortController().signal, ...of });
+const askedOf = ({ asked }: Stand): readonly unknown[] => asked.map(({ layer, image }) => layer ?? image?.key ?? 'host');
+
+test('of another template one waits once it was asked for, and is for nobody else', async () => {
+  const stand = createStand();
+  const pool = open(stand);
+  await pool.full();
+
+  const first = await bootOf(pool, 'run-1', { layer: '/layers/a' });
+  await pool.full();
+  const other = await bootOf(pool, 'run-2', { layer: '/layers/a', image: made });
+  await pool.full();
+  const [second, host, named] = [
+    await bootOf(pool, 'run-3', { layer: '/layers/a' }),
+    await boot(pool, 'run-4'),
+    await bootOf(pool, 'run-5', { layer: '/layers/a', image: made }),
+  ];
+
+  expect([first, other, second, host, named].map(({ info }) => info.pooled)).toEqual([false, false, true, true, true]);
+  const waited = [second, host, named].map(({ id }) => stand.asked.find((spec) => spec.id === id));
+  expect(waited.map((spec) => [spec?.layer, spec?.image?.key])).toEqual([['/layers/a', undefined], [undefined, undefined], ['/layers/a', 'image-1']]);
+  await pool.drain();
+  expect(stand.disposed).toHaveLength(stand.made.length - 5);
+});
+
+test('one that is announced waits before it is asked for', async () => {
+  const stand = createStand();
+  const pool = open(stand);
+  pool.expect({ layer: '/layers/a' });
+  pool.expect({ layer: '/layers/small', size: { ...vm, cpus: 1 } });
+  await pool.full();
+
+  expect((await bootOf(pool, 'run-1', { layer: '/layers/a' })).info.pooled).toBe(true);
+  await pool.full();
+  expect(askedOf(stand)).toEqual(['host', '/layers/a', '/layers/a']);
+  await pool.drain();
+  pool.expect({ layer: '/layers/b' });
+  expect(stand.disposed).toHaveLength(2);
+});
+
+test('of so many templates the one that nobody asked for longest gives way, never that of the host', async () => {
+  const stand = createStand();
+  const pool = open(stand, { others: 2 });
+  for (const layer of ['a', 'b', 'a', 'c']) {
+    await bootOf(pool, `run-${layer}-${stand.asked.length}`, { layer });
+    await pool.full();
+  }
+
+  expect((await bootOf(pool, 'run-1', { layer: 'b' })).info.pooled).toBe(false);
+  await pool.full();
+  expect((await bootOf(pool, 'run-2', { layer: 'c' })).info.pooled).toBe(true);
+  expect((await boot(pool, 'run-3')).info.pooled).toBe(true);
+  await pool.drain();
+  expect(stand.disposed.length).toBe(stand.made.filter(({ id }) => id.startsWith('pool-')).length - 3);
+});
+
+test('one of another template goes when it is old, or cannot be made any more, and is not made again', async () => {
+  const stand = createStand();
+  const brief = open(stand, { maxAgeMs: 50, size: 1 });
+  brief.expect({ layer: 'a' });
+  await expect.poll(() => askedOf(stand).filter((one) => one === 'host').length).toBeGreaterThan(2);
+  expect(askedOf(stand).filter((one) => one === 'a')).toHaveLength(1);
+  await brief.drain();
+
+  const gone = createStand({ refuse: (number) => number === 2 });
+  const pool = open(gone, { retryMs: 60_000 });
+  pool.expect({ layer: 'a' });
+  await pool.full();
+  expect(askedOf(gone)).toEqual(['host', 'a']);
+  expect((await boot(pool, 'run-1')).info.pooled).toBe(true);
+  await pool.drain();
+});

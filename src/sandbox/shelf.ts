@@ -1,0 +1,95 @@
+/** The VMs of one template that wait: each is given away once, or thrown away when it is old or lost. */
+import { asFixError } from '../errors.ts';
+import type { Log } from '../log.ts';
+import type { Sandbox, SandboxSpec } from './sandbox.ts';
+import { standBy } from './stand-by.ts';
+import type { HandOver } from './stand-by.ts';
+
+/** What they are made of. */
+export type ShelfOf = Pick<SandboxSpec, 'layer' | 'image'>;
+
+export interface ShelfOptions {
+  /** How long one waits before another takes its place. */
+  readonly maxAgeMs: number;
+  /** What could not be thrown away goes here. */
+  readonly left: string[];
+  /** One of those that wait is there no more; nobody asked for it. */
+  readonly onGone: () => void;
+  readonly log: Log;
+}
+
+export interface Shelf {
+  readonly of: ShelfOf;
+  readonly size: number;
+  /** Resolves when it stands ready; throws what `standBy` throws, and then the VM is gone. */
+  add(sandbox: Sandbox): Promise<void>;
+  /** The one that waited longest, awake with the time of now. Null when there is none that is any good. */
+  take(runId: string): Promise<Sandbox | null>;
+  /** Throws all of them away. */
+  clear(): Promise<void>;
+}
+
+interface Waiting {
+  readonly sandbox: Sandbox;
+  readonly handOver: HandOver;
+  /** Its age; cleared when it goes. */
+  readonly timer: NodeJS.Timeout;
+}
+
+export function createShelf(of: ShelfOf, { maxAgeMs, left, onGone, log }: ShelfOptions): Shelf {
+  const waiting = new Set<Waiting>();
+  const remove = (ready: Waiting): void => {
+    clearTimeout(ready.timer);
+    waiting.delete(ready);
+  };
+  const discard = async (ready: Waiting): Promise<void> => {
+    remove(ready);
+    left.push(...(await ready.sandbox.dispose()));
+  };
+  const replace = (ready: Waiting, why: string): void => {
+    if (!waiting.has(ready)) return;
+    const sandboxId = ready.sandbox.id;
+    log.debug({ sandboxId, why }, 'a VM of the pool is replaced');
+    void discard(ready)
+      .catch((thrown: unknown) => log.error({ sandboxId, err: asFixError(thrown) }, 'a VM of the pool could not be thrown away'))
+      .then(onGone);
+  };
+  const wakes = async ({ sandbox, handOver }: Waiting, runId: string): Promise<boolean> => {
+    const sandboxId = sandbox.id;
+    try {
+      await handOver();
+      log.info({ sandboxId, for: runId }, 'a VM of the pool is handed over');
+      return true;
+    } catch (thrown) {
+      log.warn({ sandboxId, err: asFixError(thrown) }, 'a VM of the pool was no good');
+      return false;
+    }
+  };
+  return {
+    of,
+    get size() {
+      return waiting.size;
+    },
+    async add(sandbox) {
+      const handOver = await standBy(sandbox).catch(async (error: unknown) => {
+        left.push(...(await sandbox.dispose()));
+        throw error;
+      });
+      const ready: Waiting = { sandbox, handOver, timer: setTimeout(() => replace(ready, 'its age'), maxAgeMs).unref() };
+      waiting.add(ready);
+      if (sandbox.lost.aborted) await discard(ready);
+      else sandbox.lost.addEventListener('abort', () => replace(ready, 'it is lost'), { once: true });
+    },
+    async take(runId) {
+      for (const ready of waiting) {
+        remove(ready);
+        if (await wakes(ready, runId)) return ready.sandbox;
+        await discard(ready);
+      }
+      return null;
+    },
+    async clear() {
+      await Promise.all([...waiting].map(discard));
+    },
+  };
+}
