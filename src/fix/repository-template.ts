@@ -10,7 +10,7 @@ import type { Snapshot } from '../git/mirror.ts';
 import { asFixError } from '../errors.ts';
 import type { ErrorCode } from '../errors.ts';
 import type { Log } from '../log.ts';
-import type { LayerName, Layers, Provider } from '../sandbox/sandbox.ts';
+import type { Layer, LayerName, Layers, Provider } from '../sandbox/sandbox.ts';
 import { createMaking, Notes } from './make-template.ts';
 import type { MakingOptions } from './make-template.ts';
 import { lockfilesOf, mustSetUpAgain } from './setup-inputs.ts';
@@ -79,7 +79,7 @@ export function createRepositoryTemplates({ worthMs = 10_000, availableMib = ava
         log.warn({ err, ...name }, 'repository templates could not be looked through');
         return null;
       });
-      const workspace = found && (await openKept(options, found.kept, (err) => drop({ ...name, commit: found.kept.commit }, err)));
+      const workspace = found && (await openKept(options, found, (err) => drop({ ...name, commit: found.kept.commit }, err)));
       const later = (readyMs: number) => () => making.later(name, options, { ...home, commit: snapshot.sha, readyMs });
       if (!found || !workspace) {
         const whole = await openWorkspace(options);
@@ -99,20 +99,23 @@ export function createRepositoryTemplates({ worthMs = 10_000, availableMib = ava
 const ofTemplate: ReadonlySet<ErrorCode> = new Set(['sandbox_boot', 'sandbox_thaw', 'clone_failed']);
 
 /** Null when it does not work; when that is its own fault, it is removed. */
-async function openKept(options: WorkspaceOptions, kept: KeptSetup, drop: (error: unknown) => Promise<void>): Promise<Workspace | null> {
+async function openKept(options: WorkspaceOptions, { kept, isWhole }: Found, drop: (error: unknown) => Promise<void>): Promise<Workspace | null> {
   const notes = options.report.notes.length;
   try {
-    return await openWorkspace(options, kept);
+    const workspace = await openWorkspace(options, kept);
+    // Read beside the boot: nobody has worked in that VM yet.
+    if (await isWhole) return workspace;
+    await workspace[Symbol.asyncDispose]();
   } catch (error) {
     options.signal.throwIfAborted();
     await drop(error);
-    // What did not work there is tried anew, and that is what people read of.
-    options.report.notes.splice(notes);
-    return null;
   }
+  // What did not work there is tried anew, and that is what people read of.
+  options.report.notes.splice(notes);
+  return null;
 }
 
-interface Found {
+interface Found extends Pick<Layer, 'isWhole'> {
   readonly kept: KeptSetup;
   readonly readyMs: number;
 }
@@ -134,7 +137,7 @@ async function findKept(layers: Layers, { name, home, options }: Wanted): Promis
     if (!before || !layer || !notes.success) continue;
     const { node, readyMs, ...of } = notes.data;
     if (of.server !== home.server || of.installation !== home.installation || of.repository !== home.repository || of.commit !== commit) continue;
-    return { kept: { file: layer.file, commit, node, again: await mustRunAgain(options, before) }, readyMs };
+    return { kept: { file: layer.file, commit, node, again: await mustRunAgain(options, before) }, readyMs, isWhole: layer.isWhole };
   }
   return null;
 }

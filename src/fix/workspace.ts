@@ -1,4 +1,5 @@
 /** A clean VM with the repository in it, ready to work: boot, way out, clone, setup. The agent and the proof each get one. */
+import { Readable } from 'node:stream';
 import type { Gateway } from '../gateway/gateway.ts';
 import { trustFile } from '../gateway/surroundings.ts';
 import { FixError } from '../errors.ts';
@@ -145,11 +146,15 @@ function createClosing(sandbox: Sandbox, gateway: Gateway, options: WorkspaceOpt
   return () => (closing ??= close());
 }
 
+// One command, for each is a wait of its own.
+const placeScript = 'mkdir -p "${1%/*}" && cat > "$1" && chmod 0644 "$1" && shift && exec "$@"';
+
 async function installCertificates(sandbox: Sandbox, gateway: Gateway, { surroundings, signal }: WorkspaceOptions): Promise<void> {
   const trusted = trustFile([surroundings.caPem, await gateway.authority()]);
   if (trusted === '') return;
-  await sandbox.put(surroundings.install.path, trusted, { user: 'root', mode: 0o644, signal });
-  const result = await sandbox.exec(surroundings.install.argv, { user: 'root', cwd: '/', signal, timeoutMs: 60_000 });
+  const { path, argv } = surroundings.install;
+  const stdin = Readable.from([Buffer.from(trusted)]);
+  const result = await sandbox.exec(['sh', '-c', placeScript, 'sh', path, ...argv], { user: 'root', cwd: '/', stdin, signal, timeoutMs: 60_000 });
   if (result.exitCode !== 0) throw new FixError('sandbox_boot', { details: { step: 'certificates', stderr: result.stderr.slice(-2000) } });
 }
 

@@ -48,16 +48,22 @@ export function createLayers(options: LayersOptions): Layers {
       const folder = folderOf(name);
       const manifest = await readManifest(folder);
       if (manifest === null) return null;
-      const file = join(folder, 'disk');
-      const sha256 = Date.now() - manifest.madeAt > maxAgeMs ? 'too old' : await digestFile(file, signal).catch(() => 'unreadable');
-      signal.throwIfAborted();
-      if (sha256 === manifest.sha256) {
-        await utimes(join(folder, 'manifest.json'), new Date(), new Date()).catch(() => {}); // removed in between
-        return { file, notes: manifest.notes };
+      const notUsed = async (found: string): Promise<void> => {
+        log.warn({ layer: name, found }, 'a kept disk is not used, and removed');
+        await remove(folder).catch((err: unknown) => log.warn({ err, layer: name }, 'a kept disk could not be removed'));
+      };
+      if (Date.now() - manifest.madeAt > maxAgeMs) {
+        await notUsed('too old');
+        return null;
       }
-      log.warn({ layer: name, found: sha256 }, 'a kept disk is not used, and removed');
-      await remove(folder);
-      return null;
+      await utimes(join(folder, 'manifest.json'), new Date(), new Date()).catch(() => {}); // removed in between
+      const file = join(folder, 'disk');
+      const check = async (): Promise<boolean> => {
+        const sha256 = await digestFile(file, signal).catch(() => 'unreadable');
+        if (sha256 !== manifest.sha256 && !signal.aborted) await notUsed(sha256);
+        return sha256 === manifest.sha256;
+      };
+      return { file, notes: manifest.notes, isWhole: check() };
     },
     async keep(name, keeping, make) {
       const folder = folderOf(name);

@@ -147,6 +147,8 @@ export interface Layer {
   readonly file: string;
   /** What its maker noted down. */
   readonly notes: unknown;
+  /** Becomes known while a VM already boots from it; false when it is not what it was, or we were told to stop. Never rejects. */
+  readonly isWhole: Promise<boolean>;
 }
 
 export interface KeepOptions {
@@ -159,7 +161,7 @@ export interface KeepOptions {
 export interface Layers {
   /** The commits of a place, the one that was made last first. */
   list(place: string): Promise<readonly string[]>;
-  /** Null when there is none, or it is too old or not what it was; then it is gone. */
+  /** Null when there is none, or it is too old; one that is too old, or turns out not to be whole, is removed. */
   take(name: LayerName, signal: AbortSignal): Promise<Layer | null>;
   /**
    * `make` writes the file and returns what is noted down; other commits of the place go then. Resolves to that file; to null when another process

@@ -4,6 +4,7 @@
  * another one. The time begins with the label and ends when the agent can edit.
  */
 import { dirname } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import type { Config } from '../../src/config.ts';
 import { FixError } from '../../src/errors.ts';
 import type { Snapshot } from '../../src/git/mirror.ts';
@@ -42,6 +43,9 @@ export interface SecondFigures {
   readonly told: readonly string[];
 }
 
+/** GitHub asks for three seconds between comments. */
+const betweenMs = 6000;
+
 const spans = {
   'label to boot': 'the issue is labelled -> its run asks for a VM: webhook, queue, what is asked of GitHub and written there, fetch',
   boot: 'of the VM of the agent',
@@ -58,7 +62,11 @@ export async function benchSecond({ n, onProgress, ...bench }: SecondBench): Pro
   const { of, repository } = await readRepository(bench);
   const reach = { npm_config_registry: config.npm_config_registry, HTTPS_PROXY: config.HTTPS_PROXY, NODE_EXTRA_CA_CERTS: config.NODE_EXTRA_CA_CERTS };
   const known = Object.fromEntries(Object.entries(reach).filter((entry): entry is [string, string] => typeof entry[1] === 'string'));
-  const kept = { MAYFLY_CACHE_DIR: config.MAYFLY_CACHE_DIR, MAYFLY_REPOSITORY_TEMPLATES_GIB: String(config.MAYFLY_REPOSITORY_TEMPLATES_GIB) };
+  const kept = {
+    MAYFLY_CACHE_DIR: config.MAYFLY_CACHE_DIR,
+    MAYFLY_REPOSITORY_TEMPLATES_GIB: String(config.MAYFLY_REPOSITORY_TEMPLATES_GIB),
+    MAYFLY_POOL_SIZE: String(config.MAYFLY_POOL_SIZE),
+  };
   const environment = { ...known, ...kept, MAYFLY_PROVIDER: provider };
   await using installation = await startInstallation({ settings: environment, replies: () => replies, repository });
   await using _ = { [Symbol.asyncDispose]: () => removeLayers(config.MAYFLY_CACHE_DIR, installation.standIn) };
@@ -74,9 +82,12 @@ export async function benchSecond({ n, onProgress, ...bench }: SecondBench): Pro
     const { runId } = await worker.logged((line) => line.msg === 'run finished' && line.issue === issue);
     for (const [name, ms] of stagesOf(worker, { runId, labelledAt })) (number === 0 ? first : later)?.find((one) => one.name === name)?.samples.push(ms);
     told.push(...(await readTold(installation, issue)));
-    if (number > 0) continue;
-    onProgress('template');
-    await worker.logged(({ msg }) => msg === 'repository template is ready' || msg === 'repository template could not be made');
+    if (number === 0) {
+      onProgress('template');
+      await worker.logged(({ msg }) => msg === 'repository template is ready' || msg === 'repository template could not be made');
+    }
+    // What the run before has just written to GitHub would be part of the next one's time.
+    await setTimeout(betweenMs, undefined, { signal: bench.signal });
   }
   return { first: first ?? [], later: later ?? [], told };
 }

@@ -26,7 +26,11 @@ function open(directory: string, changes: Partial<LayersOptions> = {}) {
       await writeFile(file, Buffer.alloc(bytes, name.commit));
       return { of: name.commit };
     })) !== null;
-  return { ...layers, options, keep, folder: (name: { place: string; commit: string }) => join(directory, 'layers', `${name.place}-${name.commit}`) };
+  const take: (...asked: Parameters<typeof layers.take>) => Promise<object | null> = async (...asked) => {
+    const { isWhole, ...layer } = (await layers.take(...asked)) ?? { isWhole: false };
+    return (await isWhole) ? layer : null;
+  };
+  return { ...layers, options, keep, take, folder: (name: { place: string; commit: string }) => join(directory, 'layers', `${name.place}-${name.commit}`) };
 }
 
 describe('kept disks', () => {
