@@ -120,7 +120,7 @@ const Environment = z.object({
     .enum(['auto', 'qemu', 'oci'])
     .default('auto')
     .meta({ description: 'What boots the VMs: qemu (micro-VMs), oci (gVisor), auto (qemu where KVM works, else oci, else emulation).' }),
-  MAYFLY_POOL_SIZE: countOrNone(1, 'VMs that stand ready, so that a run has one at once; 0 for none. One that waits takes some 60 MiB.'),
+  MAYFLY_POOL_SIZE: countOrNone(1, 'VMs of each template that stand ready, so that a run has one at once; 0 for none. One that waits takes some 60 MiB.'),
   MAYFLY_GUEST_MEMORY_MIB: count(4096, 'Memory of a VM, in MiB.'),
   MAYFLY_GUEST_VCPUS: count(2, 'Virtual processors of a VM.'),
   MAYFLY_GUEST_DISK_GIB: count(10, 'Disk of a VM, in GiB.'),

@@ -4,7 +4,6 @@ import { createTranscript } from './agent/transcript.ts';
 import type { Config } from './config.ts';
 import { FixError } from './errors.ts';
 import { createRepositoryTemplates } from './fix/repository-template.ts';
-import type { RepositoryTemplates } from './fix/repository-template.ts';
 import type { RunLimits, RunTools } from './fix/run-request.ts';
 import { createGateway } from './gateway/create-gateway.ts';
 import { credentialsFor } from './gateway/credential-repositories.ts';
@@ -28,7 +27,6 @@ import { createGuestImages } from './sandbox/guest-images.ts';
 import { readGuestNodeVersion } from './sandbox/image.ts';
 import { createLayers } from './sandbox/layers.ts';
 import { createPool } from './sandbox/pool.ts';
-import type { Pool } from './sandbox/pool.ts';
 import { pruneTemplates } from './sandbox/prune.ts';
 import type { QemuOptions } from './sandbox/qemu.ts';
 import { readRegistryCredentials, registrySecretsOf } from './sandbox/registry-credentials.ts';
@@ -177,16 +175,22 @@ export async function ensureTemplate(config: Config, log: Log, building: Buildin
   return { directory: template.image.directory, accel: template.shape.accel };
 }
 
-/** The same provider with VMs that stand ready; whoever opens it drains it. */
-export function openPool(config: Config, provider: Provider, log: Log): Pool {
-  const { MAYFLY_POOL_SIZE: size, MAYFLY_GUEST_VCPUS: cpus, MAYFLY_GUEST_MEMORY_MIB: memoryMib, MAYFLY_GUEST_DISK_GIB: diskGib } = config;
-  return createPool({ provider, size, vm: { cpus, memoryMib, diskGib }, log });
+/** What makes a run of this worker begin sooner: VMs that stand ready, and what earlier runs left for the next one of their repository. */
+export interface Reserves extends Pick<RunTools, 'repositoryTemplates'> {
+  /** The same provider, with the pool in front of it. */
+  readonly provider: Provider;
+  /** Throws away what waits, and ends what is being made. */
+  close(): Promise<void>;
 }
 
-/** What runs leave for the next one of their repository; null where the operator wants none, or no disk can be kept. Whoever opens it closes it. */
-export function openRepositoryTemplates(config: Config, { provider, pool, log }: { provider: Provider; pool: Pool; log: Log }): RepositoryTemplates | null {
-  if (config.MAYFLY_REPOSITORY_TEMPLATES_GIB === 0) return null;
-  return createRepositoryTemplates({ provider, layers: createLayersFrom(config, log), onKept: (spec) => pool.expect(spec), log });
+/** From here on VMs of ours may be alive; whoever opens it closes it. */
+export function openReserves(config: Config, provider: Provider, log: Log): Reserves {
+  const { MAYFLY_POOL_SIZE: size, MAYFLY_GUEST_VCPUS: cpus, MAYFLY_GUEST_MEMORY_MIB: memoryMib, MAYFLY_GUEST_DISK_GIB: diskGib } = config;
+  const pool = createPool({ provider, size, vm: { cpus, memoryMib, diskGib }, log });
+  const options = { provider, layers: createLayersFrom(config, log), onKept: pool.expect.bind(pool), log };
+  const repositoryTemplates = config.MAYFLY_REPOSITORY_TEMPLATES_GIB === 0 ? null : createRepositoryTemplates(options);
+  const close = async (): Promise<void> => void (await Promise.all([pool.drain(), repositoryTemplates?.close()]));
+  return { provider: pool, repositoryTemplates, close };
 }
 
 export function createMirrorsFrom(config: Config, log: Log): Mirrors {

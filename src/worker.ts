@@ -13,7 +13,7 @@ import type { Log, Secrets } from './log.ts';
 import type { DailyLimits } from './queue/daily-budget.ts';
 import type { AllLimits } from './queue/open-run.ts';
 import { createWorkerQueue } from './queue/worker-queue.ts';
-import { createFetch, createLayersFrom, createMirrorsFrom, createRunTools, openPool, openRepositoryTemplates } from './run-tools.ts';
+import { createFetch, createLayersFrom, createMirrorsFrom, createRunTools, openReserves } from './run-tools.ts';
 import { version } from './version.ts';
 import { readEvent } from './webhook/event.ts';
 
@@ -81,12 +81,10 @@ export async function startWorker(config: Config, options: WorkerOptions): Promi
   });
   const memory: JobTools['memory'] = { ...queue.keepsakes, remember: queue.remember, past: queue.past };
   // Last of what can fail: from here on VMs of ours may be alive.
-  const pool = openPool(config, provider, log);
-  const repositoryTemplates = openRepositoryTemplates(config, { provider, pool, log });
+  const { close: closeReserves, ...reserves } = openReserves(config, provider, log);
   const jobTools: JobTools = {
     ...runTools,
-    provider: pool,
-    repositoryTemplates,
+    ...reserves,
     github,
     mirrors: createMirrorsFrom(config, log),
     onEvent: options.onEvent ?? (() => {}),
@@ -100,7 +98,7 @@ export async function startWorker(config: Config, options: WorkerOptions): Promi
     run: (job, context) => runJob(job, context, jobTools),
   };
   await queue.consume(handlers).catch(async (error: unknown) => {
-    await Promise.all([queue.close(0), pool.drain()]);
+    await Promise.all([queue.close(0), closeReserves()]);
     throw error;
   });
   const closing = new AbortController();
@@ -111,7 +109,7 @@ export async function startWorker(config: Config, options: WorkerOptions): Promi
       stopRedelivery();
       closing.abort();
       // Runs that still end meanwhile boot what they need by themselves.
-      await Promise.all([queue.close(graceMs), pool.drain(), repositoryTemplates?.close()]);
+      await Promise.all([queue.close(graceMs), closeReserves()]);
     },
   };
 }

@@ -72,16 +72,18 @@ export function createMaking(making: MakingOptions): Making {
       waiting.add(name.place);
       // The run's own hold is over by the time that it is made.
       const image = options.image?.share() ?? null;
-      last = last
-        .then(() => make(name, { ...options, image }, notes))
-        .catch((thrown: unknown) => {
+      const makeOrTell = async (): Promise<void> => {
+        try {
+          await make(name, { ...options, image }, notes);
+        } catch (thrown) {
           const err = asFixError(thrown);
           if (!signal.aborted) log.warn({ err, code: err.code, details: err.details, ...notes }, 'repository template could not be made');
-        })
-        .finally(async () => {
+        } finally {
           waiting.delete(name.place);
           await image?.[Symbol.asyncDispose]();
-        });
+        }
+      };
+      last = last.then(makeOrTell);
     },
     idle: () => last,
     async close() {

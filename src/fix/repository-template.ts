@@ -55,7 +55,12 @@ export interface TemplateOptions {
 const availableNow = (): number => Math.floor(process.availableMemory() / 2 ** 20);
 
 /** Null where no disk can be kept. */
-export function createRepositoryTemplates({ worthMs = 10_000, availableMib = availableNow, onKept = () => {}, ...options }: TemplateOptions): RepositoryTemplates | null {
+export function createRepositoryTemplates({
+  worthMs = 10_000,
+  availableMib = availableNow,
+  onKept = () => {},
+  ...options
+}: TemplateOptions): RepositoryTemplates | null {
   const { provider, layers, log } = options;
   const maker = provider.layers;
   if (maker === undefined) return null;

@@ -106,7 +106,21 @@ export function chooseDisks({ directory, image, keep, layer }: Omit<ContainerDis
 export function withDisks({ directory, shape, image, keep, layer }: ContainerDisks, argv: readonly string[]): string[] {
   const file = keep ?? layer;
   const kept = file === null ? ['', ''] : [dirname(file), basename(file)];
-  return ['unshare', '--mount', '--propagation', 'slave', '/bin/sh', '-c', mountScript, 'mayfly-disk', directory, shape, image ?? placesOf(directory).root, ...kept, ...argv];
+  return [
+    'unshare',
+    '--mount',
+    '--propagation',
+    'slave',
+    '/bin/sh',
+    '-c',
+    mountScript,
+    'mayfly-disk',
+    directory,
+    shape,
+    image ?? placesOf(directory).root,
+    ...kept,
+    ...argv,
+  ];
 }
 
 /** e2fsck says so when it changed something and all is well then: https://man7.org/linux/man-pages/man8/e2fsck.8.html */

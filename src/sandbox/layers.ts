@@ -48,19 +48,13 @@ export function createLayers(options: LayersOptions): Layers {
       const folder = folderOf(name);
       const manifest = await readManifest(folder);
       if (manifest === null) return null;
-      const notUsed = async (found: string): Promise<void> => {
-        log.warn({ layer: name, found }, 'a kept disk is not used, and removed');
-        await remove(folder).catch((err: unknown) => log.warn({ err, layer: name }, 'a kept disk could not be removed'));
-      };
-      if (Date.now() - manifest.madeAt > maxAgeMs) {
-        await notUsed('too old');
-        return null;
-      }
-      await utimes(join(folder, 'manifest.json'), new Date(), new Date()).catch(() => {}); // removed in between
       const file = join(folder, 'disk');
+      const drop = async (found: string): Promise<void> => await dropUnused(folder, found, log);
+      if (Date.now() - manifest.madeAt > maxAgeMs) return await drop('too old').then(() => null);
+      await utimes(join(folder, 'manifest.json'), new Date(), new Date()).catch(() => {}); // removed in between
       const check = async (): Promise<boolean> => {
         const sha256 = await digestFile(file, signal).catch(() => 'unreadable');
-        if (sha256 !== manifest.sha256 && !signal.aborted) await notUsed(sha256);
+        if (sha256 !== manifest.sha256 && !signal.aborted) await drop(sha256);
         return sha256 === manifest.sha256;
       };
       return { file, notes: manifest.notes, isWhole: check() };
@@ -92,6 +86,11 @@ export function createLayers(options: LayersOptions): Layers {
     remove: (name) => remove(folderOf(name)),
     sweep: async () => [...(await sweepUnfinished(directory)), ...(await evict(options))],
   };
+}
+
+async function dropUnused(folder: string, found: string, log: Log): Promise<void> {
+  log.warn({ layer: basename(folder), found }, 'a kept disk is not used, and removed');
+  await rm(folder, { recursive: true, force: true }).catch((err: unknown) => log.warn({ err }, 'a kept disk could not be removed'));
 }
 
 const byAge = (one: { readonly madeAt: number }, other: { readonly madeAt: number }): number => other.madeAt - one.madeAt;

@@ -123,11 +123,7 @@ interface Disks {
   readonly layer: string | null;
 }
 
-async function startContainer(
-  { id, directory, cgroups }: Claim,
-  { image, runsc }: Parts,
-  { sizeBytes, keep, layer }: Disks,
-): Promise<HostProcess> {
+async function startContainer({ id, directory, cgroups }: Claim, { image, runsc }: Parts, { sizeBytes, keep, layer }: Disks): Promise<HostProcess> {
   const at = (name: string): string => join(directory, name);
   const { root, writable, copy } = placesOf(directory);
   for (const name of ['bundle', 'state']) await mkdir(at(name), { mode: 0o700 });

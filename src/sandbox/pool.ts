@@ -102,7 +102,7 @@ class StandingPool implements Pool {
     if (this.#retry) clearTimeout(this.#retry);
     this.#full.resolve();
     await this.#filling;
-    for (const key of [...this.#shelves.keys()]) this.#close(key);
+    for (const key of this.#shelves.keys()) this.#close(key);
     await Promise.all(this.#clearing);
     return this.#left;
   }
@@ -149,7 +149,9 @@ class StandingPool implements Pool {
   }
 
   #clear(shelf: Shelf): void {
-    const clearing = shelf.clear().catch((thrown: unknown) => this.#options.log.error({ err: asFixError(thrown) }, 'a VM of the pool could not be thrown away'));
+    const clearing = shelf
+      .clear()
+      .catch((thrown: unknown) => this.#options.log.error({ err: asFixError(thrown) }, 'a VM of the pool could not be thrown away'));
     this.#clearing.add(clearing);
     void clearing.finally(() => this.#clearing.delete(clearing));
   }

@@ -132,7 +132,8 @@ for (const { name, create, lacking } of guests) {
       const provider = host.provider({ cacheDir });
       const file = join(host.options.stateDir, `layer-${newVmId()}`);
       const signal = AbortSignal.timeout(170_000);
-      const maker = provider.layers ?? expect.fail('its disks are not kept');
+      const maker = provider.layers;
+      if (!maker) throw new Error('its disks are not kept');
       await maker.make({ id: newVmId(), signal, image: prepared }, file, async (guest) => {
         const setUp = `mkdir -p deep && echo kept > deep/file && chmod 640 deep/file && ln deep/file deep/other && ln -s file deep/soft
 sudo -n sh -c 'echo kept > /etc/kept; rm /opt/tools/euid; echo gone > /run/gone; echo gone > /dev/shm/gone'`;
@@ -140,7 +141,10 @@ sudo -n sh -c 'echo kept > /etc/kept; rm /opt/tools/euid; echo gone > /run/gone;
       });
       await using kept = await provider.boot({ id: newVmId(), signal, image: prepared, layer: file });
 
-      const seen = await output(kept, 'cd /workspace; cat deep/*; stat -c "%a %U" deep/other; cat /etc/kept; ls /opt/tools; /opt/tools/hello; ls /run/gone /dev/shm 2>&1; true');
+      const seen = await output(
+        kept,
+        'cd /workspace; cat deep/*; stat -c "%a %U" deep/other; cat /etc/kept; ls /opt/tools; /opt/tools/hello; ls /run/gone /dev/shm 2>&1; true',
+      );
       expect(seen.split('\n')).toEqual(
         [
           [...Array(3).fill('kept'), '640 agent', 'kept', 'git', 'hello', 'hello from the image'],
@@ -221,7 +225,9 @@ sudo -n sh -c 'echo kept > /etc/kept; rm /opt/tools/euid; echo gone > /run/gone;
         const waiting = Promise.withResolvers<void>();
         const onProgress = (line: string): void => void (line.includes('waiting') && waiting.resolve());
         const first = prepare(600_000);
-        await expect.poll(async () => (await readdir(join(cacheDir, 'named/images'))).some((entry) => entry.includes('building')), { timeout: 60_000 }).toBe(true);
+        await expect
+          .poll(async () => (await readdir(join(cacheDir, 'named/images'))).some((entry) => entry.includes('building')), { timeout: 60_000 })
+          .toBe(true);
         const second = images({ timeoutMs: 1 }).prepare(`${registry.address}/acme/tools:4`, { ...building, onProgress });
         await waiting.promise;
         for (const held of await Promise.all([first, second])) await held[Symbol.asyncDispose]();

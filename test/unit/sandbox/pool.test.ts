@@ -223,7 +223,11 @@ test('of another template one waits once it was asked for, and is for nobody els
 
   expect([first, other, second, host, named].map(({ info }) => info.pooled)).toEqual([false, false, true, true, true]);
   const waited = [second, host, named].map(({ id }) => stand.asked.find((spec) => spec.id === id));
-  expect(waited.map((spec) => [spec?.layer, spec?.image?.key])).toEqual([['/layers/a', undefined], [undefined, undefined], ['/layers/a', 'image-1']]);
+  expect(waited.map((spec) => [spec?.layer, spec?.image?.key])).toEqual([
+    ['/layers/a', undefined],
+    [undefined, undefined],
+    ['/layers/a', 'image-1'],
+  ]);
   await pool.drain();
   expect(stand.disposed).toHaveLength(stand.made.length - 5);
 });
