@@ -159,7 +159,7 @@ const Environment = z.object({
   MAYFLY_ALLOWED_HOSTS: hostList(
     'All hosts that the settings of a repository may open, with a space or a comma between them; *.example.org is every name below it, GET example.org/a/* a part of one. Empty: any.',
   ),
-  MAYFLY_PACKAGE_NAMES: count(50, 'Names of packages that each VM of a run may ask registries for after setup, where the settings of a repository open them.'),
+  MAYFLY_PACKAGE_NAMES: count(50, 'Names of packages that a run may ask registries for after setup, where the settings of a repository open them.'),
   MAYFLY_CREDENTIALS_FILE: optional('JSON file of mode 0600 with what runs may ask private hosts with: docs/operations.md says how.'),
   MAYFLY_MIN_ISOLATION: z.enum(['emulation', 'syscall', 'hardware']).default('emulation').meta({
     description: 'Weakest wall around a VM that runs are started with: hardware (KVM), syscall (gVisor), emulation.',

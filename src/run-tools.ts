@@ -60,7 +60,7 @@ export async function createRunTools(config: Config, options: { log: Log; secret
     guestPackages: config.MAYFLY_GUEST_PACKAGES,
     guestNodeVersion: await readGuestNodeVersion(),
     credentialsOf: (repository) => credentialsFor(credentials, repository, join(config.MAYFLY_STATE_DIR, 'credential-repositories')),
-    openGateway: ({ phase, allow, credentials: own, isKnownPackage, log }) =>
+    openGateway: ({ phase, allow, credentials: own, isKnownPackage, usage, log }) =>
       createGateway({
         phase,
         allow,
@@ -73,6 +73,7 @@ export async function createRunTools(config: Config, options: { log: Log; secret
         ...(isKnownPackage && { isKnownPackage }),
         trust,
         limits: { packageNames: config.MAYFLY_PACKAGE_NAMES },
+        run: usage,
         log,
       }),
     openTranscript: (runId) => createTranscript(join(config.MAYFLY_STATE_DIR, 'transcripts', `${runId}.jsonl`), options.secrets.scrub),

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { FixError, asFixError } from '../errors.ts';
 import { guestJavaStore, javaStoreScript } from '../gateway/java-store.ts';
+import { startRunUsage } from '../gateway/run-usage.ts';
 import { guestBundle } from '../gateway/surroundings.ts';
 import type { Log } from '../log.ts';
 import type { LayerMaker, LayerName, Layers, Provider, Sandbox, SandboxSpec } from '../sandbox/sandbox.ts';
@@ -98,7 +99,7 @@ const machineOf = ({ plan, image }: WorkspaceOptions) => ({ size: plan.sandbox, 
 /** Clone and setup in a VM whose disk becomes `file`; then a VM has to wake up with it. */
 async function makeKept({ provider, maker, log }: MakingOptions, { options, file }: { options: WorkspaceOptions; file: string }): Promise<Notes['node']> {
   const { plan, report, signal } = options;
-  const gateway = options.openGateway('setup', plan.allow.setup);
+  const gateway = options.openGateway('setup', plan.allow.setup, startRunUsage());
   const machine = { ...machineOf(options), signal };
   let node: Notes['node'] = null;
   try {

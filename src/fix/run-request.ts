@@ -4,6 +4,7 @@ import type { TaskText } from '../agent/task.ts';
 import type { RepositoryIdentity } from '../gateway/credential-repositories.ts';
 import type { Credential } from '../gateway/credentials.ts';
 import type { Gateway } from '../gateway/gateway.ts';
+import type { RunUsage } from '../gateway/run-usage.ts';
 import type { Snapshot } from '../git/mirror.ts';
 import type { BudgetShare, FixOutcome, Patch } from '../job.ts';
 import type { Log, Secrets } from '../log.ts';
@@ -38,6 +39,8 @@ export interface GatewayWish {
   readonly credentials: readonly Credential[];
   /** Whether the repository names this package. */
   readonly isKnownPackage?: (name: string) => boolean;
+  /** What all VMs of the run share the limits by. */
+  readonly usage: RunUsage;
   readonly log: Log;
 }
 

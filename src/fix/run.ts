@@ -8,6 +8,7 @@ import type { Agent } from '../agent/loop.ts';
 import { findReached, lessSpent, startSpend } from '../agent/spend.ts';
 import type { Snapshot } from '../git/mirror.ts';
 import type { FixOutcome, Patch, PatchFile } from '../job.ts';
+import { startRunUsage } from '../gateway/run-usage.ts';
 import type { Model, Models } from '../model/model.ts';
 import type { Effective } from '../settings/resolve.ts';
 import { applyPatch } from '../proof/apply.ts';
@@ -82,6 +83,7 @@ async function prepare(
   const credentials = await tools.credentialsOf(request.repository ?? null);
   report.grants = describeGrants({ plan, effective, asked: request.wishes.allow, credentials, registryHosts: surroundings.registryHosts, isolation });
   const isKnownPackage = createPackageNames(snapshot, signal);
+  const ofRun = startRunUsage();
   const prepared = await prepareImage(request, tools, plan);
   if (prepared !== null && 'reason' in prepared) return ended(prepared);
   // Until the last proof is over: other runs may need the place.
@@ -91,7 +93,7 @@ async function prepare(
     id: `${report.runId}-${suffix}`,
     timed: createTimer(request, suffix),
     provider: tools.provider,
-    openGateway: (phase, allow) => tools.openGateway({ phase, allow, credentials, isKnownPackage, log }),
+    openGateway: (phase, allow, usage = ofRun) => tools.openGateway({ phase, allow, credentials, isKnownPackage, usage, log }),
     surroundings,
     guestNodeVersion,
     image,

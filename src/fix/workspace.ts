@@ -1,6 +1,7 @@
 /** A clean VM with the repository in it, ready to work: boot, way out, clone, setup. The agent and the proof each get one. */
 import { Readable } from 'node:stream';
 import type { Gateway } from '../gateway/gateway.ts';
+import type { RunUsage } from '../gateway/run-usage.ts';
 import { trustFile } from '../gateway/surroundings.ts';
 import { FixError } from '../errors.ts';
 import type { Snapshot } from '../git/mirror.ts';
@@ -29,7 +30,8 @@ export interface GuestSurroundings {
 export interface WorkspaceOptions {
   readonly id: string;
   readonly provider: Provider;
-  readonly openGateway: (phase: string, allow: readonly string[]) => Gateway;
+  /** Counts with the other VMs of the run, or with those of `usage`. */
+  readonly openGateway: (phase: string, allow: readonly string[], usage?: RunUsage) => Gateway;
   readonly surroundings: GuestSurroundings;
   readonly guestNodeVersion: string;
   /** What the VM is made of in the place of the template; null for none. */

@@ -18,6 +18,7 @@ import { printable, refuseConnection, refuseMalformed, refuseUnreadable } from '
 import { RequestFilter } from './request-filter.ts';
 import { parseAbsoluteForm, parseAuthority } from './target.ts';
 import { TlsInspector } from './tls-inspection.ts';
+import { startRunUsage } from './run-usage.ts';
 import { createTrust } from './trust.ts';
 import { Semaphore, UpstreamAgent } from './upstream.ts';
 import { GatewayUsage } from './usage.ts';
@@ -29,11 +30,11 @@ export const defaultGatewayLimits: GatewayLimits = {
   headerTimeoutMs: 15_000,
   idleTimeoutMs: 120_000,
   dialTimeoutMs: 20_000,
-  totalBytes: 2 * 2 ** 30,
-  requests: 100_000,
+  ledgerEntries: 10_000,
+  totalBytes: 6 * 2 ** 30,
+  requests: 300_000,
   packageNames: 50,
   packageAddresses: 5_000,
-  ledgerEntries: 10_000,
 };
 
 export function createGateway(options: GatewayOptions): Gateway {
@@ -57,11 +58,13 @@ class ProxyGateway implements Gateway {
     const limits = { ...defaultGatewayLimits, ...options.limits };
     this.#limits = limits;
     const dial = readDial(options, limits);
-    this.#usage = new GatewayUsage(options.phase ?? 'setup', { limits, log: options.log, onOverByteLimit: () => this.#cutAll('byte limit') });
+    const { run = startRunUsage() } = options;
+    this.#usage = new GatewayUsage(options.phase ?? 'setup', { run, limits, log: options.log, onOverByteLimit: () => this.#cutAll('byte limit') });
     this.#filter = new RequestFilter({
       registries: options.registries ?? [],
       credentials: options.credentials ?? [],
       isKnownPackage: options.isKnownPackage ?? (() => false),
+      run,
       maxNames: limits.packageNames,
       maxAddresses: limits.packageAddresses,
     });

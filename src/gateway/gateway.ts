@@ -3,6 +3,7 @@ import type { Duplex } from 'node:stream';
 import type { Log } from '../log.ts';
 import type { Credential } from './credentials.ts';
 import type { Registry } from './package-names.ts';
+import type { RunUsage } from './run-usage.ts';
 import type { Trust } from './trust.ts';
 
 /** One attempt to get out, allowed or not. */
@@ -31,7 +32,7 @@ export interface LedgerSum extends Omit<LedgerEntry, 'method' | 'path'> {
   readonly count: number;
 }
 
-/** What one run may cost the host. */
+/** What one run may cost the host: those of the first part each of its VMs, those of the second all of them together. */
 export interface GatewayLimits {
   /** Connections of the guest at once. */
   readonly connections: number;
@@ -43,15 +44,16 @@ export interface GatewayLimits {
   readonly idleTimeoutMs: number;
   /** For resolving and connecting. */
   readonly dialTimeoutMs: number;
-  /** Of one VM in all its phases, as all that follow; both directions. */
+  /** Lines of the ledger; what comes after them is told in sums. */
+  readonly ledgerEntries: number;
+
+  /** In both directions, of all VMs of the run in all their phases, as all that follow. */
   readonly totalBytes: number;
   readonly requests: number;
   /** Names of packages that it may ask registries for after setup, beside those that its repository names. */
   readonly packageNames: number;
   /** Addresses at which it may ask them then, each counted once: versions and files of known packages are words, too. */
   readonly packageAddresses: number;
-  /** Lines of the ledger; what comes after them is told in sums. */
-  readonly ledgerEntries: number;
 }
 
 /** Every address of a name; throws when there is none. */
@@ -80,6 +82,8 @@ export interface GatewayOptions {
   /** Name of the first phase. Default `setup`. */
   readonly phase?: string;
   readonly limits?: Partial<GatewayLimits>;
+  /** What the run has used up already, and other VMs of it go on using. Default: nothing, and nobody. */
+  readonly run?: RunUsage;
   /** Default: the host's own resolver. */
   readonly lookup?: Lookup;
   /** Addresses that lead to this host itself. Default: those of its network cards. */

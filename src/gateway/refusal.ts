@@ -96,7 +96,7 @@ export function refusePackageNames(count: number): Refusal {
   return {
     status: 403,
     rule: `more than ${count} package names`,
-    text: `mayfly: this machine has asked registries for ${count} other packages, which is the limit. ${advice}`,
+    text: `mayfly: this run has asked registries for ${count} other packages, which is the limit. ${advice}`,
   };
 }
 
@@ -104,12 +104,12 @@ export function refuseRegistryAddresses(count: number): Refusal {
   return {
     status: 403,
     rule: `more than ${count} addresses of registries`,
-    text: `mayfly: this machine has asked registries at ${count} addresses, which is the limit. Use what is installed, or hand your work in without more.`,
+    text: `mayfly: this run has asked registries at ${count} addresses, which is the limit. Use what is installed, or hand your work in without more.`,
   };
 }
 
 export function refuseRequestCount(): Refusal {
-  return { status: 403, rule: 'request limit', text: 'mayfly: this machine has used up its number of requests.' };
+  return { status: 403, rule: 'request limit', text: 'mayfly: this run has used up its number of requests.' };
 }
 
 export function refuseAddress(target: Target, rule: string): Refusal {
@@ -117,7 +117,7 @@ export function refuseAddress(target: Target, rule: string): Refusal {
 }
 
 export function refuseBytes(totalBytes: number): Refusal {
-  return { status: 403, rule: 'byte limit', text: `mayfly: this machine has used up its ${Math.round(totalBytes / 2 ** 20)} MiB of traffic.` };
+  return { status: 403, rule: 'byte limit', text: `mayfly: this run has used up its ${Math.round(totalBytes / 2 ** 20)} MiB of traffic.` };
 }
 
 export function refuseUnreachable(target: Target, code: string): Refusal {

@@ -10,6 +10,7 @@ import type { Policy, Scheme } from './policy.ts';
 import { refuseBody, refuseMethod, refusePackageNames, refusePath, refuseRegistryAddresses } from './refusal.ts';
 import type { Refusal, RuleLocation } from './refusal.ts';
 import type { RequestPath } from './request-path.ts';
+import type { RunUsage } from './run-usage.ts';
 import type { Target } from './target.ts';
 
 export interface InspectedRequest {
@@ -25,9 +26,10 @@ export interface RequestFilterOptions {
   readonly credentials: readonly Credential[];
   /** Package names that the run may ask for anyway, since they are in its repository. */
   readonly isKnownPackage: (name: string) => boolean;
-  /** Others, in all phases after setup together. */
+  readonly run: Pick<RunUsage, 'packageNames' | 'registryAddresses'>;
+  /** Others, in all phases after setup and all VMs of the run together. */
   readonly maxNames: number;
-  /** Addresses of registries, in all phases after setup together. */
+  /** Addresses of registries, counted in the same way. */
   readonly maxAddresses: number;
 }
 
@@ -35,8 +37,6 @@ export type Filtered = { readonly rule: string; readonly credential: Credential 
 
 export class RequestFilter {
   readonly #options: RequestFilterOptions;
-  readonly #names = new Set<string>();
-  readonly #addresses = new Set<string>();
   /** A setup that comes later runs what the agent wrote. */
   #isAfterSetup = false;
 
@@ -69,13 +69,14 @@ export class RequestFilter {
   #countForRegistry({ target, scheme, requestPath }: InspectedRequest): Refusal | null {
     const registry = this.#findRegistry(target, scheme);
     if (registry === null) return null;
-    const { isKnownPackage, maxAddresses, maxNames } = this.#options;
+    const { isKnownPackage, maxAddresses, maxNames, run } = this.#options;
+    const { packageNames, registryAddresses } = run;
     const name = packageName(registry, requestPath.path, requestPath.query);
     const isFree = name === '' || isKnownPackage(name);
-    if (!isFree && !takeOne(this.#names, `${registry.kind} ${name}`, maxNames)) return refusePackageNames(this.#names.size);
+    if (!isFree && !takeOne(packageNames, `${registry.kind} ${name}`, maxNames)) return refusePackageNames(packageNames.size);
     // As it is written: each way to write the same is another word.
     const address = `${target.host}:${target.port}${requestPath.written}?${requestPath.query ?? ''}`;
-    return takeOne(this.#addresses, address, maxAddresses) ? null : refuseRegistryAddresses(this.#addresses.size);
+    return takeOne(registryAddresses, address, maxAddresses) ? null : refuseRegistryAddresses(registryAddresses.size);
   }
 
   #findRegistry(target: Target, scheme: Scheme): Registry | null {

@@ -1,17 +1,19 @@
-/** What a VM used of the way out: its ledger, its bytes, its requests. */
+/** What a VM does with the way out: its ledger, and its part of what its run may use. */
 import type { Log } from '../log.ts';
 import type { GatewayLimits, LedgerEntry, LedgerSum } from './gateway.ts';
 import { createLedger } from './ledger.ts';
 import type { Ledger, OpenEntry } from './ledger.ts';
+import type { RunUsage } from './run-usage.ts';
 
 /** A request as far as it was understood. */
 export type Described = Pick<OpenEntry, 'method' | 'host' | 'port' | 'path'>;
 export type Decided = Pick<LedgerEntry, 'decision' | 'rule'> & Partial<Pick<LedgerEntry, 'wouldAllow'>>;
 
 export interface GatewayUsageOptions {
+  readonly run: RunUsage;
   readonly limits: GatewayLimits;
   readonly log: Log;
-  /** The bytes are used up; said again with each further one. */
+  /** The bytes are used up, by whichever VM of the run; said again with each further one. */
   readonly onOverByteLimit: () => void;
 }
 
@@ -19,8 +21,6 @@ export class GatewayUsage {
   readonly #options: GatewayUsageOptions;
   readonly #ledger: Ledger;
   phase: string;
-  #spentBytes = 0;
-  #requests = 0;
   #isFull = false;
 
   constructor(phase: string, options: GatewayUsageOptions) {
@@ -38,13 +38,15 @@ export class GatewayUsage {
   }
 
   get isOverByteLimit(): boolean {
-    return this.#spentBytes >= this.#options.limits.totalBytes;
+    const { run, limits } = this.#options;
+    return run.bytes >= limits.totalBytes;
   }
 
   /** Counts one request; false when it is one too many. */
   takeRequest(): boolean {
-    this.#requests += 1;
-    return this.#requests <= this.#options.limits.requests;
+    const { run, limits } = this.#options;
+    run.requests += 1;
+    return run.requests <= limits.requests;
   }
 
   record(described: Described, decided: Decided): OpenEntry {
@@ -61,7 +63,7 @@ export class GatewayUsage {
 
   addBytes(entry: OpenEntry | null, direction: 'in' | 'out', count: number): void {
     if (entry) entry[direction === 'in' ? 'bytesIn' : 'bytesOut'] += count;
-    this.#spentBytes += count;
+    this.#options.run.bytes += count;
     if (this.isOverByteLimit) this.#options.onOverByteLimit();
   }
 }

@@ -12,6 +12,7 @@ import { createReport, createTimer } from '../../src/fix/report.ts';
 import type { RunEvent, RunReport } from '../../src/fix/report.ts';
 import type { RunLimits, RunTools } from '../../src/fix/run-request.ts';
 import { openWorkspace } from '../../src/fix/workspace.ts';
+import { startRunUsage } from '../../src/gateway/run-usage.ts';
 import { newRunId } from '../../src/job.ts';
 import type { Patch, TestRun } from '../../src/job.ts';
 import type { Log } from '../../src/log.ts';
@@ -84,7 +85,8 @@ async function inCleanVm<T>(
   if ('problems' in read) throw new FixError('setup_failed', { details: { reason: read.problems.map(formatProblem).join('; ') } });
   const settings = read.effective.values;
   const plan = await makePlan(snapshot, wishesOf(of), { settings, registryHosts: surroundings.registryHosts, guestNodeVersion, signal });
-  const openGateway = (phase: string, allow: readonly string[]) => tools.openGateway({ phase, allow, credentials: [], log });
+  const usage = startRunUsage();
+  const openGateway = (phase: string, allow: readonly string[]) => tools.openGateway({ phase, allow, credentials: [], usage, log });
   const id = `${report.runId}-judge`;
   const place = { id, provider: tools.provider, openGateway, surroundings, guestNodeVersion, image: null, snapshot, plan, limits };
   await using workspace = await openWorkspace({ ...place, report, timed: createTimer({ report, onEvent }), signal });

@@ -44,7 +44,7 @@ describe('a connection', () => {
     const { ask, gateway } = await world([host], { limits: { totalBytes: 100_000 } });
 
     expect((await ask(get(host))).length).toBeLessThan(250_000);
-    expect(await ask(get(host))).toContain('this machine has used up its');
+    expect(await ask(get(host))).toContain('this run has used up its');
     expect(gateway.ledger).toMatchObject([
       { decision: 'refused', rule: 'byte limit' },
       { decision: 'refused', rule: 'byte limit' },

@@ -32,6 +32,8 @@ export interface RunChange {
   readonly vault?: JobTools['vault'];
   readonly limits?: Partial<RunLimits>;
   readonly repositoryTemplates?: RepositoryTemplates;
+  /** In the place of the usual ones. */
+  readonly tools?: (usual: JobTools) => Partial<JobTools>;
 }
 
 export interface IssueRun {
@@ -86,7 +88,7 @@ interface Place extends Pick<IssueWorld, 'standIn' | 'repository' | 'job' | 'mem
 async function runOne(
   { standIn, repository, job, memory, vault, stack }: Place,
   replies: readonly PlannedReply[],
-  { onBoot, attempt, models, limits, vault: otherVault = vault, job: changes, repositoryTemplates }: RunChange,
+  { onBoot, attempt, models, limits, vault: otherVault = vault, job: changes, repositoryTemplates, tools: others }: RunChange,
 ): Promise<IssueRun> {
   const folder = createFolder();
   stack.defer(() => folder[Symbol.dispose]());
@@ -110,6 +112,7 @@ async function runOne(
     ...own,
     repositoryTemplates: repositoryTemplates ?? null,
     limits: { ...own.limits, ...limits },
+    ...others?.(own),
     onReport: (made) => (report = made),
   };
   const { signal } = new AbortController();

@@ -3,6 +3,7 @@ import { createMaking } from '../../../src/fix/make-template.ts';
 import { createReport, createTimer } from '../../../src/fix/report.ts';
 import type { WorkspaceOptions } from '../../../src/fix/workspace.ts';
 import type { Gateway, LedgerEntry } from '../../../src/gateway/gateway.ts';
+import { startRunUsage } from '../../../src/gateway/run-usage.ts';
 import type { Provider } from '../../../src/sandbox/sandbox.ts';
 import { captureLog } from '../../support/capture-log.ts';
 import { createFakeSandbox } from '../../support/fake-sandbox.ts';
@@ -23,7 +24,7 @@ const attempt: LedgerEntry = {
 };
 
 describe('the VM of a repository template', () => {
-  it('leaves in the log what it tried to reach, since no report is about it', async () => {
+  it('leaves in the log what it tried to reach, since no report is about it, and counts apart from the run before it', async () => {
     const { log, lines } = captureLog();
     const report = createReport('r1');
     const gateway: Gateway = {
@@ -51,7 +52,12 @@ describe('the VM of a repository template', () => {
       availableMib: () => 100_000,
       log,
     });
-    const options = { id: 'r1-agent', openGateway: () => gateway, plan: barePlan, report, timed: createTimer({ report, onEvent: () => {} }), image: null };
+    const usages: unknown[] = [];
+    const openGateway: WorkspaceOptions['openGateway'] = (_phase, _allow, usage) => {
+      usages.push(usage);
+      return gateway;
+    };
+    const options = { id: 'r1-agent', openGateway, plan: barePlan, report, timed: createTimer({ report, onEvent: () => {} }), image: null };
 
     making.later(
       { place: 'p', commit: 'c' },
@@ -61,6 +67,7 @@ describe('the VM of a repository template', () => {
     await making.idle();
 
     const told = lines.map((line) => JSON.parse(line) as Record<string, unknown>).find(({ egress }) => egress !== undefined);
+    expect(usages).toEqual([startRunUsage()]);
     expect(told).toMatchObject({ runId: 'r1', egress: [{ host: 'evil.example', attempts: [{ decision: 'refused', count: 8 }] }] });
   });
 });
