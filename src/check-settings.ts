@@ -26,10 +26,17 @@ const longestValue = 60;
 export async function validateSettings(file: string, { json }: { json: boolean }, { config }: CommandContext): Promise<number> {
   const resolved = await readSettings({ repository: (_path, maxBytes) => readFound(file, maxBytes), organization: null }, createOperator(config));
   const problems = 'problems' in resolved ? resolved.problems.map((problem) => ({ ...problem, file })) : [];
-  if (json) console.log(JSON.stringify({ file, valid: problems.length === 0, problems }));
-  else if (problems.length === 0) console.log(`${file}: every key is understood`);
+  const notes = 'problems' in resolved ? [] : noteHosts(resolved.effective);
+  if (json) console.log(JSON.stringify({ file, valid: problems.length === 0, problems, notes }));
+  else if (problems.length === 0) for (const line of [`${file}: every key is understood`, ...notes]) console.log(visible(line));
   else printProblems(problems);
   return problems.length === 0 ? 0 : brokenExitCode;
+}
+
+/** Hosts that the file opens and this operator does not. */
+function noteHosts({ origins, beyond }: Effective): readonly string[] {
+  const phases = ['allow.setup', 'allow.agent', 'allow.proof'] as const;
+  return phases.flatMap((key) => (beyond[key] === undefined ? [] : [`${key} is not open in full here: ${origins[key]}`]));
 }
 
 export interface ShowOptions {

@@ -157,7 +157,7 @@ const Environment = z.object({
   MAYFLY_EXTRA_CA: list('Files of CA certificates that guests trust too, with a space or a comma between them.'),
   MAYFLY_INTERNAL_HOSTS: list('Hosts that guests may reach although their address is private, with a space or a comma between them.'),
   MAYFLY_ALLOWED_HOSTS: hostList(
-    'All hosts that the settings of a repository may open, with a space or a comma between them; *.example.org is every name below it, GET example.org/a/* a part of one. Empty: any.',
+    'All hosts that a phase of a run may reach, with a space or a comma between them: those that the settings of a repository open, and the package registries of setup, whose names stand for them (npm, yarn, pypi, crates, go, rubygems, maven, debian). *.example.org is every name below it, GET example.org/a/* a part of one. npm’s registry of this host stays open during setup. Empty: any.',
   ),
   MAYFLY_PACKAGE_NAMES: count(50, 'Names of packages that a run may ask registries for after setup, where the settings of a repository open them.'),
   MAYFLY_CREDENTIALS_FILE: optional('JSON file of mode 0600 with what runs may ask private hosts with: docs/operations.md says how.'),

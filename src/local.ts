@@ -10,7 +10,7 @@ import { modelSentence, sentence, spent } from './fix/outcome-text.ts';
 import { proofSentence } from './fix/proof-text.ts';
 import { writeGitPatch } from './fix/git-patch.ts';
 import { visible } from './fix/neutral.ts';
-import { findUnreadableHost } from './fix/plan.ts';
+import { findForbiddenHost, findUnreadableHost } from './fix/plan.ts';
 import { createReport } from './fix/report.ts';
 import type { RunReport } from './fix/report.ts';
 import { runFix } from './fix/run.ts';
@@ -18,7 +18,9 @@ import type { RunResult, RunTools } from './fix/run-request.ts';
 import type { Snapshot } from './git/mirror.ts';
 import { newRunId } from './job.ts';
 import type { Patch, ProviderName } from './job.ts';
+import { createOperator } from './operator.ts';
 import { createMirrorsFrom, createRunTools } from './run-tools.ts';
+import type { Operator } from './settings/operator.ts';
 import { createTimeline } from './timeline.ts';
 
 export interface LocalOptions {
@@ -42,7 +44,7 @@ export async function fixLocally(options: LocalOptions, context: CommandContext)
   const report = createReport(newRunId());
   let snapshot: Snapshot | null = null;
   const error = await settle(report, context.signal, async () => {
-    await checkOptions(options);
+    await checkOptions(options, createOperator(context.config));
     const issue = await readIssue(options.issue);
     const tools = await openTools(options, context);
     const mirrors = createMirrorsFrom(context.config, context.log);
@@ -143,9 +145,11 @@ export async function patchText(patch: Patch, snapshot: Snapshot, signal: AbortS
 }
 
 /** What would only fail when the work is done, looked at before it begins. */
-async function checkOptions({ out, allow = [] }: LocalOptions): Promise<void> {
+async function checkOptions({ out, allow = [] }: LocalOptions, operator: Operator): Promise<void> {
   const host = findUnreadableHost(allow);
   if (host !== null) throw new FixError('usage', { details: { reason: `--allow takes the name of a host, not ${JSON.stringify(host.slice(0, 100))}` } });
+  const beyond = findForbiddenHost(allow, operator);
+  if (beyond !== null) throw new FixError('usage', { details: { reason: `--allow ${beyond.host.slice(0, 100)} is beyond what ${beyond.variable} allows` } });
   try {
     await access(dirname(resolve(out)), constants.W_OK);
     if ((await stat(out).catch(() => null))?.isDirectory()) throw new Error('it is a folder itself');

@@ -1,10 +1,11 @@
 /** What the environment says about settings: the operator's defaults, and the ceilings that no file goes beyond. */
 import type { Config } from './config.ts';
-import { expandPresets } from './settings/host-rules.ts';
+import { FixError } from './errors.ts';
+import { expandPresets, isHostRule } from './settings/host-rules.ts';
 import type { Operator, Word } from './settings/operator.ts';
 import { defaults } from './settings/values.ts';
 
-/** `model` is the command line's word over MAYFLY_MODEL, if there is one. */
+/** `model` is the command line's word over MAYFLY_MODEL, if there is one. Throws `config_invalid`. */
 export function createOperator(config: Config, model = config.MAYFLY_MODEL): Operator {
   const word = <T>(variable: string, value: T): Word<T> => ({ value, variable, given: config.given.has(variable) });
   const limits = {
@@ -23,7 +24,7 @@ export function createOperator(config: Config, model = config.MAYFLY_MODEL): Ope
     'sandbox.memoryMib': word('MAYFLY_GUEST_MEMORY_MIB', config.MAYFLY_GUEST_MEMORY_MIB),
   };
   const disk = word('MAYFLY_GUEST_DISK_GIB', config.MAYFLY_GUEST_DISK_GIB);
-  const hosts = word('MAYFLY_ALLOWED_HOSTS', expandPresets(config.MAYFLY_ALLOWED_HOSTS));
+  const hosts = word('MAYFLY_ALLOWED_HOSTS', readHosts(config));
   return {
     defaults: { ...limits, label: word('MAYFLY_LABEL', config.MAYFLY_LABEL), model: word('MAYFLY_MODEL', model), 'sandbox.diskGib': disk },
     ceilings: {
@@ -41,6 +42,14 @@ export function createOperator(config: Config, model = config.MAYFLY_MODEL): Ope
     imageRegistries: config.MAYFLY_IMAGE_REGISTRIES,
     models: model === null ? null : modelNames(config, model),
   };
+}
+
+/** A slip of the pen in it would close what was meant to be open, which nobody would look for here. */
+function readHosts({ MAYFLY_ALLOWED_HOSTS: entries }: Config): readonly string[] {
+  const wrong = entries.find((entry) => !isHostRule(entry));
+  if (wrong === undefined) return expandPresets(entries);
+  const problem = `MAYFLY_ALLOWED_HOSTS: ${JSON.stringify(wrong.slice(0, 100))} is no host, such as example.org, *.example.org or GET example.org/a/*`;
+  throw new FixError('config_invalid', { details: { problems: [problem] } });
 }
 
 /** The operator's choice first, then what a repository may choose instead. */

@@ -34,6 +34,7 @@ import type { RegistryCredential } from './sandbox/registry-credentials.ts';
 import type { GuestImages, Layers, Provider } from './sandbox/sandbox.ts';
 import { buildTemplate } from './sandbox/template.ts';
 import type { Building } from './sandbox/template.ts';
+import { isHostRule } from './settings/host-rules.ts';
 import { hostPresets } from './settings/presets.ts';
 import { findRegistryRule, parseImageName, plainHttp } from './settings/images.ts';
 import { settingsPath } from './settings/schema.ts';
@@ -49,11 +50,13 @@ export async function createRunTools(config: Config, options: { log: Log; secret
   const extraCaFiles = [...config.MAYFLY_EXTRA_CA, ...(config.NODE_EXTRA_CA_CERTS === null ? [] : [config.NODE_EXTRA_CA_CERTS])];
   const surroundings = await readSurroundings({ extraCaFiles, npmRegistry: config.npm_config_registry });
   const trust = createTrust(surroundings.caPem);
+  const operator = createOperator(config, options.model);
+  const hosts = operator.ceilings['allow.setup'];
   return {
     provider: choice.provider,
     providerReason: choice.reason,
     isolation: choice.isolation,
-    operator: createOperator(config, options.model),
+    operator,
     models,
     surroundings,
     guestImages: openGuestImages(config, choice.provider, { ...options, credentials: openImageCredentials(config, options.secrets) }),
@@ -68,6 +71,8 @@ export async function createRunTools(config: Config, options: { log: Log; secret
         upstreamProxy,
         noProxy: config.NO_PROXY,
         settingsKey: `allow: in ${settingsPath}`,
+        isSettable: isHostRule,
+        ceiling: hosts ? { allow: hosts.value, key: hosts.variable } : null,
         registries: [...surroundings.registries, ...publicRegistries()],
         credentials: own,
         ...(isKnownPackage && { isKnownPackage }),

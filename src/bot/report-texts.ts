@@ -4,7 +4,7 @@ import { fenced, inlineCode, neutralise } from '../fix/neutral.ts';
 import { modelSentence, spent } from '../fix/outcome-text.ts';
 import type { RunReport, TemplateUse } from '../fix/report.ts';
 import type { FixOutcome } from '../job.ts';
-import { isHostRule } from '../settings/host-rules.ts';
+import { isHostRule, ruleMethods } from '../settings/host-rules.ts';
 import { duration } from './durations.ts';
 
 export function spendSentence(report: RunReport): string {
@@ -26,14 +26,13 @@ function describeTemplate({ commit, again, readyMs, wholeMs }: TemplateUse): str
 
 const maxEntries = 20;
 
-/** Entries that would have let a refused attempt through; none for what no entry lets through, and none that the file could not hold. */
-const missedEntries = ({ egress }: RunReport): readonly string[] => [
-  ...new Set(egress.flatMap(({ wouldAllow }) => (wouldAllow !== null && isHostRule(wouldAllow) ? [wouldAllow] : []))),
-];
+/** Entries that would have let a refused attempt through, each once. */
+const missedEntries = ({ egress }: RunReport): readonly string[] => [...new Set(egress.flatMap(({ wouldAllow }) => wouldAllow ?? []))];
+const forbiddenEntries = ({ egress }: RunReport): readonly string[] => [...new Set(egress.flatMap(({ beyondCeiling }) => beyondCeiling ?? []))];
 
 /** What a maintainer could write into the settings, so that the next run has what this one lacked. */
 export function settingsAdvice(report: RunReport, outcome: FixOutcome | null): readonly string[] {
-  const missed = missedEntries(report);
+  const [missed, untakable] = partition(missedEntries(report), isHostRule);
   const entries = missed.slice(0, maxEntries).map((entry) => (/^[\w.:-]+$/.test(entry) ? entry : JSON.stringify(entry)));
   // What only the proof lacked, like a package that is new in the patch, is nothing that the agent needs.
   const onlyProof = report.egress.every(({ decision, phase }) => decision !== 'refused' || phase === 'proof');
@@ -41,11 +40,31 @@ export function settingsAdvice(report: RunReport, outcome: FixOutcome | null): r
   const lines = entries.length === 0 ? [] : listed;
   if (outcome?.kind === 'failed' && outcome.code === 'setup_failed') lines.push('setup:', '  - <a command that prepares a fresh clone>');
   lines.push(...testAdvice(report));
-  if (lines.length === 0) return [];
+  const vain = vainSentences(forbiddenEntries(report), untakable);
+  if (lines.length === 0) return folded('Hosts that no settings can open', vain);
   const more = missed.length > maxEntries ? ` Of ${missed.length} entries, the first ${maxEntries}.` : '';
-  const caution =
-    entries.length === 0 ? '' : ` Allow a host only when you know why the run wants it; the operator may still forbid it (\`MAYFLY_ALLOWED_HOSTS\`).${more}`;
-  return folded('Settings that would have helped', [`In \`.github/mayfly.yml\` on the default branch.${caution}`, '', fenced(lines.join('\n'), 4000)]);
+  const caution = entries.length === 0 ? '' : ` Allow a host only when you know why the run wants it.${more}`;
+  const advice = [`In \`.github/mayfly.yml\` on the default branch.${caution}`, '', fenced(lines.join('\n'), 4000)];
+  return folded('Settings that would have helped', [...advice, ...vain.flatMap((sentence) => ['', sentence])]);
+}
+
+/** What nobody should write into the settings, because it would have no effect there, or could not stand there. */
+function vainSentences(forbidden: readonly string[], untakable: readonly string[]): readonly string[] {
+  const them = forbidden.length === 1 ? 'it' : 'them';
+  const ask = `if you need ${them}, ask for ${them} to be added to \`MAYFLY_ALLOWED_HOSTS\``;
+  return [
+    ...(forbidden.length === 0 ? [] : [`The operator of this installation does not allow ${someOf(forbidden)}; ${ask}.`]),
+    ...(untakable.length === 0 ? [] : [`No settings can allow ${someOf(untakable)}: they take names of hosts, and the methods ${ruleMethods.join(', ')}.`]),
+  ];
+}
+
+function someOf(entries: readonly string[]): string {
+  const shown = entries.slice(0, maxEntries).map((entry) => inlineCode(entry, 200));
+  return `${shown.join(', ')}${entries.length > maxEntries ? ` and ${entries.length - maxEntries} more` : ''}`;
+}
+
+function partition(texts: readonly string[], fits: (text: string) => boolean): readonly [readonly string[], readonly string[]] {
+  return [texts.filter(fits), texts.filter((text) => !fits(text))];
 }
 
 /** A quoted string of JSON is one of YAML, whatever is in it. */

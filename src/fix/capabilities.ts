@@ -2,7 +2,8 @@
 import { describeCredential, isFor } from '../gateway/credentials.ts';
 import type { Credential } from '../gateway/credentials.ts';
 import { parseHostRule } from '../gateway/host-rule.ts';
-import { hostPresets } from '../settings/presets.ts';
+import { expandPresets, foldPresets } from '../settings/host-rules.ts';
+import { usualRegistries } from '../settings/presets.ts';
 import type { Effective } from '../settings/resolve.ts';
 import type { Key } from '../settings/values.ts';
 import type { Plan } from './plan.ts';
@@ -44,13 +45,17 @@ export function describeGrants(granting: Granting): readonly Grant[] {
     return { name, granted, by: `${key}: ${effective.origins[key]}`, beyond: effective.beyond[key] ?? null, phase: null };
   };
   const hosts = (phase: (typeof phases)[number]): Grant => {
-    const usual: readonly string[] = phase === 'setup' ? Object.values(hostPresets).flat() : [];
-    const named = allow[phase].filter((host) => !usual.includes(host));
-    const granted = [...(usual.length > 0 ? [`registries (${Object.keys(hostPresets).join(', ')})`] : []), ...new Set(named)];
-    const tunnels = [...(usual.length > 0 ? ['the registries'] : []), ...new Set(named.filter((host) => isTunnel(host, phase, granting)))];
+    const usual = phase === 'setup' ? usualRegistries : [];
+    const registries = usual.filter((host) => allow[phase].includes(host));
+    const named = allow[phase].filter((host) => !registries.includes(host));
+    const granted = [...(registries.length > 0 ? [`registries (${foldPresets(registries).join(', ')})`] : []), ...new Set(named)];
+    const tunnels = [...(registries.length > 0 ? ['the registries'] : []), ...new Set(named.filter((host) => isTunnel(host, phase, granting)))];
     const limits = tunnels.length === 0 ? '' : `; in tunnels, of which only the name in TLS is checked: ${tunnels.join(', ')}`;
     const grant = from(`hosts: ${phase}`, granted.length === 0 ? 'none' : `${granted.join(', ')}${limits}`, `allow.${phase}`);
-    return { ...grant, by: asked.length === 0 ? grant.by : `${grant.by}; the person who asked`, phase };
+    // Of what nobody wrote into a file, too: what is not there any more was taken by the operator's ceiling.
+    const taken = [...usual, ...expandPresets(asked)].filter((host) => !allow[phase].includes(host));
+    const beyond = [...(grant.beyond === null ? [] : [grant.beyond]), ...foldPresets(taken)].join(', ');
+    return { ...grant, by: asked.length === 0 ? grant.by : `${grant.by}; the person who asked`, beyond: beyond === '' ? null : beyond, phase };
   };
   return [
     { name: 'isolation', granted: `${isolation.kind}, by ${isolation.provider}`, by: `the operator: ${isolation.reason}`, beyond: null, phase: null },
@@ -78,7 +83,7 @@ export function describeGrants(granting: Granting): readonly Grant[] {
 function isTunnel(entry: string, phase: string, { credentials, registryHosts }: Granting): boolean {
   const rule = parseHostRule(entry);
   if (rule === null || rule.methods !== null) return false;
-  const registries: readonly string[] = [...Object.values(hostPresets).flat(), ...registryHosts];
+  const registries = [...usualRegistries, ...registryHosts];
   if (phase !== 'setup' && registries.includes(entry)) return false;
   const target = { host: rule.host, port: rule.port ?? 443, isAddress: false };
   return rule.wildcard || !credentials.some((credential) => isFor(credential, target));
@@ -90,10 +95,13 @@ const maxRefused = 10;
 export function listCapabilities({ grants, egress, tokens }: Pick<RunReport, 'grants' | 'egress' | 'tokens'>): readonly Capability[] {
   if (grants.length === 0) return [];
   const refusedIn = (phase: string): readonly string[] =>
-    [...new Set(egress.filter((entry) => entry.phase === phase && entry.decision === 'refused').map(({ host, wouldAllow }) => wouldAllow ?? host))].slice(
-      0,
-      maxRefused,
-    );
+    [
+      ...new Set(
+        egress
+          .filter((entry) => entry.phase === phase && entry.decision === 'refused')
+          .map(({ host, wouldAllow, beyondCeiling }) => wouldAllow ?? beyondCeiling ?? host),
+      ),
+    ].slice(0, maxRefused);
   const given = grants.map(({ beyond, phase, ...grant }): Capability => {
     return { ...grant, refused: [...(beyond === null ? [] : [beyond]), ...(phase === null ? [] : refusedIn(phase))] };
   });

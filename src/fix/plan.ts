@@ -3,8 +3,9 @@
  * the effective settings, then what the host finds in the base commit. Nothing here comes from a VM.
  */
 import { parseHostRule } from '../gateway/host-rule.ts';
-import { expandPresets } from '../settings/host-rules.ts';
-import { hostPresets } from '../settings/presets.ts';
+import { expandPresets, withinCeiling } from '../settings/host-rules.ts';
+import type { Operator } from '../settings/operator.ts';
+import { usualRegistries } from '../settings/presets.ts';
 import type { Snapshot, TreeEntry } from '../git/mirror.ts';
 import { settingsPath } from '../settings/schema.ts';
 import type { Values } from '../settings/values.ts';
@@ -65,6 +66,9 @@ export interface PlanOptions {
   /** Where instructions come from; default: the base. What a branch says of itself is no rule. */
   readonly rules?: Snapshot;
   readonly settings: Values;
+  /** Whose ceilings the settings are within already. */
+  readonly operator: Operator;
+  /** Of this host: the operator's own word. */
   readonly registryHosts: readonly string[];
   readonly guestNodeVersion: string;
   readonly signal: AbortSignal;
@@ -73,7 +77,7 @@ export interface PlanOptions {
 export async function makePlan(
   snapshot: Snapshot,
   wishes: Wishes,
-  { rules = snapshot, settings, registryHosts, guestNodeVersion, signal }: PlanOptions,
+  { rules = snapshot, settings, operator, registryHosts, guestNodeVersion, signal }: PlanOptions,
 ): Promise<Plan> {
   const text = (path: string): Promise<string | null> => readText(snapshot, path, signal);
   // First, because with it the snapshot knows which files there are.
@@ -82,15 +86,10 @@ export async function makePlan(
   const manifest = await text('package.json');
   const detected = await detectAtRoot(snapshot, tree, signal);
   const { timezone, locale } = settings;
-  const wished = expandPresets(wishes.allow);
   return {
     setup: wishes.setup ?? settings.setup ?? detected.setup,
     test: chooseTest(wishes, settings, detected),
-    allow: {
-      setup: [...Object.values(hostPresets).flat(), ...registryHosts, ...wished, ...settings['allow.setup']],
-      agent: [...wished, ...settings['allow.agent']],
-      proof: [...wished, ...settings['allow.proof']],
-    },
+    allow: chooseHosts(wishes, settings, { operator, registryHosts }),
     ci: settings.ci,
     model: wishes.model ?? settings.model,
     node: chooseNode({ '.nvmrc': await text('.nvmrc'), '.node-version': await text('.node-version'), 'package.json': manifest }, guestNodeVersion),
@@ -110,9 +109,32 @@ export async function makePlan(
   };
 }
 
+/** Nothing gets past the operator's ceiling but what is the operator's own word; the settings were narrowed when they were read. */
+function chooseHosts({ allow }: Wishes, settings: Values, { operator, registryHosts }: Pick<PlanOptions, 'operator' | 'registryHosts'>): Plan['allow'] {
+  const wished = expandPresets(allow);
+  const within = (key: 'allow.setup' | 'allow.agent' | 'allow.proof', hosts: readonly string[]): readonly string[] => {
+    const ceiling = operator.ceilings[key];
+    return ceiling ? withinCeiling(hosts, ceiling.value) : hosts;
+  };
+  return {
+    setup: [...within('allow.setup', usualRegistries), ...registryHosts, ...within('allow.setup', wished), ...settings['allow.setup']],
+    agent: [...within('allow.agent', wished), ...settings['allow.agent']],
+    proof: [...within('allow.proof', wished), ...settings['allow.proof']],
+  };
+}
+
 /** The first entry of an allowlist that would let nothing through, because it is an address of a page or a slip of the pen. */
 export function findUnreadableHost(hosts: readonly string[]): string | null {
   return hosts.find((host) => parseHostRule(host) === null) ?? null;
+}
+
+/** The first that the operator's ceiling does not leave as it is, and the variable with the ceiling; null when it leaves them all. */
+export function findForbiddenHost(hosts: readonly string[], { ceilings }: Operator): { readonly host: string; readonly variable: string } | null {
+  for (const ceiling of [ceilings['allow.setup'], ceilings['allow.agent'], ceilings['allow.proof']]) {
+    const host = hosts.find((entry) => ceiling && expandPresets([entry]).some((one) => !withinCeiling([one], ceiling.value).includes(one)));
+    if (ceiling && host !== undefined) return { host, variable: ceiling.variable };
+  }
+  return null;
 }
 
 async function readText(snapshot: Snapshot, path: string, signal: AbortSignal): Promise<string | null> {

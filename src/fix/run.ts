@@ -72,6 +72,7 @@ async function prepare(
   const plan = await makePlan(snapshot, request.wishes, {
     rules,
     settings: effective.values,
+    operator: tools.operator,
     registryHosts: surroundings.registryHosts,
     guestNodeVersion,
     signal,

@@ -1,5 +1,5 @@
 /** What a patch changes that a person should look at before anything else: it decides what is installed, shipped or run. */
-import { hostPresets } from '../settings/presets.ts';
+import { usualRegistries } from '../settings/presets.ts';
 import type { TreeEntry } from '../git/mirror.ts';
 import type { Patch, PatchFile } from '../job.ts';
 import type { ReadBase } from '../proof/base-rules.ts';
@@ -54,7 +54,7 @@ const textOf = ({ change }: PatchFile): string => (change.kind === 'write' ? Buf
 /** Hosts in addresses of a lockfile that were not in it; of a new one, those that are no package registry that is open anyway. */
 async function findNewHosts(file: PatchFile, base: BaseCommit): Promise<readonly string[]> {
   const before = await base.read(file.path);
-  const known = new Set(before === null ? Object.values(hostPresets).flat() : hostsIn(before));
+  const known = new Set(before === null ? usualRegistries : hostsIn(before));
   return hostsIn(textOf(file))
     .filter((host) => !known.has(host))
     .slice(0, maxHosts);

@@ -3,6 +3,7 @@ import { lookup as lookupHost } from 'node:dns/promises';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { networkInterfaces } from 'node:os';
 import type { Duplex } from 'node:stream';
+import { createCeiling } from './ceiling.ts';
 import { createCertificateAuthority } from './certificate-authority.ts';
 import type { CertificateAuthority } from './certificate-authority.ts';
 import { Connection } from './connection.ts';
@@ -70,7 +71,9 @@ class ProxyGateway implements Gateway {
     });
     this.#filter.enter(this.#usage.phase);
     this.#policy = this.#readPolicy(options.allow);
-    const shared = { limits, usage: this.#usage, filter: this.#filter, settingsKey: options.settingsKey, policy: () => this.#policy };
+    const { settingsKey, ceiling, isSettable = () => true } = options;
+    const location = { settingsKey, ceiling: ceiling ? createCeiling(ceiling) : null, isSettable };
+    const shared = { limits, usage: this.#usage, filter: this.#filter, location, policy: () => this.#policy };
     const agent = new UpstreamAgent(dial, this.#closing.signal);
     this.#router = new ProxyRouter({
       ...shared,

@@ -1,6 +1,7 @@
 /** The only way out of a VM: a host-side HTTP proxy, default deny, one per VM, with a ledger. */
 import type { Duplex } from 'node:stream';
 import type { Log } from '../log.ts';
+import type { CeilingOptions } from './ceiling.ts';
 import type { Credential } from './credentials.ts';
 import type { Registry } from './package-names.ts';
 import type { RunUsage } from './run-usage.ts';
@@ -18,8 +19,10 @@ export interface LedgerEntry {
   readonly decision: 'allowed' | 'refused' | 'failed';
   /** The rule that decided, in words: `allow registry.npmjs.org`, `not on the list`, `private address`, ... */
   readonly rule: string;
-  /** The entry of the settings that would have let a refused attempt through; null when none would. */
+  /** The entry of an allowlist that would have let a refused attempt through; null when none would, or none may. */
   readonly wouldAllow: string | null;
+  /** The entry that would have, if the operator's ceiling let settings have it; null when the ceiling is not the reason. */
+  readonly beyondCeiling: string | null;
   /** Received by the guest; counted while the connection lives, final when it has ended. */
   readonly bytesIn: number;
   /** Sent by the guest. */
@@ -70,6 +73,10 @@ export interface GatewayOptions {
   readonly noProxy?: string | null;
   /** Named in the refusal: which settings key would allow the host. */
   readonly settingsKey: string;
+  /** Named in the refusal of what no settings can open. Default: they can open everything. */
+  readonly ceiling?: CeilingOptions | null;
+  /** Whether an entry can stand in the settings: no other is advised. Default: every one can. */
+  readonly isSettable?: (entry: string) => boolean;
   readonly log: Log;
   /** Hosts whose requests are inspected after setup. */
   readonly registries?: readonly Registry[];

@@ -57,7 +57,7 @@ class Sums {
     const { decision, bytesIn, bytesOut } = entry;
     const own = ownSum(entry);
     const isKnown = this.#rows.has(keyOf(own)) || (this.#counts.get(decision) ?? 0) < maxSums;
-    const sum = isKnown ? own : { ...own, host: otherHosts, port: 0, rule: 'several rules', wouldAllow: null };
+    const sum = isKnown ? own : { ...own, host: otherHosts, port: 0, rule: 'several rules', wouldAllow: null, beyondCeiling: null };
     const key = keyOf(sum);
     const row = this.#rows.get(key) ?? sum;
     if (row === sum) this.#count(decision, 1);
@@ -80,13 +80,13 @@ class Sums {
   }
 }
 
-function ownSum({ at, phase, host, port, decision, rule, wouldAllow }: OpenEntry): OpenSum {
+function ownSum({ at, phase, host, port, decision, rule, wouldAllow, beyondCeiling }: OpenEntry): OpenSum {
   // What follows the semicolon is about the end of one connection.
-  return { at, phase, host, port, decision, rule: rule.split('; ', 1)[0] ?? '', wouldAllow, count: 0, bytesIn: 0, bytesOut: 0 };
+  return { at, phase, host, port, decision, rule: rule.split('; ', 1)[0] ?? '', wouldAllow, beyondCeiling, count: 0, bytesIn: 0, bytesOut: 0 };
 }
 
-function keyOf({ phase, host, port, decision, rule, wouldAllow }: OpenSum): string {
-  return JSON.stringify([phase, host, port, decision, rule, wouldAllow]);
+function keyOf({ phase, host, port, decision, rule, wouldAllow, beyondCeiling }: OpenSum): string {
+  return JSON.stringify([phase, host, port, decision, rule, wouldAllow, beyondCeiling]);
 }
 
 function add(row: OpenSum, { count, bytesIn, bytesOut }: Pick<LedgerSum, 'count' | 'bytesIn' | 'bytesOut'>): void {

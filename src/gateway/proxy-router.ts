@@ -23,7 +23,7 @@ import {
   printable,
   formatRefusal,
 } from './refusal.ts';
-import type { Refusal } from './refusal.ts';
+import type { Refusal, RuleLocation } from './refusal.ts';
 import type { RequestFilter } from './request-filter.ts';
 import type { Target } from './target.ts';
 import { runTunnel } from './tunnel.ts';
@@ -34,7 +34,7 @@ export interface ProxyRouterOptions {
   readonly filter: RequestFilter;
   readonly inspector: TlsInspector;
   readonly dial: DialOptions;
-  readonly settingsKey: string;
+  readonly location: Omit<RuleLocation, 'phase'>;
   /** Of the phase that is on. */
   readonly policy: () => Policy;
 }
@@ -55,10 +55,10 @@ export class ProxyRouter {
   /** From the decision to the end of the connection. Never rejects. */
   async serve(connection: Connection, asked: ProxyRequest, http: HttpRequestParts | null): Promise<void> {
     const { target, scheme, method } = asked;
-    const { usage, dial, limits, policy, settingsKey } = this.#options;
+    const { usage, dial, limits, policy, location } = this.#options;
     const described = describeTarget(method, target, http?.path ?? null);
     const verdict = policy().decide(target, scheme);
-    if (!verdict.allowed) return this.refuse(connection, described, refuseHost(asked, verdict, { phase: policy().phase, settingsKey }));
+    if (!verdict.allowed) return this.refuse(connection, described, refuseHost(asked, verdict, { phase: policy().phase, ...location }));
     if (usage.isOverByteLimit) return this.refuse(connection, described, refuseBytes(limits.totalBytes));
     if (!usage.takeRequest()) return this.refuse(connection, described, refuseRequestCount());
     this.#record(connection, described, { decision: 'allowed', rule: verdict.rule });
@@ -78,10 +78,10 @@ export class ProxyRouter {
 
   /** What is wrong with a request to an inspected host, or null. */
   #filterHttp(asked: ProxyRequest, { request, path }: HttpRequestParts): Refusal | null {
-    const { policy, filter, settingsKey } = this.#options;
+    const { policy, filter, location } = this.#options;
     const requestPath = parseRequestPath(path);
     if ('problem' in requestPath) return refuseMalformed(requestPath.problem);
-    const filtered = filter.judge(policy(), { ...asked, requestPath, hasBody: hasBody(request) }, { phase: policy().phase, settingsKey });
+    const filtered = filter.judge(policy(), { ...asked, requestPath, hasBody: hasBody(request) }, { phase: policy().phase, ...location });
     return 'refusal' in filtered ? filtered.refusal : null;
   }
 
@@ -142,8 +142,8 @@ export class ProxyRouter {
   }
 
   refuse(connection: Connection, described: Described, refusal: Refusal): void {
-    const { rule, wouldAllow = null } = refusal;
-    this.#record(connection, described, { decision: 'refused', rule, wouldAllow });
+    const { rule, wouldAllow = null, beyondCeiling = null } = refusal;
+    this.#record(connection, described, { decision: 'refused', rule, wouldAllow, beyondCeiling });
     this.#reply(connection, refusal);
   }
 

@@ -1,7 +1,9 @@
 /** What the guest is told when the gateway does not do what it asked: an agent reads this and must be able to act on it. */
+import type { Ceiling } from './ceiling.ts';
 import { isPlainPath, parseHostRule } from './host-rule.ts';
 import { defaultPorts } from './policy.ts';
 import type { Scheme, Verdict } from './policy.ts';
+import type { RequestPath } from './request-path.ts';
 import { authorityText, hostText } from './target.ts';
 import type { Target } from './target.ts';
 
@@ -12,12 +14,18 @@ export interface Refusal {
   readonly text: string;
   /** The entry of an allowlist that would have let it through; none when no entry would. */
   readonly wouldAllow?: string;
+  /** The entry that the operator's ceiling keeps settings from. */
+  readonly beyondCeiling?: string;
 }
 
 /** Where people would allow it. */
 export interface RuleLocation {
   readonly phase: string;
   readonly settingsKey: string;
+  /** What they could not go beyond; null where they can open everything. */
+  readonly ceiling: Ceiling | null;
+  /** Whether they take an entry. */
+  readonly isSettable: (entry: string) => boolean;
 }
 
 /** What the refused request was, as far as a rule could name it. */
@@ -25,7 +33,7 @@ interface Refused {
   readonly target: Target;
   readonly scheme: Scheme;
   readonly method: string;
-  readonly requestPath: { readonly path: string };
+  readonly requestPath: RequestPath;
 }
 
 export function refuseMalformed(problem: string): Refusal {
@@ -45,16 +53,29 @@ export function refuseUnreadable(error: NodeJS.ErrnoException): Refusal {
 export function refuseHost(
   asked: { target: Target; scheme: Scheme },
   verdict: Extract<Verdict, { allowed: false }>,
-  { phase, settingsKey }: RuleLocation,
+  { phase, settingsKey, ceiling, isSettable }: RuleLocation,
 ): Refusal {
-  const { target } = asked;
+  const { target, scheme } = asked;
   const entry = hostEntry(asked);
+  if (verdict.reason !== 'address' && ceiling?.permits(target, scheme) === false) {
+    return refuseBeyond(ceiling, entry, verdict.reason === 'host' ? target.host : `port ${target.port} of ${target.host}`);
+  }
+  const advise = (what: string): string =>
+    isSettable(entry) ? `To ${what} it, add ${entry === hostText(target) ? 'it' : entry} to ${settingsKey}.` : noSettings;
   const text = {
-    host: `mayfly: ${target.host} is not on the list of this phase (${phase}). To allow it, add ${entry === hostText(target) ? 'it' : entry} to ${settingsKey}.`,
-    port: `mayfly: port ${target.port} of ${target.host} is not open in this phase (${phase}). To open it, add ${entry} to ${settingsKey}.`,
+    host: `mayfly: ${target.host} is not on the list of this phase (${phase}). ${advise('allow')}`,
+    port: `mayfly: port ${target.port} of ${target.host} is not open in this phase (${phase}). ${advise('open')}`,
     address: `mayfly: ${target.host} is an address, and only names are let through. The operator can vouch for an internal address.`,
   }[verdict.reason];
   return { status: 403, rule: verdict.rule, text, ...(verdict.reason !== 'address' && { wouldAllow: entry }) };
+}
+
+const noSettings = 'No settings can allow it.';
+
+/** What the operator lets no settings open. */
+function refuseBeyond({ key }: Ceiling, entry: string, what: string): Refusal {
+  const text = `mayfly: the operator of this installation does not allow ${what}. No settings can open it, only the operator can (${key}).`;
+  return { status: 403, rule: `beyond the operator's ${key}`, text, beyondCeiling: entry };
 }
 
 /** An entry as short as it can be. */
@@ -73,18 +94,29 @@ export function refusePath(asked: Refused, where: RuleLocation): Refusal {
   return refuseRequest(asked, where, {
     rule: 'path not on the list',
     what: `this path of ${asked.target.host} is not on the list of this phase (${where.phase})`,
+    short: `this path of ${asked.target.host}`,
   });
 }
 
 export function refuseMethod(asked: Refused, where: RuleLocation): Refusal {
   const method = printable(asked.method, 20);
-  return refuseRequest(asked, where, { rule: `method ${method}`, what: `${method} to ${asked.target.host} is not allowed in this phase (${where.phase})` });
+  return refuseRequest(asked, where, {
+    rule: `method ${method}`,
+    what: `${method} to ${asked.target.host} is not allowed in this phase (${where.phase})`,
+    short: `${method} to this path of ${asked.target.host}`,
+  });
 }
 
-function refuseRequest(asked: Refused, { settingsKey }: RuleLocation, { rule, what }: { rule: string; what: string }): Refusal {
+function refuseRequest(
+  asked: Refused,
+  { settingsKey, ceiling, isSettable }: RuleLocation,
+  { rule, what, short }: { rule: string; what: string; short: string },
+): Refusal {
   const entry = requestEntry(asked);
+  if (entry !== null && ceiling?.permits(asked.target, asked.scheme, asked) === false) return refuseBeyond(ceiling, entry, short);
   if (entry === null) return { status: 403, rule, text: `mayfly: ${what}.` };
-  return { status: 403, rule, text: `mayfly: ${what}. To allow it, add "${entry}" to ${settingsKey}.`, wouldAllow: entry };
+  const advice = isSettable(entry) ? `To allow it, add "${entry}" to ${settingsKey}.` : noSettings;
+  return { status: 403, rule, text: `mayfly: ${what}. ${advice}`, wouldAllow: entry };
 }
 
 export function refuseBody({ target, method }: { target: Target; method: string }): Refusal {

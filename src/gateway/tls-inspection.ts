@@ -11,7 +11,7 @@ import type { GatewayLimits } from './gateway.ts';
 import type { OpenEntry } from './ledger.ts';
 import type { Policy } from './policy.ts';
 import { plainCode, printable, refuseAddress, refuseBytes, refuseHeaderSize, refuseMalformed, refuseRequestCount, refuseUnreachable } from './refusal.ts';
-import type { Refusal } from './refusal.ts';
+import type { Refusal, RuleLocation } from './refusal.ts';
 import type { RequestFilter } from './request-filter.ts';
 import { parseRequestPath } from './request-path.ts';
 import { serveTls } from './tls-server.ts';
@@ -28,7 +28,7 @@ export interface TlsInspectorOptions {
   readonly agent: UpstreamAgent;
   readonly semaphore: Semaphore;
   readonly authority: () => Promise<CertificateAuthority>;
-  readonly settingsKey: string;
+  readonly location: Omit<RuleLocation, 'phase'>;
   /** Of the phase that is on. */
   readonly policy: () => Policy;
 }
@@ -113,7 +113,8 @@ export class TlsInspector {
     const described = describeRequest(one);
     if ('refusal' in judged) {
       const { refusal } = judged;
-      usage.record(described, { decision: 'refused', rule: refusal.rule, ...(refusal.wouldAllow !== undefined && { wouldAllow: refusal.wouldAllow }) });
+      const { rule, wouldAllow = null, beyondCeiling = null } = refusal;
+      usage.record(described, { decision: 'refused', rule, wouldAllow, beyondCeiling });
       return reply(one, refusal);
     }
     const entry = usage.record(described, { decision: 'allowed', rule: judged.rule });
@@ -133,7 +134,7 @@ export class TlsInspector {
   }
 
   #judge({ call: { target }, request }: InspectedExchange): Passed | { readonly refusal: Refusal } {
-    const { usage, limits, filter, policy, settingsKey } = this.#options;
+    const { usage, limits, filter, policy, location } = this.#options;
     if (!usage.takeRequest()) return { refusal: refuseRequestCount() };
     if (usage.isOverByteLimit) return { refusal: refuseBytes(limits.totalBytes) };
     if (isTooLarge(request, limits.headerBytes)) return { refusal: refuseHeaderSize() };
@@ -145,7 +146,7 @@ export class TlsInspector {
     const verdict = phase.decide(target, 'connect');
     const asked = { target, scheme: 'connect', method: request.method ?? '', requestPath, hasBody: hasBody(request) } as const;
     if (!verdict.allowed) return { refusal: refuseMalformed(verdict.rule) };
-    return filter.judge(phase, asked, { phase: phase.phase, settingsKey });
+    return filter.judge(phase, asked, { phase: phase.phase, ...location });
   }
 
   #exchange(

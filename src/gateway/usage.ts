@@ -7,7 +7,7 @@ import type { RunUsage } from './run-usage.ts';
 
 /** A request as far as it was understood. */
 export type Described = Pick<OpenEntry, 'method' | 'host' | 'port' | 'path'>;
-export type Decided = Pick<LedgerEntry, 'decision' | 'rule'> & Partial<Pick<LedgerEntry, 'wouldAllow'>>;
+export type Decided = Pick<LedgerEntry, 'decision' | 'rule'> & Partial<Pick<LedgerEntry, 'wouldAllow' | 'beyondCeiling'>>;
 
 export interface GatewayUsageOptions {
   readonly run: RunUsage;
@@ -51,7 +51,7 @@ export class GatewayUsage {
 
   record(described: Described, decided: Decided): OpenEntry {
     const { phase } = this;
-    const attempt = { at: new Date().toISOString(), phase, ...described, wouldAllow: null, ...decided, bytesIn: 0, bytesOut: 0 };
+    const attempt = { at: new Date().toISOString(), phase, ...described, wouldAllow: null, beyondCeiling: null, ...decided, bytesIn: 0, bytesOut: 0 };
     const { log } = this.#options;
     const { entry, isListed } = this.#ledger.add(attempt);
     // A guest can ask for ever: what the ledger does not list, the log does not list either.

@@ -10,7 +10,8 @@ interface AllowEntry {
   readonly path: string | null;
 }
 
-const methods = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
+/** Those that an entry may name. */
+export const ruleMethods = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
 
 /** `example.org`, `example.org/a/b`, `GET example.org/a/*`, `GET,POST *.example.org:8443`. What the gateway takes is more. */
 export function isHostRule(text: string): boolean {
@@ -21,6 +22,13 @@ export function isHostRule(text: string): boolean {
 export function expandPresets(entries: readonly string[]): readonly string[] {
   const known: Readonly<Record<string, readonly string[]>> = hostPresets;
   return [...new Set(entries.flatMap((entry) => (Object.hasOwn(known, entry) ? (known[entry] ?? []) : [entry])))];
+}
+
+/** The other way round: the name of a registry where all of its hosts are there, the rest as they are. */
+export function foldPresets(hosts: readonly string[]): readonly string[] {
+  const whole = Object.entries(hostPresets).filter(([, own]) => own.every((host) => hosts.includes(host)));
+  const folded: readonly string[] = whole.flatMap(([, own]) => own);
+  return [...whole.map(([name]) => name), ...hosts.filter((host) => !folded.includes(host))];
 }
 
 /** What of the wanted entries the ceiling leaves: each as it is, as far as the ceiling goes, or not at all. */
@@ -75,7 +83,7 @@ function parseEntry(text: string): AllowEntry | null {
   const [, verbs, host = '', path = null] = /^(?:([A-Z]+(?:,[A-Z]+)*) )?([^/\s]+)(\/\S*)?$/.exec(text) ?? [];
   if (!isHost(host) || (path !== null && !isPath(path))) return null;
   const named = verbs?.split(',') ?? (path === null ? null : ['GET']);
-  if (named?.some((name) => !methods.includes(name))) return null;
+  if (named?.some((name) => !ruleMethods.includes(name))) return null;
   return { host: host.toLowerCase(), methods: named?.includes('GET') ? named.filter((name) => name !== 'HEAD') : named, path };
 }
 

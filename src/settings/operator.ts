@@ -13,7 +13,7 @@ export interface Word<T> {
 export interface Operator {
   /** What holds where no file says anything else. */
   readonly defaults: { readonly [K in Key]?: Word<Values[K]> };
-  /** What no file can go beyond. Of hosts: all that may be opened. Of `protect.refuse`: what is always refused. */
+  /** What no file can go beyond. Of hosts: all that a phase may reach, registries of setup among them. Of `protect.refuse`: what is always refused. */
   readonly ceilings: { readonly [K in Key]?: Word<Values[K]> };
   /** What no file can go below, because the host has it no smaller. */
   readonly floors: { readonly [K in Key]?: Word<Values[K]> };

@@ -10,3 +10,6 @@ export const hostPresets = {
   // apt speaks plain HTTP to these and checks signatures itself.
   debian: ['deb.debian.org', 'security.debian.org'],
 } as const satisfies Record<string, readonly string[]>;
+
+/** What setup may reach by default. */
+export const usualRegistries: readonly string[] = Object.values(hostPresets).flat();

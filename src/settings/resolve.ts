@@ -1,8 +1,10 @@
 /** Layers over each other, key by key: default, operator's default, organization, repository; then the operator's ceilings. */
 import { narrow } from './ceilings.ts';
+import { foldPresets, withinCeiling } from './host-rules.ts';
 import { findRegistryRule, parseImageName } from './images.ts';
 import type { Operator, Word } from './operator.ts';
 import type { SettingsFile } from './parse.ts';
+import { usualRegistries } from './presets.ts';
 import { shownText } from './problem.ts';
 import type { Problem } from './problem.ts';
 import { defaults, keys, readKey } from './values.ts';
@@ -55,7 +57,7 @@ function resolveKey<K extends Key>(key: K, layers: Layers): Said<K> {
   const said = readLayer(key, repository, 'repository') ??
     readLayer(key, organization?.file ?? null, `organization ${organization?.name ?? ''}`) ??
     readWord<K>(operator.defaults[key]) ?? { value: defaults[key], origin: 'default', who: 'default' };
-  return applyFloor(applyCeiling(key, said, operator.ceilings[key]), operator.floors[key]);
+  return applyFloor(withRegistries(key, applyCeiling(key, said, operator.ceilings[key]), operator), operator.floors[key]);
 }
 
 interface Layer<K extends Key> extends Said<K> {
@@ -78,7 +80,18 @@ function applyCeiling<K extends Key>(key: K, { value, origin }: Said<K>, ceiling
   if (key === 'protect.refuse') return { value: narrowed, origin: `${origin}; operator adds ${showValue(ceiling.value)} (${ceiling.variable})` };
   const bound = `operator's ceiling ${showValue(ceiling.value)} (${ceiling.variable})`;
   if (origin === 'default') return { value: narrowed, origin: bound };
-  return { value: narrowed, origin: `${origin} asked ${showValue(value)}, ${bound}`, beyond: showValue(value) };
+  // Of a list, what of it is not there any more.
+  const beyond = Array.isArray(value) && Array.isArray(narrowed) ? value.filter((one: unknown) => !narrowed.includes(one)) : value;
+  return { value: narrowed, origin: `${origin} asked ${showValue(value)}, ${bound}`, beyond: showValue(beyond) };
+}
+
+/** Setup reaches registries that no file names, as far as the operator lets it: where that is not all of them, it is said beside what files say. */
+function withRegistries<K extends Key>(key: K, said: Said<K>, { ceilings }: Operator): Said<K> {
+  const ceiling = key === 'allow.setup' ? ceilings['allow.setup'] : undefined;
+  if (!ceiling) return said;
+  const left = withinCeiling(usualRegistries, ceiling.value);
+  if (usualRegistries.every((host) => left.includes(host))) return said;
+  return { ...said, origin: `${said.origin}; operator leaves of the registries: ${showValue(foldPresets(left))} (${ceiling.variable})` };
 }
 
 /** What the host has no smaller. */

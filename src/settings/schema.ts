@@ -158,7 +158,7 @@ export const Settings = z.strictObject({
     .optional()
     .meta({
       description:
-        'Hosts that setup, agent and proof may reach: a list for all three, or one for each. Package registries are reachable during setup without it; their names (npm, yarn, pypi, crates, go, rubygems, maven, debian) open them later, for reading. `GET example.org/a/*` opens a part of a host.',
+        'Hosts that setup, agent and proof may reach: a list for all three, or one for each. Package registries are reachable during setup without it, unless the operator closes them; their names (npm, yarn, pypi, crates, go, rubygems, maven, debian) open them later, for reading. `GET example.org/a/*` opens a part of a host.',
       examples: [['docs.example.org']],
     }),
   timezone: z

@@ -84,7 +84,8 @@ async function inCleanVm<T>(
   const read = await readBaseSettings({ snapshot, organization: null }, tools.operator, signal);
   if ('problems' in read) throw new FixError('setup_failed', { details: { reason: read.problems.map(formatProblem).join('; ') } });
   const settings = read.effective.values;
-  const plan = await makePlan(snapshot, wishesOf(of), { settings, registryHosts: surroundings.registryHosts, guestNodeVersion, signal });
+  const { registryHosts } = surroundings;
+  const plan = await makePlan(snapshot, wishesOf(of), { settings, operator: tools.operator, registryHosts, guestNodeVersion, signal });
   const usage = startRunUsage();
   const openGateway = (phase: string, allow: readonly string[]) => tools.openGateway({ phase, allow, credentials: [], usage, log });
   const id = `${report.runId}-judge`;

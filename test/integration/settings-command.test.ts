@@ -49,6 +49,28 @@ test('validate says of each mistake where it is, with exit code 2, and nothing i
   expect(JSON.parse(json.stdout)).toMatchObject({ valid: false, problems: [{ line: 1, column: 1, key: 'tset' }, { line: 2 }] });
 });
 
+const within = { MAYFLY_ALLOWED_HOSTS: 'pypi docs.example.org' };
+const opening = 'allow:\n  agent: [npm, docs.example.org]\n';
+const narrowed =
+  "repository, line 2 asked registry.npmjs.org, docs.example.org, operator's ceiling pypi.org, files.pythonhosted.org, docs.example.org (MAYFLY_ALLOWED_HOSTS)";
+
+test('validate says which hosts of the file the operator does not allow, which is no mistake in the file', async () => {
+  const file = await write('hosts.yml', opening);
+  const note = `allow.agent is not open in full here: ${narrowed}`;
+
+  const [plain, json] = await Promise.all([mayfly(['validate', file], within), mayfly(['validate', file, '--json'], within)]);
+
+  expect(plain).toEqual({ exitCode: 0, stdout: `${file}: every key is understood\n${note}`, stderr: '' });
+  expect(JSON.parse(json.stdout)).toEqual({ file, valid: true, problems: [], notes: [note] });
+});
+
+test('show says which hosts of the file the operator does not allow, and which registries of setup are left', async () => {
+  const { stdout } = await mayfly(['show', '--repo', repositoryWith(opening)], within);
+
+  expect(stdout).toMatch(/^allow\.setup +none +default; operator leaves of the registries: pypi \(MAYFLY_ALLOWED_HOSTS\)$/m);
+  expect(/^allow\.agent +docs\.example\.org +(?<origin>.*)$/m.exec(stdout)?.groups?.['origin']).toBe(narrowed);
+});
+
 test('validate reads nothing of a file of 50 MB (32 of the threat model), and says when there is none', async () => {
   const large = await write('large.yml', '');
   await truncate(large, 50_000_000);

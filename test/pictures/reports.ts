@@ -73,6 +73,7 @@ const refusedAttempt = (host: string): RunReport['egress'][number] => ({
   decision: 'refused',
   rule: 'not on the list',
   wouldAllow: host,
+  beyondCeiling: null,
   bytesIn: 0,
   bytesOut: 0,
   vm: 'agent',

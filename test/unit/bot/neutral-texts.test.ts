@@ -59,6 +59,7 @@ const report: RunReport = {
       decision: 'refused',
       rule: 'not on the list',
       wouldAllow: attack,
+      beyondCeiling: null,
       bytesIn: 0,
       bytesOut: 0,
       vm: 'agent',

@@ -81,6 +81,7 @@ describe('pullRequestBody', () => {
       path: null,
       rule: 'not on the list',
       wouldAllow: 'registry.npmjs.org',
+      beyondCeiling: null,
       bytesIn: 0,
       bytesOut: 0,
       vm: 'proof',
@@ -93,6 +94,28 @@ describe('pullRequestBody', () => {
     expect(body).toContain('| hosts: proof | `none` | `allow.proof: default` | `registry.npmjs.org` |');
     expect(body).toContain('allow:\n  proof:\n    - registry.npmjs.org\n');
     expect(doneComment(report, { kind: 'no_change' })).toContain('| hosts: proof | `none` | `allow.proof: default` | `registry.npmjs.org` |');
+  });
+
+  it('gives no line of settings that the operator’s ceiling would take away, or that could not stand there, and says so', () => {
+    const attempt = { at: '', phase: 'setup', method: 'CONNECT', host: 'x', port: 443, path: null, rule: 'r', bytesIn: 0, bytesOut: 0, vm: 'agent' };
+    const refused = { ...attempt, decision: 'refused', wouldAllow: null, beyondCeiling: null } as const;
+    const report = createReport(job.runId);
+    report.egress.push({ ...refused, beyondCeiling: 'static.crates.io' });
+
+    const alone = doneComment(report, { kind: 'no_change' });
+    report.egress.push({ ...refused, beyondCeiling: 'example.org:8443' }, { ...refused, beyondCeiling: 'static.crates.io' });
+    report.egress.push({ ...refused, wouldAllow: 'docs.example' }, { ...refused, wouldAllow: 'PROPFIND dav.example/a' });
+    const beside = pullRequestBody(job, report, how);
+
+    expect(alone).toContain(
+      '<summary>Hosts that no settings can open</summary>\n\nThe operator of this installation does not allow `static.crates.io`; if you need it, ask for it to be added to `MAYFLY_ALLOWED_HOSTS`.\n',
+    );
+    expect(alone).not.toMatch(/allow:|mayfly\.yml/);
+    expect(beside).toContain('allow:\n  - docs.example\n```\n');
+    expect(beside).toContain(
+      '\n\nThe operator of this installation does not allow `static.crates.io`, `example.org:8443`; if you need them, ask for them to be added to `MAYFLY_ALLOWED_HOSTS`.\n',
+    );
+    expect(beside).toContain('\nNo settings can allow `PROPFIND dav.example/a`: they take names of hosts, and the methods GET, HEAD,');
   });
 
   it('says so when the proof itself could not be made', () => {

@@ -15,6 +15,7 @@ const entry = (more: Partial<EgressEntry>): EgressEntry => ({
   decision: 'refused',
   rule: 'not on the list',
   wouldAllow: 'example.org',
+  beyondCeiling: null,
   bytesIn: 10,
   bytesOut: 1,
   ...more,

@@ -19,6 +19,7 @@ const attempt: LedgerEntry = {
   decision: 'refused',
   rule: 'not on the list',
   wouldAllow: 'evil.example',
+  beyondCeiling: null,
   bytesIn: 0,
   bytesOut: 0,
 };

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { findUnreadableHost, makePlan } from '../../../src/fix/plan.ts';
+import { findForbiddenHost, findUnreadableHost, makePlan } from '../../../src/fix/plan.ts';
 import type { Snapshot } from '../../../src/git/mirror.ts';
 import { readBaseSettings } from '../../../src/fix/base-settings.ts';
+import type { Operator } from '../../../src/settings/operator.ts';
 import { silentOperator } from '../../../src/settings/operator.ts';
 import { defaults } from '../../../src/settings/values.ts';
 
@@ -19,10 +20,11 @@ describe('makePlan', () => {
   const { signal } = new AbortController();
   const read = async (files: Readonly<Record<string, string>>, mode?: string) =>
     await readBaseSettings({ snapshot: snapshotOf(files, mode), organization: null }, silentOperator, signal);
-  const plan = async (files: Readonly<Record<string, string>>) => {
+  const plan = async (files: Readonly<Record<string, string>>, operator = silentOperator) => {
     const settings = await read(files);
     return await makePlan(snapshotOf(files), wishes, {
       settings: 'effective' in settings ? settings.effective.values : defaults,
+      operator,
       registryHosts: ['npm.corp.example'],
       guestNodeVersion: '26.10.0',
       signal,
@@ -77,12 +79,45 @@ describe('makePlan', () => {
   it('opens each phase to its own hosts, and all of them to what the person who asked named', async () => {
     const phases = 'allow:\n  setup: [a.example]\n  agent: [b.example]\n  proof: [c.example]\n';
     const settings = await read({ '.github/mayfly.yml': phases });
-    const options = { settings: 'effective' in settings ? settings.effective.values : defaults, registryHosts: [], guestNodeVersion: '26.10.0', signal };
+    const options = {
+      settings: 'effective' in settings ? settings.effective.values : defaults,
+      operator: silentOperator,
+      registryHosts: [],
+      guestNodeVersion: '26.10.0',
+      signal,
+    };
 
     const made = await makePlan(snapshotOf({}), { ...wishes, allow: ['d.example'] }, options);
 
     expect(made.allow).toMatchObject({ agent: ['d.example', 'b.example'], proof: ['d.example', 'c.example'] });
     expect(made.allow.setup.slice(-2)).toEqual(['d.example', 'a.example']);
+  });
+
+  it('has nothing beyond the operator’s ceiling in any phase, registries and wishes among it, but the operator’s own registry', async () => {
+    const word = { value: ['registry.npmjs.org', '*.docs.example', 'GET pypi.org/simple/*'], variable: 'MAYFLY_ALLOWED_HOSTS', given: true };
+    const operator: Operator = { ...silentOperator, ceilings: { 'allow.setup': word, 'allow.agent': word, 'allow.proof': word } };
+    const options = { settings: defaults, operator, registryHosts: ['npm.corp.example'], guestNodeVersion: '26.10.0', signal };
+
+    const made = await makePlan(snapshotOf({}), { ...wishes, allow: ['a.docs.example', 'evil.example', 'crates'] }, options);
+
+    expect(made.allow).toEqual({
+      setup: ['registry.npmjs.org', 'GET pypi.org/simple/*', 'npm.corp.example', 'a.docs.example'],
+      agent: ['a.docs.example'],
+      proof: ['a.docs.example'],
+    });
+  });
+
+  it('finds the host that the operator does not allow, or only in part', () => {
+    const word = { value: ['*.docs.example', 'GET api.example/a/*', 'pypi.org'], variable: 'MAYFLY_ALLOWED_HOSTS', given: true };
+    const find = (...hosts: string[]): string | undefined => findForbiddenHost(hosts, { ...silentOperator, ceilings: { 'allow.agent': word } })?.host;
+
+    expect(findForbiddenHost(['npm', 'anything.example'], silentOperator)).toBeNull();
+    expect([find('a.docs.example', 'GET api.example/a/b'), find('a.docs.example', 'docs.example'), find('api.example'), find('pypi')]).toEqual([
+      undefined,
+      'docs.example',
+      'api.example',
+      'pypi',
+    ]);
   });
 
   it('finds the host that would let nothing through', () => {

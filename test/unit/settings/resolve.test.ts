@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
+import { expandPresets } from '../../../src/settings/host-rules.ts';
 import type { Operator, Word } from '../../../src/settings/operator.ts';
 import { silentOperator } from '../../../src/settings/operator.ts';
+import { usualRegistries } from '../../../src/settings/presets.ts';
 import { formatProblem } from '../../../src/settings/problem.ts';
 import { readSettings } from '../../../src/settings/read.ts';
 import type { FoundFile } from '../../../src/settings/read.ts';
@@ -153,6 +155,25 @@ describe("the operator's ceiling", () => {
     const [hosts] = await say('allow.agent', { repository: `allow: ["${entry}"]`, operator: ceilings({ 'allow.agent': word([ceiling]) }) });
 
     expect(hosts).toEqual(left);
+  });
+
+  it.each([
+    ['', ['npm', 'pypi'], 'default; operator leaves of the registries: npm, pypi (MAYFLY_X)'],
+    ['allow: [npm.corp.example]', ['npm.corp.example'], 'repository, line 1; operator leaves of the registries: none (MAYFLY_X)'],
+    [
+      'allow: [npm]',
+      ['npm.corp.example', 'files.pythonhosted.org'],
+      "repository, line 1 asked registry.npmjs.org, operator's ceiling npm.corp.example, files.pythonhosted.org (MAYFLY_X); operator leaves of the registries: files.pythonhosted.org (MAYFLY_X)",
+    ],
+    ['', ['*.npmjs.org', ...usualRegistries], 'default'],
+  ])('of hosts says of the registries of setup what is left: %j within %j', async (repository, ceiling, origin) => {
+    const hosts = word(expandPresets(ceiling));
+
+    const [, said] = await say('allow.setup', { repository, operator: ceilings({ 'allow.setup': hosts, 'allow.agent': hosts }) });
+    const [, later] = await say('allow.agent', { repository, operator: ceilings({ 'allow.setup': hosts, 'allow.agent': hosts }) });
+
+    expect(said).toBe(origin);
+    expect(later).not.toContain('registries');
   });
 
   it('of models is a problem where another one is written', async () => {
