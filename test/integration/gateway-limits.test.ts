@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { get, readAll, serveWeb, world } from '../support/gateway/world.ts';
+import { secureTunnel, serveSecureWeb } from '../support/gateway/secure-web.ts';
+import { get, openTunnel, readAll, serveWeb, world } from '../support/gateway/world.ts';
 
 describe('a connection', () => {
   it('that never finishes its head is cut', async () => {
@@ -22,6 +23,29 @@ describe('a connection', () => {
     socket.write(get(host));
 
     expect(await readAll(socket)).toContain('begun');
+  });
+
+  it('that stands still in a tunnel is cut, before its first byte and after the last', async () => {
+    const { host } = await serveWeb();
+    const guest = await world([host], { limits: { idleTimeoutMs: 500 } });
+    const [silent, asking] = [await openTunnel(guest, host), await openTunnel(guest, host)];
+
+    asking.socket.write(`GET / HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
+
+    expect(await readAll(silent.socket)).toBe('');
+    expect(await readAll(asking.socket)).toMatch(/hello$/);
+  });
+
+  it('that is looked into and stands still is cut, over HTTP/1.1 and HTTP/2', async () => {
+    const web = await serveSecureWeb();
+    const guest = await world([`GET ${web.place}/*`], { trust: web.trust, limits: { idleTimeoutMs: 1000 } });
+    const [first, second] = [await secureTunnel(guest, web.place, 'http/1.1'), await secureTunnel(guest, web.place, 'h2')];
+
+    first.write(`GET / HTTP/1.1\r\nHost: ${web.place}\r\n\r\n`);
+
+    expect(await readAll(first)).toMatch(/hello$/);
+    await readAll(second);
+    expect(guest.gateway.ledger.filter(({ method }) => method === 'CONNECT').map(({ rule }) => rule.split('; ')[1])).toEqual([undefined, 'nothing was asked']);
   });
 
   it('beyond the limit of connections is told so, and far beyond it is cut', async () => {
