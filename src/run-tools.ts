@@ -12,6 +12,7 @@ import type { Credential } from './gateway/credentials.ts';
 import { createHostFetch } from './gateway/host-fetch.ts';
 import type { Registry } from './gateway/package-names.ts';
 import { readSurroundings } from './gateway/surroundings.ts';
+import type { Surroundings } from './gateway/surroundings.ts';
 import { createTrust } from './gateway/trust.ts';
 import { createMirrors } from './git/create-mirrors.ts';
 import type { Mirrors } from './git/mirror.ts';
@@ -35,6 +36,7 @@ import type { GuestImages, Layers, Provider } from './sandbox/sandbox.ts';
 import { buildTemplate } from './sandbox/template.ts';
 import type { Building } from './sandbox/template.ts';
 import { isHostRule } from './settings/host-rules.ts';
+import type { Operator } from './settings/operator.ts';
 import { hostPresets } from './settings/presets.ts';
 import { findRegistryRule, parseImageName, plainHttp } from './settings/images.ts';
 import { settingsPath } from './settings/schema.ts';
@@ -46,12 +48,9 @@ export async function createRunTools(config: Config, options: { log: Log; secret
   const credentials = openCredentials(config, options.secrets);
   const models = openModels(config, options);
   const choice = await chooseProvider(vmOptions(config, options.log), wantedProvider(config));
-  const upstreamProxy = config.HTTPS_PROXY === null ? null : new URL(config.HTTPS_PROXY);
   const extraCaFiles = [...config.MAYFLY_EXTRA_CA, ...(config.NODE_EXTRA_CA_CERTS === null ? [] : [config.NODE_EXTRA_CA_CERTS])];
   const surroundings = await readSurroundings({ extraCaFiles, npmRegistry: config.npm_config_registry });
-  const trust = createTrust(surroundings.caPem);
   const operator = createOperator(config, options.model);
-  const hosts = operator.ceilings['allow.setup'];
   return {
     provider: choice.provider,
     providerReason: choice.reason,
@@ -63,30 +62,34 @@ export async function createRunTools(config: Config, options: { log: Log; secret
     guestPackages: config.MAYFLY_GUEST_PACKAGES,
     guestNodeVersion: await readGuestNodeVersion(),
     credentialsOf: (repository) => credentialsFor(credentials, repository, join(config.MAYFLY_STATE_DIR, 'credential-repositories')),
-    openGateway: ({ phase, allow, credentials: own, isKnownPackage, usage, log }) =>
-      createGateway({
-        phase,
-        allow,
-        internal: config.MAYFLY_INTERNAL_HOSTS,
-        upstreamProxy,
-        noProxy: config.NO_PROXY,
-        settingsKey: `allow: in ${settingsPath}`,
-        isSettable: isHostRule,
-        ceiling: hosts ? { allow: hosts.value, key: hosts.variable } : null,
-        registries: [...surroundings.registries, ...publicRegistries()],
-        credentials: own,
-        ...(isKnownPackage && { isKnownPackage }),
-        trust,
-        limits: { packageNames: config.MAYFLY_PACKAGE_NAMES },
-        run: usage,
-        log,
-      }),
+    openGateway: openGateways(config, { operator, surroundings }),
     openTranscript: (runId) => createTranscript(join(config.MAYFLY_STATE_DIR, 'transcripts', `${runId}.jsonl`), options.secrets.scrub),
     limits: runLimits(config),
     secrets: options.secrets,
     // Of runs that GitHub knows nothing of, none is kept.
     repositoryTemplates: null,
   };
+}
+
+/** The way out of each VM, on this host and by this operator's word. */
+export function openGateways(
+  config: Config,
+  { operator, surroundings }: { operator: Operator; surroundings: Pick<Surroundings, 'caPem' | 'registries'> },
+): RunTools['openGateway'] {
+  // One list is the ceiling of all phases.
+  const hosts = operator.ceilings['allow.setup'];
+  const shared = {
+    internal: config.MAYFLY_INTERNAL_HOSTS,
+    upstreamProxy: config.HTTPS_PROXY === null ? null : new URL(config.HTTPS_PROXY),
+    noProxy: config.NO_PROXY,
+    settingsKey: `allow: in ${settingsPath}`,
+    isSettable: isHostRule,
+    ceiling: hosts ? { allow: hosts.value, key: hosts.variable } : null,
+    registries: [...surroundings.registries, ...publicRegistries()],
+    trust: createTrust(surroundings.caPem),
+    limits: { packageNames: config.MAYFLY_PACKAGE_NAMES },
+  };
+  return ({ usage, ...own }) => createGateway({ ...shared, ...own, run: usage });
 }
 
 /** What runs may ask private hosts with; from here on it is seen nowhere. */

@@ -1,11 +1,16 @@
 /** What the gateway says of hosts that the operator lets no settings open: never a line of settings that would have no effect. */
-import { describe, expect, it } from 'vitest';
+import { duplexPair } from 'node:stream';
+import { text } from 'node:stream/consumers';
+import { pino } from 'pino';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { loadConfig } from '../../src/config.ts';
 import type { Plan } from '../../src/fix/plan.ts';
 import { makePlan } from '../../src/fix/plan.ts';
 import type { GatewayOptions } from '../../src/gateway/gateway.ts';
-import { loadConfig } from '../../src/config.ts';
-import { createOperator } from '../../src/operator.ts';
+import { startRunUsage } from '../../src/gateway/run-usage.ts';
 import { createSnapshot } from '../../src/git/snapshot.ts';
+import { createOperator } from '../../src/operator.ts';
+import { openGateways } from '../../src/run-tools.ts';
 import { isHostRule } from '../../src/settings/host-rules.ts';
 import { defaults } from '../../src/settings/values.ts';
 import { createGitRepository } from '../support/git-repository.ts';
@@ -111,5 +116,31 @@ describe('what no settings can hold', () => {
     expect(await ask('PROPFIND')).toBe('HTTP/1.1 403 mayfly: PROPFIND to web.test.example is not allowed in this phase (setup). No settings can allow it.');
     expect(await ask('PUT')).toContain(`To allow it, add "PUT ${host}/a" to the test.`);
     expect(statusLine(await guest.ask(get('-odd-.test.example')))).toContain('No settings can allow it.');
+  });
+});
+
+describe('the gateways of a worker', () => {
+  it('have the operator’s ceiling, advise only what settings can hold, and count for their run', async () => {
+    const { host, seen } = await serveWeb();
+    const place = host.replace('web.test.example', 'localhost');
+    const config = loadConfig('tool', { [key]: `docs.example.org ${place}`, MAYFLY_INTERNAL_HOSTS: 'localhost' });
+    const open = openGateways(config, { operator: createOperator(config), surroundings: { caPem: '', registries: [] } });
+    const usage = startRunUsage();
+    const gateway = open({ phase: 'setup', allow: [`GET ${place}/a`], credentials: [], usage, log: pino({ level: 'silent' }) });
+    onTestFinished(() => gateway.close());
+    const ask = async (request: string): Promise<string> => {
+      const [guest, stream] = duplexPair();
+      gateway.accept(stream);
+      guest.end(request);
+      return statusLine(await text(guest));
+    };
+
+    expect(await ask(get('deb.debian.org'))).toContain(`only the operator can (${key})`);
+    expect(await ask(get(place).replace('GET', 'PROPFIND'))).toContain('No settings can allow it.');
+    expect(await ask(get('docs.example.org'))).toContain('add it to allow: in .github/mayfly.yml');
+    expect(await ask(get(place))).toBe('HTTP/1.1 200 OK');
+    expect(seen).toHaveLength(1);
+    expect(usage).toMatchObject({ requests: 2 });
+    expect(usage.bytes).toBeGreaterThan(5);
   });
 });
