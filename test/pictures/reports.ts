@@ -79,6 +79,14 @@ const refusedAttempt = (host: string): RunReport['egress'][number] => ({
   vm: 'agent',
 });
 
+const forbiddenAttempt = (host: string): RunReport['egress'][number] => ({
+  ...refusedAttempt(host),
+  phase: 'setup',
+  rule: "beyond the operator's MAYFLY_ALLOWED_HOSTS",
+  wouldAllow: null,
+  beyondCeiling: host,
+});
+
 const installed = (vm: 'agent' | 'proof'): RunReport['egress'][number] => ({
   ...refusedAttempt('registry.npmjs.org'),
   phase: 'setup',
@@ -155,7 +163,7 @@ export const reports = {
     models: [],
     usage: { inputTokens: 0, outputTokens: 0, cachedInputTokens: 0 },
     notes: ['The setup command "npm ci" ended with exit code 1: "npm error network request to https://npm.acme.example/left-pad failed".'],
-    egress: [refusedAttempt('npm.acme.example')],
+    egress: [refusedAttempt('npm.acme.example'), forbiddenAttempt('registry.npmjs.org')],
   }),
 };
 
