@@ -77,14 +77,14 @@ class StandingPool implements Pool {
     const startedAt = performance.now();
     const { provider } = this.#options;
     if (spec.signal.aborted || !this.#isUsual(spec)) return await provider.boot(spec);
-    const shelf = this.#shelfOf(spec);
-    const isEmpty = shelf.size === 0;
-    const taking = shelf.take(spec.id);
-    // The next takes its place. Where none was, its turn comes after the boot that somebody waits for.
-    if (!isEmpty) this.#fill();
-    const sandbox = await taking;
-    if (sandbox === null) return await provider.boot(spec).finally(() => this.#fill());
-    return { ...sandbox, info: { ...sandbox.info, pooled: true, bootMs: Math.round(performance.now() - startedAt) } };
+    const sandbox = await this.#shelfOf(spec).take(spec.id);
+    const bootMs = Math.round(performance.now() - startedAt);
+    try {
+      return sandbox === null ? await provider.boot(spec) : { ...sandbox, info: { ...sandbox.info, pooled: true, bootMs } };
+    } finally {
+      // The next takes its place, when nobody waits for this one any more.
+      this.#fill();
+    }
   }
 
   expect(spec: Omit<SandboxSpec, 'id' | 'signal'>): void {
