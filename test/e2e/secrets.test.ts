@@ -8,15 +8,14 @@ import { dirname, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { describe, expect, it } from 'vitest';
-import { findProcesses } from '../../src/sandbox/claim.ts';
 import type { StandInGitHub } from '../support/github/stand-in.ts';
 import { isSkipped, lacksForGuests, lacksForGvisor } from '../support/guest.ts';
 import { startInstallation } from '../support/installation.ts';
 import type { Installation } from '../support/installation.ts';
+import { canaries, formsOfAll, leastMib, ofNetwork, searchNow, searchWhenUp, secretsOf } from '../support/operator-secrets.ts';
 import { openPrivateNetwork } from '../support/private-network.ts';
 import { redisIsMissing } from '../support/redis.ts';
-import { searchText, searchVm } from '../support/search-vm.ts';
-import { formsOf } from '../support/secret-forms.ts';
+import { searchText } from '../support/search-vm.ts';
 import { replies } from '../demo/story.ts';
 
 const noRedis = redisIsMissing() ? 'redis-server is not installed' : null;
@@ -27,37 +26,6 @@ const skipped = {
   ),
   oci: isSkipped('the search for secrets under gVisor', (await lacksForGvisor()) ?? noRedis),
 };
-
-/** What the operator knows and nobody else may. A new kind of secret is a new line here. */
-const canaries = {
-  ANTHROPIC_API_KEY: 'model-canary-5cf1d3a2',
-  OPENAI_API_KEY: 'openai-canary-6d20b9e1',
-  GOOGLE_GENERATIVE_AI_API_KEY: 'google-canary-2a83fc07',
-  MAYFLY_COMPATIBLE_API_KEY: 'compatible-canary-e5914b6d',
-  MAYFLY_JOB_KEY: 'job-canary-0b7e9c4fd21a6e83b5d7c9',
-  NPM_TOKEN: 'npm-canary-91d2b6',
-  NODE_AUTH_TOKEN: 'node-canary-1c5e77',
-  'npm_config_//registry.example/:_authToken': 'registry-canary-77aa31',
-  npm_config_registry: 'https://user:password-canary-4b1d@registry.example/',
-};
-
-/** What opens the operator's own network: the value in MAYFLY_CREDENTIALS_FILE, the passwords in HTTPS_PROXY and MAYFLY_IMAGE_AUTH_FILE. */
-const ofNetwork = { token: 'credential-canary-3f7a90d1', proxyPassword: 'proxy-canary-8e21c5', imagePassword: 'image-canary-b04d7e92' };
-
-/** Known before the run, each long enough to be there by chance never. */
-function secretsOf({ app }: StandInGitHub): string[] {
-  return [
-    ...Object.values({ ...canaries, ...ofNetwork }).flatMap((value) => /[a-z]+-canary-\w+/.exec(value)?.[0] ?? []),
-    app.webhookSecret,
-    // As it stands in the file.
-    btoa(`mayfly:${ofNetwork.imagePassword}`),
-    ...app.privateKey.split('\n').slice(1, 3),
-  ];
-}
-
-/** In every form; of a long token its end, for all of them begin alike. */
-const formsOfAll = (standIn: StandInGitHub): string[] =>
-  [...secretsOf(standIn), ...standIn.secretTokens().map((token) => token.slice(-48))].flatMap((secret) => formsOf(secret));
 
 /** As a regular expression that does not find itself. */
 const unfindable = (text: string): string => `[${text[0]}]${text.slice(1).replaceAll('+', '[+]')}`;
@@ -89,30 +57,6 @@ async function watchArguments(signal: AbortSignal): Promise<string> {
   }
   return [...seen].join('\n');
 }
-
-interface VmSearch {
-  readonly vm: string;
-  readonly found: readonly string[];
-  readonly memoryMib: number;
-}
-
-/** Disk and memory of one VM of a run, as they are now. */
-async function searchNow({ stateDir, standIn }: Installation, vm: string): Promise<VmSearch> {
-  const { disk, memory, memoryMib } = await searchVm(vm, join(stateDir, 'vms', vm), { words: formsOfAll(standIn) });
-  return { vm, found: [...disk, ...memory], memoryMib };
-}
-
-/** The same once it is there and has something in it. */
-async function searchWhenUp(installation: Installation, vm: string, signal: AbortSignal): Promise<VmSearch> {
-  while (!signal.aborted && (await findProcesses(vm)).length === 0) await pause(50);
-  for (;;) {
-    const search = await searchNow(installation, vm);
-    if (search.memoryMib > leastMib || signal.aborted) return search;
-  }
-}
-
-/** The smallest guest has more in memory. */
-const leastMib = 20;
 
 /** A whole dump, written while the run goes on. Not packed, so that it can be searched. */
 async function dumpRedis({ redis }: Installation): Promise<void> {

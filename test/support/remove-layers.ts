@@ -3,11 +3,15 @@ import { readFile, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { StandInGitHub } from './github/stand-in.ts';
 
-export async function removeLayers(cacheDir: string, { webUrl }: Pick<StandInGitHub, 'webUrl'>): Promise<void> {
+export async function removeLayers(cacheDir: string, standIn: Pick<StandInGitHub, 'webUrl'>): Promise<void> {
+  for (const folder of await findLayers(cacheDir, standIn)) await rm(folder, { recursive: true, force: true });
+}
+
+/** Their folders. */
+export async function findLayers(cacheDir: string, { webUrl }: Pick<StandInGitHub, 'webUrl'>): Promise<readonly string[]> {
   const directory = join(cacheDir, 'layers');
   const server = JSON.stringify(new URL(webUrl).origin);
-  for (const name of await readdir(directory).catch(() => [])) {
-    const manifest = await readFile(join(directory, name, 'manifest.json'), 'utf8').catch(() => '');
-    if (manifest.includes(server)) await rm(join(directory, name), { recursive: true, force: true });
-  }
+  const folders = (await readdir(directory).catch(() => [])).map((name) => join(directory, name));
+  const manifests = await Promise.all(folders.map((folder) => readFile(join(folder, 'manifest.json'), 'utf8').catch(() => '')));
+  return folders.filter((_, index) => manifests[index]?.includes(server));
 }
