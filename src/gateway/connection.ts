@@ -45,10 +45,11 @@ export class Connection {
     stream.once('close', () => this.end());
   }
 
-  /** Ends the connection unless it is armed or touched again within this time. */
-  arm(timeoutMs: number): void {
+  /** Ends the connection unless it is armed or touched again within this time; with a rule it was refused then. */
+  arm(timeoutMs: number, rule?: string): void {
     if (this.#timer) clearTimeout(this.#timer);
-    this.#timer = this.signal.aborted ? null : setTimeout(() => this.end(), timeoutMs).unref();
+    const end = (): void => (rule === undefined ? this.end() : this.cut(rule));
+    this.#timer = this.signal.aborted ? null : setTimeout(end, timeoutMs).unref();
   }
 
   /** Something moved: the running time limit starts again. */

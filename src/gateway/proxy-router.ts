@@ -26,7 +26,7 @@ import {
 import type { Refusal, RuleLocation } from './refusal.ts';
 import type { RequestFilter } from './request-filter.ts';
 import type { Target } from './target.ts';
-import { runTunnel } from './tunnel.ts';
+import { lateHello, runTunnel } from './tunnel.ts';
 
 export interface ProxyRouterOptions {
   readonly limits: GatewayLimits;
@@ -87,7 +87,7 @@ export class ProxyRouter {
 
   /** What follows is counted and written down for each request. */
   async #inspect(connection: Connection, call: DialRequest): Promise<void> {
-    connection.arm(this.#options.limits.headerTimeoutMs);
+    connection.arm(this.#options.limits.headerTimeoutMs, lateHello);
     connection.isAnswered = true;
     connection.stream.write(established);
     await this.#options.inspector.open(connection, call);
@@ -99,7 +99,8 @@ export class ProxyRouter {
     const remote = await dialTunnel(route, call, this.#options.dial);
     const { idleTimeoutMs, headerTimeoutMs } = this.#options.limits;
     // A tunnel to another port than TLS's may wait for the server to speak first.
-    connection.arm(target.port === defaultPorts.connect ? headerTimeoutMs : idleTimeoutMs);
+    if (target.port === defaultPorts.connect) connection.arm(headerTimeoutMs, lateHello);
+    else connection.arm(idleTimeoutMs);
     connection.isAnswered = true;
     guest.write(established);
     await runTunnel({

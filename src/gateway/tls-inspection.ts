@@ -66,6 +66,7 @@ export class TlsInspector {
     const { stream, signal } = connection;
     const problem = await readHello(stream, target);
     if (problem !== null) return connection.cut(problem);
+    connection.arm(limits.headerTimeoutMs);
     const identity = await (await authority()).identify(target);
     if (signal.aborted) return;
     let isOpen = false;

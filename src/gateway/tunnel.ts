@@ -24,6 +24,9 @@ export interface TunnelEnds {
 /** Fatal alert `access_denied` (RFC 8446 6.2): the client prints it, where a cut connection would say nothing. */
 const accessDenied = Buffer.from([21, 3, 3, 0, 2, 2, 49]);
 
+/** For a tunnel whose hello does not come, or not all of it. */
+export const lateHello = 'no TLS hello in time';
+
 /** Moves bytes both ways, each way ending by itself, until both have ended or the signal aborts. Never rejects. */
 export async function runTunnel(ends: TunnelEnds): Promise<void> {
   const { guest, remote, signal } = ends;

@@ -176,6 +176,17 @@ describe('a tunnel that ends at the gateway', () => {
     expect(guest.gateway.ledger.at(-1)).toMatchObject({ decision: 'refused', rule: 'not TLS' });
   });
 
+  it('is refused when its hello does not come in time, or not all of it', async () => {
+    const web = await serveSecureWeb();
+    const guest = await open(web, ['GET HOST/*'], { limits: { headerTimeoutMs: 100 } });
+    const [silent, stalled] = [await openTunnel(guest, web.place), await openTunnel(guest, web.place)];
+
+    stalled.socket.write(record(helloMessage([nameExtension(secureName)])).subarray(0, 30));
+
+    expect([await readAll(silent.socket), await readAll(stalled.socket)]).toEqual(['', '']);
+    expect(lines(guest)).toEqual(Array.from({ length: 2 }, () => 'CONNECT - refused no TLS hello in time'));
+  });
+
   it('says in the ledger that a client did not trust it', async () => {
     const web = await serveSecureWeb();
     const guest = await open(web, ['GET HOST/*'], { limits: { headerTimeoutMs: 500 } });

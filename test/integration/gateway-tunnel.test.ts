@@ -1,7 +1,6 @@
 import { once } from 'node:events';
 import { createServer as createTcpServer } from 'node:net';
 import type { Server, Socket } from 'node:net';
-import { randomInt } from 'node:crypto';
 import { duplexPair } from 'node:stream';
 import { connect as connectTls, createServer as createTlsServer } from 'node:tls';
 import type { TLSSocket } from 'node:tls';
@@ -9,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createCertificateAuthority } from '../support/gateway/certificate-authority.ts';
 import type { CertificateAuthority } from '../support/gateway/certificate-authority.ts';
 import { helloMessage, nameExtension, record } from '../support/gateway/client-hello.ts';
+import { servePort443 } from '../support/gateway/port-443.ts';
 import { get, listen, openTunnel, readAll, serveWeb, world } from '../support/gateway/world.ts';
 
 const name = 'tls.test.example';
@@ -194,19 +194,6 @@ describe('a tunnel', () => {
 });
 
 describe('the TLS name inside a tunnel', () => {
-  /** On port 443 of a loopback address of its own, which only root may bind. */
-  async function serve443(): Promise<{ seen: Buffer[]; address: string } | null> {
-    const seen: Buffer[] = [];
-    const address = `127.${randomInt(1, 255)}.${randomInt(1, 255)}.${randomInt(1, 255)}`;
-    const server = createTcpServer((socket) => void socket.on('error', () => {}).on('data', (chunk: Buffer) => seen.push(chunk)));
-    try {
-      await listen(server, address, 443);
-      return { seen, address };
-    } catch {
-      return null;
-    }
-  }
-
   const hello = (...names: readonly string[]): Buffer => record(helloMessage(names.length > 0 ? [nameExtension(...names)] : []));
 
   it.each([
@@ -218,9 +205,8 @@ describe('the TLS name inside a tunnel', () => {
     ['no TLS at all', Buffer.from('GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n'), 'not TLS'],
     ['half a hello', hello(name).subarray(0, 30), 'unfinished TLS hello'],
   ])('is refused on port 443 with %s, and nothing of it is passed on', async (_what, bytes, rule) => {
-    const target = await serve443();
-    if (!target) return console.warn('skipped: this user may not bind port 443');
-    const guest = await world([name], { lookup: async () => [{ address: target.address, family: 4 }] });
+    const target = await servePort443();
+    const guest = await world([name], target.options);
     const { socket } = await openTunnel(guest, `${name}:443`);
 
     socket.end(bytes);
@@ -231,9 +217,8 @@ describe('the TLS name inside a tunnel', () => {
   });
 
   it('is passed on port 443 when it is the host of the request, however it is cut up', async () => {
-    const target = await serve443();
-    if (!target) return console.warn('skipped: this user may not bind port 443');
-    const guest = await world([name], { lookup: async () => [{ address: target.address, family: 4 }] });
+    const target = await servePort443();
+    const guest = await world([name], target.options);
     const { socket } = await openTunnel(guest, `${name}:443`);
     socket.setNoDelay(true);
 
@@ -244,13 +229,15 @@ describe('the TLS name inside a tunnel', () => {
   });
 
   it('must come in time on port 443', async () => {
-    const target = await serve443();
-    if (!target) return console.warn('skipped: this user may not bind port 443');
-    const guest = await world([name], { lookup: async () => [{ address: target.address, family: 4 }], limits: { headerTimeoutMs: 100 } });
+    const target = await servePort443();
+    const guest = await world([name], { ...target.options, limits: { headerTimeoutMs: 100 } });
+    const [silent, stalled] = [await openTunnel(guest, `${name}:443`), await openTunnel(guest, `${name}:443`)];
 
-    const { socket } = await openTunnel(guest, `${name}:443`);
+    stalled.socket.write(hello(name).subarray(0, 30));
 
-    expect(await readAll(socket)).toBe('');
+    expect([await readAll(silent.socket), await readAll(stalled.socket)]).toEqual(['', '']);
+    expect(target.seen).toEqual([]);
+    expect(guest.gateway.ledger.map(({ decision, rule }) => [decision, rule])).toEqual(Array.from({ length: 2 }, () => ['refused', 'no TLS hello in time']));
   });
 
   it('is refused on a port of its own too when it names another host', async () => {
