@@ -3,6 +3,7 @@
  * second time, so a resolver that changes its answer gains nothing.
  */
 import { once } from 'node:events';
+import type { EventEmitter } from 'node:events';
 import { request as httpRequest } from 'node:http';
 import type { IncomingMessage } from 'node:http';
 import { connect as connectTcp, isIP } from 'node:net';
@@ -129,14 +130,23 @@ function dialProxy(proxy: URL, signal: AbortSignal, { timeoutMs, trust }: DialOp
 }
 
 async function whenConnected(socket: Socket, event: string, signal: AbortSignal, timeoutMs: number): Promise<Socket> {
-  const limit = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
   // Errors are seen by whoever reads or writes; this one only keeps a late one from ending the process.
   socket.on('error', () => {});
   try {
-    await once(socket, event, { signal: limit });
+    await onceInTime(socket, event, { signal, timeoutMs });
     return socket;
   } catch (error) {
     socket.destroy();
+    throw error;
+  }
+}
+
+/** `once`, which fails after its time as a connection does that the system gives up. */
+export async function onceInTime(emitter: EventEmitter, event: string, { signal, timeoutMs }: { signal: AbortSignal; timeoutMs: number }): Promise<void> {
+  const limit = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
+  try {
+    await once(emitter, event, { signal: limit });
+  } catch (error) {
     throw limit.aborted && !signal.aborted ? coded('ETIMEDOUT') : error;
   }
 }
@@ -153,14 +163,13 @@ async function connectThrough(socket: Socket, proxy: URL, { target, signal }: Di
   });
   request.end();
   try {
-    const limit = AbortSignal.any([signal, AbortSignal.timeout(options.timeoutMs)]);
     let status = 0;
     // In the event itself: bytes that came with the head must be back before anybody reads.
     request.once('connect', (response: IncomingMessage, _socket: Socket, head: Buffer) => {
       status = response.statusCode ?? 0;
       if (head.length > 0) socket.unshift(head);
     });
-    await once(request, 'connect', { signal: limit });
+    await onceInTime(request, 'connect', { signal, timeoutMs: options.timeoutMs });
     if (status < 200 || status > 299) throw coded(`upstream proxy answered ${status}`);
     return socket;
   } catch (error) {

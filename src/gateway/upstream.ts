@@ -1,10 +1,9 @@
 /** Connections to hosts whose requests are inspected: TLS that is verified here, kept open and shared by the requests of a run. */
-import { once } from 'node:events';
 import { Agent } from 'node:http';
 import type { ClientRequestArgs, RequestOptions } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { connect as connectTls } from 'node:tls';
-import { dialTunnel, findRoute } from './dial.ts';
+import { dialTunnel, findRoute, onceInTime } from './dial.ts';
 import type { DialOptions, DialRequest } from './dial.ts';
 import { verified } from './trust.ts';
 
@@ -102,7 +101,7 @@ export class UpstreamAgent extends Agent {
     const secure = connectTls({ socket, ...verified(this.#dial.trust, host), ALPNProtocols: ['http/1.1'], ...(!isAddress && { servername: host }) });
     secure.on('error', () => {});
     try {
-      await once(secure, 'secureConnect', { signal: AbortSignal.any([this.#signal, AbortSignal.timeout(this.#dial.timeoutMs)]) });
+      await onceInTime(secure, 'secureConnect', { signal: this.#signal, timeoutMs: this.#dial.timeoutMs });
       return secure;
     } catch (error) {
       secure.destroy();

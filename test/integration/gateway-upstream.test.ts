@@ -51,6 +51,14 @@ describe('behind an upstream proxy', () => {
     expect(proxy.asked).toEqual([`CONNECT far.example:8443 ${credentials}`]);
   });
 
+  it('tunnels wait for it no longer than for a host', async () => {
+    const proxy = new URL(`http://127.0.0.1:${await listen(createServer(() => {}).on('connect', () => {}))}`);
+    const guest = await world(['far.example'], { upstreamProxy: proxy, lookup: unresolved, limits: { dialTimeoutMs: 100 } });
+
+    expect((await openTunnel(guest, 'far.example:443')).head).toContain('502 mayfly: far.example is allowed but could not be reached (ETIMEDOUT).');
+    expect(guest.gateway.ledger).toMatchObject([{ decision: 'failed', rule: 'ETIMEDOUT' }]);
+  });
+
   it('plain requests go to it in absolute form, without what the guest says about a proxy', async () => {
     const proxy = await serveProxy(1);
     const guest = await world(['far.example'], { upstreamProxy: proxy.url, lookup: unresolved });

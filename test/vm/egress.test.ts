@@ -1,4 +1,5 @@
 /** What a hostile program in a real guest tries in order to get out, and what becomes of it. */
+import { networkInterfaces } from 'node:os';
 import { expect, test } from 'vitest';
 import type { GatewayOptions } from '../../src/gateway/gateway.ts';
 import { helloMessage, nameExtension, record } from '../support/gateway/client-hello.ts';
@@ -37,12 +38,6 @@ const ways: readonly (readonly [what: string, text: string, rule: string | RegEx
   ['another port', connect(`${allowed}:22`), 'port 22'],
   ['the port of plain HTTP', connect(`${allowed}:80`), 'port 80'],
   ['no port', connect(allowed), 'no port'],
-  ['a private range by name', connect('private.test.example:443'), 'private address'],
-  ['loopback by name', connect('loopback.test.example:443'), 'loopback address'],
-  ['link-local by name', connect('linklocal.test.example:443'), 'link-local address'],
-  ['IPv6 of a private range by name', connect('unique.test.example:443'), 'private address'],
-  ['carrier-grade NAT by name', connect('shared.test.example:443'), 'carrier-grade NAT address'],
-  ['one good address among bad ones', connect('mixed.test.example:443'), 'private address'],
   ['another scheme', 'GET ftp://web.test.example/ HTTP/1.1\r\nHost: web.test.example\r\n\r\n', 'not an http:// address'],
   ['another Host', `GET http://${allowed}/ HTTP/1.1\r\nHost: evil.example\r\n\r\n`, 'another Host header'],
   ['two Hosts', `GET http://${allowed}/ HTTP/1.1\r\nHost: ${allowed}\r\nHost: evil.example\r\n\r\n`, 'more than one Host header'],
@@ -51,18 +46,49 @@ const ways: readonly (readonly [what: string, text: string, rule: string | RegEx
   ['a coding of its own', `POST http://${allowed}/ HTTP/1.1\r\nHost: ${allowed}\r\nTransfer-Encoding: xchunked\r\n\r\n`, /HPE_|Transfer-Encoding/],
   ['a head that is too large', `GET http://${allowed}/ HTTP/1.1\r\nHost: ${allowed}\r\nx: ${'a'.repeat(20_000)}\r\n\r\n`, 'HPE_HEADER_OVERFLOW'],
   ['nonsense', 'nonsense\r\n\r\n', /HPE_/],
+  ['the greeting of SOCKS 5', '\u0005\u0001\u0000', /HPE_/],
+  ['SOCKS 5 with a NUL in the name', `\u0005\u0001\u0000\u0005\u0001\u0000\u0003\u0016evil\0.${allowed}\u0001\u00bb`, /HPE_/],
+  ['SOCKS 4 with a name', `\u0004\u0001\u0001\u00bb\0\0\0\u0001me\0evil\0.${allowed}\0`, /HPE_/],
+  ['the name that a wildcard is below', connect('wild.test.example:443'), 'not on the list'],
+  ['a name that only ends like a wildcard', connect('evilwild.test.example:443'), 'not on the list'],
+  ['letters in the labels of a name', connect(`${'a'.repeat(63)}.${'b'.repeat(63)}.example.org:443`), 'not on the list'],
 ];
 
-const addresses: Readonly<Record<string, readonly string[]>> = {
-  'private.test.example': ['10.1.2.3'],
-  'loopback.test.example': ['127.0.0.1'],
-  'linklocal.test.example': ['169.254.169.254'],
-  'unique.test.example': ['fdaa::3'],
-  'shared.test.example': ['100.64.0.1'],
-  'mixed.test.example': ['93.184.216.34', '192.168.0.1'],
+/** What the name of an allowed host may turn out to mean, and the rule that says no. */
+const meanings: Readonly<Record<string, readonly [rule: string, ...addresses: readonly string[]]>> = {
+  private10: ['private', '10.1.2.3'],
+  private172: ['private', '172.16.0.1'],
+  private192: ['private', '192.168.0.1'],
+  loopback: ['loopback', '127.0.0.1'],
+  loopback6: ['loopback', '::1'],
+  linklocal: ['link-local', '169.254.169.254'],
+  linklocal6: ['private', 'fe80::1'],
+  unique6: ['private', 'fdaa::3'],
+  sitelocal6: ['private', 'fec0::1'],
+  shared: ['carrier-grade NAT', '100.64.0.1'],
+  any: ['unspecified', '0.0.0.0'],
+  any6: ['private', '::'],
+  broadcast: ['reserved', '255.255.255.255'],
+  reserved: ['reserved', '240.0.0.1'],
+  multicast: ['multicast', '224.0.0.1'],
+  multicast6: ['private', 'ff02::1'],
+  assignments: ['protocol assignments', '192.0.0.8'],
+  benchmark: ['benchmark', '198.18.0.1'],
+  mapped: ['private', '::ffff:10.0.0.1'],
+  nat64: ['private', '64:ff9b::10.0.0.1'],
+  nat64local: ['private', '64:ff9b:1::a00:1'],
+  sixtofour: ['tunnel', '2002:a00:1::1'],
+  teredo: ['tunnel', '2001:0:a00:1::1'],
+  compatible: ['reserved', '::10.0.0.1'],
+  mixed: ['private', '93.184.216.34', '192.168.0.1'],
+  mixed6: ['private', '2606:4700::1111', 'fdaa::3'],
 };
-const resolve = (host: string): readonly { readonly address: string; readonly family: number }[] =>
-  (addresses[host] ?? ['93.184.216.34']).map((address) => ({ address, family: address.includes(':') ? 6 : 4 }));
+const meant = (label: string): string => `${label}.wild.test.example`;
+
+const resolve = (host: string): Awaited<ReturnType<NonNullable<GatewayOptions['lookup']>>> => {
+  const [, ...addresses] = meanings[host.split('.')[0] ?? ''] ?? ['', '93.184.216.34'];
+  return addresses.map((address) => ({ address, family: address.includes(':') ? 6 : 4 }));
+};
 
 /** Without the gateway: nothing answers, whatever it is asked through. */
 const directScript = `
@@ -104,19 +130,34 @@ describeInGuests('the way out of', 'that wants to get out', (guest) => {
       resolved.push(host);
       return resolve(host);
     };
-    const { say, gate } = await enter([allowed, ...Object.keys(addresses)], { lookup, internal: [] });
+    const { say, gate } = await enter([allowed, '*.wild.test.example'], { lookup, internal: [] });
+    const byName = Object.entries(meanings).map(([label, [rule]]) => [`${label} by name`, connect(`${meant(label)}:443`), `${rule} address`] as const);
+    const all = [...ways, ...byName];
 
-    const answers = await say(ways.map(([, text]) => text));
+    const answers = await say(all.map(([, text]) => text));
 
-    const seen = ways.map(([what], index) => [
+    const seen = all.map(([what], index) => [
       what,
       Math.floor(statusOf(answers[index] ?? '') / 100),
       gate.gateway.ledger[index]?.decision,
       gate.gateway.ledger[index]?.rule,
     ]);
-    expect(seen).toEqual(ways.map(([what, , rule]) => [what, 4, 'refused', expect.stringMatching(rule)]));
+    expect(seen).toEqual(all.map(([what, , rule]) => [what, 4, 'refused', expect.stringMatching(rule)]));
     // A name that is not on the list is not even asked for: it would be a letter to whoever answers for it.
-    expect(resolved.toSorted()).toEqual(Object.keys(addresses).toSorted());
+    expect(resolved.toSorted()).toEqual(Object.keys(meanings).map(meant).toSorted());
+  });
+
+  test('is not led to any address of the host itself', async () => {
+    const own = Object.values(networkInterfaces()).flatMap((entries) => entries ?? []);
+    const lookup: GatewayOptions['lookup'] = async (host) => [{ address: own[Number(/\d+/.exec(host)?.[0])]?.address ?? '', family: 4 }];
+    const { say, gate } = await enter(['*.own.test.example'], { lookup, internal: [] });
+
+    const answers = await say(own.map((_, index) => connect(`card${index}.own.test.example:443`)));
+
+    expect(answers.map(statusOf)).toEqual(own.map(() => 403));
+    expect(gate.gateway.ledger.map(({ rule }) => rule)).toEqual(
+      own.map(() => expect.stringMatching(/^(?:own|loopback|private|link-local|carrier-grade NAT) address$/)),
+    );
   });
 
   test('gets to an allowed host however it spells its name, and not by another name inside the tunnel', async () => {
