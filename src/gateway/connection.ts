@@ -34,6 +34,8 @@ export class Connection {
   isLingering = false;
   /** True once a status line was written: no other can follow. */
   isAnswered = false;
+  /** True when the requests in it end with the answer under way: what followed could be a body as well. */
+  isEnding = false;
   readonly #controller = new AbortController();
   readonly #onEnd: () => void;
   #timer: NodeJS.Timeout | null = null;

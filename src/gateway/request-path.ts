@@ -14,10 +14,11 @@ const problem: Problem = { problem: 'path in a notation of its own' };
 
 /**
  * Refuses what one server reads so and another otherwise: dot segments in any coding, empty segments, backslashes,
- * control characters, twice encoded characters.
+ * control characters, twice encoded characters, bytes above ASCII (which only HTTP/2 can write).
  */
 export function parseRequestPath(url: string): RequestPath | Problem {
-  const [, written, query] = /^(\/[^?#\\\s]*)(?:\?([^#\s]*))?$/.exec(url) ?? [];
+  if (/[^!-~]/.test(url)) return problem;
+  const [, written, query] = /^(\/[^?#\\]*)(?:\?([^#]*))?$/.exec(url) ?? [];
   if (written === undefined) return problem;
   // A dot that stands for nothing is harmless, and apt writes it.
   const path = decodeOnce(written.replaceAll('/./', '/'));

@@ -208,7 +208,7 @@ class Turns {
 
   async #serveAfter(last: Promise<void>, one: InspectedExchange): Promise<void> {
     await last;
-    if (!one.connection.signal.aborted) await this.#serve(one);
+    if (!one.connection.signal.aborted && !one.connection.isEnding) await this.#serve(one);
     this.#unanswered -= 1;
   }
 }
@@ -236,14 +236,14 @@ function reply(one: InspectedExchange, refusal: Refusal): void {
   }
 }
 
-function writeReply({ request, response }: InspectedExchange, { status, text }: Refusal): void {
+function writeReply({ connection, request, response }: InspectedExchange, { status, text }: Refusal): void {
   // Of an answer that could not be written HTTP/2 keeps the headers.
   for (const name of response.getHeaderNames()) response.removeHeader(name);
   const headers = { 'content-type': 'text/plain; charset=utf-8', 'content-length': String(Buffer.byteLength(text) + 1) };
-  const closing = request.httpVersionMajor === 1 && hasBody(request) ? { connection: 'close' } : {};
+  connection.isEnding = request.httpVersionMajor === 1 && hasBody(request);
   // Some clients show nothing but the status line, which HTTP/2 does not have.
   if ('statusMessage' in response && request.httpVersionMajor === 1) response.statusMessage = text;
-  response.writeHead(status, { ...headers, ...closing });
+  response.writeHead(status, { ...headers, ...(connection.isEnding && { connection: 'close' }) });
   response.end(`${text}\n`);
   request.resume();
 }

@@ -6,6 +6,7 @@ import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { createTrust } from '../../src/gateway/trust.ts';
 import type { GatewayOptions } from '../../src/gateway/gateway.ts';
 import { helloMessage, nameExtension, record } from '../support/gateway/client-hello.ts';
+import { http2Request, readHttp2Answer } from '../support/gateway/http2-frames.ts';
 import { askHttp1, askHttp2, secureName, secureTunnel, serveSecureWeb } from '../support/gateway/secure-web.ts';
 import type { SecureWeb, Wish } from '../support/gateway/secure-web.ts';
 import { openTunnel, readAll, world } from '../support/gateway/world.ts';
@@ -217,6 +218,44 @@ describe('a tunnel that ends at the gateway', () => {
     expect(await say(`GET / HTTP/1.1\r\nHost: ${web.place}\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n`)).toMatch(/^HTTP\/1\.1 400 /);
     expect(await say(`GET https://elsewhere.example/ HTTP/1.1\r\nHost: ${web.place}\r\n\r\n`)).toMatch(/^HTTP\/1\.1 400 /);
     expect(web.seen).toEqual([]);
+  });
+
+  it('takes nothing for a request that came behind one which was refused with its body', async () => {
+    const web = await serveSecureWeb();
+    const guest = await open(web, ['GET HOST/*']);
+    const socket = await secureTunnel(guest, web.place, 'http/1.1');
+
+    socket.write(
+      `POST / HTTP/1.1\r\nHost: ${web.place}\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\nGET /second HTTP/1.1\r\nHost: ${web.place}\r\n\r\n`,
+    );
+
+    expect(await readAll(socket)).toMatch(/^HTTP\/1\.1 400 mayfly: [^]*\(Transfer-Encoding\)\.\n$/);
+    await askHttp1(guest, web.place);
+    expect(web.seen.map(({ url }) => url)).toEqual(['/']);
+    expect(lines(guest)).toEqual([
+      'CONNECT - allowed allow GET HOST/*',
+      'POST / refused Transfer-Encoding',
+      'CONNECT - allowed allow GET HOST/*',
+      'GET / allowed allow GET HOST/*',
+    ]);
+  });
+
+  it('takes no bytes above ASCII in a path, which HTTP/2 could write', async () => {
+    const web = await serveSecureWeb();
+    const guest = await open(web, ['GET HOST/*']);
+    const socket = await secureTunnel(guest, web.place, 'h2');
+
+    socket.write(
+      http2Request([
+        [':method', 'GET'],
+        [':scheme', 'https'],
+        [':authority', web.place],
+        [':path', '/\u00c3\u00a4'],
+      ]),
+    );
+
+    expect(readHttp2Answer(Buffer.from(await readAll(socket), 'latin1'))).toContain('(path in a notation of its own).');
+    expect(lines(guest).at(-1)).toBe('GET /?? refused path in a notation of its own');
   });
 
   it('is cut when a phase begins, whatever passes through it', async () => {
