@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { execa } from 'execa';
 import { describe, expect, it } from 'vitest';
-import { serveWeb } from '../support/gateway/world.ts';
 import { servePlainRegistry, serveRegistry } from '../support/registry/registry.ts';
 import type { Registry } from '../support/registry/registry.ts';
+import { hearVersions } from '../support/registry/spoken.ts';
 import { attempts, entryOf, openGuest } from '../support/registry/tool.ts';
 import type { Guest } from '../support/registry/tool.ts';
 import { templateRootfs } from '../support/template.ts';
@@ -25,6 +25,8 @@ interface Tool {
   readonly arrived: (guest: Guest, output: string) => string;
   /** What the tool says of a refusal; null when it takes too long to say it. */
   readonly refusal: RegExp | null;
+  /** With the gateway, where it looks at requests: not all that could speak HTTP/2 do it through a proxy. */
+  readonly speaks: 'HTTP/1.1' | 'HTTP/2';
 }
 
 const inRepository = (path: string): string => fileURLToPath(new URL(`../../node_modules/${path}`, import.meta.url));
@@ -48,6 +50,7 @@ const tools: readonly Tool[] = [
     install: (url) => ['curl', '-fsSv', `${url}/npm/tiny`],
     arrived: (_guest, output) => output.replace('"latest":"1.0.0"', 'hello from npm'),
     refusal: told,
+    speaks: 'HTTP/2',
   },
   {
     name: 'Node’s fetch',
@@ -55,6 +58,7 @@ const tools: readonly Tool[] = [
     install: (url) => [process.execPath, '--input-type=module', '-e', `console.log(await (await fetch('${url}/npm/tiny')).text())`],
     arrived: (_guest, output) => output.replace('"latest":"1.0.0"', 'hello from npm'),
     refusal: silent,
+    speaks: 'HTTP/2',
   },
   {
     name: 'npm',
@@ -63,6 +67,7 @@ const tools: readonly Tool[] = [
     install: () => [process.execPath, npm, 'install', '--no-audit', '--no-fund'],
     arrived: inModules,
     refusal: told,
+    speaks: 'HTTP/1.1',
   },
   {
     name: 'yarn 1',
@@ -72,6 +77,7 @@ const tools: readonly Tool[] = [
     arrived: inModules,
     // It asks five times, three seconds apart, and then says: statusCode=403.
     refusal: null,
+    speaks: 'HTTP/1.1',
   },
   {
     name: 'yarn 4',
@@ -80,6 +86,7 @@ const tools: readonly Tool[] = [
     install: () => [process.execPath, inRepository('@yarnpkg/cli-dist/bin/yarn.js'), 'install'],
     arrived: inModules,
     refusal: silent,
+    speaks: 'HTTP/1.1',
   },
   {
     name: 'pnpm',
@@ -89,6 +96,7 @@ const tools: readonly Tool[] = [
     install: () => [process.execPath, inRepository('pnpm/bin/pnpm.mjs'), 'install', '--no-lockfile'],
     arrived: inModules,
     refusal: /fetch failed/,
+    speaks: 'HTTP/1.1',
   },
   {
     name: 'pip',
@@ -97,6 +105,7 @@ const tools: readonly Tool[] = [
     install: () => ['python3', '-m', 'pip', 'install', '--target', 'out', '--retries', '1', 'tiny'],
     arrived: (guest) => read(guest, 'out/tiny.py'),
     refusal: told,
+    speaks: 'HTTP/1.1',
   },
   {
     name: 'uv',
@@ -106,6 +115,7 @@ const tools: readonly Tool[] = [
     install: () => [uv, 'pip', 'install', '--target', 'out', 'tiny'],
     arrived: (guest) => read(guest, 'out/tiny.py'),
     refusal: /unsuccessful tunnel/,
+    speaks: 'HTTP/2',
   },
   {
     name: 'cargo',
@@ -119,6 +129,7 @@ const tools: readonly Tool[] = [
     install: () => ['cargo', 'fetch'],
     arrived: (guest) => read(guest, `.cargo/registry/src/${readdirSync(join(guest.folder, '.cargo/registry/src'))[0]}/tiny-1.0.0/src/lib.rs`),
     refusal: silent,
+    speaks: 'HTTP/2',
   },
   {
     name: 'go',
@@ -128,6 +139,7 @@ const tools: readonly Tool[] = [
     install: () => ['go', 'get', 'tiny.test.example/tiny@v1.0.0'],
     arrived: (guest) => read(guest, 'go/pkg/mod/tiny.test.example/tiny@v1.0.0/tiny.go'),
     refusal: told,
+    speaks: 'HTTP/2',
   },
   {
     name: 'maven',
@@ -141,6 +153,7 @@ const tools: readonly Tool[] = [
     install: () => ['mvn', '--batch-mode', '-Dmaven.repo.local=repository', 'validate'],
     arrived: (guest) => read(guest, 'repository/org/example/tiny/1.0.0/tiny-1.0.0.pom'),
     refusal: told,
+    speaks: 'HTTP/1.1',
   },
   {
     name: 'gradle',
@@ -155,6 +168,7 @@ const tools: readonly Tool[] = [
     install: () => ['gradle', '--no-daemon', 'fetch'],
     arrived: (guest) => read(guest, 'out/tiny-1.0.0.pom'),
     refusal: told,
+    speaks: 'HTTP/1.1',
   },
   {
     name: 'gem',
@@ -163,6 +177,7 @@ const tools: readonly Tool[] = [
     install: (url) => ['gem', 'install', '--no-document', '--clear-sources', '--source', `${url}/rubygems/`, 'tiny'],
     arrived: (guest) => read(guest, 'gems/gems/tiny-1.0.0/lib/tiny.rb'),
     refusal: silent,
+    speaks: 'HTTP/1.1',
   },
   {
     name: 'bundler',
@@ -175,6 +190,7 @@ const tools: readonly Tool[] = [
       return read(guest, `gems/ruby/${version}/gems/tiny-1.0.0/lib/tiny.rb`);
     },
     refusal: silent,
+    speaks: 'HTTP/1.1',
   },
   {
     name: 'git',
@@ -182,6 +198,7 @@ const tools: readonly Tool[] = [
     install: (url) => ['git', 'ls-remote', `${url}/git/tiny.git`],
     arrived: (_guest, output) => output.replace('refs/heads/main', 'hello from git'),
     refusal: silent,
+    speaks: 'HTTP/2',
   },
   {
     name: 'apt',
@@ -198,6 +215,7 @@ const tools: readonly Tool[] = [
     install: () => ['sh', '-ec', 'apt-get update; apt-get download mayfly-tiny; dpkg-deb -x mayfly-tiny_*.deb out'],
     arrived: (guest) => read(guest, 'out/usr/share/tiny/hello.txt'),
     refusal: told,
+    speaks: 'HTTP/1.1',
   },
 ];
 
@@ -242,6 +260,7 @@ describe.each(tools)('$name with the environment of the guest', (tool) => {
   });
 
   it.skipIf(missing.has(tool.name))('gets it also where each of its requests is looked at', async () => {
+    const heard = hearVersions();
     const { guest, install } = await open((registry) => [`GET ${entryOf(registry)}/*`]);
 
     const { output, exitCode } = await install;
@@ -251,6 +270,7 @@ describe.each(tools)('$name with the environment of the guest', (tool) => {
     // uv asks for the size of a file before it fetches it.
     const seen = attempts(guest).filter((attempt) => attempt !== 'HEAD allowed');
     expect(seen).toEqual([...(guest.registry.caFile === null ? [] : ['CONNECT allowed']), 'GET allowed']);
+    expect([...heard]).toEqual([tool.speaks]);
     expect(guest.registry.seen.filter(({ headers }) => headers.authorization !== undefined)).toEqual([]);
   });
 
@@ -263,38 +283,5 @@ describe.each(tools)('$name with the environment of the guest', (tool) => {
     expect(output).toMatch(tool.refusal ?? '');
     expect(attempts(guest)).toEqual([guest.registry.caFile === null ? 'GET refused' : 'CONNECT refused']);
     expect(guest.registry.seen).toEqual([]);
-  });
-});
-
-describe('curl and Node with the environment of the guest', () => {
-  it('reach the guest’s own servers without the gateway', async () => {
-    const guest = await openGuest({ registry: await serveRegistry(), allow: [] });
-    const web = await serveWeb();
-    const address = `http://127.0.0.1:${web.host.split(':')[1]}/`;
-
-    expect((await guest.run(['curl', '-sS', address])).output).toBe('hello');
-    expect((await guest.run([process.execPath, '-p', `fetch('${address}').then((answer) => answer.text()).then(console.log), ''`])).output).toContain('hello');
-    expect(guest.world.gateway.ledger).toEqual([]);
-  });
-
-  it('are told why a plain address is refused', async () => {
-    const guest = await openGuest({ registry: await serveRegistry(), allow: [] });
-    const script = `fetch('http://example.org/').then((answer) => answer.text()).then(console.log)`;
-
-    for (const argv of [
-      ['curl', '-sS', 'http://example.org/'],
-      [process.execPath, '-e', script],
-    ]) {
-      expect((await guest.run(argv)).output).toContain('mayfly: example.org is not on the list of this phase (setup).');
-    }
-  });
-
-  it('go through the gateway from Node’s https, too', async () => {
-    const registry = await serveRegistry();
-    const guest = await openGuest({ registry, allow: [entryOf(registry)] });
-    const script = `require('node:https').get('${registry.url}/npm/tiny', (answer) => console.log(answer.resume().statusCode))`;
-
-    expect((await guest.run([process.execPath, '-e', script])).output).toBe('200');
-    expect(attempts(guest)).toEqual(['CONNECT allowed']);
   });
 });
