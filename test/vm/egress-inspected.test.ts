@@ -98,7 +98,7 @@ describeInGuests('tunnels of', 'with something to hide', (guest) => {
         () => {},
       );
     });
-    const { env } = await enter([`GET ${web.place}/*`, `POST ${web.place}/post`], { trust: web.trust });
+    const { env, gate } = await enter([`GET ${web.place}/*`, `POST ${web.place}/post`], { trust: web.trust });
     const attempts = [...overHttp1(web.place), ...overHttp2(web.place)];
     const protocolOf = (what: string): string => (what.startsWith('HTTP/2') ? 'h2' : 'http/1.1');
     const stdin = attempts.map(([what, bytes]) => `${protocolOf(what)} ${bytes.toString('base64')}\n`).join('');
@@ -109,6 +109,7 @@ describeInGuests('tunnels of', 'with something to hide', (guest) => {
     const answers = stdout.trimEnd().split('\n');
     const seen = attempts.map(([what], index) => [what, fateOf(protocolOf(what), Buffer.from(answers[index] ?? '', 'base64'))]);
     expect(seen).toEqual(attempts.map(([what, , fate]) => [what, fate]));
+    expect(gate.gateway.ledger.filter(({ path }) => path?.includes('hidden'))).toEqual([]);
     const cleaned = attempts.filter(([, , fate]) => fate === 'cleaned');
     expect(whole.map(({ request }) => request)).toEqual(cleaned.map(() => 'GET /a'));
     const names = new Set(whole.flatMap(({ headers }) => Object.keys(headers)));
