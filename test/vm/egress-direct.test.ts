@@ -114,8 +114,13 @@ describeInGuests('the world around', 'that looks around', (guest) => {
   test('may wait for an answer as long as nothing stands still', async () => {
     const stuck = await serveWeb((_request, response) => void response.write('begun'));
     const slow = await serveWeb((_request, response) => {
-      const timer = setInterval(() => (response.write('.'), (left -= 1) > 0 || (clearInterval(timer), response.end())), 300);
       let left = 8;
+      const timer = setInterval(() => {
+        left -= 1;
+        response.write('.');
+        if (left === 0) response.end();
+      }, 400);
+      response.once('close', () => clearInterval(timer));
     });
     const silent = `silent.test.example:${await listen(createServer(() => {}))}`;
     const { gate } = await enter([stuck.host, slow.host, silent], { limits: { idleTimeoutMs: 2500 } });

@@ -35,15 +35,17 @@ export function http2Request(headers: readonly Header[], body: string | null = n
   return Buffer.concat([preface, frame(types.settings, 0, 0), head, ...data, ...tail, frame(types.goAway, 0, 0, Buffer.alloc(8))]);
 }
 
-/** What came of it: the text of the answer, or the number of the error that it ended with. */
+/** What came of it: the text of the answer, the number of the error that it ended with, or that the connection was cut. */
 export function readHttp2Answer(bytes: Buffer): string {
   let body = '';
+  let isAnswered = false;
   for (let at = 0; at + 9 <= bytes.length; at += 9 + bytes.readUIntBE(at, 3)) {
     const payload = bytes.subarray(at + 9, at + 9 + bytes.readUIntBE(at, 3));
     const type = bytes[at + 3];
+    isAnswered ||= type === types.headers;
     if (type === types.data) body += payload.toString();
     if (type === types.reset) return `reset ${payload.readUInt32BE(0)}`;
     if (type === types.goAway && payload.readUInt32BE(4) !== 0) return `connection error ${payload.readUInt32BE(4)}`;
   }
-  return body.trim();
+  return isAnswered ? body.trim() : 'no answer';
 }
