@@ -34,12 +34,29 @@ export function blockedAddressReason(text: string): string | null {
   return address instanceof ipaddr.IPv4 ? blockedV4Reason(address) : blockedV6Reason(address);
 }
 
-/** One text for one machine: IPv4 in IPv6 is IPv4, and a zone says only by which card. Null for what is no address. */
-export function plainAddress(text: string): string | null {
+/**
+ * Whether this address is one of the host's cards (`192.0.2.2/24`), or on their networks: whatever numbers those have,
+ * who stands there trusts its neighbours more than the world.
+ */
+export function ownAddressReason(text: string, cards: readonly string[]): 'own' | 'own network' | null {
+  const address = plainAddress(text);
+  const reasons = cards.flatMap((card) => {
+    const [own = '', bits] = card.split('/');
+    const place = plainAddress(own);
+    if (address === null || place === null || address.kind() !== place.kind()) return [];
+    const allBits = 8 * place.toByteArray().length;
+    if (address.match(place, allBits)) return ['own' as const];
+    return address.match(place, Number(bits ?? allBits)) ? ['own network' as const] : [];
+  });
+  return reasons.includes('own') ? 'own' : (reasons[0] ?? null);
+}
+
+/** One for one machine: IPv4 in IPv6 is IPv4, and a zone says only by which card. Null for what is no address. */
+function plainAddress(text: string): ipaddr.IPv4 | ipaddr.IPv6 | null {
   const [unzoned = ''] = text.split('%', 1);
   if (!ipaddr.isValid(unzoned)) return null;
   const address = ipaddr.parse(unzoned);
-  return (address instanceof ipaddr.IPv6 ? (carriedV4(address) ?? address) : address).toNormalizedString();
+  return address instanceof ipaddr.IPv6 ? (carriedV4(address) ?? address) : address;
 }
 
 /** The IPv4 address that an IPv6 address stands for. */

@@ -210,7 +210,7 @@ function readDial({ lookup, ownAddresses = cardAddresses, upstreamProxy, noProxy
 }
 
 function cardAddresses(): string[] {
-  return Object.values(networkInterfaces()).flatMap((entries) => (entries ?? []).map(({ address }) => address));
+  return Object.values(networkInterfaces()).flatMap((entries) => (entries ?? []).map(({ address, cidr }) => cidr ?? address));
 }
 
 /** Nothing of the request could be read. */

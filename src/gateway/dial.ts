@@ -12,7 +12,7 @@ import { unescape } from 'node:querystring';
 import { addAbortSignal } from 'node:stream';
 import { connect as connectTls } from 'node:tls';
 import { setTimeout as delay } from 'node:timers/promises';
-import { blockedAddressReason, plainAddress } from './address.ts';
+import { blockedAddressReason, ownAddressReason } from './address.ts';
 import type { Lookup } from './gateway.ts';
 import { authorityText } from './target.ts';
 import type { Target } from './target.ts';
@@ -59,9 +59,9 @@ export async function findRoute(call: DialRequest, options: DialOptions): Promis
     if (proxy && !call.signal.aborted) return [];
     throw error;
   });
-  // A public address of this host is no way to its own services either.
-  const own = new Set(options.ownAddresses().map(plainAddress));
-  const closed = found.map(({ address }) => blockedAddressReason(address) ?? (own.has(plainAddress(address)) ? 'own' : null)).find((rule) => rule !== null);
+  // A public address of this host is no way to its own services either, nor to its neighbours'.
+  const own = options.ownAddresses();
+  const closed = found.map(({ address }) => blockedAddressReason(address) ?? ownAddressReason(address, own)).find((rule) => rule !== null);
   if (closed !== undefined && !call.internal) return { kind: 'closed', rule: `${closed} address` };
   // A vouched-for private address is on this side of the upstream proxy.
   if (proxy && closed === undefined) return { kind: 'proxy', proxy };

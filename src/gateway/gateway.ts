@@ -93,7 +93,7 @@ export interface GatewayOptions {
   readonly run?: RunUsage;
   /** Default: the host's own resolver. */
   readonly lookup?: Lookup;
-  /** Addresses that lead to this host itself. Default: those of its network cards. */
+  /** Addresses that lead to this host itself, with the length of their networks (`192.0.2.2/24`). Default: those of its network cards. */
   readonly ownAddresses?: () => readonly string[];
 }
 

@@ -95,6 +95,16 @@ describe('a plain request', () => {
     expect(gateway.ledger).toMatchObject([{ decision: 'refused', rule: 'own address' }]);
   });
 
+  it('is refused when the name leads to a neighbour of this host', async () => {
+    const { ask, gateway } = await world(['near.example'], {
+      lookup: async () => [{ address: '198.51.100.1', family: 4 }],
+      ownAddresses: () => ['198.51.100.7/24'],
+    });
+
+    expect(await ask(get('near.example'))).toContain('leads to an address that is not public (own network address). The operator can vouch');
+    expect(gateway.ledger).toMatchObject([{ decision: 'refused', rule: 'own network address' }]);
+  });
+
   it('asks the resolver once and connects to that very answer, and asks again for the next request', async () => {
     const { host, seen } = await serveWeb();
     const answers = ['127.0.0.1', '127.66.6.6'];

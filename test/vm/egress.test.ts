@@ -147,17 +147,19 @@ describeInGuests('the way out of', 'that wants to get out', (guest) => {
     expect(resolved.toSorted()).toEqual(Object.keys(meanings).map(meant).toSorted());
   });
 
-  test('is not led to any address of the host itself', async () => {
-    const own = Object.values(networkInterfaces()).flatMap((entries) => entries ?? []);
-    const lookup: GatewayOptions['lookup'] = async (host) => [{ address: own[Number(/\d+/.exec(host)?.[0])]?.address ?? '', family: 4 }];
-    const { say, gate } = await enter(['*.own.test.example'], { lookup, internal: [] });
+  test('is not led to any address of the host itself, nor to its neighbours', async () => {
+    const cards = Object.values(networkInterfaces()).flatMap((entries) => entries ?? []);
+    const shared = cards.filter(({ family, cidr }) => family === 'IPv4' && !cidr?.endsWith('/32'));
+    const neighbours = shared.map(({ address }) => address.replace(/\d+$/, (last) => String(Number(last) ^ 1)));
+    const places = [...cards.map(({ address }) => address), ...neighbours];
+    const lookup: GatewayOptions['lookup'] = async (host) => [{ address: places[Number(/\d+/.exec(host)?.[0])] ?? '', family: 4 }];
+    const { say, gate } = await enter(['*.near.test.example'], { lookup, internal: [], limits: { dialTimeoutMs: 1000 } });
 
-    const answers = await say(own.map((_, index) => connect(`card${index}.own.test.example:443`)));
+    const answers = await say(places.map((_, index) => connect(`place${index}.near.test.example:443`)));
 
-    expect(answers.map(statusOf)).toEqual(own.map(() => 403));
-    expect(gate.gateway.ledger.map(({ rule }) => rule)).toEqual(
-      own.map(() => expect.stringMatching(/^(?:own|loopback|private|link-local|carrier-grade NAT) address$/)),
-    );
+    expect(answers.map(statusOf)).toEqual(places.map(() => 403));
+    const isOurs = expect.stringMatching(/^(?:own|own network|loopback|private|link-local|carrier-grade NAT) address$/);
+    expect(gate.gateway.ledger.map(({ rule }) => rule)).toEqual(places.map(() => isOurs));
   });
 
   test('gets to an allowed host however it spells its name, and not by another name inside the tunnel', async () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { blockedAddressReason } from '../../../src/gateway/address.ts';
+import { blockedAddressReason, ownAddressReason } from '../../../src/gateway/address.ts';
 
 describe('blockedAddressReason', () => {
   it.each([
@@ -52,5 +52,27 @@ describe('blockedAddressReason', () => {
     '64:ff9b::101:101',
   ])('leaves %s open', (address) => {
     expect(blockedAddressReason(address)).toBeNull();
+  });
+});
+
+describe('ownAddressReason', () => {
+  const cards = ['198.51.100.7/24', '2606:4700:1::7/64', '203.0.113.9'];
+
+  it.each([
+    ['198.51.100.7', 'own'],
+    ['::ffff:198.51.100.7', 'own'],
+    ['64:ff9b::c633:6407', 'own'],
+    ['2606:4700:1::7%eth0', 'own'],
+    ['203.0.113.9', 'own'],
+    ['198.51.100.1', 'own network'],
+    ['::ffff:198.51.100.1', 'own network'],
+    ['64:ff9b::c633:6401', 'own network'],
+    ['2606:4700:1::1', 'own network'],
+    ['198.51.101.7', null],
+    ['203.0.113.8', null],
+    ['2606:4700:2::7', null],
+    ['nonsense', null],
+  ])('takes %s for %s', (address, reason) => {
+    expect(ownAddressReason(address, cards)).toBe(reason);
   });
 });
