@@ -155,9 +155,7 @@ const Environment = z.object({
   MAYFLY_UID_FIRST: count(70_000, 'First of the 1,000 user ids that VMs run as.'),
   MAYFLY_ALLOW_UNLIMITED_VMS: flag('1 starts VMs although no control group is writable.'),
   MAYFLY_EXTRA_CA: list('Files of CA certificates that guests trust too, with a space or a comma between them.'),
-  MAYFLY_INTERNAL_HOSTS: list(
-    'Hosts that guests may reach although their address is private or on a network of this host, with a space or a comma between them.',
-  ),
+  MAYFLY_INTERNAL_HOSTS: list('Hosts that guests may reach although their address is private or of the host’s network, with a space or a comma between them.'),
   MAYFLY_ALLOWED_HOSTS: hostList(
     'All hosts that a phase of a run may reach, with a space or a comma between them: those that the settings of a repository open, and the package registries of setup, whose names stand for them (npm, yarn, pypi, crates, go, rubygems, maven, debian). *.example.org is every name below it, GET example.org/a/* a part of one. npm’s registry of this host stays open during setup. Empty: any.',
   ),
