@@ -17,7 +17,7 @@ import type { Installation } from '../support/installation.ts';
 import type { LogLine, MayflyProcess } from '../support/mayfly-process.ts';
 import { removeLayers } from '../support/remove-layers.ts';
 import type { ScriptedReply } from '../support/scripted-endpoint.ts';
-import { createSeries } from './series.ts';
+import { countFailure, createSeries } from './series.ts';
 import type { Series } from './series.ts';
 
 export interface SecondBench {
@@ -79,8 +79,12 @@ export async function benchSecond({ n, onProgress, ...bench }: SecondBench): Pro
     onProgress(number === 0 ? 'first run' : `run ${number} of ${n} with a template`);
     const labelledAt = Date.now();
     const issue = await installation.label({ title: number === 0 ? of.issue.title : `${of.issue.title} (${number + 1})`, body: of.issue.body });
-    const { runId } = await worker.logged((line) => line.msg === 'run finished' && line.issue === issue);
-    for (const [name, ms] of stagesOf(worker, { runId, labelledAt })) (number === 0 ? first : later)?.find((one) => one.name === name)?.samples.push(ms);
+    const { runId, template } = await worker.logged((line) => line.msg === 'run finished' && line.issue === issue);
+    const series = number === 0 ? first : later;
+    const find = (name: string): Series | undefined => series?.find((one) => one.name === name);
+    const ready = find('ready to edit');
+    if (number > 0 && template === null && ready) countFailure(ready, `no template: ${lastWarningOf(worker, runId)}`);
+    else for (const [name, ms] of stagesOf(worker, { runId, labelledAt })) find(name)?.samples.push(ms);
     told.push(...(await readTold(installation, issue)));
     if (number === 0) {
       onProgress('template');
@@ -122,6 +126,14 @@ function* stagesOf(worker: MayflyProcess, { runId, labelledAt }: { runId: string
   if (ready) yield ['ready to edit', (ready.time ?? 0) - labelledAt];
   const tests = find('tests');
   if (tests) yield ['tests on the base', tests.durationMs ?? 0];
+}
+
+/** Why it had to begin with nothing. */
+function lastWarningOf(worker: MayflyProcess, runId: string | undefined): string {
+  const lines = worker.lines.flatMap((text): LogLine[] =>
+    text.includes(`"runId":"${runId}"`) && text.includes('"level":40') ? [JSON.parse(text) as LogLine] : [],
+  );
+  return lines.at(-1)?.msg ?? 'nothing was logged';
 }
 
 async function readTold({ repository }: Installation, issue: number): Promise<readonly string[]> {

@@ -20,6 +20,8 @@ export interface LogLine {
   readonly attempt?: number;
   readonly swept?: readonly string[];
   readonly outcome?: { readonly kind: string; readonly code?: string };
+  /** Null where a run began with nothing. */
+  readonly template?: object | null;
 }
 
 export interface MayflyProcess {
