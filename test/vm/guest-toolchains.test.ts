@@ -1,21 +1,26 @@
-/** A real guest gets the Node that a repository asks for, and Python packages without root; from a registry on loopback. */
+/**
+ * A real guest gets the Node that a repository asks for, and Python packages without root; from a registry on loopback. One
+ * guest will do: npm and pip are those of the one root filesystem, and how they get out is in the contract of each provider.
+ */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { installNode } from '../../src/fix/install-node.ts';
 import type { GuestNode } from '../../src/fix/install-node.ts';
 import { chooseNode } from '../../src/fix/node-version.ts';
 import { readSurroundings } from '../../src/gateway/surroundings.ts';
 import { readGuestNodeVersion } from '../../src/sandbox/image.ts';
+import { createOciProvider } from '../../src/sandbox/oci.ts';
+import { createQemuProvider } from '../../src/sandbox/qemu.ts';
 import type { ExecOptions, ExecResult, Sandbox } from '../../src/sandbox/sandbox.ts';
 import { world } from '../support/gateway/world.ts';
-import { lacksForGuests, openGuestHost } from '../support/guest.ts';
+import { isSkipped, lacksForGuests, lacksForGvisor, openGuestHost } from '../support/guest.ts';
 import type { GuestHost } from '../support/guest.ts';
 import { npmPackage, tinyPackages } from '../support/registry/packages.ts';
 import type { Resources } from '../support/registry/packages.ts';
 import { servePlainRegistry } from '../support/registry/registry.ts';
 import { entryOf } from '../support/registry/tool.ts';
 
-const lacking = await lacksForGuests();
-if (lacking !== null) process.stderr.write(`skipped: guests, because ${lacking}\n`);
+const skipped = isSkipped('toolchains in a guest', await lacksForGuests());
+const create = (await lacksForGvisor()) === null ? createOciProvider : createQemuProvider;
 
 const program = (version: string): Readonly<Record<string, string>> => ({ 'package/bin/node': `#!/bin/sh\necho v${version}\n` });
 
@@ -29,10 +34,10 @@ function fewNodes(url: string): Resources {
   };
 }
 
-describe.skipIf(lacking !== null)('a guest', () => {
+describe.skipIf(skipped)('a guest', () => {
   let host: GuestHost;
   beforeAll(async () => {
-    host = await openGuestHost();
+    host = await openGuestHost(create);
   });
   afterAll(() => host.close());
 

@@ -1,11 +1,15 @@
-/** A registry that asks for a token: packages reach a real guest, the token does not. */
+/**
+ * A registry that asks for a token: packages reach a real guest, the token does not. It is the gateway, on the host, that
+ * keeps it back, and clients of one root filesystem that ask: no provider has a part in it but the forward, which is in the
+ * contract of each.
+ */
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { credentialsFor } from '../../src/gateway/credential-repositories.ts';
 import { readCredentials } from '../../src/gateway/credentials.ts';
 import { createTrust } from '../../src/gateway/trust.ts';
-import { describeInGuests } from '../support/gateway/in-guests.ts';
+import { describeInOneGuest } from '../support/gateway/in-guests.ts';
 import { world } from '../support/gateway/world.ts';
 import type { World } from '../support/gateway/world.ts';
 import { output } from '../support/guest.ts';
@@ -36,7 +40,7 @@ cat node_modules/tiny/index.js
 exit $code
 `;
 
-describeInGuests('a private registry in', 'of a repository that may use a token', (guest) => {
+describeInOneGuest('a private registry in', 'of a repository that may use a token', (guest) => {
   const open = async (registry: Registry, token: string, repository: string): Promise<World> => {
     const entry = { host: entryOf(registry), pathPrefix: '/npm', header: 'authorization', value: `Bearer ${token}`, repositories: ['acme/app#1'] };
     const read = readCredentials(JSON.stringify([entry]));
