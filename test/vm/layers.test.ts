@@ -67,21 +67,26 @@ for (const { name, create, lacking } of guests) {
       await host?.close();
     });
 
-    test('has what was written: contents, links, modes, owners, and what was removed', async () => {
-      await using sandbox = await boot();
+    // Both only look: one guest is enough for them. What is kept begins with a cold boot, which takes longest here.
+    describe('in a guest that begins with it', () => {
+      let sandbox: Sandbox;
+      beforeAll(async () => {
+        sandbox = await boot();
+      }, 120_000);
+      afterAll(async () => void (await sandbox?.dispose()));
 
-      expect((await setUp(sandbox, look)).split('\n')).toEqual([...Array(4).fill('kept'), '2 640 agent', '300', 'agent', 'root']);
-    });
+      test('has what was written: contents, links, modes, owners, and what was removed', async () => {
+        expect((await setUp(sandbox, look)).split('\n')).toEqual([...Array(4).fill('kept'), '2 640 agent', '300', 'agent', 'root']);
+      });
 
-    test('has no process, no memory and no name of the guest that wrote it', async () => {
-      await using sandbox = await boot();
-
-      expect(await output(sandbox, 'ls -A /dev/shm; ls -d /run/canary 2> /dev/null; pgrep -a sleep; true', 'root')).toBe('');
-      const before = (await output(sandbox, 'cat /workspace/names')).split('\n');
-      const now = (await output(sandbox, 'cat /proc/sys/kernel/random/boot_id /etc/machine-id /etc/hostname')).split('\n');
-      expect(now).toHaveLength(3);
-      // gVisor has one boot id for all of its guests.
-      for (const word of name === 'oci' ? now.slice(1) : now) expect(before).not.toContain(word);
+      test('has no process, no memory and no name of the guest that wrote it', async () => {
+        expect(await output(sandbox, 'ls -A /dev/shm; ls -d /run/canary 2> /dev/null; pgrep -a sleep; true', 'root')).toBe('');
+        const before = (await output(sandbox, 'cat /workspace/names')).split('\n');
+        const now = (await output(sandbox, 'cat /proc/sys/kernel/random/boot_id /etc/machine-id /etc/hostname')).split('\n');
+        expect(now).toHaveLength(3);
+        // gVisor has one boot id for all of its guests.
+        for (const word of name === 'oci' ? now.slice(1) : now) expect(before).not.toContain(word);
+      });
     });
 
     test('is begun with by many at once, who see nothing of each other, and stays as it was', async () => {
