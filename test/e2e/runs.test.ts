@@ -15,6 +15,11 @@ import { issue, replies } from '../demo/story.ts';
 /** Without the steps that only look around. */
 const fix: readonly ScriptedReply[] = replies.filter((reply) => reply.tools?.some(({ name }) => name === 'edit' || name === 'submit'));
 const submit = (summary: string, noChange = false): ScriptedReply => ({ tools: [{ name: 'submit', input: { summary, files: [], noChange } }] });
+/**
+ * A test that costs nothing, for what is tested around it: `npm test` is some seconds of a VM, and a run that publishes has
+ * it four times. It fails before the fix of the story and passes after it.
+ */
+const quick = { '.github/mayfly.yml': "test: grep -F '^-|-$' src/slug.js\n" };
 const passing = 'import { test } from "node:test";\nimport { slug } from "../src/slug.js";\ntest("it runs", () => slug("x").length || process.exit(1));\n';
 const breaking: ScriptedReply = { tools: [{ name: 'bash', input: { command: `echo 'export const slug = () => "";' > src/slug.js` } }] };
 
@@ -37,41 +42,45 @@ async function labelNewIssue({ system }: Stage, title: string = issue.title): Pr
 }
 
 describe('a labelled issue', () => {
+  // What tests of a repository do in a VM does not depend on who boots it, and under emulation they take half a minute.
   it.for([
-    { provider: 'qemu', sandbox: { provider: 'qemu', networkCards: 0, restored: true } },
-    { provider: 'oci', sandbox: { provider: 'oci', isolation: 'syscall', networkCards: 0 } },
-  ] as const)('becomes a proven draft pull request by VMs of $provider, and nothing else stays', async ({ provider, sandbox }, { skip }) => {
-    if (provider === 'oci') skip(noGvisor);
-    const stage = await start(fix, { provider });
-    const { repository: github, standIn } = stage.system;
+    { provider: 'qemu', files: quick, source: '.github/mayfly.yml', sandbox: { provider: 'qemu', networkCards: 0, restored: true } },
+    { provider: 'oci', files: {}, source: 'package.json', sandbox: { provider: 'oci', isolation: 'syscall', networkCards: 0 } },
+  ] as const)(
+    'becomes a proven draft pull request by VMs of $provider, and nothing else stays',
+    async ({ provider, files: more, source, sandbox }, { skip }) => {
+      if (provider === 'oci') skip(noGvisor);
+      const stage = await start(fix, { provider, files: more });
+      const { repository: github, standIn } = stage.system;
 
-    const number = await labelNewIssue(stage);
-    const report = await stage.system.nextReport();
+      const number = await labelNewIssue(stage);
+      const report = await stage.system.nextReport();
 
-    expect(report.outcome).toMatchObject({ kind: 'published', pullRequest: { draft: true, branch: `mayfly/issue-${number}` } });
-    expect(report.proof).toMatchObject({ verdict: 'proven', source: 'package.json', base: { exitCode: 1 }, patched: { exitCode: 0 } });
-    expect(report.sandbox).toMatchObject(sandbox);
-    const [pull] = await github.pullRequests();
-    const { body, files, commits } = await github.pullRequest(pull.number);
-    expect(body).toMatchObject({ draft: true, title: `Fix #${number}: ${issue.title}`, user: { login: 'mayfly[bot]' } });
-    expect(body.body).toContain('**Proven: the tests of the patch fail without its fix and pass with it.**');
-    expect(body.requested_reviewers.map((one: { login: string }) => one.login)).toEqual(['ada']);
-    expect(files.map((file) => file.filename)).toEqual(['src/slug.js', 'test/slug.test.js']);
-    expect(commits).toHaveLength(1);
-    expect(commits[0].commit.message).toMatch(/^Fix issue \d+\n\n\nCo-authored-by: ada <\d+\+ada@users\.noreply\.github\.com>\nskip-checks: true$/);
-    expect(commits[0].commit.verification.verified).toBe(true);
-    expect(github.reactions(number)).toEqual(['eyes', 'rocket']);
-    expect((await github.issue(number)).labels).toEqual([]);
-    const comments = await github.comments(number);
-    expect(comments).toHaveLength(1);
-    expect(comments[0].body).toContain(commentMarker);
-    expect(comments[0].body).toContain(`Draft pull request #${pull.number} is ready for review.`);
-    expect(standIn.tokens.every(({ repositories }) => repositories.length === 1 && repositories[0] === github.fullName)).toBe(true);
-    await expectNothingLeft(stage, report.runId);
-  });
+      expect(report.outcome).toMatchObject({ kind: 'published', pullRequest: { draft: true, branch: `mayfly/issue-${number}` } });
+      expect(report.proof).toMatchObject({ verdict: 'proven', source, base: { exitCode: 1 }, patched: { exitCode: 0 } });
+      expect(report.sandbox).toMatchObject(sandbox);
+      const [pull] = await github.pullRequests();
+      const { body, files, commits } = await github.pullRequest(pull.number);
+      expect(body).toMatchObject({ draft: true, title: `Fix #${number}: ${issue.title}`, user: { login: 'mayfly[bot]' } });
+      expect(body.body).toContain('**Proven: the tests of the patch fail without its fix and pass with it.**');
+      expect(body.requested_reviewers.map((one: { login: string }) => one.login)).toEqual(['ada']);
+      expect(files.map((file) => file.filename)).toEqual(['src/slug.js', 'test/slug.test.js']);
+      expect(commits).toHaveLength(1);
+      expect(commits[0].commit.message).toMatch(/^Fix issue \d+\n\n\nCo-authored-by: ada <\d+\+ada@users\.noreply\.github\.com>\nskip-checks: true$/);
+      expect(commits[0].commit.verification.verified).toBe(true);
+      expect(github.reactions(number)).toEqual(['eyes', 'rocket']);
+      expect((await github.issue(number)).labels).toEqual([]);
+      const comments = await github.comments(number);
+      expect(comments).toHaveLength(1);
+      expect(comments[0].body).toContain(commentMarker);
+      expect(comments[0].body).toContain(`Draft pull request #${pull.number} is ready for review.`);
+      expect(standIn.tokens.every(({ repositories }) => repositories.length === 1 && repositories[0] === github.fullName)).toBe(true);
+      await expectNothingLeft(stage, report.runId);
+    },
+  );
 
   it('ends with one sentence to the person who asked when there is nothing to change', async () => {
-    const stage = await start([submit('The issue describes what the code is meant to do.', true)]);
+    const stage = await start([submit('The issue describes what the code is meant to do.', true)], { files: quick });
 
     const number = await labelNewIssue(stage);
     const report = await stage.system.nextReport();
@@ -87,7 +96,7 @@ describe('a labelled issue', () => {
 
   it('publishes no patch that touches a protected file', async () => {
     const touch = 'mkdir -p .github/workflows && echo "on: push" > .github/workflows/x.yml && sed -i "s/slug/slug/" src/slug.js && echo "// x" >> src/slug.js';
-    const stage = await start([{ tools: [{ name: 'bash', input: { command: touch } }] }, submit('Done.')]);
+    const stage = await start([{ tools: [{ name: 'bash', input: { command: touch } }] }, submit('Done.')], { files: quick });
 
     const number = await labelNewIssue(stage);
     const report = await stage.system.nextReport();
@@ -128,7 +137,7 @@ describe('a labelled issue', () => {
   });
 
   it('waits without a VM when the budget of the day is spent, until midnight', async () => {
-    const stage = await start([submit('It works as meant.', true)], { config: { MAYFLY_DAILY_TOKENS_PER_REPOSITORY: 1000 } });
+    const stage = await start([submit('It works as meant.', true)], { files: quick, config: { MAYFLY_DAILY_TOKENS_PER_REPOSITORY: 1000 } });
     await labelNewIssue(stage);
     await expect(stage.system.nextReport()).resolves.toMatchObject({ usage: { inputTokens: 1000, outputTokens: 100 } });
     const { config, repository, standIn, stateDir } = stage.system;
@@ -167,7 +176,7 @@ describe('a labelled issue', () => {
   });
 
   it('is stopped within seconds by a comment, wherever it is, and what it has done is kept', async () => {
-    const stage = await start([{ tools: [{ name: 'bash', input: { command: 'echo half > half.txt; sleep 600' } }] }]);
+    const stage = await start([{ tools: [{ name: 'bash', input: { command: 'echo half > half.txt; sleep 600' } }] }], { files: quick });
     const working = stage.until((event) => event.kind === 'step');
     const number = await labelNewIssue(stage);
     await working;
@@ -181,7 +190,7 @@ describe('a labelled issue', () => {
   });
 
   it('runs beside another one in the same repository: each has tokens of its own, both publish', async () => {
-    const stage = await start(fix, { concurrency: 2 });
+    const stage = await start(fix, { concurrency: 2, files: quick });
 
     await labelNewIssue(stage);
     await labelNewIssue(stage, 'slug() leaves a dash at the beginning');
@@ -195,7 +204,7 @@ describe('a labelled issue', () => {
 
 describe('a comment', () => {
   it('with an instruction starts a run that leaves no secret in log, Redis, transcript or comments', async () => {
-    const stage = await start(fix);
+    const stage = await start(fix, { files: quick });
     const { config, standIn, repository: github } = stage.system;
 
     const number = await github.createIssue({ as: 'ada', title: issue.title, body: issue.body });

@@ -9,7 +9,8 @@ import type { Stage } from '../support/stage.ts';
 import { issue, replies } from '../demo/story.ts';
 
 const settingsPath = '.github/mayfly.yml';
-const settings = (plan: string): string => `plan: ${plan}\nfollowUps:\n  quietSeconds: 2\n`;
+/** The tests of the story, without an npm in between that starts for a second each time. */
+const settings = (plan: string): string => `plan: ${plan}\ntest: node --test\nfollowUps:\n  quietSeconds: 2\n`;
 const fix: readonly ScriptedReply[] = replies.filter((reply) => reply.tools?.some(({ name }) => name === 'edit' || name === 'submit'));
 const bash = (command: string): ScriptedReply => ({ tools: [{ name: 'bash', input: { command } }] });
 const submit = (summary: string, more: object = {}): ScriptedReply => ({ tools: [{ name: 'submit', input: { summary, files: ['src/slug.js'], ...more } }] });
