@@ -17,8 +17,8 @@ const skipsGvisor = isSkipped('the sandbox contract under gVisor', await lacksFo
 sandboxContract('a gVisor guest', () => oci.boot(), skipsGvisor);
 
 describe('the disk of a qemu guest', () => {
-  testDiskSizes(() => qemu);
+  testDiskSizes(() => qemu, { bootsCold: true });
 });
 describe.skipIf(skipsGvisor)('the disk of a gVisor guest', () => {
-  testDiskSizes(() => oci);
+  testDiskSizes(() => oci, { bootsCold: false });
 });
