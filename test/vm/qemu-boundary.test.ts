@@ -75,12 +75,12 @@ describe.skipIf(lacking !== null)('a guest', () => {
   });
 
   test('leaves the template as it was, after a day of work in it', async () => {
-    await output(sandbox, 'dd if=/dev/urandom of=/usr/local/bin/node bs=1M count=64 conv=notrunc; rm -rf /usr/share; sync', 'root');
+    await output(sandbox, 'dd if=/dev/urandom of=/usr/local/bin/node bs=1M count=8 conv=notrunc; rm -rf /usr/share/perl; sync', 'root');
     const clones = await Promise.all([host.boot(), host.boot()]);
-    const versions = await Promise.all(clones.map((clone) => output(clone, 'node --version && ls -d /usr/share')));
+    const versions = await Promise.all(clones.map((clone) => output(clone, 'node --version && ls -d /usr/share/perl')));
     await Promise.all(clones.map((clone) => clone.dispose()));
 
-    expect(versions).toEqual(Array.from({ length: 2 }, () => `${process.version}\n/usr/share`));
+    expect(versions).toEqual(Array.from({ length: 2 }, () => `${process.version}\n/usr/share/perl`));
     expect(await verifyImage(template.image)).toEqual([]);
     expect(await digests(template)).toEqual(before);
   });
