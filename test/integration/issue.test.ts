@@ -45,6 +45,7 @@ describe.skipIf(reason)('a queued run', () => {
   }
 
   it('proves with the scripts of the base, and says that the patch changes them', async () => {
+    await seed({ 'package.json': JSON.stringify({ name: 'x', scripts: { test: 'grep -q good src.txt' } }) });
     const cheat = `sed -i 's/grep -q good src.txt/true/' package.json; echo worse > src.txt`;
 
     const { report } = await world.run([bash(cheat), submit()]);

@@ -44,7 +44,7 @@ describe.skipIf(reason)('finished work', { timeout: 120_000 }, () => {
       repo: world.repository.name,
       tree_sha: pull.head.ref as string,
     });
-    expect(data.tree.map(({ path, mode }) => `${mode} ${path}`)).toEqual(['100644 new.bin', '100644 package.json', '100755 src.txt']);
+    expect(data.tree.map(({ path, mode }) => `${mode} ${path}`)).toEqual(['100644 Makefile', '100644 new.bin', '100755 src.txt']);
     const [comment] = await world.comments();
     expect(comment).toContain('**Mayfly: done.**');
   });

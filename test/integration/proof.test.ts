@@ -54,7 +54,7 @@ describe.skipIf(reason)('a proof', () => {
   });
 
   it('does not believe a patch that makes the test command true', async () => {
-    const { report } = await run({}, [bash(`${fix}; sed -i 's/grep -q good src.txt/true/' package.json`), submit()]);
+    const { report } = await run(testScript('grep -q good src.txt'), [bash(`${fix}; sed -i 's/grep -q good src.txt/true/' package.json`), submit()]);
 
     expect(report.proof).toMatchObject({ verdict: 'not_contradicted' });
     expect(await bodyOfPull()).toContain('The patch changes what decides how tests are run: scripts of package.json.');
