@@ -1,6 +1,7 @@
 /** Workspaces of one repository from its repository template, in real guests without a way out. */
 import { join } from 'node:path';
 import { pino } from 'pino';
+import { FixError } from '../../src/errors.ts';
 import type { Plan } from '../../src/fix/plan.ts';
 import { createRepositoryTemplates } from '../../src/fix/repository-template.ts';
 import type { Home, RepositoryTemplates } from '../../src/fix/repository-template.ts';
@@ -10,7 +11,7 @@ import type { Workspace, WorkspaceOptions } from '../../src/fix/workspace.ts';
 import { createSnapshot } from '../../src/git/snapshot.ts';
 import { newRunId } from '../../src/job.ts';
 import { createLayers } from '../../src/sandbox/layers.ts';
-import type { Layers } from '../../src/sandbox/sandbox.ts';
+import type { Layers, SandboxSpec } from '../../src/sandbox/sandbox.ts';
 import { createClosedGateway } from './gateway/closed-gateway.ts';
 import { createGitRepository } from './git-repository.ts';
 import type { GitRepository } from './git-repository.ts';
@@ -26,6 +27,8 @@ export interface TemplateWorld extends AsyncDisposable {
   readonly commands: string[];
   /** For a workspace on a commit; default: the tip of the branch that is checked out. */
   describe(plan?: Partial<Plan>, sha?: string): WorkspaceOptions;
+  /** Whether a run would begin with a template: its VM is asked for, and not given. */
+  finds(options: WorkspaceOptions, of?: Home): Promise<boolean>;
   /** Opens the agent's workspace, has `use` work there, and waits until its template is made. */
   run(options: WorkspaceOptions, use?: (workspace: Workspace) => Promise<void>): Promise<RunReport>;
 }
@@ -65,6 +68,20 @@ export function createTemplateWorld(guests: GuestHost): TemplateWorld {
         timed: createTimer({ report, onEvent: () => {} }, 'agent'),
         signal: AbortSignal.timeout(110_000),
       };
+    },
+    async finds(options, of = home) {
+      const asked: unknown[] = [];
+      const refusing = {
+        ...provider,
+        boot: ({ layer }: SandboxSpec) => {
+          asked.push(layer);
+          return Promise.reject(new FixError('host_incomplete'));
+        },
+      };
+      const looking = createRepositoryTemplates({ provider: refusing, layers, log });
+      const refused = await looking?.open({ ...options, provider: refusing }, of).catch((error: unknown) => error);
+      if (!(refused instanceof FixError) || refused.code !== 'host_incomplete') throw new Error('no VM was asked for', { cause: refused });
+      return asked.some((layer) => layer !== undefined);
     },
     async run(options, use = async () => {}) {
       const { workspace, refresh } = await templates.open(options, home);

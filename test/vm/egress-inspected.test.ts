@@ -6,7 +6,7 @@ import type { GatewayOptions } from '../../src/gateway/gateway.ts';
 import { createTrust } from '../../src/gateway/trust.ts';
 import { helloMessage, nameExtension, record } from '../support/gateway/client-hello.ts';
 import { readHttp2Answer } from '../support/gateway/http2-frames.ts';
-import { describeInGuests } from '../support/gateway/in-guests.ts';
+import { describeInOneGuest } from '../support/gateway/in-guests.ts';
 import type { Inside } from '../support/gateway/inside.ts';
 import { servePort443 } from '../support/gateway/port-443.ts';
 import { secureName, serveSecureWeb } from '../support/gateway/secure-web.ts';
@@ -49,7 +49,7 @@ with concurrent.futures.ThreadPoolExecutor(8) as pool:
     print("\\n".join(pool.map(say, sys.stdin.read().splitlines())))
 `;
 
-describeInGuests('tunnels of', 'with something to hide', (guest) => {
+describeInOneGuest('tunnels of', 'with something to hide', (guest) => {
   const enter = async (allow: readonly string[], options: Partial<GatewayOptions> = {}): Promise<Inside & { gate: World }> => {
     const gate = await world(allow, options);
     return { ...(await guest.doorway.use(gate)), gate };

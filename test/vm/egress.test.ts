@@ -3,7 +3,7 @@ import { networkInterfaces } from 'node:os';
 import { expect, test } from 'vitest';
 import type { GatewayOptions } from '../../src/gateway/gateway.ts';
 import { helloMessage, nameExtension, record } from '../support/gateway/client-hello.ts';
-import { describeInGuests } from '../support/gateway/in-guests.ts';
+import { describeInOneGuest } from '../support/gateway/in-guests.ts';
 import type { Inside } from '../support/gateway/inside.ts';
 import { secureName, serveSecureWeb } from '../support/gateway/secure-web.ts';
 import { get, onLoopback, serveWeb, world } from '../support/gateway/world.ts';
@@ -112,7 +112,7 @@ for name in ["example.org", "web.test.example", "metadata.google.internal"]:
         print("no")
 `;
 
-describeInGuests('the way out of', 'that wants to get out', (guest) => {
+describeInOneGuest('the way out of', 'that wants to get out', (guest) => {
   const enter = async (allow: readonly string[], options: Partial<GatewayOptions> = {}): Promise<Inside & { gate: World }> => {
     const gate = await world(allow, options);
     return { ...(await guest.doorway.use(gate)), gate };

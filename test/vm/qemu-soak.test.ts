@@ -19,8 +19,8 @@ describe.skipIf(lacking !== null)('two at a time', () => {
   });
 
   test.each([
-    { kind: 'restores', count: 50, coldBoot: false },
-    { kind: 'cold boots', count: 20, coldBoot: true },
+    { kind: 'restores', count: 24, coldBoot: false },
+    { kind: 'cold boots', count: 8, coldBoot: true },
   ])('$count $kind reach their first command and leave nothing', { timeout: 400_000 }, async ({ kind, count, coldBoot }) => {
     const bootMs: number[] = [];
     const disposeMs: number[] = [];

@@ -88,13 +88,11 @@ describe.skipIf(isSkipped('when repository templates are used', await lacksForGv
   test('is not seen by another repository, installation or GitHub with the same files and lockfiles', async () => {
     await run();
 
+    const options = world.describe({ setup: [drawn] });
     for (const other of [{ repository: 3 }, { installation: 2 }, { server: 'https://other.test' }]) {
-      const options = world.describe({ setup: [drawn] });
-      const { workspace } = await world.templates.open(options, { ...home, ...other });
-      await workspace[Symbol.asyncDispose]();
-      expect(options.report.template).toBeNull();
+      expect(await world.finds(options, { ...home, ...other })).toBe(false);
     }
-    expect((await run()).template).not.toBeNull();
+    expect(await world.finds(options)).toBe(true);
   });
 
   test('is not used for other lockfiles, other commands, hosts or another environment', async () => {
@@ -106,13 +104,11 @@ describe.skipIf(isSkipped('when repository templates are used', await lacksForGv
       { setup: [drawn], allow: { ...world.describe().plan.allow, setup: ['example.org'] } },
       { setup: [drawn], node: { install: '24.x', reason: null } },
     ]) {
-      const options = world.describe(plan);
-      const { workspace } = await world.templates.open(options, home);
-      await workspace[Symbol.asyncDispose]();
-      expect(options.report.template).toBeNull();
+      expect(await world.finds(world.describe(plan))).toBe(false);
     }
+    expect(await world.finds(world.describe({ setup: [drawn] }))).toBe(true);
     world.repository.commit({ 'package-lock.json': `${lockfile}\n` });
-    expect((await run()).template).toBeNull();
+    expect(await world.finds(world.describe({ setup: [drawn] }))).toBe(false);
   });
 
   test('is brought to a newer commit; commands that only install do not run again for sources', async () => {
