@@ -6,7 +6,7 @@ import { FixError } from './errors.ts';
 import { createRepositoryTemplates } from './fix/repository-template.ts';
 import type { RunLimits, RunTools } from './fix/run-request.ts';
 import { createGateway } from './gateway/create-gateway.ts';
-import { credentialsFor } from './gateway/credential-repositories.ts';
+import { credentialsFor, requireSame } from './gateway/credential-repositories.ts';
 import { readCredentials, secretsOf } from './gateway/credentials.ts';
 import type { Credential } from './gateway/credentials.ts';
 import { createHostFetch } from './gateway/host-fetch.ts';
@@ -30,7 +30,7 @@ import { createLayers } from './sandbox/layers.ts';
 import { createPool } from './sandbox/pool.ts';
 import { pruneTemplates } from './sandbox/prune.ts';
 import type { QemuOptions } from './sandbox/qemu.ts';
-import { readRegistryCredentials, registrySecretsOf } from './sandbox/registry-credentials.ts';
+import { readRegistryCredentials, registryCredentialsFor, registrySecretsOf } from './sandbox/registry-credentials.ts';
 import type { RegistryCredential } from './sandbox/registry-credentials.ts';
 import type { GuestImages, Layers, Provider } from './sandbox/sandbox.ts';
 import { buildTemplate } from './sandbox/template.ts';
@@ -61,7 +61,7 @@ export async function createRunTools(config: Config, options: { log: Log; secret
     guestImages: openGuestImages(config, choice.provider, { ...options, credentials: openImageCredentials(config, options.secrets) }),
     guestPackages: config.MAYFLY_GUEST_PACKAGES,
     guestNodeVersion: await readGuestNodeVersion(),
-    credentialsOf: (repository) => credentialsFor(credentials, repository, join(config.MAYFLY_STATE_DIR, 'credential-repositories')),
+    credentialsOf: (repository) => credentialsFor(credentials, repository, pinnedNames(config)),
     openGateway: openGateways(config, { operator, surroundings }),
     openTranscript: (runId) => createTranscript(join(config.MAYFLY_STATE_DIR, 'transcripts', `${runId}.jsonl`), options.secrets.scrub),
     limits: runLimits(config),
@@ -91,6 +91,9 @@ export function openGateways(
   };
   return ({ usage, ...own }) => createGateway({ ...shared, ...own, run: usage });
 }
+
+/** Whose a name was when the operator's credentials were used for it first. */
+const pinnedNames = ({ MAYFLY_STATE_DIR }: Config): string => join(MAYFLY_STATE_DIR, 'credential-repositories');
 
 /** What runs may ask private hosts with; from here on it is seen nowhere. */
 function openCredentials({ credentialsJson }: Config, secrets: Secrets): readonly Credential[] {
@@ -162,7 +165,11 @@ function openGuestImages(config: Config, provider: Provider, { log, credentials 
     ...vmOptions(config, log),
     provider,
     registry: { environment: config.gitEnvironment },
-    credentials,
+    async credentialsOf(repository) {
+      const found = registryCredentialsFor(credentials, repository.name);
+      if (found.length > 0) await requireSame(repository, pinnedNames(config));
+      return found;
+    },
     limits: { maxBlobBytes: blobBytes, maxUnpackedBytes, maxFiles: 500_000 },
     kept: imagesKept + config.MAYFLY_CONCURRENCY,
     maxBytes: config.MAYFLY_IMAGES_GIB * 2 ** 30,

@@ -13,7 +13,7 @@ export async function prepareImage(request: RunRequest, { guestImages }: RunTool
   if (name === null) return null;
   const onProgress = (line: string): void => log.info({ image: name, line }, 'image');
   try {
-    return await createTimer(request)('image', () => guestImages.prepare(name, { repository: request.repository?.name ?? null, signal, onProgress }));
+    return await createTimer(request)('image', () => guestImages.prepare(name, { repository: request.repository ?? null, signal, onProgress }));
   } catch (thrown) {
     const { code, details } = asFixError(thrown);
     if (code !== 'image_unsuitable' || signal.aborted) throw thrown;

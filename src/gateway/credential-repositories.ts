@@ -26,11 +26,20 @@ export async function credentialsFor(
   const named = credentials.flatMap((credential) => credential.repositories.filter(({ name }) => name === wanted).map(({ id }) => ({ credential, id })));
   if (named.length === 0) return [];
   const given = named.flatMap(({ id }) => id ?? []);
-  const known = given.length === named.length ? given : [...given, await pin(directory, wanted, repository.id)];
-  const other = known.find((id) => id !== repository.id);
-  if (other !== undefined) throw new FixError('credential_repository', { details: { repository: wanted, id: repository.id, expectedId: other, directory } });
+  if (given.length < named.length) await requireSame(repository, directory);
+  const other = given.find((id) => id !== repository.id);
+  if (other !== undefined) throw isAnother(repository, other, directory);
   return named.map(({ credential }) => credential);
 }
+
+/** Whether this is the first repository that came with its name; noted down where it is. Throws `credential_repository`. */
+export async function requireSame({ name, id }: RepositoryIdentity, directory: string): Promise<void> {
+  const first = await pin(directory, name.toLowerCase(), id);
+  if (first !== id) throw isAnother({ name, id }, first, directory);
+}
+
+const isAnother = ({ name, id }: RepositoryIdentity, expectedId: number, directory: string): FixError =>
+  new FixError('credential_repository', { details: { repository: name.toLowerCase(), id, expectedId, directory } });
 
 /** The id that this name had when it came for the first time, which may be now. */
 async function pin(directory: string, name: string, id: number): Promise<number> {

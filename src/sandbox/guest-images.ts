@@ -20,10 +20,9 @@ import { imageOf, imagesCache } from './named-image.ts';
 import { pruneTemplates } from './prune.ts';
 import type { QemuOptions } from './qemu.ts';
 import { copyLayers, findInRegistry, planImage } from './registry.ts';
-import { registryCredentialsFor } from './registry-credentials.ts';
 import type { RegistryCredential } from './registry-credentials.ts';
 import type { FoundImage, ImageSource, RegistryOptions } from './registry.ts';
-import type { GuestImage, GuestImages, HeldImage, Provider } from './sandbox.ts';
+import type { GuestImage, GuestImages, HeldImage, PrepareOptions, Provider } from './sandbox.ts';
 import { buildTemplateOf } from './template.ts';
 import type { Snapshot } from './vm.ts';
 
@@ -31,8 +30,8 @@ export interface GuestImagesOptions extends QemuOptions {
   /** Boots the builder, and what comes out of it later. */
   readonly provider: Provider;
   readonly registry: Pick<RegistryOptions, 'environment'>;
-  /** What private images may be asked for with, each by the repositories that it names. */
-  readonly credentials: readonly RegistryCredential[];
+  /** What private images may be asked for with by a run of this repository. */
+  readonly credentialsOf: (repository: NonNullable<PrepareOptions['repository']>) => Promise<readonly RegistryCredential[]>;
   readonly limits: ImageLimits;
   /** What a name means, once it is allowed; null for no name of an image that is. */
   readonly locate: (name: string) => ImageSource | null;
@@ -58,7 +57,7 @@ const kindOf = (provider: Pick<Provider, 'name'>): ImageKind => (provider.name =
 export function createGuestImages(options: GuestImagesOptions): GuestImages {
   return {
     async prepare(name, { repository, signal, onProgress }) {
-      const registry = { ...options.registry, credentials: registryCredentialsFor(options.credentials, repository) };
+      const registry = { ...options.registry, credentials: repository === null ? [] : await options.credentialsOf(repository) };
       return await prepare(name, options, { signal, onProgress, registry });
     },
   };

@@ -43,9 +43,8 @@ export function readRegistryCredentials(text: string): Read {
   return { credentials: Object.entries(parsed.data.auths).map(([registry, entry]) => ({ registry, ...entry })) };
 }
 
-/** Null is a run of no known repository. */
-export function registryCredentialsFor(credentials: readonly RegistryCredential[], repository: string | null): readonly RegistryCredential[] {
-  if (repository === null) return [];
+/** A repository by its full name, or one of an owner's. */
+export function registryCredentialsFor(credentials: readonly RegistryCredential[], repository: string): readonly RegistryCredential[] {
   const name = repository.toLowerCase();
   const all = `${name.slice(0, name.indexOf('/'))}/*`;
   return credentials.filter(({ repositories }) => repositories.includes(name) || repositories.includes(all));

@@ -95,8 +95,8 @@ export interface HeldImage extends GuestImage, AsyncDisposable {
 }
 
 export interface PrepareOptions {
-  /** Whose run it is, as `owner/name`: its credentials for registries are used. Null is no known one. */
-  readonly repository: string | null;
+  /** Whose run it is, with its name as `owner/name`: its credentials for registries are used. Null is no known one. */
+  readonly repository: { readonly name: string; readonly id: number } | null;
   readonly signal: AbortSignal;
   readonly onProgress: (line: string) => void;
 }

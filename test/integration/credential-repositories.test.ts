@@ -3,7 +3,7 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { credentialsFor } from '../../src/gateway/credential-repositories.ts';
+import { credentialsFor, requireSame } from '../../src/gateway/credential-repositories.ts';
 import { readCredentials } from '../../src/gateway/credentials.ts';
 import type { Credential } from '../../src/gateway/credentials.ts';
 
@@ -60,6 +60,15 @@ describe('credentials', () => {
 
     expect(all.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
     expect(await readdir(state)).toEqual(['acme+app']);
+  });
+
+  it('of registries of images are told whether the repository is still the one that came first', async () => {
+    const state = await openState();
+    await requireSame({ name: 'acme/app', id: 7 }, state);
+
+    await expect(requireSame({ name: 'Acme/App', id: 8 }, state)).rejects.toMatchObject({ ...refused, details: { id: 8, expectedId: 7 } });
+    await expect(credentialsFor(read('acme/app'), { name: 'acme/app', id: 8 }, state)).rejects.toMatchObject(refused);
+    await expect(requireSame({ name: 'acme/app', id: 7 }, state)).resolves.toBeUndefined();
   });
 
   it('are given to nobody when nothing can be noted down', async () => {

@@ -77,7 +77,7 @@ for (const { name, create, lacking } of guests) {
     });
 
     const building = {
-      repository: 'acme/shop',
+      repository: { name: 'acme/shop', id: 1 },
       signal: AbortSignal.timeout(900_000),
       onProgress: (line: string) => void process.stderr.write(`${name}: ${line}\n`),
     };
@@ -88,7 +88,7 @@ for (const { name, create, lacking } of guests) {
         cacheDir,
         provider: host.provider({ cacheDir }),
         registry: { environment: { PATH: process.env['PATH'] ?? '' } },
-        credentials: [],
+        credentialsOf: () => Promise.resolve([]),
         limits,
         kept: 4,
         maxBytes: Infinity,
