@@ -58,7 +58,7 @@ export function createMaking(making: MakingOptions): Making {
     const startedAt = performance.now();
     const report = createReport(options.report.runId);
     const own = { ...options, report, timed: createTimer({ report, onEvent: () => {} }), signal };
-    const keeping = { largestBytes: maker.largestBytes(options.plan.sandbox), signal };
+    const keeping = { largestBytes: maker.largestBytes(machineOf(options)), signal };
     const kept = await layers.keep(name, keeping, async (file): Promise<Notes> => ({
       ...notes,
       node: await makeKept(making, { options: own, file }),
@@ -75,13 +75,13 @@ export function createMaking(making: MakingOptions): Making {
       const image = options.image?.share() ?? null;
       const makeOrTell = async (): Promise<void> => {
         try {
+          await using _held = image;
           await make(name, { ...options, image }, notes);
         } catch (thrown) {
           const err = asFixError(thrown);
           if (!signal.aborted) log.warn({ err, code: err.code, details: err.details, ...notes }, 'repository template could not be made');
         } finally {
           waiting.delete(name.place);
-          await image?.[Symbol.asyncDispose]();
         }
       };
       last = last.then(makeOrTell);
@@ -126,13 +126,13 @@ async function makeKept({ provider, maker, log }: MakingOptions, { options, file
 const forgetScript = `
 [ -e "$1" ] || exit 0
 declare -A own
-while IFS= read -r line; do own[=$line]=1; done < "$1"
-while IFS= read -r line; do
+while IFS= read -r line || [ -n "$line" ]; do own[=$line]=1; done < "$1"
+while IFS= read -r line || [ -n "$line" ]; do
   case $inside$line in
     -----BEGIN*) block=$line other= inside=+ ;;
-    +-----END*) inside=; [ -z "$other" ] || printf '%s\n' "$block" "$line" ;;
+    +-----END*) inside=; [ -z "$other" ] || printf '%s\n' "$block" "$line" || exit ;;
     +*) block+=$'\n'$line; [ -n "\${own[=$line]-}" ] || other=1 ;;
-    *) [ -n "\${own[=$line]-}" ] || printf '%s\n' "$line" ;;
+    *) [ -n "\${own[=$line]-}" ] || printf '%s\n' "$line" || exit ;;
   esac
 done < "$2" > "$2.new" && cat "$2.new" > "$2" && rm "$1" "$2.new" || exit
 [ ! -e "$3" ] || ! command -v python3 > /dev/null || python3 -c "$4" "$2" "$3"`;

@@ -148,6 +148,9 @@ function createClosing(sandbox: Sandbox, gateway: Gateway, options: WorkspaceOpt
   return () => (closing ??= close());
 }
 
+/** By the words of whatever program it was. */
+const isFull = (output: string): boolean => /ENOSPC|No space left on device/.test(output);
+
 // One command, for each is a wait of its own.
 const placeScript = 'mkdir -p "${1%/*}" && cat > "$1" && chmod 0644 "$1" && shift && exec "$@"';
 
@@ -157,7 +160,10 @@ async function installCertificates(sandbox: Sandbox, gateway: Gateway, { surroun
   const { path, argv } = surroundings.install;
   const stdin = Readable.from([Buffer.from(trusted)]);
   const result = await sandbox.exec(['sh', '-c', placeScript, 'sh', path, ...argv], { user: 'root', cwd: '/', stdin, signal, timeoutMs: 60_000 });
-  if (result.exitCode !== 0) throw new FixError('sandbox_boot', { details: { step: 'certificates', stderr: result.stderr.slice(-2000) } });
+  if (result.ended === 'cancelled') throw new FixError('cancelled');
+  const full = isFull(result.stderr);
+  if (result.exitCode !== 0)
+    throw new FixError(full ? 'guest_disk_full' : 'sandbox_boot', { details: { step: 'certificates', stderr: result.stderr.slice(-2000) } });
 }
 
 // One pack, its shallow boundary, one branch: no remote, no other ref, nothing to fetch from.
@@ -207,8 +213,9 @@ async function bring(sandbox: Sandbox, { snapshot, limits, signal }: WorkspaceOp
   const run = async (step: string, argv: readonly string[], stdin?: typeof pack.stream): Promise<void> => {
     const result = await sandbox.exec(argv, { signal, timeoutMs: 600_000, ...(stdin && { stdin }) });
     if (result.exitCode === 0) return;
-    const full = /No space left on device/.test(result.stderr);
-    throw new FixError(full ? 'guest_disk_full' : 'clone_failed', { details: { step, ended: result.ended, stderr: result.stderr.slice(-2000) } });
+    throw new FixError(isFull(result.stderr) ? 'guest_disk_full' : 'clone_failed', {
+      details: { step, ended: result.ended, stderr: result.stderr.slice(-2000) },
+    });
   };
   await run('unpack', ['sh', '-c', unpack], pack.stream);
   if (pack.shallow.length > 0) await sandbox.put('/workspace/.git/shallow', pack.shallow.map((sha) => `${sha}\n`).join(''), { signal });
@@ -233,8 +240,7 @@ async function setUp(sandbox: Sandbox, options: WorkspaceOptions, kept: KeptSetu
   const { command, result } = failed;
   const output = `${result.stdout}\n${result.stderr}`.slice(-8000);
   report.notes.push(`The setup command ${JSON.stringify(command)} ended with ${describeEnding(result)}.`);
-  const full = /ENOSPC|No space left on device/.test(output);
-  throw new FixError(full ? 'guest_disk_full' : 'setup_failed', { details: { command, ended: result.ended, exitCode: result.exitCode, output } });
+  throw new FixError(isFull(output) ? 'guest_disk_full' : 'setup_failed', { details: { command, ended: result.ended, exitCode: result.exitCode, output } });
 }
 
 /** The first command that fails, or null. */

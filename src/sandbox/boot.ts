@@ -4,6 +4,7 @@ import type { Channel } from './channel.ts';
 import type { HostOptions } from './claim.ts';
 import { createSandbox, greet } from './greet.ts';
 import { layerDeadlineMs, orRemove, settle } from './make-layer.ts';
+import { broughtPrograms } from './named-image.ts';
 import { takeOverlay } from './overlay.ts';
 import { diskNode } from './qemu-arguments.ts';
 import type { Sandbox, SandboxInfo, SandboxSpec } from './sandbox.ts';
@@ -42,7 +43,7 @@ function describe({ shape: { accel }, snapshot }: Template, bootMs: number): San
 }
 
 /** The file system is whole when nothing may write to it any more; then QEMU ends with its guest, and has written all of its file. */
-const settleScript = 'sync && mount -o remount,ro /';
+const settleScript = `PATH=${broughtPrograms}:$PATH; sync && mount -o remount,ro /`;
 
 /** As a LayerMaker does it. The template boots cold: the disk under a snapshot would be one more layer. */
 export async function makeLayer(

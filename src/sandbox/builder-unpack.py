@@ -166,7 +166,7 @@ def read_guest():
     """Our own files, while they can still be reached: by path, with mode and content."""
     content = lambda path: open(path, 'rb').read()
     files = {f'{LIBRARY}/{name}': (0o755, content(f'{LIBRARY}/{name}')) for name in os.listdir(LIBRARY) if name != 'warm' and os.path.isfile(f'{LIBRARY}/{name}')}
-    programs = ['/usr/sbin/sshd', '/usr/bin/git', '/usr/sbin/resize2fs', '/usr/bin/mount']
+    programs = ['/usr/sbin/sshd', '/usr/bin/git', '/usr/sbin/resize2fs', '/usr/bin/mount', '/usr/bin/find']
     for path in {*libraries_of(*programs), *programs, '/lib64/ld-linux-x86-64.so.2'}:
         files[f'{BROUGHT}/{os.path.basename(path)}'] = (0o755, content(path))
     files['/etc/ssh/mayfly_sshd_config'] = (0o644, content('/etc/ssh/mayfly_sshd_config'))
@@ -247,9 +247,12 @@ def graft(root, path):
             if not os.path.isfile(name):
                 place(name, 0o644, content)
         add_users(shutil.which('bash', path=path) or '/bin/sh')
-        for name in ('bin/git', 'bin/mount', 'sbin/resize2fs', 'sbin/sshd'):
-            if not os.path.isfile('/usr/' + name):
-                place('/usr/' + name, 0o755, START.replace('NAME', os.path.basename(name)).encode())
+        for name in ('git', 'resize2fs', 'sshd'):
+            at = '/usr/bin/git' if name == 'git' else '/usr/sbin/' + name
+            if not os.path.isfile(at):
+                place(at, 0o755, START.replace('NAME', name).encode())
+        for name in ('mount', 'find'):  # ours alone: named-image.ts
+            place(f'{BROUGHT}/bin/{name}', 0o755, START.replace('NAME', name).encode())
         os.makedirs(BROUGHT + '/git-core')
         os.symlink('/usr/bin/git', BROUGHT + '/git-core/git')
         if os.path.lexists('/usr/bin/sudo'):

@@ -59,6 +59,8 @@ type Shape = 'image' | 'keep' | 'kept' | 'copy' | 'whole';
  */
 const mountScript = `
 over=nosuid,nodev,noatime,redirect_dir=off,metacopy=off,index=off,xino=off
+# Whatever is said in a file that is still being read through.
+kept=loop,ro,noatime,nosuid,nodev,errors=remount-ro
 set -e
 trap 'exit 98' EXIT
 cd -- "$1"
@@ -72,13 +74,13 @@ case $2 in
     mkdir writable/upper writable/work
     mount -t overlay -o "$over,lowerdir=image,upperdir=writable/upper,workdir=writable/work" mayfly root ;;
   kept)
-    mount -o loop,ro,noatime,nosuid,nodev "kept/$5" lower
+    mount -o "$kept" "kept/$5" lower
     mount -t overlay -o "ro,$over,lowerdir=lower/upper:image" mayfly root ;;
   copy)
     mount -o loop,noatime,nosuid,nodev "kept/$5" lower
     mkdir lower/upper ;;
   whole)
-    mount -o loop,ro,noatime,nosuid,nodev "kept/$5" lower
+    mount -o "$kept" "kept/$5" lower
     mount --bind lower/upper root ;;
 esac
 cd /

@@ -2,6 +2,7 @@
  * Disks that outlived their VMs, on this host: each in a folder of its own that is complete or not there, never written
  * again, and checked against its digest before each use. Whoever has one open keeps it, also when the folder is removed.
  */
+import { randomBytes } from 'node:crypto';
 import { chmod, mkdir, mkdtemp, readFile, readdir, rename, rm, stat, statfs, utimes, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { z } from 'zod';
@@ -25,7 +26,14 @@ export interface LayersOptions {
   readonly reserveBytes?: number;
 }
 
-const Manifest = z.object({ version: z.literal(1), madeAt: z.number(), sha256: z.string(), notes: z.unknown() });
+/** The disk has a name of its own: one that is made in the place of another is told apart from it by whoever still has that. */
+const Manifest = z.object({
+  version: z.literal(2),
+  madeAt: z.number(),
+  disk: z.string().regex(/^disk-[0-9a-f]{16}$/),
+  sha256: z.string(),
+  notes: z.unknown(),
+});
 const finished = /^([0-9a-f]{24})-([0-9a-f]{40})$/;
 const unfinished = /^([0-9a-f]{24}-[0-9a-f]{40})\.making-\w+$/;
 
@@ -34,7 +42,7 @@ const weekMs = 7 * 24 * 3_600_000;
 export function createLayers(options: LayersOptions): Layers {
   const { directory, log, maxAgeMs = weekMs } = options;
   const folderOf = ({ place, commit }: LayerName): string => join(directory, `${place}-${commit}`);
-  const tooLarge = new Map<string, number>();
+  const inVain = createMemory();
   const remove = async (folder: string): Promise<void> => await rm(folder, { recursive: true, force: true });
   return {
     async list(place) {
@@ -48,7 +56,7 @@ export function createLayers(options: LayersOptions): Layers {
       const folder = folderOf(name);
       const manifest = await readManifest(folder);
       if (manifest === null) return null;
-      const file = join(folder, 'disk');
+      const file = join(folder, manifest.disk);
       const drop = async (found: string): Promise<void> => await dropUnused(folder, found, log);
       if (Date.now() - manifest.madeAt > maxAgeMs) return await drop('too old').then(() => null);
       await utimes(join(folder, 'manifest.json'), new Date(), new Date()).catch(() => {}); // removed in between
@@ -61,24 +69,26 @@ export function createLayers(options: LayersOptions): Layers {
     },
     async keep(name, keeping, make) {
       const folder = folderOf(name);
-      const lastTooLarge = tooLarge.get(name.place);
-      if (lastTooLarge !== undefined && Date.now() - lastTooLarge < forgetMs) return null;
+      if (inVain.has(name.place)) return null;
       const lock = await tryLock(lockOf(folder));
       if (lock === null) return null;
       try {
         if ((await readManifest(folder)) !== null || !(await hasRoom(options, keeping))) return null;
         await remove(folder); // what a killed removal left
-        const bytes = await makeWhole(folder, { ...keeping, maxBytes: options.maxBytes }, make);
+        const { disk, bytes } = await makeWhole(folder, { ...keeping, maxBytes: options.maxBytes }, make).catch((error: unknown) => {
+          if (!keeping.signal.aborted) inVain.add(name.place, failedMs);
+          throw error;
+        });
         if (bytes > options.maxBytes) {
           log.warn({ layer: name, bytes, maxBytes: options.maxBytes }, 'a disk is not kept: it alone is larger than all may be');
-          tooLarge.set(name.place, Date.now());
+          inVain.add(name.place, tooLargeMs);
           return null;
         }
         for (const { name: other } of await measureAll(directory)) {
           if (other.startsWith(`${name.place}-`) && join(directory, other) !== folder) await remove(join(directory, other));
         }
         await evict(options);
-        return join(folder, 'disk');
+        return join(folder, disk);
       } finally {
         await lock.release();
       }
@@ -95,8 +105,17 @@ async function dropUnused(folder: string, found: string, log: Log): Promise<void
 
 const byAge = (one: { readonly madeAt: number }, other: { readonly madeAt: number }): number => other.madeAt - one.madeAt;
 
-/** A repository whose setup was too large once is not set up for nothing after each of its runs. */
-const forgetMs = 24 * 3_600_000;
+/** A repository whose setup was too large once, or could not be kept, is not set up for nothing after each of its runs. */
+const tooLargeMs = 24 * 3_600_000;
+const failedMs = 3_600_000;
+
+function createMemory(): { add(place: string, forMs: number): void; has(place: string): boolean } {
+  const until = new Map<string, number>();
+  return {
+    add: (place, forMs) => void until.set(place, Date.now() + forMs),
+    has: (place) => Date.now() < (until.get(place) ?? 0),
+  };
+}
 
 /** Beside the directory: only layers are in there. */
 const lockOf = (folder: string): string => join(dirname(dirname(folder)), 'locks', `layer-${basename(folder)}`);
@@ -123,24 +142,25 @@ async function hasRoom({ directory, reserveBytes = 4 * 2 ** 30, log }: LayersOpt
   return false;
 }
 
-/** Resolves to what it takes; more than `maxBytes` of it are not kept. */
+/** Resolves to its name and what it takes; more than `maxBytes` of it are not kept. */
 async function makeWhole(
   folder: string,
   { maxBytes, signal }: KeepOptions & Pick<LayersOptions, 'maxBytes'>,
   make: (file: string) => Promise<unknown>,
-): Promise<number> {
+): Promise<{ readonly disk: string; readonly bytes: number }> {
   const making = await mkdtemp(`${folder}.making-`);
   try {
-    const file = join(making, 'disk');
+    const disk = `disk-${randomBytes(8).toString('hex')}`;
+    const file = join(making, disk);
     const notes = await make(file);
     const bytes = (await stat(file)).blocks * 512;
-    if (bytes > maxBytes) return bytes;
+    if (bytes > maxBytes) return { disk, bytes };
     // On the disk before its name is: a folder with that name is whole.
     await syncFile(file);
-    const manifest: z.infer<typeof Manifest> = { version: 1, madeAt: Date.now(), sha256: await digestFile(file, signal), notes };
+    const manifest: z.infer<typeof Manifest> = { version: 2, madeAt: Date.now(), disk, sha256: await digestFile(file, signal), notes };
     await writeFile(join(making, 'manifest.json'), `${JSON.stringify(manifest, null, 2)}\n`, { mode: 0o600, flush: true });
     await rename(making, folder);
-    return bytes;
+    return { disk, bytes };
   } catch (error) {
     signal.throwIfAborted();
     if (error instanceof Error && 'code' in error && error.code === 'ENOSPC') throw new FixError('disk_full', { cause: error });
@@ -177,7 +197,10 @@ async function measureAll(directory: string): Promise<readonly Measured[]> {
     names.map(async (name) => {
       const folder = join(directory, name);
       const manifest = await readManifest(folder);
-      const [disk, used] = await Promise.all([stat(join(folder, 'disk')).catch(() => null), stat(join(folder, 'manifest.json')).catch(() => null)]);
+      const [disk, used] = await Promise.all([
+        stat(join(folder, manifest?.disk ?? 'disk')).catch(() => null),
+        stat(join(folder, 'manifest.json')).catch(() => null),
+      ]);
       return { name, bytes: (disk?.blocks ?? 0) * 512, madeAt: manifest?.madeAt ?? 0, usedAtMs: used?.mtimeMs ?? 0 };
     }),
   );

@@ -10,12 +10,20 @@ export const layerDeadlineMs = 2 * 3_600_000;
 const settleMs = 300_000;
 const exitMs = 30_000;
 
+interface Settling {
+  readonly channel: Channel;
+  readonly process: HostProcess;
+  readonly signal: AbortSignal;
+  /** Default: five minutes. */
+  readonly timeoutMs?: number;
+}
+
 /**
  * Runs `script` as root, the last command; then the connection goes, and with it the guest. No process of an earlier
  * command is left by then, because none outlives its exec. Throws `sandbox_boot`, `cancelled`.
  */
-export async function settle(script: string, { channel, process, signal }: { channel: Channel; process: HostProcess; signal: AbortSignal }): Promise<void> {
-  const result = await channel.exec(['sh', '-c', script], { user: 'root', cwd: '/', signal, timeoutMs: settleMs });
+export async function settle(script: string, { channel, process, signal, timeoutMs = settleMs }: Settling): Promise<void> {
+  const result = await channel.exec(['sh', '-c', script], { user: 'root', cwd: '/', signal, timeoutMs });
   if (result.ended === 'cancelled') throw new FixError('cancelled');
   if (result.exitCode !== 0) throw new FixError('sandbox_boot', { details: { why: 'its disk did not settle', stderr: result.stderr.slice(-2000) } });
   channel.close();

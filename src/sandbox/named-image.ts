@@ -3,6 +3,9 @@ import { join } from 'node:path';
 import type { Image } from './image.ts';
 import type { GuestImage } from './sandbox.ts';
 
+/** Programs of ours in each of them, where builder-unpack.py puts them: what an image need not have. */
+export const broughtPrograms = '/usr/lib/mayfly-brought/bin';
+
 /** The cache of these images and their saved memory is one like that of the template, below it. */
 export const imagesCache = (cacheDir: string): string => join(cacheDir, 'named');
 

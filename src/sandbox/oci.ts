@@ -24,7 +24,7 @@ import type { Image } from './image.ts';
 import { launch } from './launch.ts';
 import type { Launched } from './launch.ts';
 import { layerDeadlineMs, orRemove, settle } from './make-layer.ts';
-import { imageOf } from './named-image.ts';
+import { broughtPrograms, imageOf } from './named-image.ts';
 import { sweep } from './reaper.ts';
 import { findRunsc, runscArguments } from './runsc.ts';
 import type { Runsc } from './runsc.ts';
@@ -151,8 +151,17 @@ if [ -e /usr/bin/sudo.distrib ]; then mv -f /usr/bin/sudo.distrib /usr/bin/sudo;
 sed -i '\\|^/usr/bin/sudo$|,+2d' /var/lib/dpkg/diversions
 sync`;
 
-/** What an image became, as files; not what lies over it in memory. gVisor 20240729 gives a file that is linked to whoever links it: each name has a copy. */
-const copyScript = `cp --archive --no-preserve=links --one-file-system /. ${guestCopy}/ && sync`;
+/**
+ * What an image became, as files; not what lies over it in memory. No pipe, socket or device: no process is there to
+ * serve one, and what opens files for gVisor makes none. gVisor 20240729 gives a file that is linked to whoever links it:
+ * each name has a copy.
+ */
+const copyScript = `
+set -e
+${broughtPrograms}/find / -xdev '(' -type p -o -type s -o -type b -o -type c ')' -delete
+cp --archive --no-preserve=links --one-file-system /. ${guestCopy}/
+sync`;
+const copyMs = 15 * 60_000;
 
 /** Bits of CAP_DAC_OVERRIDE, CAP_FOWNER and CAP_FSETID: https://github.com/torvalds/linux/blob/master/include/uapi/linux/capability.h */
 const owning = (1n << 1n) | (1n << 3n) | (1n << 4n);
@@ -167,7 +176,8 @@ async function mayOwnAll(): Promise<boolean> {
 function createLayerMaker(options: OciOptions, find: Find): LayerMaker {
   return {
     key: async ({ image }) => ((await mayOwnAll()) ? `oci ${(await find(image)).image.key}` : null),
-    largestBytes: (size) => diskBytesOf(options, { ...(size && { size }) }),
+    // Of an image, what the guest writes and the copy of all that it sees are two disks.
+    largestBytes: ({ size, image }) => diskBytesOf(options, { ...(size && { size }) }) * (image ? 2 : 1),
     async make(spec, file, fill) {
       checkVmId(spec.id);
       const parts = await find(spec.image);
@@ -181,7 +191,9 @@ function createLayerMaker(options: OciOptions, find: Find): LayerMaker {
             const { claim, process } = launched;
             const { channel, bootMs } = await meet(launched, options, signal, startedAt);
             await fill(createSandbox(launched, channel, { ...info, bootMs }));
-            await settle(parts.image.isForeign ? copyScript : settleScript, { channel, process, signal });
+            await (parts.image.isForeign
+              ? settle(copyScript, { channel, process, signal, timeoutMs: copyMs })
+              : settle(settleScript, { channel, process, signal }));
             const mounted = await releaseLoops(claim.directory);
             // What is cut under a kernel that still writes to it is no file system any more.
             if (mounted.length > 0) throw new FixError('sandbox_leftover', { details: { left: mounted } });

@@ -132,9 +132,10 @@ class StandingPool implements Pool {
   #open(of: ShelfOf): Shelf {
     const { maxAgeMs, log } = this.#options;
     const key = keyOf(of);
-    const onGone = (): void => {
+    const onGone = (why: 'old' | 'lost'): void => {
       const isForgotten = performance.now() - (this.#askedAt.get(shelf) ?? 0) >= maxAgeMs;
-      if (key !== hostKey && isForgotten && this.#shelves.get(key) === shelf) this.#close(key);
+      // One whose VMs end by themselves would be made again and again.
+      if (key !== hostKey && (why === 'lost' || isForgotten) && this.#shelves.get(key) === shelf) this.#close(key);
       this.#fill();
     };
     const shelf = createShelf(of, { maxAgeMs, left: this.#left, onGone, log });
@@ -204,7 +205,7 @@ class StandingPool implements Pool {
   async #add(shelf: Shelf): Promise<void> {
     const { signal } = this.#closing;
     const sandbox = await this.#options.provider.boot({ ...shelf.of, id: `pool-${randomBytes(6).toString('hex')}`, signal });
-    await shelf.add(sandbox);
+    await shelf.add(sandbox, signal);
     // It had to give way meanwhile.
     if (this.#shelves.get(keyOf(shelf.of)) !== shelf) this.#clear(shelf);
   }

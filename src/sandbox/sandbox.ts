@@ -129,7 +129,7 @@ export interface LayerMaker {
   /** Of provider and guest image: a layer boots only where this is the same. Null where none is kept of VMs of this size. */
   key(spec: Pick<SandboxSpec, 'size' | 'image'>): Promise<string | null>;
   /** What the disk of one takes at most. */
-  largestBytes(size: SandboxSpec['size']): number;
+  largestBytes(spec: Pick<SandboxSpec, 'size' | 'image'>): number;
   /**
    * Boots a VM whose disk is `file`, which nobody but us may read, has `fill` write to it, and shuts it down. Throws what
    * `boot` and `fill` throw; then there is no such file, and no VM. A maker that is killed leaves the file.

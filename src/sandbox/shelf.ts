@@ -14,7 +14,7 @@ export interface ShelfOptions {
   /** What could not be thrown away goes here. */
   readonly left: string[];
   /** One of those that wait is there no more; nobody asked for it. */
-  readonly onGone: () => void;
+  readonly onGone: (why: 'old' | 'lost') => void;
   readonly log: Log;
 }
 
@@ -22,7 +22,7 @@ export interface Shelf {
   readonly of: ShelfOf;
   readonly size: number;
   /** Resolves when it stands ready; throws what `standBy` throws, and then the VM is gone. */
-  add(sandbox: Sandbox): Promise<void>;
+  add(sandbox: Sandbox, signal: AbortSignal): Promise<void>;
   /** The one that waited longest, awake with the time of now. Null when there is none that is any good. */
   take(runId: string): Promise<Sandbox | null>;
   /** Throws all of them away. */
@@ -46,13 +46,13 @@ export function createShelf(of: ShelfOf, { maxAgeMs, left, onGone, log }: ShelfO
     remove(ready);
     left.push(...(await ready.sandbox.dispose()));
   };
-  const replace = (ready: Waiting, why: string): void => {
+  const replace = (ready: Waiting, why: 'old' | 'lost'): void => {
     if (!waiting.has(ready)) return;
     const sandboxId = ready.sandbox.id;
     log.debug({ sandboxId, why }, 'a VM of the pool is replaced');
     void discard(ready)
       .catch((thrown: unknown) => log.error({ sandboxId, err: asFixError(thrown) }, 'a VM of the pool could not be thrown away'))
-      .then(onGone);
+      .then(() => onGone(why));
   };
   const wakes = async ({ sandbox, handOver }: Waiting, runId: string): Promise<boolean> => {
     const sandboxId = sandbox.id;
@@ -70,15 +70,17 @@ export function createShelf(of: ShelfOf, { maxAgeMs, left, onGone, log }: ShelfO
     get size() {
       return waiting.size;
     },
-    async add(sandbox) {
-      const handOver = await standBy(sandbox).catch(async (error: unknown) => {
+    async add(sandbox, signal) {
+      try {
+        const handOver = await standBy(sandbox, signal);
+        sandbox.lost.throwIfAborted();
+        const ready: Waiting = { sandbox, handOver, timer: setTimeout(() => replace(ready, 'old'), maxAgeMs).unref() };
+        waiting.add(ready);
+        sandbox.lost.addEventListener('abort', () => replace(ready, 'lost'), { once: true });
+      } catch (error) {
         left.push(...(await sandbox.dispose()));
         throw error;
-      });
-      const ready: Waiting = { sandbox, handOver, timer: setTimeout(() => replace(ready, 'its age'), maxAgeMs).unref() };
-      waiting.add(ready);
-      if (sandbox.lost.aborted) await discard(ready);
-      else sandbox.lost.addEventListener('abort', () => replace(ready, 'it is lost'), { once: true });
+      }
     },
     async take(runId) {
       for (const ready of waiting) {

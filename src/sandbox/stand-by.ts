@@ -9,23 +9,35 @@ import { thawAgainMessage } from './thaw.ts';
 
 /** A VM that is there and does not answer within this is none to give to anybody. */
 const answerMs = 5_000;
+/** Nobody waits for its first command yet. */
+const firstMs = 30_000;
 const maxAnswerBytes = 256;
 
 /** Gives the guest the time and the entropy of now. Once; throws `sandbox_thaw`, `sandbox_lost`. */
 export type HandOver = () => Promise<void>;
 
-/** Resolves when the VM can be handed over at once, and its next command begin at once. Throws `sandbox_thaw`, `sandbox_lost`. */
-export async function standBy(sandbox: Sandbox): Promise<HandOver> {
-  const message = new PassThrough();
-  const { line, sink } = readOneLine();
-  const kernel = sandbox.info.isolation === 'syscall' ? 'container' : 'machine';
-  const over = sandbox.exec(['/usr/lib/mayfly/init', '--again', kernel], { user: 'root', cwd: '/', stdin: message, stdout: sink });
-  over.catch(() => {}); // whoever hands over, or disposes, learns of it
+/** Resolves when the VM can be handed over at once, and its next command begin at once. Throws `sandbox_thaw`, `sandbox_lost`, `cancelled`. */
+export async function standBy(sandbox: Sandbox, signal: AbortSignal): Promise<HandOver> {
+  // A guest of gVisor has the host's own clock and random numbers: nothing of it grows old.
+  const thawAgain = sandbox.info.isolation === 'syscall' ? () => Promise.resolve() : prepareThaw(sandbox);
   // The sessions that the hand-over and the next command take are open once a command has gone through beside the waiting one.
-  const first = await sandbox.exec(['/bin/true'], { cwd: '/' });
+  // Of a kept disk or an image, anybody may have made its programs.
+  const first = await sandbox.exec(['/bin/true'], { cwd: '/', timeoutMs: firstMs, signal });
+  if (first.ended === 'cancelled') throw new FixError('cancelled');
   if (first.exitCode !== 0) throw new FixError('sandbox_thaw', { details: { why: 'a command failed', first } });
   return async () => {
     sandbox.lost.throwIfAborted();
+    await thawAgain();
+  };
+}
+
+/** The program that does it is there, and waits for its message. */
+function prepareThaw(sandbox: Sandbox): HandOver {
+  const message = new PassThrough();
+  const { line, sink } = readOneLine();
+  const over = sandbox.exec(['/usr/lib/mayfly/init', '--again', 'machine'], { user: 'root', cwd: '/', stdin: message, stdout: sink });
+  over.catch(() => {}); // whoever hands over, or disposes, learns of it
+  return async () => {
     message.end(thawAgainMessage(Date.now()));
     const late = AbortSignal.timeout(answerMs);
     const said = await Promise.race([line, over.then(({ stderr }) => `it ended: ${stderr.slice(-200)}`), aborted(late)]);

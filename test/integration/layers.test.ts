@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, readFile, readdir, stat, truncate, utimes, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { pino } from 'pino';
 import { describe, expect, test } from 'vitest';
@@ -30,7 +30,10 @@ function open(directory: string, changes: Partial<LayersOptions> = {}) {
     const { isWhole, ...layer } = (await layers.take(...asked)) ?? { isWhole: false };
     return (await isWhole) ? layer : null;
   };
-  return { ...layers, options, keep, take, folder: (name: { place: string; commit: string }) => join(directory, 'layers', `${name.place}-${name.commit}`) };
+  const folder = (name: { place: string; commit: string }): string => join(directory, 'layers', `${name.place}-${name.commit}`);
+  const disk = async (name: { place: string; commit: string }): Promise<string> =>
+    join(folder(name), (await readdir(folder(name))).find((entry) => entry.startsWith('disk-')) ?? 'none');
+  return { ...layers, keepBy: layers.keep.bind(layers), options, keep, take, folder, disk };
 }
 
 describe('kept disks', () => {
@@ -44,9 +47,33 @@ describe('kept disks', () => {
 
     expect(await layers.list(place(1))).toEqual([commit(1)]);
     expect(await layers.list(place(2))).toEqual([]);
-    expect(await layers.take(named(1), signal)).toEqual({ file: join(layers.folder(named(1)), 'disk'), notes: { of: commit(1) } });
+    expect(await layers.take(named(1), signal)).toEqual({ file: await layers.disk(named(1)), notes: { of: commit(1) } });
     expect(await open(root.path).take(named(1), signal)).not.toBeNull();
     expect((await stat(join(root.path, 'layers'))).mode & 0o777).toBe(0o700);
+  });
+
+  test('made anew in the place of one that was removed has another name, so that nobody takes one for the other', async () => {
+    using root = createFolder();
+    const layers = open(root.path);
+    await layers.keep(named(1));
+    const first = await layers.disk(named(1));
+    await layers.remove(named(1));
+    await layers.keep(named(1));
+
+    expect(await layers.disk(named(1))).not.toBe(first);
+  });
+
+  test('whose making failed is not tried again at once; one that was stopped is', async () => {
+    using root = createFolder();
+    const layers = open(root.path);
+    const stopped = { largestBytes: 0, signal: AbortSignal.abort(new Error('stopped')) };
+    const fail = (): Promise<never> => Promise.reject(new Error('no setup'));
+
+    await expect(layers.keepBy(named(1), stopped, fail)).rejects.toThrow('stopped');
+    await expect(layers.keepBy(named(1), keeping, fail)).rejects.toThrow('no setup');
+    expect(await layers.keep(named(1))).toBe(false);
+    expect(await layers.keep(named(1, 2))).toBe(false);
+    expect(await layers.keep(named(2))).toBe(true);
   });
 
   test('of other commits at a place go when a newer one is whole, those of other places stay', async () => {
@@ -62,13 +89,13 @@ describe('kept disks', () => {
   test.each<[string, (file: string) => Promise<void>]>([
     ['one byte of it is another', async (file) => await writeFile(file, 'x', { flag: 'r+' })],
     ['it is cut off', async (file) => await truncate(file, mib - 1)],
-    ['its manifest is half a file', async (file) => await writeFile(file.replace(/disk$/, 'manifest.json'), '{"version":1,')],
-    ['its manifest is of another version', async (file) => await writeFile(file.replace(/disk$/, 'manifest.json'), '{"version":2}')],
+    ['its manifest is half a file', async (file) => await writeFile(join(dirname(file), 'manifest.json'), '{"version":2,')],
+    ['its manifest is of another version', async (file) => await writeFile(join(dirname(file), 'manifest.json'), '{"version":1}')],
   ])('are never used when %s, and make room for a new one', async (_what, damage) => {
     using root = createFolder();
     const layers = open(root.path);
     await layers.keep(named(1));
-    await damage(join(layers.folder(named(1)), 'disk'));
+    await damage(await layers.disk(named(1)));
 
     expect(await layers.take(named(1), signal)).toBeNull();
 

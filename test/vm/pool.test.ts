@@ -63,7 +63,7 @@ describe.for([
 
 test('a guest whose clock went astray while it waited is right again', async () => {
   await using sandbox = await qemu.boot();
-  const handOver = await standBy(sandbox);
+  const handOver = await standBy(sandbox, AbortSignal.timeout(60_000));
   await output(sandbox, 'date -s 2001-01-01', 'root');
 
   await handOver();
@@ -73,7 +73,7 @@ test('a guest whose clock went astray while it waited is right again', async () 
 
 test('a guest that does not take the message is not handed over', async () => {
   await using sandbox = await qemu.boot();
-  const handOver = await standBy(sandbox);
+  const handOver = await standBy(sandbox, AbortSignal.timeout(60_000));
   await output(sandbox, 'pkill -KILL -f [a]gain', 'root');
 
   await expect(handOver()).rejects.toMatchObject({ code: 'sandbox_thaw' });

@@ -149,7 +149,8 @@ describe.skipIf(isSkipped('when repository templates are used', await lacksForGv
   test('that was damaged is not used, and made anew', async () => {
     await run();
     const [folder = ''] = await readdir(world.layersDirectory);
-    await writeFile(join(world.layersDirectory, folder, 'disk'), 'x', { flag: 'r+' });
+    const disk = (await readdir(join(world.layersDirectory, folder))).find((entry) => entry.startsWith('disk-')) ?? '';
+    await writeFile(join(world.layersDirectory, folder, disk), 'x', { flag: 'r+' });
 
     expect((await run()).template).toBeNull();
     expect((await run()).template).not.toBeNull();
