@@ -135,7 +135,7 @@ for (const { name, create, lacking } of guests) {
       const maker = provider.layers;
       if (!maker) throw new Error('its disks are not kept');
       await maker.make({ id: newVmId(), signal, image: prepared }, file, async (guest) => {
-        const setUp = `mkdir -p deep && echo kept > deep/file && chmod 640 deep/file && ln deep/file deep/other && ln -s file deep/soft && mkfifo /tmp/pipe deep/pipe
+        const setUp = `mkdir -p deep && echo kept > deep/file && chmod 640 deep/file && ln deep/file deep/other && ln -s file deep/soft && mkfifo /tmp/pipe pipe
 sudo -n sh -c 'echo kept > /etc/kept; rm /opt/tools/euid; echo gone > /run/gone; echo gone > /dev/shm/gone'`;
         expect(await guest.exec(['bash', '-ec', setUp], { sudo: true })).toMatchObject({ exitCode: 0 });
       });
