@@ -39,7 +39,7 @@ export async function takeIn(event: Intake, tools: IntakeTools, log: Log): Promi
 /** GitHub takes writes a second apart: the run's comment, without which it does not begin, goes first. */
 async function startSeen(scene: Scene): Promise<Obeyed> {
   const done = await start(scene, { kind: 'fix', instruction: null, resume: null, plan: null });
-  if (done === 'started') await react(scene, 'eyes');
+  await react(scene, 'eyes');
   return done;
 }
 
