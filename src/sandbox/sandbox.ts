@@ -164,9 +164,9 @@ export interface Layers {
   /** Null when there is none, or it is too old; one that is too old, or turns out not to be whole, is removed. */
   take(name: LayerName, signal: AbortSignal): Promise<Layer | null>;
   /**
-   * `make` writes the file and returns what is noted down; other commits of the place go then. Resolves to that file; to null when another process
-   * does it, it is there already, there is no room, or one of the place was larger than all may be together. Throws what
-   * `make` throws, and `disk_full`.
+   * `make` writes the file and returns what is noted down; other commits of the place go then. Resolves to that file; to
+   * null when another process does it, it is there already, there is no room, or one of the place failed or was larger
+   * than all may be together, not long ago. Throws what `make` throws, and `disk_full`.
    */
   keep(name: LayerName, options: KeepOptions, make: (file: string) => Promise<unknown>): Promise<string | null>;
   /** For one that is whole and does not work. */

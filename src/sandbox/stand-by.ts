@@ -41,9 +41,11 @@ function prepareThaw(sandbox: Sandbox): HandOver {
   const over = sandbox.exec(['/usr/lib/mayfly/init', '--again', 'machine'], { user: 'root', cwd: '/', stdin: message, stdout: sink });
   over.catch(() => {}); // whoever hands over, or disposes, learns of it
   return async () => {
-    message.end(thawAgainMessage(Date.now()));
+    // Its end comes later: the guest would take it in before it answers.
+    message.write(thawAgainMessage(Date.now()));
     const late = AbortSignal.timeout(answerMs);
     const said = await Promise.race([line, over.then(({ stderr }) => `it ended: ${stderr.slice(-200)}`), aborted(late)]);
+    message.end();
     if (said !== 'ok') throw new FixError('sandbox_thaw', { details: { why: said } });
   };
 }

@@ -1,5 +1,4 @@
 /** A pool on a provider whose guests are in memory, for unit tests of it. */
-import { text } from 'node:stream/consumers';
 import { Readable } from 'node:stream';
 import { pino } from 'pino';
 import { FixError } from '../../src/errors.ts';
@@ -43,7 +42,7 @@ export function createStand(options: StandOptions = {}): Stand {
       const fake = createFakeSandbox({
         async exec([, word], { stdin }) {
           if (word !== '--again' || !(stdin instanceof Readable)) return {};
-          messages.push(await text(stdin));
+          messages.push(await readMessage(stdin));
           return { stdout: `${options.answer?.(spec.id) ?? 'ok'}\n` };
         },
       });
@@ -66,3 +65,13 @@ export const openPoolOf = ({ provider }: Stand, changes: Partial<PoolOptions> = 
   createPool({ provider, size: 1, vm, availableMib: () => 100_000, log: pino({ level: 'silent' }), ...changes });
 export const bootFrom = (pool: Pool, id: string, size?: SandboxSpec['size']): Promise<Sandbox> =>
   pool.boot({ id, signal: new AbortController().signal, ...(size && { size }) });
+
+/** As the guest does: up to its last line, and no further. */
+async function readMessage(stdin: Readable): Promise<string> {
+  let message = '';
+  for await (const chunk of stdin) {
+    message += String(chunk);
+    if (message.endsWith('\nend\n')) break;
+  }
+  return message;
+}

@@ -7,6 +7,7 @@ import { proofCheck } from '../../../src/fix/proof-text.ts';
 import { createReport } from '../../../src/fix/report.ts';
 import type { Proof, TestRun } from '../../../src/job.ts';
 import { nothingToRun } from '../../../src/proof/prove.ts';
+import { refusedAttempt } from '../../support/egress-entry.ts';
 
 const job = {
   runId: 'r00000000abcdefg',
@@ -74,19 +75,7 @@ describe('pullRequestBody', () => {
   it('folds what the run could do, and would let the proof alone have what only the proof lacked', () => {
     const report = createReport(job.runId);
     report.grants = [{ name: 'hosts: proof', granted: 'none', by: 'allow.proof: default', beyond: null, phase: 'proof' }];
-    const attempt = {
-      at: '',
-      method: 'CONNECT',
-      port: 443,
-      path: null,
-      rule: 'not on the list',
-      wouldAllow: 'registry.npmjs.org',
-      beyondCeiling: null,
-      bytesIn: 0,
-      bytesOut: 0,
-      vm: 'proof',
-    };
-    report.egress.push({ ...attempt, phase: 'proof', host: 'registry.npmjs.org', decision: 'refused' });
+    report.egress.push({ ...refusedAttempt, vm: 'proof', phase: 'proof', host: 'registry.npmjs.org', wouldAllow: 'registry.npmjs.org' });
 
     const body = pullRequestBody(job, report, how);
 
@@ -97,8 +86,7 @@ describe('pullRequestBody', () => {
   });
 
   it('gives no line of settings that the operator’s ceiling would take away, or that could not stand there, and says so', () => {
-    const attempt = { at: '', phase: 'setup', method: 'CONNECT', host: 'x', port: 443, path: null, rule: 'r', bytesIn: 0, bytesOut: 0, vm: 'agent' };
-    const refused = { ...attempt, decision: 'refused', wouldAllow: null, beyondCeiling: null } as const;
+    const refused = { ...refusedAttempt, phase: 'setup' };
     const report = createReport(job.runId);
     report.egress.push({ ...refused, beyondCeiling: 'static.crates.io' });
 

@@ -7,6 +7,7 @@ import { resolveSettings } from '../../../src/settings/resolve.ts';
 import { usualRegistries } from '../../../src/settings/presets.ts';
 import { silentOperator } from '../../../src/settings/operator.ts';
 import { parseSettings } from '../../../src/settings/parse.ts';
+import { refusedAttempt } from '../../support/egress-entry.ts';
 import { barePlan } from '../../support/plan.ts';
 
 const settingsOf = (text: string, operator = silentOperator): Effective => {
@@ -18,18 +19,6 @@ const settingsOf = (text: string, operator = silentOperator): Effective => {
 };
 const inTunnels = 'in tunnels, of which only the name in TLS is checked';
 const isolation = { kind: 'syscall', provider: 'oci', reason: 'KVM does not work on this host' };
-const attempt = {
-  at: '',
-  method: 'CONNECT',
-  port: 443,
-  path: null,
-  rule: 'not on the list',
-  wouldAllow: null,
-  beyondCeiling: null,
-  bytesIn: 0,
-  bytesOut: 0,
-  vm: 'agent',
-};
 
 describe('the capabilities of a run', () => {
   it('are one list of what was granted, by whose word, and what was refused', () => {
@@ -42,8 +31,8 @@ describe('the capabilities of a run', () => {
     const report = createReport('r');
     report.grants = describeGrants({ plan, effective, asked: ['cli.example'], credentials: [], registryHosts: [], isolation });
     report.egress.push(
-      { ...attempt, phase: 'agent', host: 'evil.example', decision: 'refused' },
-      { ...attempt, phase: 'agent', host: 'api.example.com', decision: 'allowed' },
+      { ...refusedAttempt, phase: 'agent', host: 'evil.example', decision: 'refused' },
+      { ...refusedAttempt, phase: 'agent', host: 'api.example.com', decision: 'allowed' },
     );
     report.tokens.push({ use: 'publish', repositories: ['a/b'], permissions: { contents: 'write', metadata: 'read' }, revoked: true });
 
@@ -85,7 +74,7 @@ describe('the capabilities of a run', () => {
     const allow = { setup: ['GET registry.npmjs.org/@acme/*', 'pypi.org', 'npm.corp.example'], agent: effective.values['allow.agent'], proof: [] };
     const report = createReport('r');
     report.grants = describeGrants({ plan: { ...barePlan, allow }, effective, asked: ['cli.example'], credentials: [], registryHosts: [], isolation });
-    const refused = { ...attempt, decision: 'refused', host: 'static.crates.io', beyondCeiling: 'static.crates.io:8443' } as const;
+    const refused = { ...refusedAttempt, decision: 'refused', host: 'static.crates.io', beyondCeiling: 'static.crates.io:8443' } as const;
     report.egress.push({ ...refused, phase: 'agent' });
 
     const hosts = listCapabilities(report).filter(({ name }) => name.startsWith('hosts'));
