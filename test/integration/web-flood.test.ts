@@ -2,12 +2,15 @@
 import { connect } from 'node:net';
 import type { Socket } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { createReceiver } from '../../src/webhook/receive.ts';
+import type { ReceiverOptions } from '../../src/webhook/receive.ts';
+import { captureLog } from '../support/capture-log.ts';
 import { anIssuesPayload } from '../support/payloads.ts';
 import { redisIsMissing, startRedis } from '../support/redis.ts';
 import type { RedisServer } from '../support/redis.ts';
 import { startWebProcess } from '../support/start-web-process.ts';
 import type { WebProcess } from '../support/start-web-process.ts';
-import { deliver, sign } from '../support/web-role.ts';
+import { deliver, sign, webhookSecret } from '../support/web-role.ts';
 
 const mib = 1024 * 1024;
 let redis: RedisServer;
@@ -47,6 +50,22 @@ async function firstAnswers(connections: readonly { readonly answer: Promise<str
   return new Promise((resolve) => {
     for (const { answer } of connections) void answer.then((text) => answers.push(text) === count && resolve([...answers]));
   });
+}
+
+/** The receiver alone, with limits of its own, in this process. */
+async function openReceiver(limits: NonNullable<ReceiverOptions['limits']>) {
+  const receiver = await createReceiver({
+    host: '127.0.0.1',
+    port: 0,
+    path: '/hook',
+    secrets: [webhookSecret],
+    policy: { allowBots: [], appId: null },
+    enqueue: async () => 'queued',
+    ready: async () => {},
+    log: captureLog().log,
+    limits,
+  });
+  return { url: receiver.url, [Symbol.asyncDispose]: () => receiver.close() };
 }
 
 const realDelivery = async (web: WebProcess) => (await deliver(web.url, anIssuesPayload({ issue: { title: `${performance.now()}` } }))).status;
@@ -101,8 +120,25 @@ describe.skipIf(redisIsMissing())('a flood', () => {
     for (const { socket } of slow.slice(0, 1_500)) socket.write('POST /api/github/webhooks HTTP/1.1\r\nX-Slow: ');
 
     expect(await realDelivery(web)).toBe(200);
-    // Pushed out to make room, without a word: one that had only run into its time limit is answered with 408.
-    expect(new Set(await firstAnswers(slow, 3_000 - 512))).toEqual(new Set(['']));
+    // On a slow machine the first of them may have run into their time limit as well: no text is asked of the answers.
+    expect(await web.openSockets()).toBeLessThan(512 + 32);
+    await firstAnswers(slow, 3_000 - 512);
+    for (const { socket } of slow) socket.destroy();
+  });
+
+  test('of more strangers than there is room for pushes out the oldest of them, without a word', async () => {
+    const hour = 3_600_000;
+    await using receiver = await openReceiver({ connections: 4, headersTimeoutMs: hour, requestTimeoutMs: hour });
+    const port = Number(new URL(receiver.url).port);
+    const slow: Awaited<ReturnType<typeof open>>[] = [];
+    // One after the other, so that the first is the oldest.
+    for (let index = 0; index < 10; index += 1) slow.push(await open(port));
+
+    expect((await deliver(receiver.url, anIssuesPayload())).status).toBe(200);
+
+    // Seven: the delivery took a place, too.
+    expect(await Promise.all(slow.slice(0, 7).map(({ answer }) => answer))).toEqual(Array(7).fill(''));
+    expect(slow.slice(7).map(({ socket }) => socket.readableEnded || socket.destroyed)).toEqual([false, false, false]);
     for (const { socket } of slow) socket.destroy();
   });
 
