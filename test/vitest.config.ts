@@ -3,7 +3,7 @@ import { defineConfig } from 'vitest/config';
 import { BaseSequencer } from 'vitest/node';
 import type { TestSpecification } from 'vitest/node';
 
-/** Projects by what they need: unit and repo nothing, integration a real Redis and git, vm real guests, e2e all of it, images buildah and runc. */
+/** Projects by what they need: unit and repo nothing, integration a real Redis and git, vm real guests, e2e and soak all of it, images buildah and runc. */
 const project = (name: string, extra: Record<string, unknown> = {}) => ({
   extends: true as const,
   test: { name, include: [`test/${name}/**/*.test.ts`], ...extra },
@@ -11,13 +11,14 @@ const project = (name: string, extra: Record<string, unknown> = {}) => ({
 
 // Every processor: Vitest leaves one to itself, which is half of a small machine.
 const maxWorkers = '100%';
+const oneMore = availableParallelism() + 1;
 
 /** What takes minutes begins first, so that no processor is left with it at the end. */
 const longFiles = [
-  'e2e/kills',
+  'soak/kills',
   'e2e/runs',
   'vm/conformance',
-  'vm/clean-slate',
+  'soak/clean-slate',
   'vm/private-registry',
   'vm/repository-template',
   'e2e/secrets',
@@ -26,7 +27,7 @@ const longFiles = [
   'vm/egress-direct',
   'e2e/week',
   'vm/misbehaviour',
-  'vm/qemu-soak',
+  'soak/qemu-soak',
   'vm/layers',
   'vm/qemu-boundary',
 ];
@@ -56,14 +57,15 @@ export default defineConfig({
       // No module here has state, and every test puts back the clock that it replaced: one process loads a module once for all files.
       project('unit', { testTimeout: 10_000, isolate: false, maxWorkers, sequence: { groupOrder: 1 } }),
       project('repo', { testTimeout: 30_000, isolate: false, maxWorkers, sequence: { groupOrder: 1 } }),
-      // Half of what these take is waiting for other programs: one more of them than there are processors.
-      project('integration', { testTimeout: 30_000, hookTimeout: 30_000, maxWorkers: availableParallelism() + 1, sequence: { groupOrder: 2 } }),
-      // One guest keeps a processor busy under emulation: one file on each, after everything else. What runs beside each
-      // other within a file of e2e is mostly waiting; its limit only ends what hangs.
-      project('vm', { testTimeout: 120_000, hookTimeout: 600_000, maxWorkers, sequence: { groupOrder: 3 } }),
-      project('e2e', { maxConcurrency: 8, testTimeout: 600_000, hookTimeout: 600_000, maxWorkers, sequence: { groupOrder: 3 } }),
+      // Much of what these take is waiting, for other programs and for guests: more of them than there are processors.
+      project('integration', { testTimeout: 30_000, hookTimeout: 30_000, maxWorkers: availableParallelism() + 2, sequence: { groupOrder: 2 } }),
+      project('vm', { testTimeout: 120_000, hookTimeout: 600_000, maxWorkers: oneMore, sequence: { groupOrder: 3 } }),
+      project('e2e', { maxConcurrency: 8, testTimeout: 600_000, hookTimeout: 600_000, maxWorkers: oneMore, sequence: { groupOrder: 3 } }),
+      // What only `npm run test:soak` and .ci/run do: the same again and again, and whatever can be killed. The limits only
+      // end what hangs.
+      project('soak', { maxConcurrency: 8, testTimeout: 600_000, hookTimeout: 600_000, maxWorkers, sequence: { groupOrder: 4 } }),
       // Only `npm run test:images` and .ci/run: `npm test` asks for no program that a run does not need.
-      project('images', { testTimeout: 300_000, hookTimeout: 600_000, fileParallelism: false, sequence: { groupOrder: 4 } }),
+      project('images', { testTimeout: 300_000, hookTimeout: 600_000, fileParallelism: false, sequence: { groupOrder: 5 } }),
     ],
   },
 });
