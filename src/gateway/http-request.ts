@@ -6,6 +6,7 @@ import { proxyAuthorization, proxySecrets } from './dial.ts';
 import type { DialRequest, Route } from './dial.ts';
 import { hostHeader } from './forward.ts';
 import type { Exchange } from './forward.ts';
+import { registryHeaders, uncompressed } from './registry-headers.ts';
 import { isForwarded, isPartial, isReturned } from './tls-inspection.ts';
 
 export interface ProxiedHttpRequest {
@@ -15,6 +16,7 @@ export interface ProxiedHttpRequest {
   readonly path: string;
   /** The rules of inspected hosts hold. */
   readonly isInspected: boolean;
+  readonly isRegistryRead: boolean;
 }
 
 export interface HttpRequestWay {
@@ -25,7 +27,7 @@ export interface HttpRequestWay {
 
 /** Over a connection of its own, to the target or to the upstream proxy, which gets the absolute form. */
 export function createHttpExchange(
-  { request, response, path, isInspected }: ProxiedHttpRequest,
+  { request, response, path, isInspected, isRegistryRead }: ProxiedHttpRequest,
   { call, route, socket }: HttpRequestWay,
   more: Pick<Exchange, 'headerBytes' | 'onBytes'>,
 ): Exchange {
@@ -38,8 +40,11 @@ export function createHttpExchange(
     host,
     way: { createConnection: () => socket, path: proxy ? `http://${host}${path}` : path },
     // A proxy may pass its password on, and the host show it: what is compressed, or a piece, could not be searched for it.
-    added: proxy ? [...proxyAuthorization(proxy), ...(secrets.length > 0 ? ['accept-encoding', 'identity'] : [])] : [],
-    keeps: (name) => (!isInspected || isForwarded(name)) && (secrets.length === 0 || !isPartial(name)),
+    added: [
+      ...(proxy ? proxyAuthorization(proxy) : []),
+      ...(isRegistryRead ? registryHeaders(request, secrets.length === 0) : secrets.length > 0 ? uncompressed : []),
+    ],
+    keeps: (name) => !isRegistryRead && (!isInspected || isForwarded(name)) && (secrets.length === 0 || !isPartial(name)),
     returns: isInspected ? isReturned : () => true,
     closes: true,
     secrets,

@@ -24,7 +24,7 @@ import {
   formatRefusal,
 } from './refusal.ts';
 import type { Refusal, RuleLocation } from './refusal.ts';
-import type { RequestFilter } from './request-filter.ts';
+import type { Filtered, RequestFilter } from './request-filter.ts';
 import type { Target } from './target.ts';
 import { lateHello, runTunnel } from './tunnel.ts';
 
@@ -41,7 +41,7 @@ export interface ProxyRouterOptions {
 
 type OpenRoute = Exclude<Route, { kind: 'closed' }>;
 /** A request for an http:// address. */
-type HttpRequestParts = Omit<ProxiedHttpRequest, 'isInspected'>;
+type HttpRequestParts = Omit<ProxiedHttpRequest, 'isInspected' | 'isRegistryRead'>;
 
 const established = 'HTTP/1.1 200 Connection established\r\n\r\n';
 
@@ -76,13 +76,11 @@ export class ProxyRouter {
     }
   }
 
-  /** What is wrong with a request to an inspected host, or null. */
-  #filterHttp(asked: ProxyRequest, { request, path }: HttpRequestParts): Refusal | null {
+  #filterHttp(asked: ProxyRequest, { request, path }: HttpRequestParts): Filtered {
     const { policy, filter, location } = this.#options;
     const requestPath = parseRequestPath(path);
-    if ('problem' in requestPath) return refuseMalformed(requestPath.problem);
-    const filtered = filter.judge(policy(), { ...asked, requestPath, hasBody: hasBody(request) }, { phase: policy().phase, ...location });
-    return 'refusal' in filtered ? filtered.refusal : null;
+    if ('problem' in requestPath) return { refusal: refuseMalformed(requestPath.problem) };
+    return filter.judge(policy(), { ...asked, requestPath, hasBody: hasBody(request) }, { phase: policy().phase, ...location });
   }
 
   /** What follows is counted and written down for each request. */
@@ -117,19 +115,20 @@ export class ProxyRouter {
 
   async #exchange(
     connection: Connection,
-    http: ProxiedHttpRequest & { readonly asked: ProxyRequest },
+    http: Omit<ProxiedHttpRequest, 'isRegistryRead'> & { readonly asked: ProxyRequest },
     { route, call }: { route: OpenRoute; call: DialRequest },
   ): Promise<void> {
     const { dial, limits } = this.#options;
-    const refusal = http.isInspected ? this.#filterHttp(http.asked, http) : null;
-    if (refusal !== null) {
+    const filtered = http.isInspected ? this.#filterHttp(http.asked, http) : { isRegistryRead: false };
+    if ('refusal' in filtered) {
       http.request.resume();
-      return this.refuse(connection, describeTarget(http.asked.method, call.target, http.path), refusal);
+      return this.refuse(connection, describeTarget(http.asked.method, call.target, http.path), filtered.refusal);
     }
+    const { isRegistryRead } = filtered;
     const socket = await dialHttp(route, call, dial);
     const onBytes = (direction: 'in' | 'out', count: number): void => this.#count(connection, direction, count);
     try {
-      await runExchange(createHttpExchange(http, { call, route, socket }, { headerBytes: limits.headerBytes, onBytes }));
+      await runExchange(createHttpExchange({ ...http, isRegistryRead }, { call, route, socket }, { headerBytes: limits.headerBytes, onBytes }));
       connection.linger();
     } finally {
       connection.isAnswered = http.response.headersSent;

@@ -33,7 +33,14 @@ export interface RequestFilterOptions {
   readonly maxAddresses: number;
 }
 
-export type Filtered = { readonly rule: string; readonly credential: Credential | null } | { readonly refusal: Refusal };
+export interface Passed {
+  readonly rule: string;
+  readonly credential: Credential | null;
+  /** It reads from a registry after setup: nothing of the guest's headers goes on. */
+  readonly isRegistryRead: boolean;
+}
+
+export type Filtered = Passed | { readonly refusal: Refusal };
 
 export class RequestFilter {
   readonly #options: RequestFilterOptions;
@@ -59,16 +66,15 @@ export class RequestFilter {
     const verdict = policy.judge(target, scheme, { method, requestPath });
     if (!verdict.allowed) return { refusal: verdict.reason === 'path' ? refusePath(asked, where) : refuseMethod(asked, where) };
     if (hasBody && (method === 'GET' || method === 'HEAD')) return { refusal: refuseBody(asked) };
-    const refused = this.#isAfterSetup ? this.#countForRegistry(asked) : null;
+    const registry = this.#isAfterSetup ? this.#findRegistry(target, scheme) : null;
+    const refused = registry === null ? null : this.#count(registry, asked);
     if (refused !== null) return { refusal: refused };
     const credential = scheme === 'connect' ? chooseCredential(this.#options.credentials, asked) : null;
-    return { rule: verdict.rule, credential };
+    return { rule: verdict.rule, credential, isRegistryRead: registry !== null && (method === 'GET' || method === 'HEAD') };
   }
 
   /** What a registry writes down of a request, as far as the guest may choose it freely. */
-  #countForRegistry({ target, scheme, requestPath }: InspectedRequest): Refusal | null {
-    const registry = this.#findRegistry(target, scheme);
-    if (registry === null) return null;
+  #count(registry: Registry, { target, requestPath }: InspectedRequest): Refusal | null {
     const { isKnownPackage, maxAddresses, maxNames, run } = this.#options;
     const { packageNames, registryAddresses } = run;
     const name = packageName(registry, requestPath.path, requestPath.query);

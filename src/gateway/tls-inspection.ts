@@ -3,7 +3,6 @@ import type { CertificateAuthority } from './certificate-authority.ts';
 import type { Connection } from './connection.ts';
 import { CredentialInAnswer, encodedForms, refuseUnsearchable } from './credential-guard.ts';
 import { secretsOf } from './credentials.ts';
-import type { Credential } from './credentials.ts';
 import type { DialRequest } from './dial.ts';
 import { hasBody, hostHeader, isTooLarge, judgeHead, mayRepeat, runExchange } from './forward.ts';
 import type { Exchange } from './forward.ts';
@@ -12,7 +11,8 @@ import type { OpenEntry } from './ledger.ts';
 import type { Policy } from './policy.ts';
 import { plainCode, printable, refuseAddress, refuseBytes, refuseHeaderSize, refuseMalformed, refuseRequestCount, refuseUnreachable } from './refusal.ts';
 import type { Refusal, RuleLocation } from './refusal.ts';
-import type { RequestFilter } from './request-filter.ts';
+import { registryHeaders, uncompressed } from './registry-headers.ts';
+import type { Passed, RequestFilter } from './request-filter.ts';
 import { parseRequestPath } from './request-path.ts';
 import { serveTls } from './tls-server.ts';
 import type { GuestRequest, GuestResponse } from './tls-server.ts';
@@ -47,11 +47,6 @@ const unreturned = new Set(['set-cookie', 'set-cookie2', 'alt-svc', 'authenticat
 export const isForwarded = (name: string): boolean => forwarded.test(name);
 export const isPartial = (name: string): boolean => partial.has(name);
 export const isReturned = (name: string): boolean => !unreturned.has(name);
-
-interface Passed {
-  readonly rule: string;
-  readonly credential: Credential | null;
-}
 
 export class TlsInspector {
   readonly #options: TlsInspectorOptions;
@@ -152,7 +147,7 @@ export class TlsInspector {
 
   #exchange(
     { connection, call, request, response }: InspectedExchange,
-    { credential }: Passed,
+    { credential, isRegistryRead }: Passed,
     { entry, signal }: { entry: OpenEntry; signal: AbortSignal },
   ): Exchange {
     const { agent, usage, limits } = this.#options;
@@ -165,9 +160,12 @@ export class TlsInspector {
       response,
       way,
       host: hostHeader(target, 'connect'),
-      // What is compressed could not be searched for the credential.
-      added: credential === null ? [] : [credential.header, credential.value, 'accept-encoding', 'identity'],
-      keeps: credential === null ? isForwarded : (name) => isForwarded(name) && !isPartial(name),
+      added: [
+        ...(credential === null ? [] : [credential.header, credential.value]),
+        // What is compressed could not be searched for the credential.
+        ...(isRegistryRead ? registryHeaders(request, credential === null) : credential === null ? [] : uncompressed),
+      ],
+      keeps: (name) => !isRegistryRead && isForwarded(name) && (credential === null || !isPartial(name)),
       returns: isReturned,
       closes: false,
       secrets: credential === null ? [] : encodedForms(secretsOf(credential)),

@@ -124,6 +124,13 @@ describe('a credential', () => {
 });
 
 describe('a registry', () => {
+  /** All that goes on to other hosts, and could be written in. */
+  const canaries = Object.fromEntries(
+    [
+      ...['user-agent', 'accept-language', 'cache-control', 'pragma', 'range', 'if-none-match', 'if-modified-since', 'if-range', 'git-protocol'],
+      ...['npm-scope', 'npm-command', 'pacote-pkg-id', 'pacote-req-type', 'cargo-protocol', 'content-type', 'content-language'],
+    ].map((name) => [name, 'canary']),
+  );
   const registry = (host: string) => [{ kind: 'npm', host, basePath: '/' }] as const;
 
   it('is a tunnel during setup, and read only after it', async () => {
@@ -172,13 +179,43 @@ describe('a registry', () => {
     expect(guest.gateway.ledger.at(-1)).toMatchObject({ decision: 'refused', rule: 'more than 20 addresses of registries', wouldAllow: null });
   });
 
+  it('hears of no header of the guest, only which known form it wants, in words of ours', async () => {
+    const web = await serveSecureWeb();
+    const guest = await open(web, { registries: registry(web.place), phase: 'agent', credentials: credentialFor(web) });
+    const said = { ...canaries, accept: 'application/vnd.npm.install-v1+json; q=1.0, text/canary', 'accept-encoding': 'gzip, canary, br;q=0, zstd' };
+
+    await askHttp1(guest, web.place, { path: '/own', headers: said });
+    await askHttp2(guest, web.place, [{ path: '/own', headers: said }]);
+    await askHttp1(guest, web.place, { path: '/own', headers: canaries });
+    await askHttp1(guest, web.place, { path: '/private/own', headers: said });
+
+    const form = 'application/vnd.npm.install-v1+json; q=1.0, application/json; q=0.8, */*';
+    const ours = { host: web.place, connection: 'keep-alive', 'user-agent': 'mayfly' };
+    expect(web.seen.map(({ headers }) => headers)).toEqual([
+      { ...ours, accept: form, 'accept-encoding': 'gzip, zstd' },
+      { ...ours, accept: form, 'accept-encoding': 'gzip, zstd' },
+      { ...ours, accept: '*/*', 'accept-encoding': 'identity' },
+      { ...ours, accept: form, 'accept-encoding': 'identity', authorization: `Bearer ${token}` },
+    ]);
+  });
+
+  it('gets the headers of a method that the settings name', async () => {
+    const web = await serveSecureWeb();
+    const guest = await world([web.place, `POST ${web.place}/own`], { trust: web.trust, registries: registry(web.place), phase: 'agent' });
+
+    await askHttp1(guest, web.place, { method: 'POST', path: '/own', headers: { 'content-type': 'application/json' }, body: '{}' });
+
+    expect(web.seen[0]?.headers).toMatchObject({ 'content-type': 'application/json' });
+  });
+
   it('without TLS has the same rules', async () => {
     const web = await serveWeb();
     const guest = await world([web.host], { registries: [{ kind: 'debian', host: web.host, basePath: '/' }], phase: 'agent' });
 
-    expect(await guest.ask(get(web.host, 'Authorization: Bearer mine\r\n'))).toMatch(/^HTTP\/1\.1 200 /);
+    expect(await guest.ask(get(web.host, 'Authorization: Bearer mine\r\nUser-Agent: canary\r\nRange: bytes=1-2\r\n'))).toMatch(/^HTTP\/1\.1 200 /);
     expect(await guest.ask(get(web.host).replace('GET', 'PUT'))).toMatch(/^HTTP\/1\.1 403 mayfly: PUT to /);
-    expect(web.seen.map(({ method, headers }) => [method, headers.authorization])).toEqual([['GET', undefined]]);
+    const { host: _host, connection: _connection, ...rest } = web.seen[0]?.headers ?? {};
+    expect([web.seen.length, web.seen[0]?.method, rest]).toEqual([1, 'GET', { 'user-agent': 'mayfly', accept: '*/*', 'accept-encoding': 'identity' }]);
   });
 });
 

@@ -241,9 +241,9 @@ for (const { name, program } of tools) {
 }
 
 describe.each(tools)('$name with the environment of the guest', (tool) => {
-  const open = async (allow: (registry: Registry) => readonly string[]): Promise<{ guest: Guest; install: ReturnType<Guest['run']> }> => {
+  const open = async (allow: (registry: Registry) => readonly string[], isAfterSetup = false): Promise<{ guest: Guest; install: ReturnType<Guest['run']> }> => {
     const registry = await (tool.serve ?? serveRegistry)();
-    const guest = await openGuest({ registry, allow: allow(registry) });
+    const guest = await openGuest({ registry, allow: allow(registry), isAfterSetup });
     guest.write(tool.files?.(registry.url) ?? {});
     return { guest, install: guest.run(tool.install(registry.url), tool.env?.(registry.url, guest.folder)) };
   };
@@ -259,9 +259,12 @@ describe.each(tools)('$name with the environment of the guest', (tool) => {
     expect(guest.registry.seen.filter(({ headers }) => headers.authorization !== undefined)).toEqual([]);
   });
 
-  it.skipIf(missing.has(tool.name))('gets it also where each of its requests is looked at', async () => {
+  it.skipIf(missing.has(tool.name)).each([
+    { where: 'where each of its requests is looked at', rule: (place: string) => `GET ${place}/*`, isAfterSetup: false },
+    { where: 'after setup, where a registry hears nothing that it says of itself', rule: (place: string) => place, isAfterSetup: true },
+  ])('gets it also $where', async ({ rule, isAfterSetup }) => {
     const heard = hearVersions();
-    const { guest, install } = await open((registry) => [`GET ${entryOf(registry)}/*`]);
+    const { guest, install } = await open((registry) => [rule(entryOf(registry))], isAfterSetup);
 
     const { output, exitCode } = await install;
 
@@ -271,6 +274,7 @@ describe.each(tools)('$name with the environment of the guest', (tool) => {
     const seen = attempts(guest).filter((attempt) => attempt !== 'HEAD allowed');
     expect(seen).toEqual([...(guest.registry.caFile === null ? [] : ['CONNECT allowed']), 'GET allowed']);
     expect([...heard]).toEqual([tool.speaks]);
+    if (isAfterSetup) expect(new Set(guest.registry.seen.map(({ headers }) => headers['user-agent']))).toEqual(new Set(['mayfly']));
     expect(guest.registry.seen.filter(({ headers }) => headers.authorization !== undefined)).toEqual([]);
   });
 

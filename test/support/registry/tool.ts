@@ -27,19 +27,22 @@ export interface GuestOptions {
   readonly registry: Registry;
   /** Hosts that may be reached. */
   readonly allow: readonly string[];
+  /** The agent's phase, in which it can only be read, and hears no header of the client. */
+  readonly isAfterSetup?: boolean;
 }
 
 /** The allowlist entry that lets a registry through. */
 export const entryOf = ({ url }: Registry): string => new URL(url).host;
 
-export async function openGuest({ registry, allow }: GuestOptions): Promise<Guest> {
+export async function openGuest({ registry, allow, isAfterSetup = false }: GuestOptions): Promise<Guest> {
   const folder = mkdtempSync(join(tmpdir(), 'mayfly-tools-'));
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
   const npmRegistry = `${registry.url.replace('://', '://me:t0ken@')}/npm/`;
   const extraCaFiles = registry.caFile === null ? [] : [registry.caFile];
   const surroundings = await readSurroundings({ extraCaFiles, npmRegistry, caFolders: [] });
   const trust = createTrust(surroundings.caPem);
-  const gate = await world(allow, { phase: 'setup', trust, settingsKey: `allow: in ${settingsPath}` });
+  const registries = isAfterSetup ? [{ kind: 'npm', host: entryOf(registry), basePath: '/' } as const] : [];
+  const gate = await world(allow, { phase: isAfterSetup ? 'agent' : 'setup', registries, trust, settingsKey: `allow: in ${settingsPath}` });
   const trusted = trustFile([surroundings.caPem, await gate.gateway.authority()]);
   const env = makeEnvironment(folder, { surroundings, trusted }, gate);
   const write: Guest['write'] = (files) => {
