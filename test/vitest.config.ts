@@ -25,8 +25,8 @@ const longFiles = [
   'vm/egress-inspected',
   'vm/egress',
   'vm/egress-direct',
-  'e2e/week',
-  'vm/misbehaviour',
+  'soak/week',
+  'soak/misbehaviour',
   'soak/qemu-soak',
   'vm/layers',
   'vm/qemu-boundary',
@@ -48,6 +48,8 @@ export default defineConfig({
   root: new URL('..', import.meta.url).pathname,
   test: {
     passWithNoTests: false,
+    // What is polled for is bound to come: only the limit of its test ends the wait, however slow the machine.
+    expect: { poll: { timeout: 20_000 } },
     // The tests run as root, and nothing of root may stay in a user's checkout.
     cache: false,
     sequence: { sequencer: LongestFirst },
@@ -61,8 +63,8 @@ export default defineConfig({
       project('integration', { testTimeout: 30_000, hookTimeout: 30_000, maxWorkers: availableParallelism() + 2, sequence: { groupOrder: 2 } }),
       project('vm', { testTimeout: 120_000, hookTimeout: 600_000, maxWorkers: oneMore, sequence: { groupOrder: 3 } }),
       project('e2e', { maxConcurrency: 8, testTimeout: 600_000, hookTimeout: 600_000, maxWorkers: oneMore, sequence: { groupOrder: 3 } }),
-      // What only `npm run test:soak` and .ci/run do: the same again and again, and whatever can be killed. The limits only
-      // end what hangs.
+      // What only `npm run test:soak` and .ci/run do: long stories, the same again and again, whatever can be killed or
+      // misbehave. The limits only end what hangs.
       project('soak', { maxConcurrency: 8, testTimeout: 600_000, hookTimeout: 600_000, maxWorkers, sequence: { groupOrder: 4 } }),
       // Only `npm run test:images` and .ci/run: `npm test` asks for no program that a run does not need.
       project('images', { testTimeout: 300_000, hookTimeout: 600_000, fileParallelism: false, sequence: { groupOrder: 5 } }),

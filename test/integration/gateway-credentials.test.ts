@@ -126,10 +126,10 @@ describe('a credential', () => {
 describe('a registry', () => {
   /** All that goes on to other hosts, and could be written in. */
   const canaries = Object.fromEntries(
-    [
-      ...['user-agent', 'accept-language', 'cache-control', 'pragma', 'range', 'if-none-match', 'if-modified-since', 'if-range', 'git-protocol'],
-      ...['npm-scope', 'npm-command', 'pacote-pkg-id', 'pacote-req-type', 'cargo-protocol', 'content-type', 'content-language'],
-    ].map((name) => [name, 'canary']),
+    'user-agent accept-language cache-control pragma range if-none-match if-modified-since if-range git-protocol npm-scope npm-command pacote-pkg-id'
+      .split(' ')
+      .concat('pacote-req-type', 'cargo-protocol', 'content-type', 'content-language')
+      .map((name) => [name, 'canary']),
   );
   const registry = (host: string) => [{ kind: 'npm', host, basePath: '/' }] as const;
 

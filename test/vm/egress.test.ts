@@ -73,6 +73,7 @@ const meanings: Readonly<Record<string, readonly [rule: string, ...addresses: re
   multicast: ['multicast', '224.0.0.1'],
   multicast6: ['private', 'ff02::1'],
   assignments: ['protocol assignments', '192.0.0.8'],
+  wireserver: ['platform of Azure', '168.63.129.16'],
   benchmark: ['benchmark', '198.18.0.1'],
   mapped: ['private', '::ffff:10.0.0.1'],
   nat64: ['private', '64:ff9b::10.0.0.1'],

@@ -1,5 +1,6 @@
 /** Guests that misbehave, under each provider: their command ends at its limit plus 5 s at most, or the machine does, and the next one is fine. */
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { readFile } from 'node:fs/promises';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { asFixError } from '../../src/errors.ts';
 import { findProcesses } from '../../src/sandbox/claim.ts';
 import { createOciProvider } from '../../src/sandbox/oci.ts';
@@ -19,6 +20,7 @@ const slackMs = 3_000;
 /** Forks until it cannot, and goes on. */
 const bomb = 'while (1) { fork }';
 const leaving = 'use POSIX; while (1) { my $child = fork; POSIX::setsid() if defined $child && $child == 0 }';
+const files = 'my $number = 0; while (1) { open(my $file, ">", $number++) or sleep 1 }';
 const deaf =
   'trap "" TERM HUP INT QUIT USR1; for each in 1 2 3; do setsid sh -c "trap \\"\\" TERM HUP INT; while :; do sleep 1; done" & done; while :; do sleep 1; done';
 
@@ -31,6 +33,12 @@ const commands: readonly (readonly [name: string, user: GuestUser, argv: readonl
   ['stops its sshd', 'root', ['sh', '-c', 'pkill -STOP -x sshd; sleep 600']],
   ['fills its disk', 'agent', ['sh', '-c', 'head -c 100G /dev/zero > /workspace/big; sleep 600']],
 ];
+
+/** What all processes of a VM have in memory; those that end meanwhile have none. */
+async function residentMib(id: string): Promise<number> {
+  const sizes = await Promise.all((await findProcesses(id)).map(async (pid) => await readFile(`/proc/${pid}/statm`, 'utf8').catch(() => '0 0')));
+  return sizes.reduce((pages, size) => pages + Number(size.split(' ')[1]), 0) / 256;
+}
 
 describe.each([
   ['qemu', createQemuProvider, !noQemu],
@@ -70,6 +78,27 @@ describe.each([
 
     expect(['timeout', 'exited', 'sandbox_lost']).toContain(ending);
     expect(overMs).toBeLessThan(promisedMs + slackMs);
+    await expectNothingLeft(sandbox);
+  });
+
+  // Each is memory of gVisor's kernel, which the guest does not count. In a VM they are on its disk.
+  test.runIf(runs && name === 'oci')('that makes empty files without end has no more memory of this host for it', async () => {
+    const memoryMib = 256;
+    const sandbox = await host.boot({ memoryMib });
+    let peakMib = 0;
+    const watch = setInterval(() => void residentMib(sandbox.id).then((mib) => (peakMib = Math.max(peakMib, mib))), 200);
+    onTestFinished(() => clearInterval(watch));
+
+    const made = sandbox.exec(['perl', '-e', files], { user: 'agent', timeoutMs: 60_000, cwd: '/workspace' });
+
+    expect(['timeout', 'sandbox_lost']).toContain(
+      await made.then(
+        ({ ended }) => ended,
+        (thrown: unknown) => asFixError(thrown).code,
+      ),
+    );
+    expect(peakMib).toBeGreaterThan(50);
+    expect(peakMib).toBeLessThan(2.5 * memoryMib);
     await expectNothingLeft(sandbox);
   });
 
