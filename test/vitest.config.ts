@@ -11,7 +11,10 @@ const project = (name: string, extra: Record<string, unknown> = {}) => ({
 
 // Every processor: Vitest leaves one to itself, which is half of a small machine.
 const maxWorkers = '100%';
-const oneMore = availableParallelism() + 1;
+/** The limits of tests end what hangs, and say nothing about speed: ten times what the slowest takes here. */
+const hangsAfterMs = 120_000;
+/** Much of what real programs and guests take is waiting, for each other and for time to pass. */
+const more = availableParallelism() + 2;
 
 /** What takes minutes begins first, so that no processor is left with it at the end. */
 const longFiles = [
@@ -57,14 +60,12 @@ export default defineConfig({
     ...(reportFile ? { reporters: ['default', ['json', { outputFile: reportFile }]] } : {}),
     projects: [
       // No module here has state, and every test puts back the clock that it replaced: one process loads a module once for all files.
-      project('unit', { testTimeout: 10_000, isolate: false, maxWorkers, sequence: { groupOrder: 1 } }),
-      project('repo', { testTimeout: 30_000, isolate: false, maxWorkers, sequence: { groupOrder: 1 } }),
-      // Much of what these take is waiting, for other programs and for guests: more of them than there are processors.
-      project('integration', { testTimeout: 30_000, hookTimeout: 30_000, maxWorkers: availableParallelism() + 2, sequence: { groupOrder: 2 } }),
-      project('vm', { testTimeout: 120_000, hookTimeout: 600_000, maxWorkers: oneMore, sequence: { groupOrder: 3 } }),
-      project('e2e', { maxConcurrency: 8, testTimeout: 600_000, hookTimeout: 600_000, maxWorkers: oneMore, sequence: { groupOrder: 3 } }),
-      // What only `npm run test:soak` and .ci/run do: long stories, the same again and again, whatever can be killed or
-      // misbehave. The limits only end what hangs.
+      project('unit', { testTimeout: hangsAfterMs, isolate: false, maxWorkers, sequence: { groupOrder: 1 } }),
+      project('repo', { testTimeout: hangsAfterMs, isolate: false, maxWorkers, sequence: { groupOrder: 1 } }),
+      project('integration', { testTimeout: hangsAfterMs, hookTimeout: hangsAfterMs, maxWorkers: more, sequence: { groupOrder: 2 } }),
+      project('vm', { testTimeout: 2 * hangsAfterMs, hookTimeout: 600_000, maxWorkers: more, sequence: { groupOrder: 3 } }),
+      project('e2e', { maxConcurrency: 8, testTimeout: 600_000, hookTimeout: 600_000, maxWorkers: more, sequence: { groupOrder: 3 } }),
+      // What only `npm run test:soak` and .ci/run do: long stories, the same again and again, whatever can be killed or misbehave.
       project('soak', { maxConcurrency: 8, testTimeout: 600_000, hookTimeout: 600_000, maxWorkers, sequence: { groupOrder: 4 } }),
       // Only `npm run test:images` and .ci/run: `npm test` asks for no program that a run does not need.
       project('images', { testTimeout: 300_000, hookTimeout: 600_000, fileParallelism: false, sequence: { groupOrder: 5 } }),
