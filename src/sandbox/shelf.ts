@@ -76,6 +76,7 @@ export function createShelf(of: ShelfOf, { maxAgeMs, left, onGone, log }: ShelfO
         sandbox.lost.throwIfAborted();
         const ready: Waiting = { sandbox, handOver, timer: setTimeout(() => replace(ready, 'old'), maxAgeMs).unref() };
         waiting.add(ready);
+        log.debug({ sandboxId: sandbox.id }, 'a VM of the pool stands ready');
         sandbox.lost.addEventListener('abort', () => replace(ready, 'lost'), { once: true });
       } catch (error) {
         left.push(...(await sandbox.dispose()));

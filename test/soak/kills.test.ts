@@ -107,7 +107,7 @@ describe.skipIf(skipped).concurrent('one draft pull request comes of each issue,
       const issue = await installation.label();
       issues.push(issue);
       const { runId } = await ended(phase)(worker, installation, issue);
-      await killGuest(`${runId}-${suffix}`);
+      await killGuest(`${runId}-${suffix}`, finished(worker, issue));
       expect(await endOf(worker, issue)).toBe('published');
     }
 
@@ -120,7 +120,7 @@ describe.skipIf(skipped).concurrent('one draft pull request comes of each issue,
 
     const issue = await installation.label();
     const { runId } = await ended('clone')(worker, installation, issue);
-    await killGuest(`${runId}-agent`);
+    await killGuest(`${runId}-agent`, finished(worker, issue));
     await worker.logged((line) => line.msg === 'phase ended' && line.phase === 'clone' && line.attempt === 2);
     await worker.kill();
     const next = await installation.startWorker();
@@ -172,11 +172,14 @@ describe.skipIf(skipped).concurrent('one draft pull request comes of each issue,
   });
 
   it('when a worker with a pool is killed at work, and the next is told to stop', async () => {
-    await using installation = await start({ ...small, MAYFLY_POOL_SIZE: '2' });
+    await using installation = await start({ ...small, MAYFLY_POOL_SIZE: '2', LOG_LEVEL: 'debug' });
     const worker = await installation.startWorker();
+    // One that has to be booted for the run first is none of the pool.
+    await worker.logged((line) => line.msg === 'a VM of the pool stands ready');
 
     const issue = await installation.label();
-    await worker.logged((line) => line.msg === 'a VM of the pool is handed over');
+    const taken = await worker.logged((line) => line.msg === 'a VM of the pool is handed over' || (line.msg === 'run finished' && line.issue === issue));
+    expect(taken).toMatchObject({ msg: 'a VM of the pool is handed over' });
     await worker.kill();
     const next = await installation.startWorker();
 
@@ -217,8 +220,8 @@ describe.skipIf(skipped).concurrent('one draft pull request comes of each issue,
   });
 });
 
-/** The process that the guest is, as soon as there is one. */
-async function killGuest(id: string): Promise<void> {
+/** The process that the guest is, as soon as there is one. Throws when the run ends before. */
+async function killGuest(id: string, end: Promise<LogLine>): Promise<void> {
   const kill = async (): Promise<boolean> => {
     for (const pid of await findProcesses(id)) {
       const argv = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
@@ -226,10 +229,15 @@ async function killGuest(id: string): Promise<void> {
     }
     return false;
   };
-  await until(kill);
+  let outcome: LogLine['outcome'];
+  end.then((line) => (outcome = line.outcome)).catch(() => {});
+  await until(async () => {
+    if (outcome) throw new Error(`the run ended before its guest was killed: ${JSON.stringify(outcome)}`);
+    return await kill();
+  });
 }
 
 /** Not `expect.poll`, which does not know its test where several run at once. A test's own time limit ends it. */
 async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await condition())) await pause(5);
+  while (!(await condition())) await pause(10);
 }
