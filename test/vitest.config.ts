@@ -18,19 +18,14 @@ const more = availableParallelism() + 2;
 
 /** What takes minutes begins first, so that no processor is left with it at the end. */
 const longFiles = [
-  'soak/kills',
   'e2e/runs',
   'vm/conformance',
-  'soak/clean-slate',
   'vm/private-registry',
   'vm/repository-template',
   'e2e/secrets',
   'vm/egress-inspected',
   'vm/egress',
   'vm/egress-direct',
-  'soak/week',
-  'soak/misbehaviour',
-  'soak/qemu-soak',
   'vm/layers',
   'vm/qemu-boundary',
 ];
@@ -66,7 +61,8 @@ export default defineConfig({
       project('vm', { testTimeout: 2 * hangsAfterMs, hookTimeout: 600_000, maxWorkers: more, sequence: { groupOrder: 3 } }),
       project('e2e', { maxConcurrency: 8, testTimeout: 600_000, hookTimeout: 600_000, maxWorkers: more, sequence: { groupOrder: 3 } }),
       // What only `npm run test:soak` and .ci/run do: long stories, the same again and again, whatever can be killed or misbehave.
-      project('soak', { maxConcurrency: 8, testTimeout: 600_000, hookTimeout: 600_000, maxWorkers, sequence: { groupOrder: 4 } }),
+      // One file after the other: each of them takes the machine to its limits.
+      project('soak', { maxConcurrency: 8, testTimeout: 600_000, hookTimeout: 600_000, fileParallelism: false, sequence: { groupOrder: 4 } }),
       // Only `npm run test:images` and .ci/run: `npm test` asks for no program that a run does not need.
       project('images', { testTimeout: 300_000, hookTimeout: 600_000, fileParallelism: false, sequence: { groupOrder: 5 } }),
     ],
