@@ -17,7 +17,7 @@ import { replies } from '../demo/story.ts';
 const skipped = isSkipped('kills of the whole system', redisIsMissing() ? 'redis-server is not installed' : await lacksForGvisor());
 
 /** Longer than a busy machine keeps a worker from renewing it, which would be a second loss, and end the run. */
-const lockSeconds = 8;
+const lockSeconds = 20;
 const small = { MAYFLY_PROVIDER: 'oci', MAYFLY_LOCK_SECONDS: String(lockSeconds) };
 /** One edit, and a proof that costs nothing: what is tested here is what happens around them. */
 const files = { '.github/mayfly.yml': "test: grep -F '^-|-$' src/slug.js\n" };
