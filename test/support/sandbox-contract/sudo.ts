@@ -1,7 +1,7 @@
 /** Contract: where an exec allows it, `sudo` gives the agent root, for one command, with the descriptors and the environment that it has, and for no longer than that exec. */
 import { createHash, randomBytes } from 'node:crypto';
 import { expect, test } from 'vitest';
-import { countProcesses, newMarker, run } from './subject.ts';
+import { countProcesses, newMarker, run, runIntoLimit } from './subject.ts';
 import type { Subject } from './subject.ts';
 
 const proxy = { HTTPS_PROXY: 'http://127.0.0.1:3128', TRICKY: 'a=b\nc="$(id)"\n' };
@@ -83,23 +83,23 @@ export function testSudo(plain: () => Subject): void {
     expect(stderr).toMatch(/(^|\n)error\n$/);
   });
 
-  test('what a command leaves in the background outlives the command, and not its exec', { timeout: 60_000 }, async () => {
+  test('what a command leaves in the background outlives the command, and not its exec', { timeout: 120_000 }, async () => {
     const { sandbox } = subject();
     const marker = newMarker();
     const script = `sudo sh -c 'setsid sleep "$0" > /dev/null 2>&1 & (nohup env -i sleep "$0" > /dev/null 2>&1 &)' "$1"
       until [ "$(pgrep -fc "^sleep $1")" = 2 ]; do sleep 0.05; done; echo both`;
 
-    expect(await sandbox.exec(['sh', '-c', script, 'sh', marker], { timeoutMs: 20_000 })).toMatchObject({ exitCode: 0, stdout: 'both\n' });
-    await expect.poll(() => countProcesses(sandbox, marker), { timeout: 5000, interval: 50 }).toBe(0);
+    expect(await sandbox.exec(['sh', '-c', script, 'sh', marker], { timeoutMs: 60_000 })).toMatchObject({ exitCode: 0, stdout: 'both\n' });
+    await expect.poll(() => countProcesses(sandbox, marker), { timeout: 20_000, interval: 50 }).toBe(0);
   });
 
-  test('a timeout ends what sudo runs', { timeout: 60_000 }, async () => {
+  test('a timeout ends what sudo runs', { timeout: 120_000 }, async () => {
     const { sandbox } = subject();
     const marker = newMarker();
     const script = `sudo sh -c 'trap "" TERM HUP INT; setsid sleep "$0" & echo begun; sleep "$0"; wait' "$1"`;
 
-    expect(await sandbox.exec(['sh', '-c', script, 'sh', marker], { timeoutMs: 3000 })).toMatchObject({ ended: 'timeout', stdout: 'begun\n' });
-    await expect.poll(() => countProcesses(sandbox, marker), { timeout: 5000, interval: 50 }).toBe(0);
+    expect(await runIntoLimit(sandbox, ['sh', '-c', script, 'sh', marker])).toMatchObject({ ended: 'timeout', stdout: 'begun\n' });
+    await expect.poll(() => countProcesses(sandbox, marker), { timeout: 20_000, interval: 50 }).toBe(0);
   });
 
   test('twenty at once, each in another', { timeout: 60_000 }, async () => {
