@@ -1,6 +1,8 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { secureTunnel, serveSecureWeb } from '../support/gateway/secure-web.ts';
-import { get, openTunnel, readAll, serveWeb, world } from '../support/gateway/world.ts';
+import { get, hear, openTunnel, readAll, serveWeb, stopClock, world } from '../support/gateway/world.ts';
+
+const minuteMs = 60_000;
 
 describe('a connection', () => {
   it('that never finishes its head is cut', async () => {
@@ -17,34 +19,45 @@ describe('a connection', () => {
 
   it('that stands still is cut', async () => {
     const { host } = await serveWeb((_request, response) => void response.write('begun'));
-    const { connect } = await world([host], { limits: { idleTimeoutMs: 100 } });
+    stopClock();
+    const { connect } = await world([host], { limits: { idleTimeoutMs: minuteMs } });
     const socket = await connect();
+    const heard = hear(socket);
 
     socket.write(get(host));
+    await expect.poll(() => heard.soFar).toContain('begun');
+    vi.advanceTimersByTime(minuteMs);
 
-    expect(await readAll(socket)).toContain('begun');
+    await heard.whole;
   });
 
   it('that stands still in a tunnel is cut, before its first byte and after the last', async () => {
     const { host } = await serveWeb();
-    const guest = await world([host], { limits: { idleTimeoutMs: 500 } });
-    const [silent, asking] = [await openTunnel(guest, host), await openTunnel(guest, host)];
+    stopClock();
+    const guest = await world([host], { limits: { idleTimeoutMs: minuteMs } });
+    const [silent, asking] = [(await openTunnel(guest, host)).socket, (await openTunnel(guest, host)).socket];
+    const [nothing, answer] = [hear(silent), hear(asking)];
 
-    asking.socket.write(`GET / HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
+    asking.write(`GET / HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
+    await expect.poll(() => answer.soFar).toMatch(/hello$/);
+    vi.advanceTimersByTime(minuteMs);
 
-    expect(await readAll(silent.socket)).toBe('');
-    expect(await readAll(asking.socket)).toMatch(/hello$/);
+    expect(await nothing.whole).toBe('');
+    await answer.whole;
   });
 
   it('that is looked into and stands still is cut, over HTTP/1.1 and HTTP/2', async () => {
     const web = await serveSecureWeb();
-    const guest = await world([`GET ${web.place}/*`], { trust: web.trust, limits: { idleTimeoutMs: 1000 } });
+    stopClock();
+    const guest = await world([`GET ${web.place}/*`], { trust: web.trust, limits: { idleTimeoutMs: minuteMs } });
     const [first, second] = [await secureTunnel(guest, web.place, 'http/1.1'), await secureTunnel(guest, web.place, 'h2')];
+    const [answer, nothing] = [hear(first), hear(second)];
 
     first.write(`GET / HTTP/1.1\r\nHost: ${web.place}\r\n\r\n`);
+    await expect.poll(() => answer.soFar).toMatch(/hello$/);
+    vi.advanceTimersByTime(minuteMs);
 
-    expect(await readAll(first)).toMatch(/hello$/);
-    await readAll(second);
+    await Promise.all([answer.whole, nothing.whole]);
     expect(guest.gateway.ledger.filter(({ method }) => method === 'CONNECT').map(({ rule }) => rule.split('; ')[1])).toEqual([undefined, 'nothing was asked']);
   });
 

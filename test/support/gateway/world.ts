@@ -5,7 +5,7 @@ import type { IncomingMessage, RequestListener } from 'node:http';
 import { connect, createServer } from 'node:net';
 import type { AddressInfo, Server, Socket } from 'node:net';
 import { pino } from 'pino';
-import { onTestFinished } from 'vitest';
+import { onTestFinished, vi } from 'vitest';
 import { createGateway } from '../../../src/gateway/create-gateway.ts';
 import type { Gateway, GatewayOptions, Lookup } from '../../../src/gateway/gateway.ts';
 
@@ -48,14 +48,39 @@ export async function world(allow: readonly string[], options: Partial<GatewayOp
   };
 }
 
+/** What comes from now on: so far, and all of it when the other side has ended or broken. */
+export interface Heard {
+  readonly soFar: string;
+  readonly whole: Promise<string>;
+}
+
+export function hear(socket: Socket): Heard {
+  const chunks: Buffer[] = [];
+  const soFar = (): string => Buffer.concat(chunks).toString('latin1');
+  socket.on('data', (chunk: Buffer) => chunks.push(chunk));
+  const whole = async (): Promise<string> => {
+    // A reset is an end too: `once` would reject with it.
+    if (!socket.destroyed && !socket.readableEnded) await Promise.race([once(socket, 'end'), once(socket, 'close')]).catch(() => {});
+    socket.destroy();
+    return soFar();
+  };
+  return {
+    get soFar() {
+      return soFar();
+    },
+    whole: whole(),
+  };
+}
+
 /** Everything until the other side ends or breaks. */
 export async function readAll(socket: Socket): Promise<string> {
-  const chunks: Buffer[] = [];
-  socket.on('data', (chunk: Buffer) => chunks.push(chunk));
-  // A reset is an end too: `once` would reject with it.
-  if (!socket.destroyed && !socket.readableEnded) await Promise.race([once(socket, 'end'), once(socket, 'close')]).catch(() => {});
-  socket.destroy();
-  return Buffer.concat(chunks).toString('latin1');
+  return await hear(socket).whole;
+}
+
+/** Until the test ends, limits of a gateway that is made from now on are reached when `vi` is told so: those of the machine's clock would measure the machine. */
+export function stopClock(): void {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  onTestFinished(() => void vi.useRealTimers());
 }
 
 /** Opens a CONNECT tunnel; the answer's head, and the socket right after it. */
