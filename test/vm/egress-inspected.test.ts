@@ -1,7 +1,7 @@
 /** What a hostile program in a real guest tries in a tunnel: with its hello, with requests that hide others, with a registry. */
 import { readFileSync } from 'node:fs';
 import type { IncomingHttpHeaders } from 'node:http';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import type { GatewayOptions } from '../../src/gateway/gateway.ts';
 import { createTrust } from '../../src/gateway/trust.ts';
 import { helloMessage, nameExtension, record } from '../support/gateway/client-hello.ts';
@@ -11,7 +11,7 @@ import type { Inside } from '../support/gateway/inside.ts';
 import { servePort443 } from '../support/gateway/port-443.ts';
 import { secureName, serveSecureWeb } from '../support/gateway/secure-web.ts';
 import { overHttp1, overHttp2 } from '../support/gateway/smuggling.ts';
-import { world } from '../support/gateway/world.ts';
+import { stopClock, world } from '../support/gateway/world.ts';
 import type { World } from '../support/gateway/world.ts';
 import { servePlainRegistry, serveRegistry } from '../support/registry/registry.ts';
 import { entryOf } from '../support/registry/tool.ts';
@@ -32,7 +32,7 @@ for protocol in ["h2", "http/1.1"]:
 def say(line):
     protocol, text = line.split()
     answer = b""
-    with socket.create_connection(("127.0.0.1", 3128), 20) as plain:
+    with socket.create_connection(("127.0.0.1", 3128), 90) as plain:
         plain.sendall(f"CONNECT {place} HTTP/1.1\\r\\nHost: {place}\\r\\n\\r\\n".encode())
         while not answer.endswith(b"\\r\\n\\r\\n"):
             answer += plain.recv(1)
@@ -72,9 +72,15 @@ describeInOneGuest('tunnels of', 'with something to hide', (guest) => {
       ['half a hello', hello(secureName).slice(0, 40), '', 'no TLS hello in time'],
     ] as const;
     const host = await servePort443();
-    const { say, gate } = await enter([rule], { ...host.options, limits: { headerTimeoutMs: 2000 } });
+    stopClock();
+    const { say, run, gate } = await enter([rule], { ...host.options, limits: { headerTimeoutMs: 60_000 } });
 
-    const answers = await say(hellos.map(([, bytes]) => [connect(`${secureName}:443`), bytes]));
+    const saying = say(hellos.map(([, bytes]) => [connect(`${secureName}:443`), bytes]));
+    await expect.poll(() => gate.gateway.ledger.length, { timeout: 50_000 }).toBe(hellos.length);
+    // A full turn of the guest: half a hello is under way by then.
+    await run(['true']);
+    vi.advanceTimersByTime(60_000);
+    const answers = await saying;
 
     const seen = hellos.map(([what], index) => {
       const { decision, rule: why, bytesOut } = gate.gateway.ledger[index] ?? {};

@@ -12,6 +12,8 @@ import type { World } from '../support/gateway/world.ts';
 const allowed = 'web.test.example';
 const connect = (authority: string): string => `CONNECT ${authority} HTTP/1.1\r\nHost: ${authority}\r\n\r\n`;
 const plain = (url: string): string => `GET ${url} HTTP/1.1\r\nHost: ${new URL(url).host}\r\n\r\n`;
+/** After which nobody waits for anything more in a tunnel. */
+const noHello = 'no hello\r\n\r\n';
 const statusOf = (answer: string): number => Number(/^HTTP\/1\.1 (\d{3}) /.exec(answer)?.[1] ?? 0);
 
 /** One way out each, and the rule that is in it. */
@@ -169,7 +171,10 @@ describeInOneGuest('the way out of', 'that wants to get out', (guest) => {
     const port = web.place.split(':')[1] ?? '';
     const hello = (server: string): string => record(helloMessage([nameExtension(server)])).toString('latin1');
 
-    const [dotted = '', fronted = ''] = await say([connect(`${secureName.toUpperCase()}.:${port}`), [connect(web.place), hello('evil.test.example')]]);
+    const [dotted = '', fronted = ''] = await say([
+      [connect(`${secureName.toUpperCase()}.:${port}`), noHello],
+      [connect(web.place), hello('evil.test.example')],
+    ]);
     const inspected = await enter([`GET ${web.place}/*`], { trust: web.trust });
     const right = await run(['curl', '-sS', '-w', ' over %{http_version}', `https://${web.place}/`]);
     const wrong = await run(['curl', '-sS', '-H', 'Host: evil.test.example', `https://${web.place}/`]);
@@ -197,7 +202,7 @@ describeInOneGuest('the way out of', 'that wants to get out', (guest) => {
     });
 
     const redirected = await run(['curl', '-sSL', `http://${web.host}/`]);
-    await say([connect('rebind.test.example:443')]);
+    await say([[connect('rebind.test.example:443'), noHello]]);
     const [again = ''] = await say([connect('rebind.test.example:443')]);
 
     expect(redirected.output).toContain('169.254.169.254 is an address');
@@ -222,22 +227,28 @@ describeInOneGuest('the way out of', 'that wants to get out', (guest) => {
     const web = await serveWeb((_request, response) => response.end('x'.repeat(20_000)));
     const crowd = `
 import socket
-held = [socket.create_connection(("127.0.0.1", 3128), 5) for _ in range(5)]
-late = held.pop()
-late.settimeout(5)
-print(late.recv(100).split()[1].decode())
-held[0].settimeout(20)
-held[0].sendall(b"GET http://")
-print(len(held[0].recv(100)))
+held = [socket.create_connection(("127.0.0.1", 3128), 60) for _ in range(5)]
+print(held.pop().recv(100).split()[1].decode())
 `;
-    const crowded = await enter([web.host], { limits: { connections: 4, headerTimeoutMs: 1500 } });
-    const { output } = await crowded.run(['python3', '-c', crowd]);
+    const halfHead = `
+import socket
+with socket.create_connection(("127.0.0.1", 3128), 60) as slow:
+    try:
+        slow.sendall(b"GET http://")
+        print(len(slow.recv(100)))
+    except ConnectionError:
+        print(0)
+`;
+    const crowded = await enter([web.host], { limits: { connections: 4, headerTimeoutMs: 60_000 } });
+    const crowding = await crowded.run(['python3', '-c', crowd]);
+    const hasty = await enter([web.host], { limits: { headerTimeoutMs: 500 } });
+    const late = await hasty.run(['python3', '-c', halfHead]);
     const spent = await enter([web.host], { limits: { totalBytes: 30_000 } });
     const bytes = await spent.say([get(web.host), get(web.host), get(web.host)]);
     const few = await enter([web.host], { limits: { requests: 2 } });
     const requests = await few.say([get(web.host), get(web.host), get(web.host)]);
 
-    expect(output.trim().split('\n')).toEqual(['503', '0']);
+    expect([crowding, late].map(({ output }) => output)).toEqual(['503\n', '0\n']);
     expect(bytes.map(statusOf)).toEqual([200, expect.any(Number), 403]);
     expect(bytes[1]?.length).toBeLessThan(20_000);
     expect(bytes[2]).toContain('has used up its');

@@ -7,8 +7,7 @@ import type { World } from './world.ts';
 const sayScript = `
 import base64, socket, sys
 for line in sys.stdin:
-    with socket.create_connection(("127.0.0.1", 3128), 5) as connection:
-        connection.settimeout(5)
+    with socket.create_connection(("127.0.0.1", 3128), 60) as connection:
         answer = b""
         try:
             for part in line.split():
@@ -55,7 +54,7 @@ export async function openDoorway(sandbox: Sandbox): Promise<Doorway> {
         env,
         async say(texts) {
           const lines = texts.map((text) => (typeof text === 'string' ? [text] : text).map((part) => Buffer.from(part, 'latin1').toString('base64')).join(' '));
-          const { stdout, stderr, exitCode } = await sandbox.exec(['python3', '-c', sayScript], { stdin: `${lines.join('\n')}\n`, timeoutMs: 100_000 });
+          const { stdout, stderr, exitCode } = await sandbox.exec(['python3', '-c', sayScript], { stdin: `${lines.join('\n')}\n`, timeoutMs: 110_000 });
           if (exitCode !== 0) throw new Error(stderr);
           return stdout
             .trimEnd()
@@ -63,7 +62,7 @@ export async function openDoorway(sandbox: Sandbox): Promise<Doorway> {
             .map((line) => Buffer.from(line, 'base64').toString('latin1'));
         },
         async run(command, more = {}) {
-          const { exitCode, stdout, stderr } = await sandbox.exec(command, { env: { ...env, ...more }, timeoutMs: 60_000 });
+          const { exitCode, stdout, stderr } = await sandbox.exec(command, { env: { ...env, ...more }, timeoutMs: 110_000 });
           return { exitCode, output: `${stdout}${stderr}` };
         },
       };
