@@ -240,7 +240,8 @@ for (const { name, program } of tools) {
   process.stderr.write(`skipped: ${name} through the gateway, because this host has no ${file}\n`);
 }
 
-describe.each(tools)('$name with the environment of the guest', (tool) => {
+// The limit only ends what hangs: a JVM that starts cold takes as long as it takes.
+describe.each(tools)('$name with the environment of the guest', { timeout: 150_000 }, (tool) => {
   const open = async (allow: (registry: Registry) => readonly string[], isAfterSetup = false): Promise<{ guest: Guest; install: ReturnType<Guest['run']> }> => {
     const registry = await (tool.serve ?? serveRegistry)();
     const guest = await openGuest({ registry, allow: allow(registry), isAfterSetup });

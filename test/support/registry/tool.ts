@@ -57,7 +57,7 @@ export async function openGuest({ registry, allow, isAfterSetup = false }: Guest
     world: gate,
     write,
     async run([file = '', ...argv], more = {}) {
-      const options = { cwd: folder, env: { ...env, ...more }, extendEnv: false, all: true, reject: false, stdin: 'ignore', timeout: 25_000 } as const;
+      const options = { cwd: folder, env: { ...env, ...more }, extendEnv: false, all: true, reject: false, stdin: 'ignore', timeout: 120_000 } as const;
       const { exitCode, all } = await execa(file, argv, options);
       return { exitCode, output: all };
     },
