@@ -109,11 +109,24 @@ test.each([
   ['timeout', { hang: true }],
 ])('a comment whose answer was lost (%s) is found, not repeated', async (_name, loss) => {
   const { seeded, issue } = await openIssue();
-  const { repository } = openPort(standIn, seeded, { requestTimeoutMs: 500 });
-  standIn.fault({ method: 'POST', path: /\/comments$/, afterSuccess: true, ...loss });
-  await repository.livingComment(issue, marker, 'queued');
-  standIn.fault({ method: 'POST', path: /\/comments$/, afterSuccess: true, ...loss });
-  await repository.reply(issue, 'It was not possible.');
+  // A limit that is reached by hand: by the clock, every other answer of the stand-in would have to come within it as well.
+  let limit = new AbortController();
+  const limited: typeof fetch = (input, init) => fetch(input, { ...init, signal: AbortSignal.any([limit.signal, ...(init?.signal ? [init.signal] : [])]) });
+  const { repository } = openPort(standIn, seeded, { fetch: limited });
+  const loseAnswer = async (write: () => Promise<unknown>, comments: number): Promise<void> => {
+    standIn.fault({ method: 'POST', path: /\/comments$/, afterSuccess: true, ...loss });
+    const written = write();
+    if ('hang' in loss) {
+      await expect.poll(() => bodies(seeded, issue)).toHaveLength(comments);
+      const reached = limit;
+      limit = new AbortController();
+      reached.abort(new DOMException('the time is over', 'TimeoutError'));
+    }
+    await written;
+  };
+
+  await loseAnswer(() => repository.livingComment(issue, marker, 'queued'), 1);
+  await loseAnswer(() => repository.reply(issue, 'It was not possible.'), 2);
 
   expect(await bodies(seeded, issue)).toEqual([expect.stringContaining('queued'), expect.stringContaining('not possible')]);
   expect(standIn.faults.unused).toBe(0);
