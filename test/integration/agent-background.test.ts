@@ -68,7 +68,7 @@ describe.skipIf(missing !== null)('bash on a real system', () => {
   it('tells at once why a process did not stay', async () => {
     // On a slow machine not even this one has ended when it is looked at for the first time, but then another has.
     await expect
-      .poll(() => bash('echo port is taken >&2; exit 1', { background: true }), { timeout: 20_000 })
+      .poll(() => bash('echo port is taken >&2; exit 1', { background: true }))
       .toMatchObject({ failed: true, text: expect.stringMatching(/^It has ended already, and left this in \S+:\nport is taken\n\[exit code 1\]$/) });
   });
 
@@ -110,7 +110,7 @@ describe.skipIf(missing !== null)('bash on a real system', () => {
     expect((await bash(`sed -n 200000p ${file}; wc -l < ${file}`)).text).toMatch(/^200000\n400000\n/);
   });
 
-  it('keeps also what a command said that was stopped', { timeout: 60_000 }, async () => {
+  it('keeps also what a command said that was stopped', async () => {
     let [text, end] = ['', ''];
     // Again with twice the time, where that was too little for what it says.
     for (let timeoutSeconds = 2; timeoutSeconds <= 16 && !end.startsWith('100000\n'); timeoutSeconds *= 2) {

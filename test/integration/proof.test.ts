@@ -122,7 +122,7 @@ describe.skipIf(reason)('a proof', () => {
     expect(await bodyOfPull()).toContain('Ended differently the second time:\n\n- `test/flips.sh`');
   });
 
-  it('ends a suite that hangs at its limit, and says so', { timeout: 120_000 }, async () => {
+  it('ends a suite that hangs at its limit, and says so', async () => {
     const shown = /\*\*Not proven: on the base, the tests did not end within \d+ s\.\*\*[^]*\| base \| time limit \|[^]*BEGUN/;
     let body = '';
     // Again with twice the time, when that was too little for the first word: how fast a suite begins is not what is asked.

@@ -78,7 +78,7 @@ function testTools(subject: () => Subject): void {
   });
 
   for (const argv of tools) {
-    test(`${argv.slice(0, 2).join(' ')} works for the agent`, { timeout: 60_000 }, async () => {
+    test(`${argv.slice(0, 2).join(' ')} works for the agent`, async () => {
       const { stdout } = await run(subject().sandbox, argv);
 
       expect(stdout.trim()).not.toBe('');
@@ -87,7 +87,7 @@ function testTools(subject: () => Subject): void {
 }
 
 function testDisposal(createSandbox: () => Promise<Sandbox>): void {
-  test('dispose leaves nothing, twice, and everything after it says that the sandbox is gone', { timeout: 120_000 }, async () => {
+  test('dispose leaves nothing, twice, and everything after it says that the sandbox is gone', async () => {
     const sandbox = await createSandbox();
     const pending = sandbox.exec(['sleep', '100']).catch((thrown: unknown) => thrown);
 

@@ -36,7 +36,7 @@ export function testDiskSizes(host: () => GuestHost, { bootsCold }: { readonly b
     ['that is larger', 3, 3],
     ['that is as small as the template when less is asked for', -6, 0],
     ['that is as large as the operator lets it be when more is asked for', tooMuchGib, 4],
-  ] as const)('a guest fills a disk %s, and no more', { timeout: 180_000 }, async ([, asked, given]) => {
+  ] as const)('a guest fills a disk %s, and no more', async ([, asked, given]) => {
     const { diskGib } = host().options;
 
     const filledGib = await fillDisk(diskGib + asked);
@@ -46,7 +46,7 @@ export function testDiskSizes(host: () => GuestHost, { bootsCold }: { readonly b
     expect(host().options.maxDiskGib).toBe(diskGib + 4);
   });
 
-  test.runIf(bootsCold)('a guest that boots cold fills a larger disk, too', { timeout: 180_000 }, async () => {
+  test.runIf(bootsCold)('a guest that boots cold fills a larger disk, too', async () => {
     const { diskGib } = host().options;
 
     expect(await fillDisk(diskGib + 2, true)).toBeGreaterThan(diskGib);

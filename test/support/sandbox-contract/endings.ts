@@ -23,7 +23,7 @@ const comet = '(sh -c "$0" "$0" "$1" &)';
 
 export function testEndings(subject: () => Subject, createSandbox: () => Promise<Sandbox>): void {
   for (const user of guestUsers) {
-    test(`background children do not survive a normal exit, as ${user}`, { timeout: 60_000 }, async () => {
+    test(`background children do not survive a normal exit, as ${user}`, async () => {
       const { sandbox } = subject();
       const marker = newMarker();
 
@@ -33,7 +33,7 @@ export function testEndings(subject: () => Subject, createSandbox: () => Promise
       expect(await countProcesses(sandbox, marker)).toBe(0);
     });
 
-    test(`a timeout leaves nothing, as ${user}`, { timeout: 120_000 }, async () => {
+    test(`a timeout leaves nothing, as ${user}`, async () => {
       const { sandbox } = subject();
       const marker = newMarker();
 
@@ -44,7 +44,7 @@ export function testEndings(subject: () => Subject, createSandbox: () => Promise
       expect(await countProcesses(sandbox, marker)).toBe(0);
     });
 
-    test(`a cancel leaves nothing of what really ran, as ${user}`, { timeout: 60_000 }, async () => {
+    test(`a cancel leaves nothing of what really ran, as ${user}`, async () => {
       const { sandbox } = subject();
       const marker = newMarker();
 
@@ -61,7 +61,7 @@ export function testEndings(subject: () => Subject, createSandbox: () => Promise
   }
 
   // A machine that cannot do it in time is lost, which is an end, too; on a busy host that happens.
-  test('a fork storm at its limit is brought to an end', { timeout: 120_000 }, async () => {
+  test('a fork storm at its limit is brought to an end', async () => {
     await using sandbox = await createSandbox();
     const marker = newMarker();
 
@@ -74,7 +74,7 @@ export function testEndings(subject: () => Subject, createSandbox: () => Promise
     expect([['cancelled', 0], 'sandbox_lost']).toContainEqual(ending);
   });
 
-  test('processes that only ever start the next one are caught, as root too', { timeout: 120_000 }, async () => {
+  test('processes that only ever start the next one are caught, as root too', async () => {
     const { sandbox } = subject();
     const marker = newMarker();
     const start = `for each in 1 2 3 4 5; do sh -c "$0" "$0" "$1"; done; echo begun; sleep "$1"`;
@@ -110,7 +110,7 @@ export function testEndings(subject: () => Subject, createSandbox: () => Promise
     expect(await sandbox.exec(['ls', `${scratch}/ran`])).toMatchObject({ exitCode: 2 });
   });
 
-  test('a signal that aborts at any moment gives an answer', { timeout: 60_000 }, async () => {
+  test('a signal that aborts at any moment gives an answer', async () => {
     for (let afterMs = 0; afterMs < 40; afterMs += 2) {
       const result = await subject().sandbox.exec(['sleep', '100'], { timeoutMs: afterMs });
       expect(result).toMatchObject({ exitCode: null, ended: 'timeout' });

@@ -19,7 +19,7 @@ export function testFiles(subject: () => Subject): void {
   });
 
   // Many times what any buffer on the way holds, and no more: under emulation a megabyte takes a tenth of a second, each way.
-  test('20 MB go in as a stream and come back', { timeout: 180_000 }, async () => {
+  test('20 MB go in as a stream and come back', async () => {
     const { sandbox, scratch } = subject();
     const chunk = randomBytes(1_000_000);
 

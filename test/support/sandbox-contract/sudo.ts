@@ -74,7 +74,7 @@ export function testSudo(plain: () => Subject): void {
     expect(result).toMatchObject({ exitCode: 1, stdout: '', stderr: expect.stringContaining('no-such-option') });
   });
 
-  test('5 MB go through a pipe unchanged, and the two outputs stay apart', { timeout: 60_000 }, async () => {
+  test('5 MB go through a pipe unchanged, and the two outputs stay apart', async () => {
     const bytes = randomBytes(5 * 1024 * 1024);
 
     const { stdout, stderr } = await run(subject().sandbox, ['sh', '-c', 'cat | sudo sh -c "cat; echo error >&2" | sha256sum'], { stdin: bytes });
@@ -83,26 +83,26 @@ export function testSudo(plain: () => Subject): void {
     expect(stderr).toMatch(/(^|\n)error\n$/);
   });
 
-  test('what a command leaves in the background outlives the command, and not its exec', { timeout: 120_000 }, async () => {
+  test('what a command leaves in the background outlives the command, and not its exec', async () => {
     const { sandbox } = subject();
     const marker = newMarker();
     const script = `sudo sh -c 'setsid sleep "$0" > /dev/null 2>&1 & (nohup env -i sleep "$0" > /dev/null 2>&1 &)' "$1"
       until [ "$(pgrep -fc "^sleep $1")" = 2 ]; do sleep 0.05; done; echo both`;
 
     expect(await sandbox.exec(['sh', '-c', script, 'sh', marker], { timeoutMs: 60_000 })).toMatchObject({ exitCode: 0, stdout: 'both\n' });
-    await expect.poll(() => countProcesses(sandbox, marker), { timeout: 20_000, interval: 50 }).toBe(0);
+    await expect.poll(() => countProcesses(sandbox, marker), { interval: 50 }).toBe(0);
   });
 
-  test('a timeout ends what sudo runs', { timeout: 120_000 }, async () => {
+  test('a timeout ends what sudo runs', async () => {
     const { sandbox } = subject();
     const marker = newMarker();
     const script = `sudo sh -c 'trap "" TERM HUP INT; setsid sleep "$0" & echo begun; sleep "$0"; wait' "$1"`;
 
     expect(await runIntoLimit(sandbox, ['sh', '-c', script, 'sh', marker])).toMatchObject({ ended: 'timeout', stdout: 'begun\n' });
-    await expect.poll(() => countProcesses(sandbox, marker), { timeout: 20_000, interval: 50 }).toBe(0);
+    await expect.poll(() => countProcesses(sandbox, marker), { interval: 50 }).toBe(0);
   });
 
-  test('twenty at once, each in another', { timeout: 60_000 }, async () => {
+  test('twenty at once, each in another', async () => {
     const script = 'for each in $(seq 20); do sudo sudo -u agent sudo id -u & done; wait';
 
     expect((await run(subject().sandbox, ['sh', '-c', script])).stdout).toBe('0\n'.repeat(20));
