@@ -25,7 +25,7 @@ export interface Shelf {
   add(sandbox: Sandbox, signal: AbortSignal): Promise<void>;
   /** The one that waited longest, awake with the time of now. Null when there is none that is any good. */
   take(runId: string): Promise<Sandbox | null>;
-  /** Throws all of them away. */
+  /** Throws all of them away, and resolves when none is still being thrown away. */
   clear(): Promise<void>;
 }
 
@@ -38,13 +38,14 @@ interface Waiting {
 
 export function createShelf(of: ShelfOf, { maxAgeMs, left, onGone, log }: ShelfOptions): Shelf {
   const waiting = new Set<Waiting>();
+  const disposals = createDisposals(left);
   const remove = (ready: Waiting): void => {
     clearTimeout(ready.timer);
     waiting.delete(ready);
   };
-  const discard = async (ready: Waiting): Promise<void> => {
+  const discard = (ready: Waiting): Promise<void> => {
     remove(ready);
-    left.push(...(await ready.sandbox.dispose()));
+    return disposals.dispose(ready.sandbox);
   };
   const replace = (ready: Waiting, why: 'old' | 'lost'): void => {
     if (!waiting.has(ready)) return;
@@ -79,7 +80,7 @@ export function createShelf(of: ShelfOf, { maxAgeMs, left, onGone, log }: ShelfO
         log.debug({ sandboxId: sandbox.id }, 'a VM of the pool stands ready');
         sandbox.lost.addEventListener('abort', () => replace(ready, 'lost'), { once: true });
       } catch (error) {
-        left.push(...(await sandbox.dispose()));
+        await disposals.dispose(sandbox);
         throw error;
       }
     },
@@ -92,7 +93,30 @@ export function createShelf(of: ShelfOf, { maxAgeMs, left, onGone, log }: ShelfO
       return null;
     },
     async clear() {
-      await Promise.all([...waiting].map(discard));
+      await disposals.over([...waiting].map(discard));
+    },
+  };
+}
+
+interface Disposals {
+  /** What is left of it is added to all that is left. */
+  dispose(sandbox: Sandbox): Promise<void>;
+  /** Resolves when all that began before are over. Throws what one of `own` throws; the others are heard where they began. */
+  over(own: readonly Promise<void>[]): Promise<void>;
+}
+
+function createDisposals(left: string[]): Disposals {
+  const underWay = new Set<Promise<void>>();
+  return {
+    async dispose(sandbox) {
+      const disposal = sandbox.dispose().then((some) => void left.push(...some));
+      underWay.add(disposal);
+      await disposal.finally(() => underWay.delete(disposal));
+    },
+    async over(own) {
+      const ours = Promise.all(own);
+      await Promise.allSettled([ours, ...underWay]);
+      await ours;
     },
   };
 }

@@ -26,10 +26,11 @@ export interface Stand {
 interface StandOptions {
   readonly answer?: (id: string) => string;
   readonly refuse?: (boot: number) => boolean;
-  readonly cannotDispose?: (boot: number) => boolean;
+  /** What is left of the guest of that boot when it is thrown away; by default nothing, at once. */
+  readonly leaves?: (boot: number) => Promise<readonly string[]>;
 }
 
-/** Guests whose second thaw is answered by `answer`; a boot that `refuse` names throws, and so does the end of one. */
+/** Guests whose second thaw is answered by `answer`; a boot that `refuse` names throws. */
 export function createStand(options: StandOptions = {}): Stand {
   const [made, disposed, asked]: [Made[], string[], SandboxSpec[]] = [[], [], []];
   const provider: Provider = {
@@ -48,9 +49,9 @@ export function createStand(options: StandOptions = {}): Stand {
       });
       const number = asked.length;
       const dispose = async () => {
-        if (options.cannotDispose?.(number)) throw new Error('EMFILE');
+        const left = (await options.leaves?.(number)) ?? [];
         disposed.push(spec.id);
-        return [];
+        return left;
       };
       const sandbox: Made = { ...fake, id: spec.id, messages, dispose };
       made.push(sandbox);

@@ -1,3 +1,4 @@
+import { setImmediate as turn } from 'node:timers/promises';
 import { pino } from 'pino';
 import { expect, test } from 'vitest';
 import { bootFrom as boot, createStand, openPoolOf as open, vm } from '../../support/pool-stand.ts';
@@ -77,7 +78,7 @@ test('one that is lost or old while it waits is replaced', async () => {
 });
 
 test('one that cannot be thrown away is told of, and replaced all the same', async () => {
-  const stand = createStand({ cannotDispose: (number) => number === 1 });
+  const stand = createStand({ leaves: (number) => (number === 1 ? Promise.reject(new Error('EMFILE')) : Promise.resolve([])) });
   const lines: string[] = [];
   const pool = open(stand, { log: pino({ level: 'error' }, { write: (line) => void lines.push(line) }) });
   await pool.full();
@@ -134,4 +135,29 @@ test('drained in the middle of a boot, it cancels that and throws the VM away', 
   await pool.drain();
   expect(stand.disposed).toEqual(stand.made.map(({ id }) => id));
   expect(stand.asked[0]?.signal.aborted).toBe(true);
+});
+
+test('drained while one is being thrown away, it waits for that, and tells what is left of it', async () => {
+  const [begun, end] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const leaves = async (number: number) => {
+    if (number > 1) return [];
+    begun.resolve();
+    await end.promise;
+    return ['/run/vms/first'];
+  };
+  const stand = createStand({ leaves });
+  const pool = open(stand);
+  await pool.full();
+  stand.made[0]?.lose();
+  await begun.promise;
+
+  const told: string[] = [];
+  const drained = pool.drain().then((left) => told.push(...left, 'drained'));
+  await turn();
+  expect(told).toEqual([]);
+  end.resolve();
+  await drained;
+
+  expect(told).toEqual(['/run/vms/first', 'drained']);
+  expect(stand.disposed).toEqual([stand.made[0]?.id]);
 });
