@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { detect } from '../../../src/fix/detect.ts';
+import { processorMs } from '../../support/processor-time.ts';
 
 const found = (files: Readonly<Record<string, string>>) =>
   detect({
@@ -79,12 +80,12 @@ describe('detect', () => {
     expect(hostile.setup[0]).toBe('npm install -g --no-audit --no-fund pnpm@9');
   });
 
-  it('reads files that are made for it in no time', () => {
-    const startedAt = performance.now();
+  it('reads files that are made for it in no time', async () => {
+    const hostile = ['\n', ' ', '"tests"', 'tests ', '['].map((line) => ({
+      'pyproject.toml': `[project.optional-dependencies]${line.repeat(65_000 / line.length)}x`,
+      'package.json': line.repeat(10_000),
+    }));
 
-    for (const line of ['\n', ' ', '"tests"', 'tests ', '['])
-      found({ 'pyproject.toml': `[project.optional-dependencies]${line.repeat(65_000 / line.length)}x`, 'package.json': line.repeat(10_000) });
-
-    expect(performance.now() - startedAt).toBeLessThan(1000);
+    expect(await processorMs(() => hostile.forEach((files) => found(files)))).toBeLessThan(1000);
   });
 });

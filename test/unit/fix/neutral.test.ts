@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { fenced, inlineCode, neutralise, titleText } from '../../../src/fix/neutral.ts';
+import { processorMs } from '../../support/processor-time.ts';
 
 describe('neutralise', () => {
   it.each([
@@ -37,12 +38,10 @@ describe('neutralise', () => {
     expect(neutralise('ab😀cd', 4)).toBe('ab…');
   });
 
-  it('is done in no time', () => {
-    const startedAt = performance.now();
+  it('is done in no time', async () => {
+    const hostile = ['\n', ' \n', ' ', 'a-', 'a(', '/', '\t\n/'].map((part) => part.repeat(30_000));
 
-    for (const part of ['\n', ' \n', ' ', 'a-', 'a(', '/', '\t\n/']) neutralise(part.repeat(30_000), 65_536);
-
-    expect(performance.now() - startedAt).toBeLessThan(2000);
+    expect(await processorMs(() => hostile.forEach((text) => neutralise(text, 65_536)))).toBeLessThan(2000);
   });
 
   it('is bounded', () => {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { addPackageNames } from '../../../src/fix/repository-package-names.ts';
+import { processorMs } from '../../support/processor-time.ts';
 
 describe('addPackageNames', () => {
   it.each([
@@ -19,11 +20,9 @@ describe('addPackageNames', () => {
     expect(words).toContain(name);
   });
 
-  it('reads a hostile file in no time', () => {
-    const begun = performance.now();
-    addPackageNames(new Set(), 'node_modules/'.repeat(300_000));
-    addPackageNames(new Set(), '@'.repeat(4_000_000));
+  it('reads a hostile file in no time', async () => {
+    const hostile = ['node_modules/'.repeat(300_000), '@'.repeat(4_000_000)];
 
-    expect(performance.now() - begun).toBeLessThan(2000);
+    expect(await processorMs(() => hostile.forEach((text) => addPackageNames(new Set(), text)))).toBeLessThan(2000);
   });
 });

@@ -100,11 +100,8 @@ describe('findSensitive', () => {
   it('looks for a hundred short names in thirty long workflows in no time', async () => {
     const workflows = Object.fromEntries(Array.from({ length: 30 }, (_none, index) => [`.github/workflows/${index}.yml`, 'b.'.repeat(2 ** 20)]));
     const patch = Object.fromEntries(Array.from({ length: 100 }, (_none, index) => [index === 0 ? 'b' : `b${'.b'.repeat(index)}`, '']));
-    const startedAt = performance.now();
 
-    await look(patch, workflows);
-
-    expect(performance.now() - startedAt).toBeLessThan(3000);
+    expect(await processorMs(() => look(patch, workflows))).toBeLessThan(3000);
   });
 
   it('reads a lockfile that is made for it in no time', async () => {

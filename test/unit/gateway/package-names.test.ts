@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { packageName } from '../../../src/gateway/package-names.ts';
 import type { RegistryKind } from '../../../src/gateway/package-names.ts';
+import { processorMs } from '../../support/processor-time.ts';
 
 const nameOf = (kind: RegistryKind, path: string, query: string | null = null, basePath = '/'): string =>
   packageName({ kind, host: 'registry.example', basePath }, path, query);
@@ -112,11 +113,9 @@ describe('packageName', () => {
     expect(nameOf('npm', '/elsewhere/express', null, '/npm/')).toBe('/elsewhere/express');
   });
 
-  it.each<RegistryKind>(['npm', 'pypi', 'crates', 'go', 'rubygems', 'maven', 'debian'])('reads hostile paths of %s in no time', (kind) => {
+  it.each<RegistryKind>(['npm', 'pypi', 'crates', 'go', 'rubygems', 'maven', 'debian'])('reads hostile paths of %s in no time', async (kind) => {
     const paths = ['-1', '/a', '@a/', '/-/', 'packages/a/b/c/-1', '/pool/'].map((part) => `/${part.repeat(20_000 / part.length)}`);
-    const begun = performance.now();
-    for (const path of paths) nameOf(kind, path);
 
-    expect(performance.now() - begun).toBeLessThan(200);
+    expect(await processorMs(() => paths.forEach((path) => nameOf(kind, path)))).toBeLessThan(200);
   });
 });

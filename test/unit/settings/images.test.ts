@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { findRegistryRule, parseImageName } from '../../../src/settings/images.ts';
+import { processorMs } from '../../support/processor-time.ts';
 
 const digest = `sha256:${'0123456789abcdef'.repeat(4)}`;
 
@@ -38,11 +39,10 @@ describe('the name of an image', () => {
     expect(parseImageName(text)).toBeNull();
   });
 
-  it('is looked through in linear time', () => {
-    const started = performance.now();
-    for (const text of [`ghcr.io/${'a-'.repeat(190)}:`, `${'a.'.repeat(190)}/`, `ghcr.io/${'a__'.repeat(120)}!:1`, ':'.repeat(399)]) parseImageName(text);
+  it('is looked through in linear time', async () => {
+    const hostile = [`ghcr.io/${'a-'.repeat(190)}:`, `${'a.'.repeat(190)}/`, `ghcr.io/${'a__'.repeat(120)}!:1`, ':'.repeat(399)];
 
-    expect(performance.now() - started).toBeLessThan(100);
+    expect(await processorMs(() => hostile.forEach((text) => parseImageName(text)))).toBeLessThan(100);
   });
 });
 
