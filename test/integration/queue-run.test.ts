@@ -203,11 +203,8 @@ describe.skipIf(redisIsMissing())('a queued run', () => {
   describe('without Redis', () => {
     test('a worker does not start, and says so within seconds', async () => {
       await bench.redis.kill();
-      const started = performance.now();
 
-      await expect(bench.worker()).rejects.toMatchObject({ code: 'redis_unavailable' });
-
-      expect(performance.now() - started).toBeLessThan(8_000);
+      await expect(bench.worker()).rejects.toMatchObject({ code: 'redis_unavailable', details: { timeoutMs: 5_000 } });
     });
 
     test('a run goes on, ends, and the next ones are taken when it is back', async () => {

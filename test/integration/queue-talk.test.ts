@@ -1,10 +1,10 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { FixError } from '../../src/errors.ts';
 import type { Message } from '../../src/queue/inbox.ts';
 import type { WaitingRun } from '../../src/queue/place-book.ts';
 import { newRunId } from '../../src/job.ts';
 import { aJob } from '../support/jobs.ts';
-import { abortReason, createQueueBench } from '../support/queue-bench.ts';
+import { abortReason, createQueueBench, stopTimers } from '../support/queue-bench.ts';
 import type { QueueBench } from '../support/queue-bench.ts';
 import { redisIsMissing } from '../support/redis.ts';
 
@@ -17,7 +17,10 @@ describe.skipIf(redisIsMissing())('while a run waits or works', () => {
   beforeEach(async () => {
     bench = await createQueueBench();
   });
-  afterEach(() => bench[Symbol.asyncDispose]());
+  afterEach(async () => {
+    vi.useRealTimers();
+    await bench[Symbol.asyncDispose]();
+  });
 
   describe('messages', () => {
     test('reach it once, in order, before and while it works, on another worker', async () => {
@@ -134,7 +137,8 @@ describe.skipIf(redisIsMissing())('while a run waits or works', () => {
     });
   });
 
-  test('stop reaches it on another worker within two seconds, and names who said it', async () => {
+  test('stop reaches it on another worker without waiting for a timer of either, and names who said it', async () => {
+    stopTimers();
     const [owner, other] = [await bench.worker(), await bench.worker()];
     await owner.consume();
     await other.consume();
@@ -142,12 +146,10 @@ describe.skipIf(redisIsMissing())('while a run waits or works', () => {
     await expect.poll(() => owner.started.length + other.started.length).toBe(1);
     const [running, asker] = owner.started[0] ? [owner.started[0], other] : [other.started[0], owner];
     if (!running) throw new Error('nothing runs');
-    const asked = performance.now();
 
     await asker.queue.cancelIssue(17, 7, 'stop', { login: 'grace' });
 
     expect(await abortReason(running)).toMatchObject({ code: 'cancelled', details: { reason: 'stop', login: 'grace' } });
-    expect(performance.now() - asked).toBeLessThan(2_000);
   });
 
   test('a stop that somebody wrote into Redis names nobody', async () => {
@@ -203,7 +205,7 @@ describe.skipIf(redisIsMissing())('while a run waits or works', () => {
     await workers[0]?.queue.addRun(aJob());
     await expect.poll(() => told.toSorted((one, other) => one - other)).toEqual([0, 1]);
 
-    await bench.direct.pexpire('mayfly:places-teller', 1_000);
+    await bench.direct.pexpire('mayfly:places-teller', 9_000);
 
     await expect.poll(() => bench.direct.pttl('mayfly:places-teller')).toBeGreaterThan(10_000);
     expect(told.toSorted((one, other) => one - other)).toEqual([0, 1]);

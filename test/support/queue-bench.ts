@@ -1,7 +1,8 @@
 /** A Redis of its own with workers on it whose runs last until the test ends them. */
+import { EventEmitter, once } from 'node:events';
 import { Queue } from 'bullmq';
 import { Redis } from 'ioredis';
-import { expect } from 'vitest';
+import { expect, vi } from 'vitest';
 import type { FixJob, FixOutcome } from '../../src/job.ts';
 import type { RunContext, WorkerQueue } from '../../src/queue/queue.ts';
 import { createWorkerQueue } from '../../src/queue/worker-queue.ts';
@@ -11,6 +12,9 @@ import type { CapturedLog } from './capture-log.ts';
 import { startRedis } from './redis.ts';
 import type { RedisServer } from './redis.ts';
 import { jobKey } from './web-role.ts';
+
+/** Only to say what a test that hangs waits for. */
+const startsMs = 25_000;
 
 export interface Running {
   readonly job: FixJob;
@@ -70,6 +74,7 @@ async function openWorker(redisUrl: string, options: Partial<WorkerQueueOptions>
   const captured = captureLog();
   const queue = await createWorkerQueue({ redisUrl, signingKey: jobKey, concurrency: 4, lockMs: 1_000, backoffMs: 50, log: captured.log, ...options });
   const started: Running[] = [];
+  const begun = new EventEmitter();
   const intake: unknown[] = [];
   return {
     ...captured,
@@ -82,12 +87,13 @@ async function openWorker(redisUrl: string, options: Partial<WorkerQueueOptions>
         run: (job, context) =>
           new Promise<FixOutcome | void>((finish, fail) => {
             started.push({ job, context, finish, fail });
+            begun.emit('run');
             context.signal.addEventListener('abort', () => fail(context.signal.reason as Error));
             if (context.signal.aborted) fail(context.signal.reason as Error);
           }),
       }),
     async run(index) {
-      await expect.poll(() => started.length, { timeout: 15_000, interval: 10 }).toBeGreaterThan(index);
+      while (started.length <= index) await once(begun, 'run', { signal: AbortSignal.timeout(startsMs) });
       return started[index] as Running;
     },
   };
@@ -98,4 +104,12 @@ export async function abortReason({ context }: Running): Promise<unknown> {
   const { signal } = context;
   if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve));
   return signal.reason;
+}
+
+/**
+ * Until `vi.useRealTimers()` nothing of ours happens because a time is over: what happens all the same was told of.
+ * But `expect.poll` turns these clocks on.
+ */
+export function stopTimers(): void {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval'] });
 }
