@@ -245,15 +245,14 @@ test.each([
 test('a stop ends the wait for a rate limit at once', async () => {
   const stop = new AbortController();
   await using limited = await serve((_asked, _request, response) => {
+    // Longer than this test may take.
     json(response, 429, { message: 'no' }, { 'retry-after': '80' });
     setImmediate(() => stop.abort());
   });
-  const began = performance.now();
 
   await expect(openPort(standIn, { id: 1, owner: 'o', name: 'r' }, { apiUrl: limited.url, paced: true }).github.whoAmI(stop.signal)).rejects.toMatchObject({
     code: 'cancelled',
   });
-  expect(performance.now() - began).toBeLessThan(5000);
 });
 
 test('a GitHub that never answers, or is not there, is unavailable in bounded time', async () => {

@@ -14,10 +14,9 @@ const { privateKey } = generateKeyPairSync('rsa', {
   privateKeyEncoding: { type: 'pkcs1', format: 'pem' },
 });
 const { log } = captureLog();
-const signal = AbortSignal.timeout(20_000);
 
 describe('without settings for addresses', () => {
-  it('the App asks api.github.com who it is, with a JWT', async () => {
+  it('the App asks api.github.com who it is, with a JWT', async ({ signal }) => {
     const config = loadConfig('tool', { APP_ID: '7' });
     using http = planHttp();
     http
@@ -31,7 +30,7 @@ describe('without settings for addresses', () => {
     await expect(github.whoAmI(signal)).resolves.toEqual({ slug: 'mayfly', appId: 7 });
   });
 
-  it('a GitHub Enterprise Server is asked below /api/v3', async () => {
+  it('a GitHub Enterprise Server is asked below /api/v3', async ({ signal }) => {
     const config = loadConfig('tool', { GHE_HOST: 'github.example.org' });
     using http = planHttp();
     http.to('https://github.example.org').get('/api/v3/app').reply(401, { message: 'A JSON web token could not be decoded' });
@@ -41,7 +40,7 @@ describe('without settings for addresses', () => {
     await expect(github.whoAmI(signal)).rejects.toMatchObject({ code: 'github_credentials' });
   });
 
-  it('a model is asked at its vendor, and a refused key is named as such', async () => {
+  it('a model is asked at its vendor, and a refused key is named as such', async ({ signal }) => {
     using http = planHttp();
     http
       .to('https://api.anthropic.com')

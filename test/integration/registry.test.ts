@@ -17,10 +17,12 @@ const limits = { maxBlobBytes: 2 ** 20, maxUnpackedBytes: 2 ** 20, maxFiles: 100
 const layer = tar([{ name: 'file', content: 'content' }]);
 
 describe.skipIf(isSkipped('images of a registry', lacking))('an image in a registry', () => {
+  let signal: AbortSignal;
   let stack: AsyncDisposableStack;
   let folder: string;
   let registry: ImageRegistry;
-  beforeEach(async () => {
+  beforeEach(async (context) => {
+    ({ signal } = context);
     stack = new AsyncDisposableStack();
     folder = await mkdtemp(join(tmpdir(), 'mayfly-registry-'));
     stack.defer(() => rm(folder, { recursive: true, force: true }));
@@ -29,7 +31,6 @@ describe.skipIf(isSkipped('images of a registry', lacking))('an image in a regis
   afterEach(() => stack.disposeAsync());
 
   const options = (changes: Partial<RegistryOptions> = {}): RegistryOptions => ({ credentials: [], environment: { PATH: '/usr/bin:/bin' }, ...changes });
-  const signal = AbortSignal.timeout(60_000);
   const named = (version = '1', of = registry): ImageSource => ({ repository: `${of.address}/acme/tools`, version, isPlain: true });
   const plan = async (source = named(), changes: Partial<RegistryOptions> = {}): Promise<PlannedImage> =>
     await planImage(await findInRegistry(source, options(changes), signal), limits, options(changes), signal);

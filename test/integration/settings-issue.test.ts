@@ -14,7 +14,8 @@ import type { QueueBench } from '../support/queue-bench.ts';
 import { redisIsMissing } from '../support/redis.ts';
 
 const wrong = (message: string): readonly Problem[] => [{ file: '.github/mayfly.yml', line: 1, column: 1, key: 'tset', message }];
-const signal = AbortSignal.timeout(60_000);
+let signal: AbortSignal;
+beforeEach((context) => void ({ signal } = context));
 let standIn: StandInGitHub;
 let seeded: StandInRepository;
 shareWithRepository((...made) => ([standIn, seeded] = made));

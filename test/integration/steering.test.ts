@@ -51,12 +51,10 @@ describe.skipIf(reason)('steering', { timeout: 120_000 }, () => {
     });
     await world.comment('/agent only the file');
     await never.reached;
-    const stoppedAt = performance.now();
 
     const stop = await world.comment('/agent stop');
     const stopped = await world.nextReport();
 
-    expect(performance.now() - stoppedAt).toBeLessThan(20_000);
     expect(stopped).toMatchObject({ outcome: { kind: 'cancelled', by: 'ada' }, proof: null, heldBranch: `mayfly/issue-${world.issue}-held` });
     expect(await world.repository.file(stopped.heldBranch ?? '', 'half.txt')).toBe('half\n');
     expect(await world.repository.pullRequests()).toEqual([]);

@@ -65,7 +65,7 @@ for (const { name, create, lacking } of guests) {
         ]),
         image,
       );
-      prepared = await images().prepare(`${registry.address}/acme/tools:1`, building);
+      prepared = await images().prepare(`${registry.address}/acme/tools:1`, building());
       sandbox = await host.provider({ cacheDir }).boot({ id: newVmId(), signal: AbortSignal.timeout(120_000), image: prepared });
     }, 600_000);
     afterAll(async () => {
@@ -76,11 +76,11 @@ for (const { name, create, lacking } of guests) {
       await host?.close();
     });
 
-    const building = {
+    const building = () => ({
       repository: { name: 'acme/shop', id: 1 },
-      signal: AbortSignal.timeout(900_000),
+      signal: AbortSignal.timeout(600_000),
       onProgress: (line: string) => void process.stderr.write(`${name}: ${line}\n`),
-    };
+    });
 
     function images(changes: Partial<GuestImagesOptions> = {}): GuestImages {
       return createGuestImages({
@@ -182,7 +182,7 @@ sudo -n sh -c 'echo kept > /etc/kept; rm /opt/tools/euid; echo gone > /run/gone;
             { image, architecture: 'amd64' },
           ]).manifest,
         )}`,
-        building,
+        building(),
       );
 
       expect(again.environment).toEqual({ PATH: '/opt/tools:/usr/bin:/bin', TOOLS_HOME: '/opt/tools' });
@@ -204,7 +204,7 @@ sudo -n sh -c 'echo kept > /etc/kept; rm /opt/tools/euid; echo gone > /run/gone;
       async (what, layersOf, changes, why) => {
         registry.push('acme/tools', '2', layOut({ layers: await layersOf(), environment: [`WHAT=${what}`] }));
 
-        await expect(images(changes).prepare(`${registry.address}/acme/tools:2`, building)).rejects.toMatchObject({
+        await expect(images(changes).prepare(`${registry.address}/acme/tools:2`, building())).rejects.toMatchObject({
           code: 'image_unsuitable',
           details: { why },
         });
@@ -217,7 +217,7 @@ sudo -n sh -c 'echo kept > /etc/kept; rm /opt/tools/euid; echo gone > /run/gone;
       'that is not ready in time is tried again later; waiting for another run is nobody’s time',
       async () => {
         registry.push('acme/tools', '4', layOut({ layers: await smallSystem(), environment: ['NUMBER=4'] }));
-        const prepare = (timeoutMs: number) => images({ timeoutMs }).prepare(`${registry.address}/acme/tools:4`, building);
+        const prepare = (timeoutMs: number) => images({ timeoutMs }).prepare(`${registry.address}/acme/tools:4`, building());
 
         await expect(prepare(1000)).rejects.toMatchObject({ code: 'image_unavailable', details: { why: 'it was not ready within 0 minutes' } });
         expect((await readdir(join(cacheDir, 'named/images'))).filter((entry) => entry.includes('building'))).toEqual([]);
@@ -228,7 +228,7 @@ sudo -n sh -c 'echo kept > /etc/kept; rm /opt/tools/euid; echo gone > /run/gone;
         await expect
           .poll(async () => (await readdir(join(cacheDir, 'named/images'))).some((entry) => entry.includes('building')), { timeout: 60_000 })
           .toBe(true);
-        const second = images({ timeoutMs: 1 }).prepare(`${registry.address}/acme/tools:4`, { ...building, onProgress });
+        const second = images({ timeoutMs: 1 }).prepare(`${registry.address}/acme/tools:4`, { ...building(), onProgress });
         await waiting.promise;
         for (const held of await Promise.all([first, second])) await held[Symbol.asyncDispose]();
       },
@@ -240,7 +240,7 @@ sudo -n sh -c 'echo kept > /etc/kept; rm /opt/tools/euid; echo gone > /run/gone;
       async () => {
         registry.push('acme/tools', '3', layOut({ layers: await smallSystem(), environment: ['NUMBER=3'] }));
         const asked = registry.requests.length;
-        const prepare = () => images({ kept: 1 }).prepare(`${registry.address}/acme/tools:3`, building);
+        const prepare = () => images({ kept: 1 }).prepare(`${registry.address}/acme/tools:3`, building());
         const [one, other] = await Promise.all([prepare(), prepare()]);
         await using _held = one;
 
