@@ -1,5 +1,6 @@
 /** Guests that misbehave, under each provider: their command ends at its limit plus 5 s at most, or the machine does, and the next one is fine. */
 import { readFile } from 'node:fs/promises';
+import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { asFixError } from '../../src/errors.ts';
 import { findProcesses } from '../../src/sandbox/claim.ts';
@@ -14,8 +15,8 @@ const noGvisor = isSkipped('guests of oci that misbehave', await lacksForGvisor(
 
 const limitMs = 2_000;
 const promisedMs = 5_000;
-/** For this process to hear of it, which shares two processors with the guest. */
-const slackMs = 3_000;
+/** What is read on this host afterwards, of a machine that was busy until now. How long a guest may take is integration/channel.test.ts, to the millisecond. */
+const slackMs = 15_000;
 
 /** Forks until it cannot, and goes on. */
 const bomb = 'while (1) { fork }';
@@ -52,16 +53,16 @@ describe.each([
     await host?.close();
   });
 
-  /** What became of a command that would never end, and how long beyond its limit that took. */
-  async function outlast(sandbox: Sandbox, argv: readonly string[], user: GuestUser): Promise<{ ending: string; overMs: number }> {
+  /** What became of a command that would never end, or `overdue` when it is still there after all that it may take. */
+  async function outlast(sandbox: Sandbox, argv: readonly string[], user: GuestUser): Promise<string> {
     const startedAt = performance.now();
-    const ending = await sandbox.exec(argv, { user, timeoutMs: limitMs, cwd: '/' }).then(
+    const command = sandbox.exec(argv, { user, timeoutMs: limitMs, cwd: '/' }).then(
       (result) => result.ended,
       (thrown: unknown) => asFixError(thrown).code,
     );
-    const overMs = performance.now() - startedAt - limitMs;
-    console.info(`${name}: ${argv.at(-1)?.slice(0, 40)}: ${ending}, ${Math.round(overMs)} ms beyond the limit`);
-    return { ending, overMs };
+    const ending = await Promise.race([command, overdue()]);
+    console.info(`${name}: ${argv.at(-1)?.slice(0, 40)}: ${ending}, ${Math.round(performance.now() - startedAt - limitMs)} ms beyond the limit`);
+    return ending;
   }
 
   async function expectNothingLeft(sandbox: Sandbox): Promise<void> {
@@ -74,10 +75,7 @@ describe.each([
     // The machine after the last one is fine; and after a first command, who ends commands stands ready.
     expect(await output(sandbox, 'echo well')).toBe('well');
 
-    const { ending, overMs } = await outlast(sandbox, argv, user);
-
-    expect(['timeout', 'exited', 'sandbox_lost']).toContain(ending);
-    expect(overMs).toBeLessThan(promisedMs + slackMs);
+    expect(['timeout', 'exited', 'sandbox_lost']).toContain(await outlast(sandbox, argv, user));
     await expectNothingLeft(sandbox);
   });
 
@@ -107,10 +105,7 @@ describe.each([
     expect(await output(sandbox, 'echo well')).toBe('well');
     for (const pid of await findProcesses(sandbox.id)) process.kill(pid, 'SIGSTOP');
 
-    const { ending, overMs } = await outlast(sandbox, ['sleep', '600'], 'agent');
-
-    expect(ending).toBe('sandbox_lost');
-    expect(overMs).toBeLessThan(promisedMs + slackMs);
+    expect(await outlast(sandbox, ['sleep', '600'], 'agent')).toBe('sandbox_lost');
     await expectNothingLeft(sandbox);
   });
 
@@ -121,3 +116,12 @@ describe.each([
     await expectNothingLeft(sandbox);
   });
 });
+
+/**
+ * By timers of the process whose timers end the command, one after the other as there: when this machine is busy, they are
+ * late together, and never out of their order.
+ */
+async function overdue(): Promise<'overdue'> {
+  await pause(limitMs);
+  return await pause(promisedMs + slackMs, 'overdue' as const);
+}

@@ -3,7 +3,10 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { createOciProvider } from '../../src/sandbox/oci.ts';
 import { createPool } from '../../src/sandbox/pool.ts';
+import type { Pool } from '../../src/sandbox/pool.ts';
+import type { Sandbox, SandboxSpec } from '../../src/sandbox/sandbox.ts';
 import { standBy } from '../../src/sandbox/stand-by.ts';
+import { captureLog } from '../support/capture-log.ts';
 import { isSkipped, lacksForGvisor, newVmId, openGuestHost, output, tracesOf } from '../support/guest.ts';
 
 const qemu = await openGuestHost();
@@ -19,19 +22,16 @@ describe.for([
   { name: 'gVisor', host: oci, isSkipped: noGvisor },
 ])('a pool of $name guests', ({ host, isSkipped: skipped }) => {
   test.skipIf(skipped)('gives each away once, awake and with the time of now, and leaves nothing', async () => {
-    const { memoryMib, vcpus: cpus, diskGib, log } = host.options;
+    const { memoryMib, vcpus: cpus, diskGib } = host.options;
+    const { log, lines } = captureLog();
     const pool = createPool({ provider: host.provider(), size: 1, vm: { cpus, memoryMib, diskGib }, availableMib: () => memoryMib, log });
-    const boot = async () => {
-      await pool.full();
-      return await pool.boot({ id: newVmId(), signal: AbortSignal.timeout(60_000) });
-    };
+    const signal = AbortSignal.timeout(110_000);
 
-    const [first, second] = [await boot(), await boot()];
+    const [first, second] = [await takeFrom(pool, lines, { signal }), await takeFrom(pool, lines, { signal })];
 
-    expect(first.id).not.toBe(second.id);
-    for (const sandbox of [first, second]) {
-      expect(sandbox.info.pooled).toBe(true);
-      expect(Math.abs(Number(await output(sandbox, 'date +%s%3N')) - Date.now())).toBeLessThan(5000);
+    expect(first.sandbox.id).not.toBe(second.sandbox.id);
+    for (const { sandbox, askedAt } of [first, second]) {
+      expect(await strayMs(askedAt, sandbox)).toBeLessThan(1000);
       expect(await output(sandbox, 'pgrep -f [a]gain || echo none', 'root')).toBe('none');
       expect(await sandbox.dispose()).toEqual([]);
     }
@@ -41,18 +41,17 @@ describe.for([
   });
 
   test.skipIf(skipped)('has those of a kept disk as well, once one is announced, and gives them to nobody else', async () => {
-    const { memoryMib, vcpus: cpus, diskGib, log, stateDir } = host.options;
+    const { memoryMib, vcpus: cpus, diskGib, stateDir } = host.options;
+    const { log, lines } = captureLog();
     const provider = host.provider();
     const layer = join(stateDir, `layer-${newVmId()}`);
     const signal = AbortSignal.timeout(110_000);
     await provider.layers?.make({ id: newVmId(), signal }, layer, async (guest) => await guest.put('/workspace/kept', 'kept'));
     const pool = createPool({ provider, size: 1, vm: { cpus, memoryMib, diskGib }, availableMib: () => memoryMib, log });
     pool.expect({ layer });
-    await pool.full();
 
-    const [usual, kept] = [await pool.boot({ id: newVmId(), signal }), await pool.boot({ id: newVmId(), signal, layer })];
+    const [{ sandbox: usual }, { sandbox: kept }] = [await takeFrom(pool, lines, { signal }), await takeFrom(pool, lines, { signal, layer })];
 
-    expect([usual, kept].map(({ info }) => info.pooled)).toEqual([true, true]);
     expect(await output(usual, 'cat /workspace/kept 2> /dev/null || echo none')).toBe('none');
     expect(await output(kept, 'cat /workspace/kept')).toBe('kept');
     for (const sandbox of [usual, kept]) expect(await sandbox.dispose()).toEqual([]);
@@ -66,9 +65,10 @@ test('a guest whose clock went astray while it waited is right again', async () 
   const handOver = await standBy(sandbox, AbortSignal.timeout(60_000));
   await output(sandbox, 'date -s 2001-01-01', 'root');
 
+  const askedAt = Date.now();
   await handOver();
 
-  expect(Math.abs(Number(await output(sandbox, 'date +%s%3N')) - Date.now())).toBeLessThan(5000);
+  expect(await strayMs(askedAt, sandbox)).toBeLessThan(1000);
 });
 
 test('a guest that does not take the message is not handed over', async () => {
@@ -78,3 +78,21 @@ test('a guest that does not take the message is not handed over', async () => {
 
   await expect(handOver()).rejects.toMatchObject({ code: 'sandbox_thaw' });
 });
+
+/** One that waited. On a busy machine one may answer too late and be thrown away, as it should; then the next one is asked. */
+async function takeFrom(pool: Pool, lines: readonly string[], of: Omit<SandboxSpec, 'id'>): Promise<{ sandbox: Sandbox; askedAt: number }> {
+  for (;;) {
+    await pool.full();
+    const [askedAt, told] = [Date.now(), lines.length];
+    const sandbox = await pool.boot({ id: newVmId(), ...of });
+    if (sandbox.info.pooled) return { sandbox, askedAt };
+    await sandbox.dispose();
+    expect(lines.slice(told).join('')).toContain('it did not answer in time');
+  }
+}
+
+/** How far the guest's clock is from every moment since it was asked for. */
+async function strayMs(askedAt: number, sandbox: Sandbox): Promise<number> {
+  const seen = Number(await output(sandbox, 'date +%s%3N'));
+  return Math.max(askedAt - seen, seen - Date.now(), 0);
+}
