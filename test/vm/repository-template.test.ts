@@ -6,9 +6,10 @@ import { FixError } from '../../src/errors.ts';
 import type { Plan } from '../../src/fix/plan.ts';
 import { openWorkspace } from '../../src/fix/workspace.ts';
 import type { GuestSurroundings, Workspace } from '../../src/fix/workspace.ts';
+import { findProcesses } from '../../src/sandbox/claim.ts';
 import { createOciProvider } from '../../src/sandbox/oci.ts';
 import { createQemuProvider } from '../../src/sandbox/qemu.ts';
-import { isSkipped, lacksForGuests, lacksForGvisor, newVmId, openGuestHost, output } from '../support/guest.ts';
+import { isSkipped, lacksForGuests, lacksForGvisor, newVmId, openGuestHost, output, tracesOf } from '../support/guest.ts';
 import type { GuestHost } from '../support/guest.ts';
 import { createTemplateWorld, home } from '../support/template-world.ts';
 import type { TemplateWorld } from '../support/template-world.ts';
@@ -231,11 +232,16 @@ describe.skipIf(isSkipped('when repository templates are used', await lacksForGv
     const { workspace, refresh } = await world.templates.open(options, home);
     await workspace[Symbol.asyncDispose]();
     refresh?.();
+    const vms = async () => await readdir(join(host.options.stateDir, 'vms'));
+    await expect.poll(vms, { timeout: 60_000, interval: 20 }).toEqual([expect.stringMatching(/-layer$/)]);
+    const [vm = ''] = await vms();
+    await expect.poll(async () => await findProcesses(vm), { timeout: 60_000, interval: 20 }).not.toEqual([]);
 
     await world.templates.close();
 
-    expect(await readdir(world.layersDirectory).catch(() => [])).toEqual([]);
-    expect(await readdir(join(host.options.stateDir, 'vms'))).toEqual([]);
+    expect(await readdir(world.layersDirectory)).toEqual([]);
+    expect(await tracesOf(vm, host.options)).toEqual([]);
+    expect(await vms()).toEqual([]);
     refresh?.();
     await world.templates.idle();
     expect(await readdir(world.layersDirectory).catch(() => [])).toEqual([]);

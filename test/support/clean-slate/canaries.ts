@@ -97,9 +97,11 @@ export async function searchInside(sandbox: Sandbox, prefix: string): Promise<re
   return printed.split('\n').filter((line) => line !== '');
 }
 
-/** How far the guest's clock is from ours. */
+/** How far the guest's clock is from ours, whatever the question itself takes. */
 export async function clockErrorMs(sandbox: Sandbox): Promise<number> {
-  return Math.abs(Number(await run(sandbox, 'date +%s%3N', '')) - Date.now());
+  const askedAt = Date.now();
+  const seen = Number(await run(sandbox, 'date +%s%3N', ''));
+  return Math.max(askedAt - seen, seen - Date.now(), 0);
 }
 
 const asRoot = { user: 'root', sudo: true, cwd: '/', timeoutMs: 300_000 } as const;
