@@ -1,19 +1,22 @@
 /** What is true of guests under gVisor beside the contract: what they cannot reach, how they end, what is left of them. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFile, readdir } from 'node:fs/promises';
+import { readFile, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { execa } from 'execa';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { findLoops } from '../../src/sandbox/capped-disk.ts';
 import { chooseProvider } from '../../src/sandbox/choose-provider.ts';
 import { findProcesses } from '../../src/sandbox/claim.ts';
 import { createOciProvider } from '../../src/sandbox/oci.ts';
+import { runscProgram } from '../../src/sandbox/runsc.ts';
 import type { Sandbox } from '../../src/sandbox/sandbox.ts';
 import { endsWithUs } from '../support/ends-with-us.ts';
 import { isSkipped, lacksForGvisor, newVmId, openGuestHost, output, tracesOf } from '../support/guest.ts';
 import type { GuestHost } from '../support/guest.ts';
 
+const workerScript = fileURLToPath(new URL('../support/vm-worker.ts', import.meta.url));
 const skipped = isSkipped('guests under gVisor', await lacksForGvisor());
 
 describe.skipIf(skipped)('a gVisor guest', () => {
@@ -137,8 +140,7 @@ describe.skipIf(skipped)('a gVisor guest', () => {
   test('ends with its worker, and the next start removes the rest', async () => {
     const id = newVmId();
     const { log: _, ...options } = host.options;
-    const script = fileURLToPath(new URL('../support/vm-worker.ts', import.meta.url));
-    const worker = spawn(...endsWithUs(process.execPath, [script, JSON.stringify({ ...options, id, provider: 'oci' })]), {
+    const worker = spawn(...endsWithUs(process.execPath, [workerScript, JSON.stringify({ ...options, id, provider: 'oci' })]), {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     await once(worker.stdout, 'data');
@@ -167,6 +169,22 @@ describe.skipIf(skipped)('a gVisor guest', () => {
   });
 
   test('whose program is not runsc does not start, and says what was said', async () => {
+    const id = newVmId();
+    const { log: _, ...options } = host.options;
+    const program = join(host.options.stateDir, 'runsc');
+    await writeFile(program, await describeNoRunsc('only a script of this test'), { mode: 0o755 });
+
+    // In a mount namespace of its own, where the script is in the place of runsc.
+    const inPlace = 'mount --bind "$1" "$(command -v runsc)" && shift && exec "$@"';
+    const worker = [process.execPath, workerScript, JSON.stringify({ ...options, id, provider: 'oci' })];
+    const refused = await execa('unshare', ['--mount', 'sh', '-c', inPlace, 'sh', program, ...worker], { reject: false });
+
+    expect(refused).toMatchObject({ failed: true, stdout: '', stderr: expect.stringContaining("code: 'sandbox_boot'") });
+    expect(refused.stderr).toContain(String.raw`output: 'only a script of this test\n'`);
+    expect(await tracesOf(id, host.options)).toEqual([]);
+  });
+
+  test('whose template is not there does not start, and none is made', async () => {
     const cacheDir = join(host.options.stateDir, 'nothing');
     await expect(host.provider({ cacheDir }).boot({ id: newVmId(), signal: AbortSignal.timeout(20_000) })).rejects.toMatchObject({ code: 'template_missing' });
   });
@@ -179,6 +197,24 @@ describe.skipIf(skipped)('a gVisor guest', () => {
     expect(named).toMatchObject({ provider: { name: 'qemu' }, reason: 'it was asked for' });
   });
 });
+
+/** A script that says of itself what the runsc of this host says of itself, and does nothing but say something. */
+async function describeNoRunsc(words: string): Promise<string> {
+  const [version, flags] = await Promise.all(['--version', 'flags'].map((question) => execa(runscProgram, [question], { all: true, reject: false })));
+  return `#!/bin/sh
+case "$1" in
+--version) cat <<'END'
+${version?.all}
+END
+;;
+flags) cat <<'END'
+${flags?.all}
+END
+;;
+*) echo '${words}' >&2; exit 3 ;;
+esac
+`;
+}
 
 /** Whether each address takes, or could take, a connection. */
 const reach = `

@@ -2,9 +2,11 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chown, readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { execa } from 'execa';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { findCgroups } from '../../src/sandbox/cgroup.ts';
 import { findProcesses } from '../../src/sandbox/claim.ts';
 import { digestFile } from '../../src/sandbox/digest.ts';
 import { verifyImage } from '../../src/sandbox/image.ts';
@@ -72,6 +74,15 @@ describe.skipIf(lacking !== null)('a guest', () => {
     expect(lines.length).toBeGreaterThanOrEqual(1);
     const limited = lines.some((line) => line.startsWith('0::')) || ['memory', 'pids'].every((name) => lines.some((line) => line.includes(`:${name}:`)));
     expect(limited).toBe(true);
+
+    const memory = await limitsOf(sandbox.id, ['memory.limit_in_bytes', 'memory.max']);
+    expect(memory).toEqual([expect.stringMatching(/^\d+$/)]);
+    // Those of the guest, and what QEMU itself needs.
+    expect(Number(memory[0]) / 2 ** 20).toBeGreaterThan(host.options.memoryMib);
+    expect(Number(memory[0]) / 2 ** 20).toBeLessThanOrEqual(host.options.memoryMib + 512);
+    // Swap is no more memory. Not every kernel counts it.
+    expect([memory, ['0'], []]).toContainEqual(await limitsOf(sandbox.id, ['memory.memsw.limit_in_bytes', 'memory.swap.max']));
+    expect(await limitsOf(sandbox.id, ['pids.max'])).toEqual([expect.stringMatching(/^\d{2,3}$/)]);
   });
 
   test('leaves the template as it was, after a day of work in it', async () => {
@@ -189,6 +200,13 @@ function asUser(uid: number): string[] {
 
 function asNobody(options: Record<string, unknown>): string[] {
   return [...asUser(nobody), process.execPath, workerScript, JSON.stringify(options)];
+}
+
+/** What is written in such files of a VM's control groups, of whatever hierarchy has them. */
+async function limitsOf(id: string, names: readonly string[]): Promise<string[]> {
+  const files = (await findCgroups(id)).flatMap((directory) => names.map((name) => join(directory, name)));
+  const texts = await Promise.all(files.map((file) => readFile(file, 'utf8').catch(() => '')));
+  return texts.map((text) => text.trim()).filter((text) => text !== '');
 }
 
 async function digests(template: Template): Promise<string[]> {
