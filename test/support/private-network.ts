@@ -30,7 +30,12 @@ export interface NetworkSecrets {
 
 const name = 'packages.test.example';
 
-export async function openPrivateNetwork({ token, proxyPassword, imagePassword }: NetworkSecrets, repositories: readonly string[]): Promise<PrivateNetwork> {
+/** `before` is what the answer to the host's request of that number waits for, from 1 on. */
+export async function openPrivateNetwork(
+  { token, proxyPassword, imagePassword }: NetworkSecrets,
+  repositories: readonly string[],
+  before: (request: number) => Promise<void> = async () => {},
+): Promise<PrivateNetwork> {
   await using opening = new AsyncDisposableStack();
   const authority = opening.use(createCertificateAuthority());
   const seen: PrivateNetwork['seen'] = { host: [], proxy: [] };
@@ -42,7 +47,11 @@ export async function openPrivateNetwork({ token, proxyPassword, imagePassword }
   };
   const host = createServer(authority.issue(name), ({ headers }, response) => {
     seen.host.push(headers.authorization ?? '');
-    response.writeHead(headers.authorization === `Bearer ${token}` ? 200 : 401).end('packages');
+    response.writeHead(headers.authorization === `Bearer ${token}` ? 200 : 401);
+    // Nobody on the way gives up an answer that goes on.
+    const waiting = setInterval(() => response.write('.'), 1000);
+    response.once('close', () => clearInterval(waiting));
+    void before(seen.host.length).then(() => response.end('packages'));
   });
   const port = await open(host);
   const proxy = createWebServer().on('connect', (request, client) => {
