@@ -36,9 +36,9 @@ describe.skipIf(redisIsMissing())('the fair queue', () => {
     await bench[Symbol.asyncDispose]();
   });
 
-  test('starts the one run of a repository before the 1,000 of another, and the next at once', { timeout: 60_000 }, async () => {
+  test('starts the one run of a repository before the 1,000 of another, and the next at once', async () => {
     stopTimers();
-    const worker = await bench.worker({ concurrency: 1, lockMs: 60_000 });
+    const worker = await bench.worker({ concurrency: 1, lockMs: 600_000 });
     await worker.consume();
     await Promise.all(Array.from({ length: 1_000 }, (_, index) => worker.queue.addRun(aJob({ repositoryId: 1, issue: index + 1 }))));
     const first = await worker.run(0);

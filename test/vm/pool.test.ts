@@ -21,11 +21,10 @@ describe.for([
   { name: 'qemu', host: qemu, isSkipped: false },
   { name: 'gVisor', host: oci, isSkipped: noGvisor },
 ])('a pool of $name guests', ({ host, isSkipped: skipped }) => {
-  test.skipIf(skipped)('gives each away once, awake and with the time of now, and leaves nothing', async () => {
+  test.skipIf(skipped)('gives each away once, awake and with the time of now, and leaves nothing', async ({ signal }) => {
     const { memoryMib, vcpus: cpus, diskGib } = host.options;
     const { log, lines } = captureLog();
     const pool = createPool({ provider: host.provider(), size: 1, vm: { cpus, memoryMib, diskGib }, availableMib: () => memoryMib, log });
-    const signal = AbortSignal.timeout(110_000);
 
     const [first, second] = [await takeFrom(pool, lines, { signal }), await takeFrom(pool, lines, { signal })];
 
@@ -40,12 +39,11 @@ describe.for([
     expect(await tracesOf('pool-', host.options)).toEqual([]);
   });
 
-  test.skipIf(skipped)('has those of a kept disk as well, once one is announced, and gives them to nobody else', async () => {
+  test.skipIf(skipped)('has those of a kept disk as well, once one is announced, and gives them to nobody else', async ({ signal }) => {
     const { memoryMib, vcpus: cpus, diskGib, stateDir } = host.options;
     const { log, lines } = captureLog();
     const provider = host.provider();
     const layer = join(stateDir, `layer-${newVmId()}`);
-    const signal = AbortSignal.timeout(110_000);
     await provider.layers?.make({ id: newVmId(), signal }, layer, async (guest) => await guest.put('/workspace/kept', 'kept'));
     const pool = createPool({ provider, size: 1, vm: { cpus, memoryMib, diskGib }, availableMib: () => memoryMib, log });
     pool.expect({ layer });

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { findTitleStyle, subjectInStyle, titleInStyle } from '../../../src/fix/title-style.ts';
+import { processorMs } from '../../support/processor-time.ts';
 
 const issue = { number: 7, text: 'add() forgets the second number', closes: true, paths: ['src/parser/add.ts', 'test/add.test.ts'] };
 
@@ -33,9 +34,10 @@ describe('a title in the style of the repository', () => {
     expect(subjectInStyle(findTitleStyle([]), 7, issue.paths)).toBe('Fix issue 7');
   });
 
-  it('takes no time to be found in hostile subjects', () => {
+  it('takes no time to be found in hostile subjects', async () => {
     const hostile = ['a'.repeat(300), 'a('.repeat(150), `${'a/'.repeat(150)}: x`, ': '.repeat(150)];
 
     expect(findTitleStyle(hostile)).toEqual({ kind: 'sentence', capital: false });
+    expect(await processorMs(() => findTitleStyle(hostile))).toBeLessThan(500);
   });
 });
