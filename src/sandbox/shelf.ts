@@ -55,17 +55,6 @@ export function createShelf(of: ShelfOf, { maxAgeMs, left, onGone, log }: ShelfO
       .catch((thrown: unknown) => log.error({ sandboxId, err: asFixError(thrown) }, 'a VM of the pool could not be thrown away'))
       .then(() => onGone(why));
   };
-  const wakes = async ({ sandbox, handOver }: Waiting, runId: string): Promise<boolean> => {
-    const sandboxId = sandbox.id;
-    try {
-      await handOver();
-      log.info({ sandboxId, for: runId }, 'a VM of the pool is handed over');
-      return true;
-    } catch (thrown) {
-      log.warn({ sandboxId, err: asFixError(thrown) }, 'a VM of the pool was no good');
-      return false;
-    }
-  };
   return {
     of,
     get size() {
@@ -87,7 +76,7 @@ export function createShelf(of: ShelfOf, { maxAgeMs, left, onGone, log }: ShelfO
     async take(runId) {
       for (const ready of waiting) {
         remove(ready);
-        if (await wakes(ready, runId)) return ready.sandbox;
+        if (await wakes(ready, runId, log)) return ready.sandbox;
         await discard(ready);
       }
       return null;
@@ -96,6 +85,18 @@ export function createShelf(of: ShelfOf, { maxAgeMs, left, onGone, log }: ShelfO
       await disposals.over([...waiting].map(discard));
     },
   };
+}
+
+async function wakes({ sandbox, handOver }: Waiting, runId: string, log: Log): Promise<boolean> {
+  const sandboxId = sandbox.id;
+  try {
+    await handOver();
+    log.info({ sandboxId, for: runId }, 'a VM of the pool is handed over');
+    return true;
+  } catch (thrown) {
+    log.warn({ sandboxId, err: asFixError(thrown) }, 'a VM of the pool was no good');
+    return false;
+  }
 }
 
 interface Disposals {

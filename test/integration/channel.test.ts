@@ -1,10 +1,9 @@
 /** The channel when the other side is dead, hostile or somebody else. Real sshd on this host where one is enough; ssh2's server where it must lie. */
-import { EventEmitter, once } from 'node:events';
+import { once } from 'node:events';
 import { createConnection } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { duplexPair, Readable, Writable } from 'node:stream';
 import type { Duplex } from 'node:stream';
-import { setImmediate } from 'node:timers/promises';
 import { pino } from 'pino';
 import ssh2 from 'ssh2';
 import type { Connection, ServerChannel } from 'ssh2';
