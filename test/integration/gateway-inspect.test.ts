@@ -223,7 +223,7 @@ describe('a tunnel that ends at the gateway', () => {
     expect(await say('nonsense\r\n\r\n')).toMatch(/^HTTP\/1\.1 400 mayfly: /);
     expect(await say(`GET / HTTP/1.1\r\nHost: ${web.place}\r\nx: ${'a'.repeat(20_000)}\r\n\r\n`)).toMatch(/^HTTP\/1\.1 431 mayfly: /);
     expect(await say(`GET / HTTP/1.1\r\nHost: ${web.place}\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n`)).toMatch(/^HTTP\/1\.1 400 /);
-    expect(await say(`GET https://elsewhere.example/ HTTP/1.1\r\nHost: ${web.place}\r\n\r\n`)).toMatch(/^HTTP\/1\.1 400 /);
+    expect(await say(`GET https://elsewhere.example/ HTTP/1.1\r\nHost: ${web.place}\r\nConnection: close\r\n\r\n`)).toMatch(/^HTTP\/1\.1 400 /);
     expect(web.seen).toEqual([]);
   });
 
