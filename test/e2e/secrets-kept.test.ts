@@ -49,4 +49,6 @@ test.skipIf(skipped)('no secret is in what a run leaves for the next one, nor in
     expect(search).toMatchObject({ vm, found: [] });
     expect(search.memoryMib).toBeGreaterThan(leastMib);
   }
+  expect(await worker.stop()).toBe(0);
+  expect(await installation.traces()).toEqual([]);
 });
