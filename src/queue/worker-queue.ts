@@ -106,15 +106,18 @@ export async function createWorkerQueue(options: WorkerQueueOptions): Promise<Wo
   const { prefix = 'mayfly', signingKey } = options;
   const shared = { redis: parts.redis, prefix, signingKey };
   const history = createHistory(parts.redis, prefix);
+  const vault = createVault(shared);
   return {
     keepsakes: createKeepsakes({ ...shared, seal: createSeal(signingKey, 'keepsakes') }),
-    vault: createVault(shared),
+    vault,
     addRun: (job, limits = {}) => addRun(job, limits, parts),
     later: async (event, delayMs) => void (await parts.intake.add(event.key, event, addMs, delayMs)),
     hasRun: (key) => within(addMs, parts.runs.has(key)),
     async cancelIssue(repositoryId, issue, reason, { login, event } = {}) {
       const stopped = await within(addMs, parts.cancellation.cancel({ repositoryId, issue }, { reason, login }, event ?? null));
       void parts.dispatcher.turn();
+      // Nobody asks any more for what such a run had finished before GitHub went away.
+      await Promise.all(stopped.filter(({ waited }) => waited).map(({ runId }) => vault.drop(runId)));
       return stopped;
     },
     find: async (subject) => (await within(addMs, placesFor(subject, parts))).map(([, place]) => place),

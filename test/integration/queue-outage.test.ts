@@ -121,6 +121,21 @@ describe.skipIf(redisIsMissing())('an event', { timeout: 60_000 }, () => {
   });
   afterEach(() => bench[Symbol.asyncDispose]());
 
+  test('that stops a run that waits takes away what it had finished, and nothing of another run', async () => {
+    const { queue } = await bench.worker();
+    const waiting = aJob({ key: 'a' });
+    const other = aJob({ key: 'b', issue: 8 });
+    for (const job of [waiting, other]) {
+      await queue.addRun(job);
+      await queue.vault.keep(job.runId, { of: job.key });
+    }
+
+    expect(await queue.cancelIssue(17, 7, 'stop')).toEqual([{ runId: waiting.runId, waited: true }]);
+
+    expect(await queue.vault.recall(waiting.runId)).toBeNull();
+    expect(await queue.vault.recall(other.runId)).toEqual({ of: 'b' });
+  });
+
   test('that stops runs stops the same ones when it is told again, and none that was asked for later', async () => {
     const worker = await bench.worker();
     const event = { key: 'comment-9', receivedAt: '2026-01-02T03:04:06.000Z' };
