@@ -2,12 +2,10 @@
 import { randomUUID } from 'node:crypto';
 import { afterEach, describe, expect, it } from 'vitest';
 import { forwardDeliveries, openChannel } from '../../src/registration/channel.ts';
-import { createReceiver } from '../../src/webhook/receive.ts';
-import { captureLog } from '../support/capture-log.ts';
 import { anIssuesPayload } from '../support/payloads.ts';
 import { createSmee } from '../support/smee.ts';
 import type { Smee } from '../support/smee.ts';
-import { deliver, webhookSecret } from '../support/web-role.ts';
+import { deliver, openReceiver } from '../support/web-role.ts';
 
 const closers: (() => unknown)[] = [];
 afterEach(async () => {
@@ -25,18 +23,11 @@ interface Setting {
 async function forward(options: { raw?: boolean; target?: string } = {}): Promise<Setting> {
   const smee = await createSmee(options);
   const events: unknown[] = [];
-  const receiver = await createReceiver({
-    host: '127.0.0.1',
-    port: 0,
-    path: '/api/github/webhooks',
-    secrets: [webhookSecret],
-    policy: { allowBots: [], appId: null },
+  const receiver = await openReceiver({
     enqueue: async (event) => {
       events.push(event);
       return 'queued';
     },
-    ready: async () => {},
-    log: captureLog().log,
   });
   const stop = new AbortController();
   const lines: string[] = [];

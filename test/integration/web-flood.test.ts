@@ -2,15 +2,12 @@
 import { connect } from 'node:net';
 import type { Socket } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { createReceiver } from '../../src/webhook/receive.ts';
-import type { ReceiverOptions } from '../../src/webhook/receive.ts';
-import { captureLog } from '../support/capture-log.ts';
 import { anIssuesPayload } from '../support/payloads.ts';
 import { redisIsMissing, startRedis } from '../support/redis.ts';
 import type { RedisServer } from '../support/redis.ts';
 import { startWebProcess } from '../support/start-web-process.ts';
 import type { WebProcess } from '../support/start-web-process.ts';
-import { deliver, sign, webhookSecret } from '../support/web-role.ts';
+import { deliver, openReceiver, sign } from '../support/web-role.ts';
 
 const mib = 1024 * 1024;
 let redis: RedisServer;
@@ -50,22 +47,6 @@ async function firstAnswers(connections: readonly { readonly answer: Promise<str
   return new Promise((resolve) => {
     for (const { answer } of connections) void answer.then((text) => answers.push(text) === count && resolve([...answers]));
   });
-}
-
-/** The receiver alone, with limits of its own, in this process. */
-async function openReceiver(limits: NonNullable<ReceiverOptions['limits']>) {
-  const receiver = await createReceiver({
-    host: '127.0.0.1',
-    port: 0,
-    path: '/hook',
-    secrets: [webhookSecret],
-    policy: { allowBots: [], appId: null },
-    enqueue: async () => 'queued',
-    ready: async () => {},
-    log: captureLog().log,
-    limits,
-  });
-  return { url: receiver.url, [Symbol.asyncDispose]: () => receiver.close() };
 }
 
 const realDelivery = async (web: WebProcess) => (await deliver(web.url, anIssuesPayload({ issue: { title: `${performance.now()}` } }))).status;
@@ -128,7 +109,7 @@ describe.skipIf(redisIsMissing())('a flood', () => {
 
   test('of more strangers than there is room for pushes out the oldest of them, without a word', async () => {
     const hour = 3_600_000;
-    await using receiver = await openReceiver({ connections: 4, headersTimeoutMs: hour, requestTimeoutMs: hour });
+    await using receiver = await openReceiver({ limits: { connections: 4, headersTimeoutMs: hour, requestTimeoutMs: hour } });
     const port = Number(new URL(receiver.url).port);
     const slow: Awaited<ReturnType<typeof open>>[] = [];
     // One after the other, so that the first is the oldest.

@@ -4,13 +4,12 @@ import type { IntakeEvent } from '../../src/webhook/event.ts';
 import { startWeb } from '../../src/web.ts';
 import type { WebConfig } from '../../src/web.ts';
 import { createIntakeQueue } from '../../src/queue/intake-queue.ts';
-import { createReceiver } from '../../src/webhook/receive.ts';
 import { createWorkerQueue } from '../../src/queue/worker-queue.ts';
 import { captureLog } from '../support/capture-log.ts';
 import { aCommentPayload, anIssuesPayload } from '../support/payloads.ts';
 import { redisIsMissing, startRedis } from '../support/redis.ts';
 import type { RedisServer } from '../support/redis.ts';
-import { deliver, jobKey, sign, webConfig, webhookSecret } from '../support/web-role.ts';
+import { deliver, jobKey, openReceiver, sign, webConfig, webhookSecret } from '../support/web-role.ts';
 
 /** Its types describe the file, not what an import of it gives. */
 const examples = createRequire(import.meta.url)('@octokit/webhooks-examples') as { name: string; examples: object[] }[];
@@ -259,13 +258,9 @@ describe.skipIf(redisIsMissing())('without Redis the web role', () => {
 });
 
 test('a secret that is being changed is taken in its old and its new form', async () => {
-  const { log } = captureLog();
-  const policy = { label: 'mayfly', allowBots: [], appId: null };
   const events: string[] = [];
   const enqueue = async ({ deliveryId }: IntakeEvent) => (events.push(deliveryId), 'queued' as const);
-  const secrets = ['the-new-webhook-secret', webhookSecret];
-  const receiver = await createReceiver({ host: '127.0.0.1', port: 0, path: '/hook', secrets, policy, enqueue, ready: async () => {}, log });
-  await using _close = { [Symbol.asyncDispose]: () => receiver.close() };
+  await using receiver = await openReceiver({ secrets: ['the-new-webhook-secret', webhookSecret], enqueue });
   const payload = anIssuesPayload();
   const signed = (secret: string, guid: string) =>
     deliver(receiver.url, payload, { guid, headers: { 'x-hub-signature-256': sign(JSON.stringify(payload), secret) } });

@@ -1,6 +1,9 @@
 /** The real web role on a free port, and GitHub's side of it: signed deliveries. */
 import { createHmac, randomUUID } from 'node:crypto';
 import type { WebConfig } from '../../src/web.ts';
+import { createReceiver } from '../../src/webhook/receive.ts';
+import type { Receiver, ReceiverOptions } from '../../src/webhook/receive.ts';
+import { captureLog } from './capture-log.ts';
 
 export const webhookSecret = 'a-secret-of-the-tests';
 export const jobKey = 'the key that signs the jobs of tests';
@@ -17,6 +20,22 @@ export function webConfig(redisUrl: string, change: Partial<WebConfig> = {}): We
     MAYFLY_ALLOW_BOTS: [],
     ...change,
   };
+}
+
+/** The receiver alone, in this process: it takes everything that is signed, and queues nothing unless told where. */
+export async function openReceiver(change: Partial<ReceiverOptions> = {}): Promise<Receiver & AsyncDisposable> {
+  const receiver = await createReceiver({
+    host: '127.0.0.1',
+    port: 0,
+    path: '/api/github/webhooks',
+    secrets: [webhookSecret],
+    policy: { allowBots: [], appId: null },
+    enqueue: async () => 'queued',
+    ready: async () => {},
+    log: captureLog().log,
+    ...change,
+  });
+  return { ...receiver, [Symbol.asyncDispose]: () => receiver.close() };
 }
 
 export function sign(body: string | Uint8Array, secret = webhookSecret): string {
